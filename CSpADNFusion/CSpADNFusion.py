@@ -1,0 +1,286 @@
+"""The module CSpADNFusion: fuse a registered PET and MRI into one volume. Research use only, not for diagnosis.
+
+Nothing heavy is imported at file scope: opening the module needs neither torch nor SimpleITK.
+"""
+
+from pathlib import Path
+
+import vtk
+from slicer.util import VTKObservationMixin
+
+import slicer
+from slicer import vtkMRMLScalarVolumeNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+
+RESOURCES = Path(__file__).resolve().parent / "Resources"
+
+
+class CSpADNFusion(ScriptedLoadableModule):
+    """What Slicer's module selector shows."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("CSpA-DN PET/MRI Fusion")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Nuclear Medicine")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["SlicerCSpADNFusion contributors"]
+        self.parent.helpText = _(
+            "Fuses a PET and an MRI volume of the same head, registered to each other, into one volume on the MRI's grid,"
+            " with the CSpA-DN network. Research use only, not for diagnosis."
+        )
+        self.parent.acknowledgementText = _(
+            "Implements B. Li et al., CSpA-DN: Channel and Spatial Attention Dense Network for Fusing PET and MRI Images (2020)."
+        )
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData():
+    """Add the shipped pair to the Sample Data module."""
+    from CSpADNFusionLib import samples
+
+    samples.registerSampleData(RESOURCES)
+
+
+@parameterNodeWrapper
+class CSpADNFusionParameterNode:
+    """The choices of the panel, kept in the scene.
+
+    petVolume - The PET, scalar.
+    mriVolume - The MRI, scalar; the fused volume lies on its grid.
+    fusedVolume - The volume that receives the result; none: a new one is made.
+    """
+
+    petVolume: vtkMRMLScalarVolumeNode
+    mriVolume: vtkMRMLScalarVolumeNode
+    fusedVolume: vtkMRMLScalarVolumeNode
+
+
+class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        panel = slicer.util.loadUI(self.resourcePath("UI/CSpADNFusion.ui"))
+        self.layout.addWidget(panel)
+        self.ui = slicer.util.childWidgetVariables(panel)
+        panel.setMRMLScene(slicer.mrmlScene)
+        self.logic = CSpADNFusionLogic()
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.ui.applyButton.clicked.connect(self.onApplyButton)
+        self.ui.progressBar.setVisible(False)
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        self.logic.cancelFusion()
+        self.removeObservers()
+
+    def enter(self):
+        self.initializeParameterNode()
+
+    def exit(self):
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, _caller, _event):
+        self.logic.cancelFusion()
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, _caller, _event):
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self):
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, parameterNode):
+        """Show and observe another parameter node, or none."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply)
+        self._parameterNode = parameterNode
+        if self._parameterNode:
+            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply)
+            self._checkCanApply()
+
+    def _checkCanApply(self, _caller=None, _event=None):
+        """Apply turns into Cancel during a run; before it, its tooltip says why it cannot be pressed."""
+        running = self.logic.isFusing()
+        obstacle = None if running else self._obstacle()
+        self.ui.applyButton.setText(_("Cancel") if running else _("Apply"))
+        self.ui.applyButton.setEnabled(obstacle is None)
+        self.ui.applyButton.setToolTip(obstacle or (_("Stop the fusion") if running else _("Fuse the two volumes")))
+
+    def _obstacle(self):
+        pet, mri, fused = (getattr(self._parameterNode, n) for n in ("petVolume", "mriVolume", "fusedVolume"))
+        if not pet or not mri:
+            return _("Select a PET and an MRI volume")
+        if pet is mri:
+            return _("Select two different volumes")
+        if fused in (pet, mri):
+            return _("Select an output volume that is not an input")
+        return None
+
+    def onApplyButton(self, _checked=False):
+        if self.logic.isFusing():
+            self.logic.cancelFusion()
+            self.ui.statusLabel.setText(_("Stopping..."))
+            return
+        with slicer.util.tryWithErrorDisplay(_("The volumes could not be fused."), waitCursor=True):
+            self._startFusion()
+
+    def _startFusion(self):
+        from CSpADNFusionLib.dependencies import ensureDependencies
+
+        ensureDependencies(self.resourcePath("requirements.txt"))
+        parameters = self._parameterNode
+        self.logic.startFusion(
+            parameters.petVolume,
+            parameters.mriVolume,
+            parameters.fusedVolume,
+            onProgress=self.onProgress,
+            onFinished=self.onFinished,
+            onFailed=self.onFailed,
+        )
+        self.ui.progressBar.setMaximum(0)  # busy, until the worker knows how many slices there are
+        self._showRunning(True, _("Starting..."))
+
+    def onProgress(self, done, total):
+        self.ui.progressBar.setMaximum(total)
+        self.ui.progressBar.setValue(done)
+        self.ui.statusLabel.setText(_("{done} of {total} slices").format(done=done, total=total))
+
+    def onFinished(self, fusedNode):
+        self._showRunning(False, _("Done: {name}").format(name=fusedNode.GetName()))
+        slicer.util.setSliceViewerLayers(background=fusedNode, foreground=None, fit=True)
+
+    def onFailed(self, message):
+        self._showRunning(False, _("Failed.") if message else _("Cancelled."))
+        if message:
+            slicer.util.errorDisplay(message)
+
+    def _showRunning(self, running, status):
+        self.ui.progressBar.setVisible(running)
+        self.ui.statusLabel.setText(status)
+        if self._parameterNode:
+            self._checkCanApply()
+
+
+class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
+    """Fusion of nodes, for the panel, the console and scripts; needs no window.
+
+    >>> fusedNode = CSpADNFusionLogic().fuse(petNode, mriNode)  # doctest: +SKIP
+    """
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._worker = None
+
+    def getParameterNode(self):
+        return CSpADNFusionParameterNode(super().getParameterNode())
+
+    def fuse(self, petNode, mriNode, outputNode=None, **settings):
+        """Fuse in this process and return the fused volume node.
+
+        The result lies on the MRI's grid, under its parent transform, with values from 0 to 4095.
+
+        :param petNode, mriNode: scalar volume nodes, registered to each other, under any linear transforms.
+        :param outputNode: receives the result; default: a new node, named "<MRI>-<PET> fused".
+        :param settings: fields of :class:`cspadn.FusionSettings`, and ``progress`` and ``cancelled`` of :func:`cspadn.fuse`.
+        :raises cspadn.errors.FusionError: with a sentence that says what is wrong; the scene is as it was.
+        """
+        import cspadn
+        from CSpADNFusionLib import nodes
+
+        self._checkOutput(petNode, mriNode, outputNode)
+        callbacks = {name: settings.pop(name, None) for name in ("progress", "cancelled")}
+        pet, mri = nodes.imagesFromVolumeNodes(petNode, mriNode)
+        result = cspadn.fuse(pet, mri, cspadn.FusionSettings(**settings), **callbacks)
+        return self._store(result.image, result.provenance, petNode, mriNode, outputNode)
+
+    def startFusion(self, petNode, mriNode, outputNode=None, *, onProgress, onFinished, onFailed, **settings):
+        """Fuse in a worker process and return at once; the same result as :meth:`fuse`.
+
+        :param onProgress: called with the slices done and the slices in all.
+        :param onFinished: called with the fused volume node.
+        :param onFailed: called with a sentence for the user; "" where the run was cancelled. The scene is as it was.
+        """
+        from CSpADNFusionLib import nodes, worker
+
+        if self._worker:
+            raise RuntimeError(_("A fusion is running already."))
+        self._checkOutput(petNode, mriNode, outputNode)
+
+        def finished(image, provenance):
+            self._worker = None
+            onFinished(self._store(image, provenance, petNode, mriNode, outputNode))
+
+        def failed(message):
+            self._worker = None
+            onFailed(message)
+
+        self._worker = worker.FusionWorker(
+            *nodes.imagesFromVolumeNodes(petNode, mriNode), settings, onProgress, finished, failed
+        )
+
+    def isFusing(self):
+        return self._worker is not None
+
+    def cancelFusion(self):
+        """Ask a running worker to stop; onFailed("") follows when it has."""
+        if self._worker:
+            self._worker.cancel()
+
+    def _checkOutput(self, petNode, mriNode, outputNode):
+        if outputNode is not None and outputNode in (petNode, mriNode):
+            raise ValueError(_("The output volume must not be one of the inputs: choose another."))
+
+    def _store(self, image, provenance, petNode, mriNode, outputNode):
+        from CSpADNFusionLib import nodes
+
+        if outputNode is None:
+            name = slicer.mrmlScene.GenerateUniqueName(f"{mriNode.GetName()}-{petNode.GetName()} fused")
+            outputNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        nodes.updateVolumeNodeFromFusion(outputNode, image, mriNode, provenance)
+        return outputNode
+
+
+class CSpADNFusionTest(ScriptedLoadableModuleTest):
+    """The self test that Slicer runs: the sample pair, fused through the logic."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        self.setUp()
+        self.test_fuseSamplePair()
+
+    def test_fuseSamplePair(self):
+        import SampleData
+        from CSpADNFusionLib import samples
+
+        self.delayDisplay("Fusing the sample pair")
+        registerSampleData()
+        petNode, mriNode = (SampleData.SampleDataLogic().downloadSample(name) for name in (samples.PET, samples.MRI))
+        fusedNode = CSpADNFusionLogic().fuse(petNode, mriNode)
+        fused, mri = slicer.util.arrayFromVolume(fusedNode), slicer.util.arrayFromVolume(mriNode)
+        self.assertEqual(fused.shape, mri.shape)
+        self.assertGreater(fused.max(), 1000)
+        self.assertLessEqual(fused.max(), 4095)
+        self.assertEqual(fusedNode.GetName(), f"{mriNode.GetName()}-{petNode.GetName()} fused")
+        self.delayDisplay("Test passed")

@@ -1,0 +1,28 @@
+"""The shipped sample pair in Slicer's Sample Data module. Nothing is downloaded: the addresses are those of local files."""
+
+import hashlib
+
+CATEGORY = "CSpADNFusion"
+PET, MRI = "MNI152_FDG_simulated", "MNI152_T1"
+
+
+def registerSampleData(resourcesFolder):
+    """Add the two volumes to the Sample Data module.
+
+    :param resourcesFolder: pathlib.Path of the module's ``Resources``.
+    """
+    from SampleData import SampleDataLogic
+
+    SampleDataLogic.registerCustomSampleDataCategory(CATEGORY, title=CATEGORY)
+    for name in (MRI, PET):
+        path = resourcesFolder / "SampleData" / f"{name}.nrrd"
+        SampleDataLogic.registerCustomSampleDataSource(
+            category=CATEGORY,
+            sampleName=name,
+            uris=path.as_uri(),
+            fileNames=path.name,
+            nodeNames=name,
+            # Slicer keeps a copy: the checksum makes it take the new file after an update of the extension.
+            checksums="SHA256:" + hashlib.sha256(path.read_bytes()).hexdigest(),
+            thumbnailFileName=str(resourcesFolder / "Icons" / f"{name}.png"),
+        )

@@ -1,0 +1,26 @@
+"""PET/MRI fusion with CSpA-DN, the channel and spatial attention dense network. Research use only, not for diagnosis.
+
+>>> import SimpleITK as sitk
+>>> import cspadn
+>>> result = cspadn.fuse(sitk.ReadImage("pet.nii.gz"), sitk.ReadImage("mri.nii.gz"))  # doctest: +SKIP
+>>> sitk.WriteImage(result.image, "fused.nrrd")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .fusion import FusionResult, FusionSettings, fuse
+
+__version__ = "0.1.0"
+__all__ = ["FusionResult", "FusionSettings", "__version__", "fuse"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the heavy parts (torch, SimpleITK) only when they are asked for."""
+    if name in ("FusionResult", "FusionSettings", "fuse"):
+        from . import fusion
+
+        return getattr(fusion, name)
+    raise AttributeError(f"module 'cspadn' has no attribute '{name}'")

@@ -1,0 +1,198 @@
+"""The command line: ``cspadn fuse``, ``cspadn models``, ``cspadn info``.
+
+Exit codes: 0 done, 2 wrong usage, 3 input cannot be fused, 4 model refused, 5 out of memory, 130 cancelled. An error is one
+line on stderr; with ``--progress json`` it is an event on stdout as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .errors import CancelledError, FusionError, InputError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code, never raises."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except FusionError as error:
+        return _fail(options, error)
+    except KeyboardInterrupt:
+        return _fail(options, CancelledError("Cancelled."))
+
+
+def _fail(options: argparse.Namespace, error: FusionError) -> int:
+    if getattr(options, "progress", None) == "json":
+        _emit("error", code=error.exit_code, message=str(error))
+    print(f"cspadn: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _emit(event: str, **fields: Any) -> None:
+    """One event of ``--progress json``: a line of JSON."""
+    print(json.dumps({"event": event, **fields}), flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cspadn", description="Fuse registered PET and MRI with CSpA-DN. Research use only, not for diagnosis."
+    )
+    parser.add_argument("--version", action="version", version=f"cspadn {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_fuse(commands.add_parser("fuse", help="fuse a PET and an MRI"))
+    for name, run, help_text in (
+        ("models", _run_models, "list the models"),
+        ("info", _run_info, "show versions and devices"),
+    ):
+        command = commands.add_parser(name, help=help_text)
+        command.add_argument("--json", action="store_true", help="print JSON")
+        command.set_defaults(run=run)
+    return parser
+
+
+def _add_fuse(command: argparse.ArgumentParser) -> None:
+    command.add_argument("pet", type=Path, metavar="PET", help="NIfTI, NRRD or MetaImage volume, or a PNG")
+    command.add_argument("mri", type=Path, metavar="MRI", help="the same; defines the grid of the result")
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FUSED", help=".nii, .nii.gz, .nrrd, .mha; or .png"
+    )
+    command.add_argument("--model", metavar="NAME|FILE", help="a name of 'cspadn models', or a .safetensors file")
+    command.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    for kind in ("pet", "mri"):
+        command.add_argument(
+            f"--{kind}-window",
+            type=float,
+            nargs=2,
+            metavar=("LO", "HI"),
+            help="in the volume's units; default: by percentiles",
+        )
+    command.add_argument("--progress", choices=("bar", "json", "none"), default="bar", help="default: bar, on a terminal")
+    command.add_argument("--cancel-file", type=Path, metavar="FILE", help="stop as soon as this file exists")
+    command.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    command.set_defaults(run=_run_fuse)
+
+
+def _run_fuse(options: argparse.Namespace) -> int:
+    import SimpleITK as sitk
+
+    from .allocator import keep_freed_memory
+    from .fusion import fuse
+    from .io import PICTURE_SUFFIX, VOLUME_SUFFIXES, check_output, is_picture, read_image, write_image
+    from .pictures import fuse_pictures
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's remarks on harmless headers
+    keep_freed_memory()
+    pictures = is_picture(options.pet)
+    if pictures != is_picture(options.mri):
+        raise InputError("One input is a PNG and the other is not: give two PNGs, or two volumes.")
+    check_output(options.output, (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES, overwrite=options.overwrite)
+    pet, mri = read_image(options.pet, "The PET"), read_image(options.mri, "The MRI")
+    with _progress(options.progress) as progress:
+        result = (fuse_pictures if pictures else fuse)(
+            pet, mri, _settings(options), progress=progress, cancelled=_cancelled(options.cancel_file)
+        )
+    write_image(result.image, options.output, result.provenance)
+    _report(options, result.warnings)
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> Any:
+    from .fusion import FusionSettings
+
+    given = {name: getattr(options, name) for name in ("model", "device", "pet_window", "mri_window")}
+    return FusionSettings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _cancelled(file: Path | None) -> Callable[[], bool] | None:
+    return file.exists if file else None
+
+
+def _report(options: argparse.Namespace, warnings: list[str]) -> None:
+    for warning in warnings:
+        if options.progress == "json":
+            _emit("warning", message=warning)
+        else:
+            print(f"cspadn: warning: {warning}", file=sys.stderr)
+    if options.progress == "json":
+        _emit("finished", output=str(options.output))
+
+
+def _progress(kind: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
+    """What to call after each batch; a bar is drawn on a terminal only."""
+    if kind == "json":
+        return nullcontext(lambda done, total: _emit("progress", done=done, total=total))
+    if kind == "bar" and sys.stderr.isatty():
+        return _Bar()
+    return nullcontext(None)
+
+
+class _Bar:
+    """A progress bar on stderr."""
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("Fusing"), BarColumn(), MofNCompleteColumn(), TextColumn("slices"), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True))
+        self._task = self._bar.add_task("Fusing", total=None)
+        self._bar.start()
+        return lambda done, total: self._bar.update(self._task, completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _run_models(options: argparse.Namespace) -> int:
+    from .weights import DEFAULT_MODEL, list_models
+
+    cards = list_models()
+    if options.json:
+        print(json.dumps([card.to_dict() for card in cards], indent=2))
+        return 0
+    for card in cards:
+        default = " (default)" if card.name == DEFAULT_MODEL else ""
+        print(f"{card.name} {card.version}{default}: {card.description}\n    SHA-256 {card.sha256}, {card.date}")
+    return 0
+
+
+def _run_info(options: argparse.Namespace) -> int:
+    info = _info()
+    if options.json:
+        print(json.dumps(info, indent=2))
+        return 0
+    for name, value in info["versions"].items():
+        print(f"{name:12}{value}")
+    for device, name in info["devices"].items():
+        print(f"{'device':12}{device} ({name})")
+    print(f"{'models':12}{info['models']}")
+    return 0
+
+
+def _info() -> dict[str, Any]:
+    import numpy
+    import safetensors
+    import SimpleITK as sitk
+    import torch
+
+    from .device import available_devices
+    from .weights import models_folder
+
+    versions = {
+        "cspadn": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "SimpleITK": sitk.Version.VersionString(),
+        "safetensors": safetensors.__version__,
+    }
+    return {"versions": versions, "devices": available_devices(), "models": str(models_folder())}

@@ -1,0 +1,39 @@
+"""What can go wrong, each with one clear sentence for the user and the exit code of the command line."""
+
+from __future__ import annotations
+
+
+class FusionError(Exception):
+    """Base of all errors that a user is told; the message says what, which file or node, and what to do."""
+
+    exit_code = 1
+
+
+class UsageError(FusionError):
+    """A setting that cannot be carried out: an unknown device, an output that exists."""
+
+    exit_code = 2
+
+
+class InputError(FusionError):
+    """An input that cannot be read or fused."""
+
+    exit_code = 3
+
+
+class ModelError(FusionError):
+    """A model that is unknown, damaged, or not what its card says."""
+
+    exit_code = 4
+
+
+class MemoryExhaustedError(FusionError):
+    """Not enough memory even for one slice on the CPU."""
+
+    exit_code = 5
+
+
+class CancelledError(FusionError):
+    """The caller asked to stop."""
+
+    exit_code = 130

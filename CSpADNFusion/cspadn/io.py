@@ -1,0 +1,86 @@
+"""Image files: read with one clear sentence for each thing that can be wrong, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from .errors import InputError, UsageError
+
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+PICTURE_SUFFIX = ".png"
+_NOTE = "Fused by CSpADNFusion. Research use only."  # NIfTI keeps 79 characters
+
+
+def read_image(path: Path, name: str) -> sitk.Image:
+    """Read an image file; InputError, calling the image ``name``, where that fails."""
+    if not path.exists():
+        raise InputError(f"{name} {path} does not exist: check the name.")
+    if path.is_dir():
+        raise InputError(f"{name} {path} is a folder: give one NIfTI, NRRD, MetaImage or PNG file.")
+    try:
+        return sitk.ReadImage(str(path))
+    except RuntimeError:
+        raise InputError(f"{name} {path} cannot be read: it is damaged, or no NIfTI, NRRD, MetaImage or PNG file.") from None
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the name is that of a PNG."""
+    return path.name.lower().endswith(PICTURE_SUFFIX)
+
+
+def check_output(path: Path, suffixes: Sequence[str], *, overwrite: bool) -> None:
+    """UsageError where ``path`` could not be written later: asked before the work starts."""
+    if _suffix(path) not in suffixes:
+        raise UsageError(f"The output {path} must end in {' or '.join(suffixes)}.")
+    if not path.parent.is_dir():
+        raise UsageError(f"The folder of the output {path} does not exist: create it first.")
+    if path.is_dir():
+        raise UsageError(f"The output {path} is a folder: give the name of a file.")
+    if path.exists() and not overwrite:
+        raise UsageError(f"The output {path} exists: choose another name, or allow it to be replaced with --overwrite.")
+
+
+def _suffix(path: Path) -> str:
+    name = path.name.lower()
+    return next(
+        (suffix for suffix in sorted(VOLUME_SUFFIXES, key=len, reverse=True) if name.endswith(suffix)), path.suffix.lower()
+    )
+
+
+def write_image(image: sitk.Image, path: Path, metadata: dict[str, object] | None = None) -> None:
+    """Write to a temporary name in the same folder and rename: a file that exists is whole.
+
+    Args:
+        metadata: written as key/value pairs where the format has them (NRRD, MetaImage).
+
+    Raises:
+        UsageError: the folder cannot be written to, or the disk is full.
+    """
+    labelled = sitk.Image(image)
+    for key, value in (metadata or {}).items():
+        labelled.SetMetaData(f"CSpADNFusion.{key}", str(value))
+    labelled.SetMetaData("ITK_FileNotes", _NOTE)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".cspadn-", suffix=_suffix(path), dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise UsageError(f"The output {path} cannot be written: {error.strerror or error}.") from None
+    try:
+        sitk.WriteImage(labelled, temporary, useCompression=True)
+        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp gives 0600; the user's own files have the umask
+        Path(temporary).replace(path)
+    except (OSError, RuntimeError):
+        raise UsageError(f"The output {path} cannot be written: check the permissions and the space on the disk.") from None
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

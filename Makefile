@@ -1,0 +1,38 @@
+# Each target sets up what it needs: a virtual environment in .venv, made anew when the dependencies change.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+DEMO := demo
+
+.PHONY: demo test test-all check pytest format clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(READY) ## fuse the sample pair, and show it
+	$(BIN)/python Testing/demo.py --output $(DEMO)
+
+test: check pytest ## what CI runs
+
+test-all: check $(READY) ## the slow tests as well
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=CSpADNFusion:. $(BIN)/lint-imports
+	$(BIN)/python Testing/check_cmake.py
+
+pytest: $(READY)
+	$(BIN)/python -m pytest -m 'not slow'
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,49 @@
+"""What several tests need: volumes, the shared data where there is any, and the stand-in for the application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+pytest_plugins = ["slicer_application.fixtures"]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with data that the project does not own."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder 'shared' with the evaluation data is not beside the project")
+    return SHARED
+
+
+def volume(values: np.ndarray, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0), direction=None) -> sitk.Image:
+    """An image from an array (slices, rows, columns)."""
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing(spacing)
+    image.SetOrigin(origin)
+    if direction is not None:
+        image.SetDirection(np.asarray(direction, float).ravel().tolist())
+    return image
+
+
+def blobs(size=(8, 20, 24), seed=0) -> np.ndarray:
+    """A smooth, asymmetric float32 array from 0 to about 100 with a dark border, as heads have."""
+    noise = sitk.GetImageFromArray(np.random.default_rng(seed).random(size).astype(np.float32))
+    smooth = sitk.GetArrayFromImage(sitk.DiscreteGaussian(noise, 2.0))
+    z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in size), indexing="ij")
+    inside = (0.5 * z) ** 2 + y**2 + (x / 0.9) ** 2 < 0.8
+    return (inside * (smooth - smooth.min()) / np.ptp(smooth) * (80 + 20 * x)).astype(np.float32)
+
+
+@pytest.fixture
+def pair() -> tuple[sitk.Image, sitk.Image]:
+    """A small PET (own, coarser grid) and MRI in one space."""
+    mri = volume(blobs(seed=1), spacing=(2, 2, 3), origin=(-24, -20, 5))
+    pet = volume(blobs((7, 12, 14), seed=2), spacing=(3.5, 3.5, 4), origin=(-24, -21, 3))
+    return pet, mri

@@ -1,0 +1,3 @@
+"""The part of `ctk` that the module's user interface needs."""
+
+from slicer_application.widgets import ctkCollapsibleButton  # noqa: F401

@@ -1,0 +1,220 @@
+"""The command line: formats, exit codes, one clear line for bad input, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from conftest import ROOT
+from cspadn import cli
+from cspadn.intensity import FUSED_MAXIMUM
+from cspadn.weights import DEFAULT_MODEL, list_models
+
+
+@pytest.fixture
+def files(pair, tmp_path: Path) -> dict[str, Path]:
+    """The small pair as files, and names for outputs."""
+    paths = {name: tmp_path / f"{name}.nrrd" for name in ("pet", "mri", "fused")}
+    for name, image in zip(("pet", "mri"), pair, strict=True):
+        sitk.WriteImage(image, str(paths[name]))
+    return paths
+
+
+def _fuse(files: dict[str, Path], *more: str) -> int:
+    return cli.main(["fuse", str(files["pet"]), str(files["mri"]), "-o", str(files["fused"]), "--device", "cpu", *more])
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+def test_formats(files: dict[str, Path], pair, tmp_path: Path, suffix: str) -> None:
+    for name, image in zip(("pet", "mri"), pair, strict=True):
+        files[name] = tmp_path / f"{name} in ünïcode{suffix}"
+        sitk.WriteImage(image, str(files[name]))
+    files["fused"] = tmp_path / f"fused{suffix}"
+    assert _fuse(files) == 0
+    fused, mri = sitk.ReadImage(str(files["fused"])), sitk.ReadImage(str(files["mri"]))
+    assert fused.GetSize() == mri.GetSize()
+    for get in ("GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(fused, get)(), getattr(mri, get)(), atol=1e-5)  # NIfTI stores float32
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_nrrd_keeps_the_geometry_exactly_and_the_provenance(files: dict[str, Path]) -> None:
+    assert _fuse(files) == 0
+    fused, mri = sitk.ReadImage(str(files["fused"])), sitk.ReadImage(str(files["mri"]))
+    for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(fused, get)() == getattr(mri, get)(), get
+    card = next(card for card in list_models() if card.name == DEFAULT_MODEL)
+    assert fused.GetMetaData("CSpADNFusion.model_sha256") == card.sha256
+    assert "not for diagnosis" in fused.GetMetaData("CSpADNFusion.note")
+
+
+def test_nifti_says_what_it_is_for(files: dict[str, Path], tmp_path: Path) -> None:
+    files["fused"] = tmp_path / "fused.nii.gz"
+    assert _fuse(files) == 0
+    assert "Research use only" in sitk.ReadImage(str(files["fused"])).GetMetaData("ITK_FileNotes")
+
+
+def test_the_whole_atlas_volume(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "data" / "volumes" / "aanlib"
+    mri = sitk.ReadImage(str(folder / "MRI_axial.nii.gz"))
+    names = [str(folder / "PET_axial.nii.gz"), str(folder / "MRI_axial.nii.gz")]
+    assert cli.main(["fuse", *names, "-o", str(tmp_path / "fused.nrrd")]) == 0
+    fused = sitk.ReadImage(str(tmp_path / "fused.nrrd"))
+    for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(fused, get)() == getattr(mri, get)(), get
+    assert sitk.GetArrayFromImage(fused).max() > 0.5 * FUSED_MAXIMUM
+
+
+def _damage(files: dict[str, Path]) -> None:
+    files["pet"].write_bytes(files["pet"].read_bytes()[:200])
+
+
+def _not_an_image(files: dict[str, Path]) -> None:
+    files["mri"].write_text("patient list", encoding="utf-8")
+
+
+def _replace(name: str, image: sitk.Image):
+    return lambda files: sitk.WriteImage(image, str(files[name]))
+
+
+def _shift(files: dict[str, Path]) -> None:
+    pet = sitk.ReadImage(str(files["pet"]))
+    pet.SetOrigin((1000, 0, 0))
+    sitk.WriteImage(pet, str(files["pet"]))
+
+
+BAD_INPUT = {
+    "missing file": (lambda files: files["pet"].unlink(), [], 3, "does not exist"),
+    "truncated file": (_damage, [], 3, "cannot be read"),
+    "not an image": (_not_an_image, [], 3, "cannot be read"),
+    "folder": (lambda files: files.update(pet=files["pet"].parent), [], 3, "is a folder"),
+    "two-dimensional": (_replace("mri", sitk.Image(9, 9, sitk.sitkUInt8) + 1), [], 3, "two-dimensional"),
+    "four-dimensional": (_replace("pet", sitk.Image([4, 4, 4, 3], sitk.sitkUInt8)), [], 3, "4 dimensions"),
+    "multi-component": (_replace("pet", sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3)), [], 3, "3 values per voxel"),
+    "empty volume": (_replace("pet", sitk.Image([9, 9, 9], sitk.sitkUInt8)), [], 3, "The PET is empty"),
+    "no overlap": (_shift, [], 3, "do not overlap"),
+    "PNG and volume": (lambda files: files.update(pet=files["pet"].with_suffix(".png")), [], 3, "two PNGs"),
+    "output folder missing": (lambda files: files.update(fused=Path("/nowhere/fused.nrrd")), [], 2, "folder of the output"),
+    "output exists": (lambda files: files["fused"].write_text("precious", encoding="utf-8"), [], 2, "--overwrite"),
+    "output format": (lambda files: files.update(fused=files["fused"].with_suffix(".xyz")), [], 2, "must end in"),
+    "unknown device": (lambda files: None, ["--device", "gpu9"], 2, "no device 'gpu9'"),
+    "unknown model": (lambda files: None, ["--model", "best"], 4, "no model 'best'"),
+    "missing weights": (lambda files: None, ["--model", "best.safetensors"], 4, "model card"),
+    "reversed window": (lambda files: None, ["--pet-window", "9", "1"], 2, "PET window"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_gets_one_clear_line_and_no_output(case: str, files: dict[str, Path], capfd) -> None:
+    spoil, more, code, words = BAD_INPUT[case]
+    spoil(files)
+    before = {path: path.read_bytes() for path in files["mri"].parent.iterdir()}
+    assert _fuse(files, *more) == code
+    output, errors = capfd.readouterr()
+    assert output == ""
+    assert errors.startswith("cspadn: ")
+    assert errors.count("\n") == 1, errors
+    assert words in errors
+    assert {path: path.read_bytes() for path in files["mri"].parent.iterdir()} == before
+
+
+def test_overwrite_replaces(files: dict[str, Path]) -> None:
+    files["fused"].write_text("old", encoding="utf-8")
+    assert _fuse(files, "--overwrite") == 0
+    assert sitk.ReadImage(str(files["fused"])).GetDimension() == 3
+
+
+def test_wrong_usage_exits_2(capfd) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main(["fuse", "only-one.nrrd"])
+    assert exit_info.value.code == 2
+    assert "usage:" in capfd.readouterr().err
+
+
+def _events(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_json_progress(files: dict[str, Path], capfd) -> None:
+    assert _fuse(files, "--progress", "json") == 0
+    events = _events(capfd.readouterr().out)
+    assert [(e["done"], e["total"]) for e in events if e["event"] == "progress"] == [(i + 1, 8) for i in range(8)]
+    assert events[-1] == {"event": "finished", "output": str(files["fused"])}
+
+
+def test_json_progress_tells_errors(files: dict[str, Path], capfd) -> None:
+    files["pet"].unlink()
+    assert _fuse(files, "--progress", "json") == 3
+    (event,) = _events(capfd.readouterr().out)
+    assert event["event"] == "error"
+    assert event["code"] == 3
+    assert "does not exist" in event["message"]
+
+
+def test_cancel_file(files: dict[str, Path], tmp_path: Path, capfd) -> None:
+    (tmp_path / "stop").touch()
+    assert _fuse(files, "--cancel-file", str(tmp_path / "stop")) == 130
+    assert not files["fused"].exists()
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_keyboard_interrupt_exits_130(files: dict[str, Path], monkeypatch, capfd) -> None:
+    def interrupted(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cspadn.fusion.fuse", interrupted)
+    assert _fuse(files) == 130
+    assert capfd.readouterr().err == "cspadn: Cancelled.\n"
+    assert not files["fused"].exists()
+
+
+def test_a_full_disk_leaves_nothing(files: dict[str, Path], monkeypatch, capfd) -> None:
+    def no_space(_image, name, **_options):
+        Path(name).write_bytes(b"half")
+        raise RuntimeError("no space left on device")
+
+    monkeypatch.setattr(sitk, "WriteImage", no_space)
+    before = set(files["mri"].parent.iterdir())
+    assert _fuse(files) == 2
+    assert "space on the disk" in capfd.readouterr().err
+    assert set(files["mri"].parent.iterdir()) == before
+
+
+def test_progress_bar_on_a_terminal(files: dict[str, Path]) -> None:
+    """In a real pseudo-terminal the bar is drawn; stdout stays empty."""
+    pty = pytest.importorskip("pty")
+    parent, child = pty.openpty()
+    command = [sys.executable, "-m", "cspadn", "fuse", *(str(files[n]) for n in ("pet", "mri")), "-o", str(files["fused"])]
+    done = subprocess.run(command, stderr=child, stdout=subprocess.PIPE, cwd=ROOT / "CSpADNFusion", check=False)
+    os.close(child)
+    drawn = os.read(parent, 100_000).decode()
+    assert done.returncode == 0
+    assert done.stdout == b""
+    assert "8/8 slices" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn)
+
+
+def test_info_and_models(capfd) -> None:
+    assert cli.main(["info", "--json"]) == 0
+    info = json.loads(capfd.readouterr().out)
+    assert info["versions"]["numpy"] == np.__version__
+    assert "cpu" in info["devices"]
+    assert cli.main(["models", "--json"]) == 0
+    assert DEFAULT_MODEL in [card["name"] for card in json.loads(capfd.readouterr().out)]
+    assert cli.main(["info"]) == 0
+    assert cli.main(["models"]) == 0
+    assert f"{DEFAULT_MODEL} 1 (default)" in capfd.readouterr().out
+
+
+def test_help_needs_no_torch() -> None:
+    """Start-up of --help, and the import of the package, load nothing heavy."""
+    code = "import sys, cspadn, cspadn.cli; print(sorted({'torch', 'SimpleITK', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "CSpADNFusion")
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,219 @@
+"""Fusing volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+import cspadn
+from conftest import blobs, volume
+from cspadn import device, fusion
+from cspadn.errors import CancelledError, InputError, MemoryExhaustedError, ModelError, UsageError
+from cspadn.intensity import FUSED_MAXIMUM, Window, to_unit
+from cspadn.weights import load_model
+
+
+def _array(image: sitk.Image) -> np.ndarray:
+    return sitk.GetArrayFromImage(image)
+
+
+def _assert_same_grid(image: sitk.Image, reference: sitk.Image) -> None:
+    for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(image, get)() == getattr(reference, get)(), get
+
+
+def test_result_lies_on_the_mri_and_inputs_are_untouched(pair) -> None:
+    pet, mri = pair
+    before = _array(pet), _array(mri)
+    result = cspadn.fuse(pet, mri)
+    _assert_same_grid(result.image, mri)
+    assert result.image.GetPixelID() == sitk.sitkFloat32
+    values = _array(result.image)
+    assert 0 <= values.min() < values.max() <= FUSED_MAXIMUM
+    np.testing.assert_array_equal(_array(pet), before[0])
+    np.testing.assert_array_equal(_array(mri), before[1])
+
+
+def test_result_depends_on_both_sources(pair) -> None:
+    pet, mri = pair
+    fused = _array(cspadn.fuse(pet, mri).image)
+    for other in (cspadn.fuse(pet * 0.5, mri, cspadn.FusionSettings(pet_window=(0, 100))), cspadn.fuse(pet, mri * mri)):
+        assert np.abs(_array(other.image) - fused).max() > 0.02 * FUSED_MAXIMUM
+
+
+def test_same_inputs_give_identical_voxels(pair) -> None:
+    first, second = (_array(cspadn.fuse(*pair).image) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_slices_equal_the_network_alone() -> None:
+    """Volumes on one grid with given windows: the fused slice is what the network makes of the two slices, nothing else."""
+    pet, mri = volume(blobs(seed=5)), volume(blobs(seed=6))
+    settings = cspadn.FusionSettings(pet_window=(0, 100), mri_window=(0, 100))
+    fused = _array(cspadn.fuse(pet, mri, settings).image)
+    units = [torch.from_numpy(to_unit(_array(image)[3], Window(0, 100))) for image in (pet, mri)]
+    with torch.inference_mode():
+        alone = load_model().network((torch.stack(units)[None]) * 2 - 1)[0, 0]
+    np.testing.assert_allclose(fused[3], (alone.numpy() + 1) / 2 * FUSED_MAXIMUM, atol=1e-3 * FUSED_MAXIMUM / 100)
+
+
+STORED_ORDERS = [("PIR", "LAS"), ("ASL", "RSP"), ("IRP", "SAL"), ("RAS", "LIP"), ("LPI", "PLI")]  # of PET and MRI
+
+
+@pytest.mark.parametrize("codes", STORED_ORDERS)
+def test_stored_orders_do_not_matter(shared: Path, codes: tuple[str, str]) -> None:
+    """Real volumes stored sagittally, coronally, flipped or left-handed give the same values at the same points."""
+    folder = shared / "data" / "volumes" / "aanlib"
+    pet = sitk.ReadImage(str(folder / "PET_axial.nii.gz"))
+    mri = sitk.ReadImage(str(folder / "MRI_axial.nii.gz"))[::4, ::4, 45:48]
+    expected = _array(cspadn.fuse(pet, mri).image)
+    pet_stored, mri_stored = sitk.DICOMOrient(pet, codes[0]), sitk.DICOMOrient(mri, codes[1])
+    fused = cspadn.fuse(pet_stored, mri_stored).image
+    _assert_same_grid(fused, mri_stored)
+    values = _array(sitk.DICOMOrient(fused, "LPS"))
+    assert np.abs(values - expected).max() <= 1e-4 * FUSED_MAXIMUM
+    assert expected.max() > 0.5 * FUSED_MAXIMUM
+
+
+def test_left_handed_orders_are_among_them() -> None:
+    image = volume(blobs())
+    handedness = np.linalg.det([np.reshape(sitk.DICOMOrient(image, mri).GetDirection(), (3, 3)) for _, mri in STORED_ORDERS])
+    assert sorted(set(np.rint(handedness))) == [-1, 1]
+
+
+def test_mri_is_kept_outside_the_pet(pair) -> None:
+    pet, mri = pair
+    half = pet[: pet.GetSize()[0] // 2, :, :]
+    fused = _array(cspadn.fuse(half, mri, cspadn.FusionSettings(mri_window=(0, 100))).image)
+    kept = to_unit(_array(mri), Window(0, 100)) * FUSED_MAXIMUM
+    np.testing.assert_allclose(fused[:, :, -6:], kept[:, :, -6:], rtol=1e-6)
+    assert np.abs(fused[:, :, :8] - kept[:, :, :8]).max() > 0.02 * FUSED_MAXIMUM
+
+
+def test_single_slice_and_integer_volumes(pair) -> None:
+    pet, mri = pair
+    thin = sitk.Cast(mri[:, :, 3:4] * 100 - 3000, sitk.sitkInt16)
+    result = cspadn.fuse(sitk.Cast(pet, sitk.sitkUInt8), thin)
+    _assert_same_grid(result.image, thin)
+    assert _array(result.image).std() > 0
+
+
+def test_provenance_says_what_made_it(pair) -> None:
+    result = cspadn.fuse(*pair, cspadn.FusionSettings(device="cpu", pet_window=(1, 90)))
+    card = load_model().card
+    assert result.provenance["model"] == card.name
+    assert result.provenance["model_sha256"] == card.sha256
+    assert result.provenance["pet_window"] == [1, 90]
+    assert result.provenance["device"] == "cpu"
+    assert "not for diagnosis" in result.provenance["note"]
+    assert result.warnings == []
+
+
+def test_progress_counts_every_slice(pair) -> None:
+    seen: list[tuple[int, int]] = []
+    cspadn.fuse(*pair, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(i + 1, 8) for i in range(8)]
+
+
+def test_cancel_stops_before_the_next_slice(pair) -> None:
+    seen: list[int] = []
+    with pytest.raises(CancelledError):
+        cspadn.fuse(*pair, progress=lambda done, _total: seen.append(done), cancelled=lambda: len(seen) == 3)
+    assert seen == [1, 2, 3]
+
+
+def test_volumes_that_do_not_overlap_are_refused(pair) -> None:
+    pet, mri = pair
+    pet.SetOrigin((5000, 0, 0))
+    with pytest.raises(InputError, match="do not overlap"):
+        cspadn.fuse(pet, mri)
+
+
+def test_unknown_device_and_model_are_refused(pair) -> None:
+    with pytest.raises(UsageError, match="gpu9"):
+        cspadn.fuse(*pair, cspadn.FusionSettings(device="gpu9"))
+    with pytest.raises(ModelError, match="no model 'best'"):
+        cspadn.fuse(*pair, cspadn.FusionSettings(model="best"))
+
+
+class _Hungry(torch.nn.Module):
+    """A network that runs out of memory on more than ``limit`` slices; counts the sizes it was asked for."""
+
+    def __init__(self, limit: int, error: Exception) -> None:
+        super().__init__()
+        self.limit, self.error, self.sizes = limit, error, []
+
+    def forward(self, sources: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(sources))
+        if len(sources) > self.limit:
+            raise self.error
+        return sources.mean(dim=1, keepdim=True)
+
+
+OUT_OF_MEMORY = [
+    torch.cuda.OutOfMemoryError("CUDA out of memory."),
+    RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "mps", "cpu", "python"])
+def test_out_of_memory_halves_the_batch(error: Exception) -> None:
+    network = _Hungry(2, error)
+    fuser = fusion._SliceFuser(network, torch.device("cpu"))
+    fuser.batch = 8
+    sources = np.random.default_rng(0).random((8, 2, 3, 3), np.float32)
+    np.testing.assert_allclose(fuser(sources), sources.mean(axis=1), atol=1e-6)
+    assert network.sizes[:3] == [8, 4, 2]
+    assert fuser.batch == 2
+    assert len(fuser.warnings) == 2
+
+
+def test_out_of_memory_moves_to_the_cpu(monkeypatch) -> None:
+    """The GPU is played by torch's device without storage: moving there and back is real, its computing is not."""
+    monkeypatch.setattr(fusion._SliceFuser, "_run", _run_on_cpu_only)
+    fuser = fusion._SliceFuser(torch.nn.Identity(), torch.device("meta"))
+    sources = np.zeros((3, 2, 2, 2), np.float32)
+    assert fuser(sources).shape == (3, 2, 2)
+    assert fuser.device.type == "cpu"
+    assert "went on with the CPU" in fuser.warnings[-1]
+
+
+def _run_on_cpu_only(self, sources: np.ndarray) -> np.ndarray:
+    if self.device.type != "cpu":
+        raise OUT_OF_MEMORY[0]
+    return sources[:, 0]
+
+
+def test_out_of_memory_for_one_slice_on_the_cpu_is_the_end() -> None:
+    fuser = fusion._SliceFuser(_Hungry(0, MemoryError()), torch.device("cpu"))
+    with pytest.raises(MemoryExhaustedError):
+        fuser(np.zeros((1, 2, 3, 3), np.float32))
+
+
+def test_other_errors_are_not_swallowed() -> None:
+    fuser = fusion._SliceFuser(_Hungry(0, RuntimeError("a bug")), torch.device("cpu"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        fuser(np.zeros((1, 2, 3, 3), np.float32))
+
+
+def test_devices(monkeypatch) -> None:
+    assert device.resolve_device("cpu").type == "cpu"
+    monkeypatch.setattr(device, "available_devices", lambda: {"cuda:0": "A", "cuda:1": "B", "cpu": "CPU"})
+    assert str(device.resolve_device("auto")) == "cuda:0"
+    assert str(device.resolve_device("cuda")) == "cuda:0"
+    assert str(device.resolve_device("cuda:1")) == "cuda:1"
+    with pytest.raises(UsageError, match="mps"):
+        device.resolve_device("mps")
+
+
+def test_a_device_that_is_listed_but_does_not_compute_is_left_out(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _index: "broken")
+    if not torch.cuda.is_available():
+        assert list(device.available_devices()) == ["cpu"]

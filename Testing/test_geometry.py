@@ -1,0 +1,78 @@
+"""Physical space: views, the way back, resampling."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from conftest import blobs, volume
+from cspadn import geometry
+from cspadn.errors import InputError
+
+ORIENTATIONS = [
+    "".join(letters) for order in itertools.permutations(("RL", "AP", "IS")) for letters in itertools.product(*order)
+]
+
+
+def _oblique(degrees: float) -> sitk.Image:
+    angle = np.radians(degrees)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    direction = [[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]]
+    return volume(blobs(), spacing=(0.9, 0.9, 1.5), origin=(-11.1, 7.7, 3.3), direction=direction)
+
+
+@pytest.mark.parametrize("code", ORIENTATIONS)
+def test_every_stored_order_has_the_same_view_and_way_back(code: str) -> None:
+    upright = _oblique(12)
+    stored = sitk.DICOMOrient(upright, code)
+    axial = geometry.to_axial(stored)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(axial), sitk.GetArrayFromImage(upright))
+    restored = geometry.from_axial(sitk.GetImageFromArray(sitk.GetArrayFromImage(axial)), axial, stored)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(restored), sitk.GetArrayFromImage(stored))
+    for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(restored, get)() == getattr(stored, get)(), get
+
+
+def test_left_handed_orders_are_among_them() -> None:
+    handedness = [
+        np.linalg.det(np.reshape(sitk.DICOMOrient(_oblique(0), code).GetDirection(), (3, 3))) for code in ORIENTATIONS
+    ]
+    assert len(ORIENTATIONS) == 48
+    assert sum(h < 0 for h in handedness) == 24
+
+
+def test_resampling_is_in_physical_space() -> None:
+    """A linear ramp in millimetres stays that ramp on any other grid, and is NaN beyond its field of view."""
+    x = np.arange(10) * 3.0 - 5
+    ramp = volume(np.broadcast_to(x, (4, 4, 10)).astype(np.float32), spacing=(3, 3, 3), origin=(-5, 0, 0))
+    grid = volume(np.zeros((2, 2, 40), np.float32), spacing=(1, 1, 1), origin=(-12, 2, 2))
+    values = sitk.GetArrayFromImage(geometry.resample(ramp, grid))
+    points = np.arange(40) - 12.0
+    inside = (points >= -5) & (points <= 22)
+    np.testing.assert_allclose(values[1, 1, inside], points[inside], atol=1e-5)
+    assert np.isnan(values[1, 1, points < -6.5]).all()
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(0, 1.0), (10, 0.5), (25, 0.0)])
+def test_overlap_is_the_share_of_the_grid(shift: float, expected: float) -> None:
+    grid = volume(np.zeros((20, 20, 20), np.uint8))
+    moved = volume(np.zeros((20, 20, 20), np.uint8), origin=(shift, 0, 0))
+    assert geometry.overlap(moved, grid) == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (sitk.Image(4, 4, sitk.sitkUInt8), "two-dimensional"),
+        (sitk.Image([4, 4, 4, 4], sitk.sitkUInt8), "4 dimensions"),
+        (sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3), "3 values per voxel"),
+        (sitk.Image([4, 4, 4], sitk.sitkComplexFloat32), "complex"),
+        (volume(np.zeros((2, 2, 2)), origin=(float("nan"), 0, 0)), "not finite"),
+    ],
+)
+def test_what_is_no_volume_is_refused(image: sitk.Image, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        geometry.check_volume(image, "The PET")

@@ -1,0 +1,243 @@
+"""Nodes to images and back, and the logic, on a real MRML scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from conftest import blobs, volume
+from cspadn.errors import InputError
+from cspadn.intensity import FUSED_MAXIMUM
+from slicer_application import application
+
+MODULE_FILE = Path(__file__).resolve().parent.parent / "CSpADNFusion" / "CSpADNFusion.py"
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@pytest.fixture
+def logic(scene):
+    application.openModule(MODULE_FILE)
+    import CSpADNFusion
+
+    return CSpADNFusion.CSpADNFusionLogic()
+
+
+def _ijk_to_lps(image: sitk.Image) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    matrix[:3, 3] = image.GetOrigin()
+    return matrix
+
+
+def node_of(image: sitk.Image, name: str):
+    """A volume node made of an image, independently of the code under test."""
+    import slicer
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, sitk.GetArrayFromImage(image))
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(_RAS_TO_LPS @ _ijk_to_lps(image)))
+    return node
+
+
+def transform_of(matrix: np.ndarray, name: str = "transform"):
+    """A linear transform node, from the node's RAS to its parent's RAS."""
+    import slicer
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", name)
+    node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+    return node
+
+
+def rigid(degrees: float, shift: tuple[float, float, float]) -> np.ndarray:
+    """Rotation about the third axis, then a shift."""
+    angle = np.radians(degrees)
+    matrix = np.eye(4)
+    matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    matrix[:3, 3] = shift
+    return matrix
+
+
+def _array(node) -> np.ndarray:
+    import slicer
+
+    return slicer.util.arrayFromVolume(node).copy()
+
+
+def _matrix(node) -> np.ndarray:
+    import vtk
+
+    import slicer
+
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def test_nodes_give_what_files_give(logic, pair) -> None:
+    import cspadn
+
+    pet, mri = pair
+    fused = logic.fuse(node_of(pet, "PET"), node_of(mri, "MRI"))
+    expected = sitk.GetArrayFromImage(cspadn.fuse(pet, mri).image)
+    np.testing.assert_allclose(_array(fused), expected, atol=1e-4 * FUSED_MAXIMUM)
+
+
+def test_the_real_pair_with_a_pet_that_a_transform_registers(logic, shared: Path) -> None:
+    """The PET node lies elsewhere, and its parent transform brings it back: the same volume comes out."""
+    import cspadn
+
+    folder = shared / "data" / "volumes" / "aanlib"
+    pet = sitk.ReadImage(str(folder / "PET_axial.nii.gz"))
+    mri = sitk.ReadImage(str(folder / "MRI_axial.nii.gz"))[::3, ::3, 44:48]
+    expected = sitk.GetArrayFromImage(cspadn.fuse(pet, mri).image)
+    shift = np.array([17.25, -8.5, 31.0])  # LPS
+    moved = sitk.Image(pet)
+    moved.SetOrigin((np.array(pet.GetOrigin()) + shift).tolist())
+    pet_node, mri_node = node_of(moved, "PET"), node_of(mri, "MRI")
+    astray = _array(logic.fuse(pet_node, mri_node))
+    back = np.eye(4)
+    back[:3, 3] = -shift * [-1, -1, 1]  # RAS
+    pet_node.SetAndObserveTransformNodeID(transform_of(back).GetID())
+    fused = _array(logic.fuse(pet_node, mri_node))
+    assert np.abs(fused - expected).max() <= 1e-4 * FUSED_MAXIMUM
+    assert np.abs(astray - expected).max() > 0.2 * FUSED_MAXIMUM
+
+
+@pytest.mark.parametrize("mri_moves", [False, True])
+def test_chains_of_transforms(logic, pair, mri_moves: bool) -> None:
+    """PET under two rigid transforms, the MRI under one: only their difference counts."""
+    import cspadn
+
+    pet, mri = pair
+    world = rigid(25, (30, -12, 7)) if mri_moves else np.eye(4)
+    outer, inner = rigid(10, (5, 6, -3)), rigid(-7, (-4, 9, 2))
+    pet_node, mri_node = node_of(pet, "PET"), node_of(mri, "MRI")
+    # The PET's stored position is such that outer * inner puts it to its right place in the MRI's world.
+    stored = np.linalg.inv(outer @ inner) @ world @ _matrix(pet_node)
+    import slicer
+
+    pet_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(stored))
+    outer_node, inner_node = transform_of(outer, "outer"), transform_of(inner, "inner")
+    inner_node.SetAndObserveTransformNodeID(outer_node.GetID())
+    pet_node.SetAndObserveTransformNodeID(inner_node.GetID())
+    if mri_moves:
+        mri_node.SetAndObserveTransformNodeID(transform_of(world, "world").GetID())
+    fused = logic.fuse(pet_node, mri_node)
+    expected = sitk.GetArrayFromImage(cspadn.fuse(pet, mri).image)
+    assert np.abs(_array(fused) - expected).max() <= 1e-4 * FUSED_MAXIMUM
+    assert fused.GetTransformNodeID() == mri_node.GetTransformNodeID()
+
+
+def test_a_transform_that_scales_and_shears(logic) -> None:
+    """An affine parent transform of the PET, not only a rigid one: a ramp arrives where it belongs."""
+    from cspadn.geometry import resample
+    from CSpADNFusionLib import nodes
+
+    z, y, x = np.meshgrid(np.arange(12.0), np.arange(14.0), np.arange(16.0), indexing="ij")
+    pet_node = node_of(volume(x + 20 * y + 400 * z), "PET")
+    affine = np.array([[1.1, 0.2, 0, 1], [0, 0.9, 0.1, -2], [0.05, 0, 1.2, 0.5], [0, 0, 0, 1]])
+    pet_node.SetAndObserveTransformNodeID(transform_of(affine).GetID())
+    mri = volume(np.zeros((3, 3, 3), np.float32), spacing=(1.5, 1.5, 1.5), origin=(5, 5, 5))
+    pet_image, mri_image = nodes.imagesFromVolumeNodes(pet_node, node_of(mri, "MRI"))
+    values = sitk.GetArrayFromImage(resample(pet_image, mri_image))
+    ijk = np.array([1, 2, 0, 1])  # of the MRI
+    ras = _RAS_TO_LPS @ _ijk_to_lps(mri) @ ijk
+    column, row, slice_ = (np.linalg.inv(affine @ _RAS_TO_LPS @ np.eye(4)) @ ras)[:3]
+    assert values[0, 2, 1] == pytest.approx(column + 20 * row + 400 * slice_, abs=1e-3)
+
+
+def test_fused_node_is_ready_to_use(logic, pair) -> None:
+    pet_node, mri_node = node_of(pair[0], "FDG"), node_of(pair[1], "T1")
+    fused = logic.fuse(pet_node, mri_node)
+    assert fused.GetName() == "T1-FDG fused"
+    np.testing.assert_array_equal(_matrix(fused), _matrix(mri_node))
+    assert len(fused.GetAttribute("CSpADNFusion.model_sha256")) == 64
+    assert "not for diagnosis" in fused.GetDescription()
+    display = fused.GetDisplayNode()
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, FUSED_MAXIMUM)
+    assert display.GetColorNodeID() == "vtkMRMLColorTableNodeGrey"
+    assert logic.fuse(pet_node, mri_node).GetName() == "T1-FDG fused_1"
+
+
+def test_fused_node_joins_the_mri_in_the_subject_hierarchy(logic, pair, scene) -> None:
+    import slicer
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "study")
+    mri_node = node_of(pair[1], "MRI")
+    hierarchy.CreateItem(study, mri_node)
+    output = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "out")
+    hierarchy.CreateItem(hierarchy.GetSceneItemID(), output)
+    logic.fuse(node_of(pair[0], "PET"), mri_node, output)
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(output)) == study
+
+
+def test_given_output_is_filled_and_settings_are_used(logic, pair, scene) -> None:
+    output = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "mine")
+    seen: list[int] = []
+    fused = logic.fuse(
+        node_of(pair[0], "PET"),
+        node_of(pair[1], "MRI"),
+        output,
+        pet_window=(0, 55),
+        progress=lambda done, _total: seen.append(done),
+    )
+    assert fused is output
+    assert fused.GetAttribute("CSpADNFusion.pet_window") == "[0.0, 55.0]"
+    assert seen == list(range(1, 9))
+
+
+def _state(scene) -> list[tuple[str, str, int]]:
+    nodes = [scene.GetNthNode(i) for i in range(scene.GetNumberOfNodes())]
+    return [(node.GetID(), node.GetName(), node.GetMTime()) for node in nodes]
+
+
+def test_a_failure_leaves_the_scene_as_it_was(logic, pair, scene) -> None:
+    pet, mri = pair
+    pet.SetOrigin((9999, 0, 0))
+    pet_node, mri_node = node_of(pet, "PET"), node_of(mri, "MRI")
+    output = node_of(volume(blobs((2, 3, 4))), "output")
+    empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    before = _state(scene)
+    with pytest.raises(InputError, match="do not overlap"):
+        logic.fuse(pet_node, mri_node, output)
+    with pytest.raises(InputError, match="'empty' holds no voxels"):
+        logic.fuse(empty, mri_node)
+    with pytest.raises(ValueError, match="must not be one of the inputs"):
+        logic.fuse(pet_node, mri_node, mri_node)
+    assert _state(scene) == before
+
+
+def test_non_linear_transforms_get_a_clear_word(logic, pair, scene) -> None:
+    import vtk
+
+    import slicer
+
+    warp = scene.AddNewNodeByClass("vtkMRMLTransformNode", "warp")
+    spline = vtk.vtkThinPlateSplineTransform()
+    points = [vtk.vtkPoints(), vtk.vtkPoints()]
+    for i, corner in enumerate(np.ndindex(2, 2, 2)):
+        for k in (0, 1):
+            points[k].InsertNextPoint(*(np.array(corner) * 50.0 + k * i))
+    spline.SetSourceLandmarks(points[0])
+    spline.SetTargetLandmarks(points[1])
+    spline.SetBasisToR()
+    warp.SetAndObserveTransformToParent(spline)
+    assert not warp.IsLinear()
+    pet_node = node_of(pair[0], "PET")
+    pet_node.SetAndObserveTransformNodeID(warp.GetID())
+    with pytest.raises(InputError, match="non-linear transform"):
+        logic.fuse(pet_node, node_of(pair[1], "MRI"))
+    assert slicer.mrmlScene is scene
+
+
+def test_vector_volumes_are_refused(logic, pair, scene) -> None:
+    import slicer
+
+    vector = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "RGB")
+    slicer.util.updateVolumeFromArray(vector, np.zeros((3, 4, 5, 3), np.uint8))
+    with pytest.raises(InputError, match="3 values per voxel"):
+        logic.fuse(vector, node_of(pair[1], "MRI"))

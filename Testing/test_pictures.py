@@ -1,0 +1,86 @@
+"""PNG pairs: luma fused, colour put back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from cspadn import cli, color
+from cspadn.errors import InputError
+from cspadn.pictures import fuse_pictures
+
+
+def _picture(pixels: np.ndarray) -> sitk.Image:
+    return sitk.GetImageFromArray(pixels, isVector=pixels.ndim == 3)
+
+
+@pytest.fixture
+def pixels() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(4)
+    return {"grey": random.integers(0, 256, (24, 31), np.uint8), "color": random.integers(0, 256, (24, 31, 3), np.uint8)}
+
+
+def test_luma_is_full_range_bt601() -> None:
+    rgb = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0]])
+    np.testing.assert_allclose(color.luma(rgb), [76.245, 149.685, 29.07, 255, 0])
+
+
+def test_replacing_luma_keeps_chroma() -> None:
+    rgb = np.random.default_rng(0).random((50, 3))
+    new = np.random.default_rng(1).random(50)
+    changed = color.replace_luma(rgb, new)
+    np.testing.assert_allclose(color.luma(changed), new)
+    np.testing.assert_allclose(changed[:, 2] - new, rgb[:, 2] - color.luma(rgb))
+    np.testing.assert_allclose(changed[:, 0] - new, rgb[:, 0] - color.luma(rgb))
+    np.testing.assert_allclose(color.replace_luma(rgb, color.luma(rgb)), rgb, atol=1e-12)
+
+
+def test_grey_pair_gives_a_grey_picture(pixels) -> None:
+    image = fuse_pictures(_picture(pixels["grey"]), _picture(pixels["grey"][::-1].copy())).image
+    assert image.GetSize() == (31, 24)
+    assert image.GetPixelID() == sitk.sitkUInt8
+
+
+def test_color_of_the_pet_comes_back(pixels) -> None:
+    image = fuse_pictures(_picture(pixels["color"]), _picture(pixels["grey"])).image
+    assert image.GetNumberOfComponentsPerPixel() == 3
+    plain = fuse_pictures(_picture(np.rint(color.luma(pixels["color"])).astype(np.uint8)), _picture(pixels["grey"])).image
+    fused, grey = sitk.GetArrayFromImage(image).astype(float), sitk.GetArrayFromImage(plain)
+    inside = ((fused > 0) & (fused < 255)).all(axis=-1)  # the others were clipped
+    assert inside.sum() > 50
+    assert np.abs(color.luma(fused) - grey)[inside].max() <= 1
+
+
+def test_grey_stored_as_rgb_and_alpha_and_16_bits_are_the_same_picture(pixels) -> None:
+    grey, pet = pixels["grey"], _picture(pixels["grey"][:, ::-1].copy())
+    forms = [
+        grey,
+        np.stack([grey] * 3, -1),
+        np.stack([grey, grey, grey, np.full_like(grey, 9)], -1),
+        grey.astype(np.uint16) * 257,
+    ]
+    first, *others = (sitk.GetArrayFromImage(fuse_pictures(pet, _picture(form)).image) for form in forms)
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+
+
+def test_sizes_must_match(pixels) -> None:
+    with pytest.raises(InputError, match="31 x 24 pixels, the MRI picture 31 x 20"):
+        fuse_pictures(_picture(pixels["grey"]), _picture(pixels["grey"][:20]))
+
+
+def test_real_pair_on_the_command_line(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "data" / "subject2_pet_mri"
+    name = sorted(path.name for path in (folder / "pet").iterdir())[10]
+    output = tmp_path / "fused.png"
+    assert cli.main(["fuse", str(folder / "pet" / name), str(folder / "mri" / name), "-o", str(output)]) == 0
+    fused = sitk.ReadImage(str(output))
+    assert fused.GetSize() == (256, 256)
+    assert fused.GetNumberOfComponentsPerPixel() == 3
+    pet, mri = (sitk.GetArrayFromImage(sitk.ReadImage(str(folder / kind / name))) for kind in ("pet", "mri"))
+    luma = color.luma(sitk.GetArrayFromImage(fused))
+    for source in (pet, mri):
+        assert np.corrcoef(luma.ravel(), color.luma(source).ravel())[0, 1] > 0.7

@@ -1,0 +1,111 @@
+"""Model files are verified before they are used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from cspadn import weights
+from cspadn.errors import ModelError
+from cspadn.network import CSpADN, NetworkConfig
+
+TINY = NetworkConfig(common_channels=2, growth_channels=2, dense_modules=1, reduced_channels=1, decoder_channels=(2,))
+FIELDS = {"version": "1", "description": "for tests", "date": "2026-01-01", "training": {}, "metrics": {}}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    path = tmp_path / "tiny.safetensors"
+    weights.save_model(CSpADN(TINY), path, **FIELDS)
+    return path
+
+
+def _change_card(path: Path, **fields: object) -> None:
+    card_path = path.with_suffix(".json")
+    card_path.write_text(json.dumps({**json.loads(card_path.read_text()), **fields}))
+
+
+def _replace_weights(path: Path, content: bytes) -> None:
+    """Other weights with a card whose hash fits."""
+    path.write_bytes(content)
+    _change_card(path, sha256=hashlib.sha256(content).hexdigest())
+
+
+def test_shipped_models_load_and_are_described() -> None:
+    cards = weights.list_models()
+    assert weights.DEFAULT_MODEL in [card.name for card in cards]
+    for card in cards:
+        model = weights.load_model(card.name)
+        assert model.card == card
+        assert not model.network.training
+        assert card.training["command"].startswith("python -m training.train")
+        assert card.training["steps"] > 0
+        assert set(card.metrics) == {"train", "test_same_head"}
+
+
+def test_saved_weights_come_back(model: Path) -> None:
+    torch.manual_seed(1)
+    expected = CSpADN(TINY).state_dict()
+    loaded = weights.load_model(model)
+    assert loaded.card.name == "tiny"
+    for name, tensor in loaded.network.state_dict().items():
+        assert torch.equal(tensor, expected[name])
+    assert {path.name for path in model.parent.iterdir()} == {"tiny.safetensors", "tiny.json"}
+
+
+def test_any_changed_byte_is_noticed(model: Path) -> None:
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    with pytest.raises(ModelError, match="SHA-256"):
+        weights.load_model(model)
+
+
+def test_pickles_are_never_opened(model: Path) -> None:
+    _replace_weights(model, pickle.dumps({"a": 1}))
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        weights.load_model(model)
+
+
+def test_layers_must_fit(model: Path) -> None:
+    _replace_weights(model, safetensors.torch.save({"a": torch.zeros(2)}))
+    with pytest.raises(ModelError, match="do not fit"):
+        weights.load_model(model)
+
+
+def test_values_must_be_numbers(model: Path) -> None:
+    tensors = safetensors.torch.load(model.read_bytes())
+    next(iter(tensors.values())).view(-1)[0] = float("nan")
+    _replace_weights(model, safetensors.torch.save(tensors))
+    with pytest.raises(ModelError, match="not numbers"):
+        weights.load_model(model)
+
+
+def test_huge_files_are_not_read(model: Path) -> None:
+    with model.open("r+b") as file:
+        file.truncate(2**31)  # sparse
+    with pytest.raises(ModelError, match="larger"):
+        weights.load_model(model)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"network": 3}', "\x00"])
+def test_what_is_no_card_is_refused(model: Path, text: str) -> None:
+    model.with_suffix(".json").write_text(text)
+    with pytest.raises(ModelError, match="not a model card"):
+        weights.load_model(model)
+
+
+def test_missing_files(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        weights.load_model(tmp_path / "none.safetensors")
+    shutil.copy(model.with_suffix(".json"), tmp_path / "other.json")
+    with pytest.raises(ModelError, match=r"other\.safetensors cannot be read"):
+        weights.load_model(tmp_path / "other.safetensors")

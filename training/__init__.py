@@ -1,0 +1,1 @@
+"""Training and evaluation of the models that CSpADNFusion ships. Not part of the extension."""
