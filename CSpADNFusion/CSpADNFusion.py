@@ -3,12 +3,11 @@
 Nothing heavy is imported at file scope: opening the module needs neither torch nor SimpleITK.
 """
 
+import logging
 from pathlib import Path
 
-import vtk
-from slicer.util import VTKObservationMixin
-
 import slicer
+import vtk
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -19,6 +18,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+from slicer.util import VTKObservationMixin
 
 RESOURCES = Path(__file__).resolve().parent / "Resources"
 
@@ -37,7 +37,7 @@ class CSpADNFusion(ScriptedLoadableModule):
             " with the CSpA-DN network. Research use only, not for diagnosis."
         )
         self.parent.acknowledgementText = _(
-            "Implements B. Li et al., CSpA-DN: Channel and Spatial Attention Dense Network for Fusing PET and MRI Images (2020)."
+            "Implements CSpA-DN: Channel and Spatial Attention Dense Network for Fusing PET and MRI Images (Li et al., 2020)."
         )
         slicer.app.connect("startupCompleted()", registerSampleData)
 
@@ -87,7 +87,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def cleanup(self):
-        self.logic.cancelFusion()
+        self.logic.closeWorker()
         self.removeObservers()
 
     def enter(self):
@@ -121,20 +121,12 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _checkCanApply(self, _caller=None, _event=None):
         """Apply turns into Cancel during a run; before it, its tooltip says why it cannot be pressed."""
         running = self.logic.isFusing()
-        obstacle = None if running else self._obstacle()
+        parameters = self._parameterNode
+        nodes = parameters.petVolume, parameters.mriVolume, parameters.fusedVolume
+        obstacle = None if running else self.logic.obstacle(*nodes)
         self.ui.applyButton.setText(_("Cancel") if running else _("Apply"))
         self.ui.applyButton.setEnabled(obstacle is None)
         self.ui.applyButton.setToolTip(obstacle or (_("Stop the fusion") if running else _("Fuse the two volumes")))
-
-    def _obstacle(self):
-        pet, mri, fused = (getattr(self._parameterNode, n) for n in ("petVolume", "mriVolume", "fusedVolume"))
-        if not pet or not mri:
-            return _("Select a PET and an MRI volume")
-        if pet is mri:
-            return _("Select two different volumes")
-        if fused in (pet, mri):
-            return _("Select an output volume that is not an input")
-        return None
 
     def onApplyButton(self, _checked=False):
         if self.logic.isFusing():
@@ -165,8 +157,8 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.progressBar.setValue(done)
         self.ui.statusLabel.setText(_("{done} of {total} slices").format(done=done, total=total))
 
-    def onFinished(self, fusedNode):
-        self._showRunning(False, _("Done: {name}").format(name=fusedNode.GetName()))
+    def onFinished(self, fusedNode, warnings):
+        self._showRunning(False, "\n".join([_("Done: {name}").format(name=fusedNode.GetName()), *warnings]))
         slicer.util.setSliceViewerLayers(background=fusedNode, foreground=None, fit=True)
 
     def onFailed(self, message):
@@ -194,6 +186,16 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         return CSpADNFusionParameterNode(super().getParameterNode())
 
+    def obstacle(self, petNode, mriNode, outputNode=None):
+        """Why these nodes cannot be fused into that output, in a sentence; None where nothing is in the way."""
+        if not petNode or not mriNode:
+            return _("Select a PET and an MRI volume")
+        if petNode is mriNode:
+            return _("Select two different volumes")
+        if outputNode and outputNode in (petNode, mriNode):
+            return _("Select an output volume that is not an input")
+        return None
+
     def fuse(self, petNode, mriNode, outputNode=None, **settings):
         """Fuse in this process and return the fused volume node.
 
@@ -202,41 +204,52 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         :param petNode, mriNode: scalar volume nodes, registered to each other, under any linear transforms.
         :param outputNode: receives the result; default: a new node, named "<MRI>-<PET> fused".
         :param settings: fields of :class:`cspadn.FusionSettings`, and ``progress`` and ``cancelled`` of :func:`cspadn.fuse`.
-        :raises cspadn.errors.FusionError: with a sentence that says what is wrong; the scene is as it was.
+        :raises ValueError, cspadn.errors.FusionError: with a sentence that says what is wrong; the scene is as it was.
+        :raises RuntimeError: torch or safetensors is not installed.
         """
+        self._checkNodes(petNode, mriNode, outputNode)
+        self._checkPackages()
         import cspadn
         from CSpADNFusionLib import nodes
 
-        self._checkOutput(petNode, mriNode, outputNode)
         callbacks = {name: settings.pop(name, None) for name in ("progress", "cancelled")}
+        place = nodes.placeOf(petNode, mriNode)
         pet, mri = nodes.imagesFromVolumeNodes(petNode, mriNode)
         result = cspadn.fuse(pet, mri, cspadn.FusionSettings(**settings), **callbacks)
-        return self._store(result.image, result.provenance, petNode, mriNode, outputNode)
+        for warning in result.warnings:
+            logging.warning(f"CSpADNFusion: {warning}")
+        return self._store(result.image, result.provenance, place, outputNode)
 
     def startFusion(self, petNode, mriNode, outputNode=None, *, onProgress, onFinished, onFailed, **settings):
         """Fuse in a worker process and return at once; the same result as :meth:`fuse`.
 
         :param onProgress: called with the slices done and the slices in all.
-        :param onFinished: called with the fused volume node.
+        :param onFinished: called with the fused volume node and a list of warnings.
         :param onFailed: called with a sentence for the user; "" where the run was cancelled. The scene is as it was.
         """
-        from CSpADNFusionLib import nodes, worker
-
         if self._worker:
             raise RuntimeError(_("A fusion is running already."))
-        self._checkOutput(petNode, mriNode, outputNode)
+        self._checkNodes(petNode, mriNode, outputNode)
+        from cspadn.settings import FusionSettings
+        from CSpADNFusionLib import nodes, worker
 
-        def finished(image, provenance):
+        place = nodes.placeOf(petNode, mriNode)
+
+        def finished(image, provenance, warnings):
             self._worker = None
-            onFinished(self._store(image, provenance, petNode, mriNode, outputNode))
+            try:
+                fusedNode = self._store(image, provenance, place, outputNode)
+            except Exception as error:
+                onFailed(str(error))
+            else:
+                onFinished(fusedNode, warnings)
 
         def failed(message):
             self._worker = None
             onFailed(message)
 
-        self._worker = worker.FusionWorker(
-            *nodes.imagesFromVolumeNodes(petNode, mriNode), settings, onProgress, finished, failed
-        )
+        images = nodes.imagesFromVolumeNodes(petNode, mriNode)
+        self._worker = worker.FusionWorker(*images, FusionSettings(**settings), onProgress, finished, failed)
 
     def isFusing(self):
         return self._worker is not None
@@ -246,17 +259,32 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         if self._worker:
             self._worker.cancel()
 
-    def _checkOutput(self, petNode, mriNode, outputNode):
-        if outputNode is not None and outputNode in (petNode, mriNode):
-            raise ValueError(_("The output volume must not be one of the inputs: choose another."))
+    def closeWorker(self):
+        """Stop a running worker at once; no callback follows."""
+        if self._worker:
+            self._worker.close()
+            self._worker = None
 
-    def _store(self, image, provenance, petNode, mriNode, outputNode):
+    def _checkNodes(self, petNode, mriNode, outputNode):
+        if obstacle := self.obstacle(petNode, mriNode, outputNode):
+            raise ValueError(obstacle)
+
+    def _checkPackages(self):
+        from CSpADNFusionLib.dependencies import missingPackages
+
+        if missing := missingPackages():
+            text = _("Fusion needs {packages}: press Apply in the module once, which installs what is missing.")
+            raise RuntimeError(text.format(packages=", ".join(missing)))
+
+    def _store(self, image, provenance, place, outputNode):
         from CSpADNFusionLib import nodes
 
         if outputNode is None:
-            name = slicer.mrmlScene.GenerateUniqueName(f"{mriNode.GetName()}-{petNode.GetName()} fused")
+            name = slicer.mrmlScene.GenerateUniqueName(place.fusedName)
             outputNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-        nodes.updateVolumeNodeFromFusion(outputNode, image, mriNode, provenance)
+        elif outputNode.GetScene() is None:
+            raise RuntimeError(_("The output volume was deleted while the fusion ran: press Apply again."))
+        nodes.updateVolumeNodeFromFusion(outputNode, image, place, provenance)
         return outputNode
 
 
@@ -272,8 +300,12 @@ class CSpADNFusionTest(ScriptedLoadableModuleTest):
 
     def test_fuseSamplePair(self):
         import SampleData
-        from CSpADNFusionLib import samples
 
+        from CSpADNFusionLib import samples
+        from CSpADNFusionLib.dependencies import missingPackages
+
+        if missing := missingPackages():
+            self.skipTest(f"not installed: {', '.join(missing)}")
         self.delayDisplay("Fusing the sample pair")
         registerSampleData()
         petNode, mriNode = (SampleData.SampleDataLogic().downloadSample(name) for name in (samples.PET, samples.MRI))

@@ -91,6 +91,13 @@ def _shift(files: dict[str, Path]) -> None:
     sitk.WriteImage(pet, str(files["pet"]))
 
 
+def _shear(files: dict[str, Path]) -> None:
+    mri = sitk.ReadImage(str(files["mri"]))
+    mri.SetDirection((1, 0.2, 0, 0, 0.98, 0, 0, 0, 1))
+    sitk.WriteImage(mri, str(files["mri"]))
+    files["fused"] = files["fused"].with_suffix(".nii")
+
+
 BAD_INPUT = {
     "missing file": (lambda files: files["pet"].unlink(), [], 3, "does not exist"),
     "truncated file": (_damage, [], 3, "cannot be read"),
@@ -108,6 +115,8 @@ BAD_INPUT = {
     "unknown device": (lambda files: None, ["--device", "gpu9"], 2, "no device 'gpu9'"),
     "unknown model": (lambda files: None, ["--model", "best"], 4, "no model 'best'"),
     "missing weights": (lambda files: None, ["--model", "best.safetensors"], 4, "model card"),
+    "output is an input": (lambda files: files.update(fused=files["mri"]), ["--overwrite"], 2, "one of the inputs"),
+    "sheared axes in NIfTI": (_shear, [], 2, "not at right angles"),
     "reversed window": (lambda files: None, ["--pet-window", "9", "1"], 2, "PET window"),
 }
 
@@ -186,6 +195,54 @@ def test_a_full_disk_leaves_nothing(files: dict[str, Path], monkeypatch, capfd) 
     assert _fuse(files) == 2
     assert "space on the disk" in capfd.readouterr().err
     assert set(files["mri"].parent.iterdir()) == before
+
+
+def test_an_unwritable_folder_is_noticed_before_the_work(files: dict[str, Path], monkeypatch, capfd) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == files["fused"].parent and mode == os.W_OK))
+    monkeypatch.setattr("cspadn.fusion.fuse", lambda *_args, **_options: pytest.fail("the work started"))
+    assert _fuse(files) == 2
+    assert "cannot be written to" in capfd.readouterr().err
+
+
+def test_a_link_stays_a_link(files: dict[str, Path], tmp_path: Path) -> None:
+    target = tmp_path / "elsewhere.nrrd"
+    target.write_text("old", encoding="utf-8")
+    files["fused"].symlink_to(target)
+    assert _fuse(files, "--overwrite") == 0
+    assert files["fused"].is_symlink()
+    assert sitk.ReadImage(str(target)).GetDimension() == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "package 'torch' is missing"),
+        (MemoryError(), 5, "not enough memory"),
+        (ValueError("first line\nsecond line"), 1, "Unexpected error (ValueError: first line)"),
+    ],
+)
+def test_what_nobody_foresaw_is_one_line_too(files: dict[str, Path], monkeypatch, capfd, error, code, words) -> None:
+    def broken(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr("cspadn.fusion.fuse", broken)
+    assert _fuse(files) == code
+    errors = capfd.readouterr().err
+    assert words in errors
+    assert errors.count("\n") == 1
+    assert not files["fused"].exists()
+
+
+def test_a_worker_ends_with_its_application(files: dict[str, Path]) -> None:
+    """Nobody reads the progress any more: the run stops quietly and leaves no output."""
+    command = [sys.executable, "-m", "cspadn", "fuse", *(str(files[n]) for n in ("pet", "mri")), "-o", str(files["fused"])]
+    process = subprocess.Popen(
+        [*command, "--progress", "json"], cwd=ROOT / "CSpADNFusion", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.wait(timeout=120) == 130
+    assert process.stderr.read() == b""
+    assert not files["fused"].exists()
 
 
 def test_progress_bar_on_a_terminal(files: dict[str, Path]) -> None:

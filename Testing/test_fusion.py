@@ -126,6 +126,40 @@ def test_cancel_stops_before_the_next_slice(pair) -> None:
     assert seen == [1, 2, 3]
 
 
+def test_little_overlap_is_told_with_its_number(pair) -> None:
+    pet, mri = pair
+    (warning,) = cspadn.fuse(pet[:4, :, :], mri).warnings
+    assert warning.startswith("The PET covers only ")
+    share = float(warning.split("only ")[1].split("%")[0])
+    assert 10 < share < 45
+
+
+def test_a_thin_pet_is_found(pair) -> None:
+    """Three slices of PET in a tall MRI: fused where they are, although they are a hundredth of the MRI."""
+    thin = volume(blobs((3, 20, 20), seed=3), spacing=(1, 1, 0.5), origin=(0, 0, 30.3))
+    tall = volume(np.tile(blobs((20, 20, 20), seed=4), (4, 1, 1)))
+    settings = cspadn.FusionSettings(mri_window=(0, 100))
+    result = cspadn.fuse(thin, tall, settings)
+    kept = to_unit(_array(tall), Window(0, 100)) * FUSED_MAXIMUM
+    changed = np.abs(_array(result.image) - kept).max(axis=(1, 2)) > 0.01 * FUSED_MAXIMUM
+    assert changed.nonzero()[0].tolist() == [31]
+    assert "covers only" in result.warnings[0]
+
+
+def test_what_lies_outside_the_mri_does_not_set_the_pet_window(pair) -> None:
+    """A whole-body PET with a hot bladder far below the head."""
+    pet, mri = pair
+    head = _array(pet)
+    body = np.zeros((40, *head.shape[1:]), np.float32)
+    body[-len(head) :] = head
+    body[2:8] = 4000
+    spacing = pet.GetSpacing()
+    origin = np.array(pet.GetOrigin()) - [0, 0, spacing[2] * (40 - len(head))]
+    whole = volume(body, spacing=spacing, origin=origin.tolist())
+    windows = [cspadn.fuse(image, mri).provenance["pet_window"] for image in (pet, whole)]
+    np.testing.assert_allclose(windows[0], windows[1], rtol=1e-5)
+
+
 def test_volumes_that_do_not_overlap_are_refused(pair) -> None:
     pet, mri = pair
     pet.SetOrigin((5000, 0, 0))
@@ -213,7 +247,13 @@ def test_devices(monkeypatch) -> None:
 
 
 def test_a_device_that_is_listed_but_does_not_compute_is_left_out(monkeypatch) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("needs a computer without CUDA")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _index: "broken")
-    if not torch.cuda.is_available():
-        assert list(device.available_devices()) == ["cpu"]
+    assert device.available_devices() == {"cpu": "CPU"}
+    assert device.resolve_device("auto").type == "cpu"
+
+
+def test_the_cpu_needs_no_probe(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1 / 0)
+    assert device.resolve_device("cpu").type == "cpu"

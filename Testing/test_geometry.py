@@ -56,11 +56,18 @@ def test_resampling_is_in_physical_space() -> None:
     assert np.isnan(values[1, 1, points < -6.5]).all()
 
 
-@pytest.mark.parametrize(("shift", "expected"), [(0, 1.0), (10, 0.5), (25, 0.0)])
-def test_overlap_is_the_share_of_the_grid(shift: float, expected: float) -> None:
-    grid = volume(np.zeros((20, 20, 20), np.uint8))
-    moved = volume(np.zeros((20, 20, 20), np.uint8), origin=(shift, 0, 0))
-    assert geometry.overlap(moved, grid) == pytest.approx(expected, abs=0.03)
+def test_thinned_grid_keeps_every_slice_and_its_place() -> None:
+    grid = volume(np.zeros((7, 200, 100), np.uint8), spacing=(0.5, 0.7, 3), origin=(1, 2, 3))
+    thin = geometry.thinned(grid)
+    assert thin.GetSize() == (50, 50, 7)
+    assert thin.GetOrigin() == grid.GetOrigin()
+    np.testing.assert_allclose(thin.GetSpacing(), (1.0, 2.8, 3))
+
+
+def test_orthogonal_axes_are_told_from_sheared_ones() -> None:
+    assert geometry.has_orthogonal_axes(_oblique(33))
+    sheared = volume(np.zeros((2, 2, 2)), direction=[[1, 0.2, 0], [0, 0.98, 0], [0, 0, 1]])
+    assert not geometry.has_orthogonal_axes(sheared)
 
 
 @pytest.mark.parametrize(

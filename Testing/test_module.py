@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from conftest import ROOT
+from conftest import ROOT, blobs, volume
 from cspadn.intensity import FUSED_MAXIMUM
 from slicer_application import application, records
 from test_mrml import MODULE_FILE, node_of
@@ -55,8 +55,9 @@ def test_apply_says_what_is_missing(panel) -> None:
 
 
 def test_apply_fuses_in_a_worker(panel, pair, tmp_path) -> None:
-    import cspadn
     import slicer
+
+    import cspadn
 
     _select(panel)
     panel.ui.applyButton.click()
@@ -102,16 +103,156 @@ def _volumes(scene) -> list[str]:
     return [node.GetName() for node in nodes if node]
 
 
-def test_cancel_leaves_the_scene_as_it_was(panel, scene) -> None:
+@pytest.fixture
+def long_panel(scene):
+    """The opened module with volumes whose fusion takes long enough to be interrupted."""
+    node_of(volume(blobs((12, 40, 40), seed=1), spacing=(3, 3, 10)), "PET")
+    node_of(volume(blobs((120, 96, 96), seed=2), spacing=(1.25, 1.25, 1)), "MRI")
+    panel = application.openModule(MODULE_FILE)
     _select(panel)
-    before = _volumes(scene)
     panel.ui.applyButton.click()
+    application.processEvents(until=lambda: panel.ui.progressBar.value() >= 2, timeout=TIMEOUT)
+    return panel
+
+
+def _assert_interrupted(panel, process) -> None:
+    """The worker itself stopped before its last slice; it was not only its result that was dropped."""
+    assert process.wait(timeout=TIMEOUT) == 130
+    assert 2 <= panel.ui.progressBar.value() < 120
+    assert records.texts("error") == []
+    assert _temporary_folders() == []
+
+
+def test_cancel_leaves_the_scene_as_it_was(long_panel, scene) -> None:
+    process = long_panel.logic._worker._process
+    before = _volumes(scene)
+    long_panel.ui.applyButton.click()
+    _wait(long_panel)
+    _assert_interrupted(long_panel, process)
+    assert long_panel.ui.statusLabel.text() == "Cancelled."
+    assert _volumes(scene) == before
+
+
+def test_closing_the_scene_stops_the_run(long_panel, scene) -> None:
+    process = long_panel.logic._worker._process
+    scene.Clear(0)
+    _wait(long_panel)
+    _assert_interrupted(long_panel, process)
+    assert _volumes(scene) == []
+
+
+def test_closing_the_panel_stops_the_worker_and_removes_its_files(long_panel) -> None:
+    process = long_panel.logic._worker._process
+    application.closeModules()
+    assert process.wait(timeout=TIMEOUT) != 0
+    assert _temporary_folders() == []
+    application.processEvents()
+    assert records.texts("error") == []
+
+
+def test_progress_that_cannot_be_shown_does_not_stop_the_run(panel, monkeypatch) -> None:
+    _select(panel)
+    panel.ui.applyButton.click()
+    monkeypatch.setattr(panel.logic._worker, "_onProgress", lambda *_: 1 / 0)
+    _wait(panel)
+    assert panel.ui.statusLabel.text() == "Done: MRI-PET fused"
+
+
+def test_a_result_that_cannot_be_read_is_a_failure(panel, monkeypatch) -> None:
+    _select(panel)
+    panel.ui.applyButton.click()
+    monkeypatch.setattr(panel.logic._worker, "_result", lambda: 1 / 0)
+    _wait(panel)
+    assert records.texts("error") == ["division by zero"]
+    assert panel.ui.applyButton.text() == "Apply"
+    assert _temporary_folders() == []
+
+
+def test_an_output_deleted_during_the_run_is_a_failure(panel, scene) -> None:
+    _select(panel)
+    output = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "mine")
+    panel.ui.fusedSelector.setCurrentNode(output)
+    panel.ui.applyButton.click()
+    scene.RemoveNode(output)
+    _wait(panel)
+    assert records.texts("error") == ["The output volume was deleted while the fusion ran: press Apply again."]
+    assert panel.ui.applyButton.text() == "Apply"
+
+
+def test_the_fused_volume_goes_where_the_mri_was(panel, pair) -> None:
+    """The MRI node is changed during the run: the result keeps the geometry that it was computed on."""
+    import slicer
+
+    _select(panel)
+    panel.ui.applyButton.click()
+    slicer.util.getNode("MRI").SetSpacing(9, 9, 9)
+    slicer.util.getNode("MRI").SetOrigin(77, 77, 77)
+    _wait(panel)
+    fused = slicer.util.getNode("MRI-PET fused")
+    np.testing.assert_allclose(fused.GetSpacing(), pair[1].GetSpacing())
+    np.testing.assert_allclose(fused.GetOrigin(), np.array(pair[1].GetOrigin()) * [-1, -1, 1])
+
+
+def test_warnings_reach_the_panel_and_the_console(panel, caplog) -> None:
+    import slicer
+
+    slicer.util.getNode("PET").SetOrigin(-10, 21, 3)
+    _select(panel)
     panel.ui.applyButton.click()
     _wait(panel)
-    assert panel.ui.statusLabel.text() == "Cancelled."
-    assert records.texts("error") == []
-    assert _volumes(scene) == before
-    assert _temporary_folders() == []
+    assert "The PET covers only" in panel.ui.statusLabel.text()
+    panel.logic.fuse(slicer.util.getNode("PET"), slicer.util.getNode("MRI"))
+    assert "The PET covers only" in caplog.text
+
+
+def test_all_settings_reach_the_worker(panel, pair) -> None:
+    import slicer
+
+    import cspadn
+    from CSpADNFusionLib.worker import settingsArguments
+
+    settings = cspadn.FusionSettings(model="mine.safetensors", device="cpu", pet_window=(-1e-05, 80))
+    arguments = settingsArguments(settings)
+    assert arguments == [
+        "--model",
+        str(Path("mine.safetensors").resolve()),
+        "--device",
+        "cpu",
+        "--pet-window",
+        "-0.00001",
+        "80.",
+    ]
+    done: list = []
+    panel.logic.startFusion(
+        slicer.util.getNode("PET"), slicer.util.getNode("MRI"), onProgress=lambda *_: None,
+        onFinished=lambda node, _warnings: done.append(node), onFailed=done.append, pet_window=(-1e-05, 80),
+    )  # fmt: skip
+    _wait(panel)
+    assert done[0].GetAttribute("CSpADNFusion.pet_window") == "[-1e-05, 80.0]"
+    with pytest.raises(TypeError, match="windw"):
+        panel.logic.startFusion(
+            slicer.util.getNode("PET"), slicer.util.getNode("MRI"), onProgress=None, onFinished=None, onFailed=None, windw=1
+        )
+    assert not panel.logic.isFusing()
+
+
+def test_the_logic_checks_its_nodes_as_the_panel_does(panel) -> None:
+    import slicer
+
+    pet, mri = slicer.util.getNode("PET"), slicer.util.getNode("MRI")
+    for nodes, words in (((None, mri), "Select a PET"), ((pet, pet), "two different"), ((pet, mri, pet), "not an input")):
+        with pytest.raises(ValueError, match=words):
+            panel.logic.fuse(*nodes)
+
+
+def test_the_console_says_what_is_not_installed(panel, monkeypatch) -> None:
+    import slicer
+
+    from CSpADNFusionLib import dependencies
+
+    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(RuntimeError, match="needs torch, safetensors: press Apply"):
+        panel.logic.fuse(slicer.util.getNode("PET"), slicer.util.getNode("MRI"))
 
 
 def test_a_failure_gives_the_workers_sentence(panel, scene) -> None:
@@ -132,22 +273,13 @@ def test_a_failure_gives_the_workers_sentence(panel, scene) -> None:
 def test_a_worker_that_dies_is_reported_with_its_last_lines(panel, monkeypatch) -> None:
     from CSpADNFusionLib import worker
 
-    monkeypatch.setattr(worker, "_settingsArguments", lambda _settings: ["--no-such-option"])
+    monkeypatch.setattr(worker, "settingsArguments", lambda _settings: ["--no-such-option"])
     _select(panel)
     panel.ui.applyButton.click()
     _wait(panel)
     (message,) = records.texts("error")
     assert message.startswith("The fusion stopped unexpectedly (exit code 2).")
     assert "--no-such-option" in message
-
-
-def test_closing_the_scene_stops_the_run(panel, scene) -> None:
-    _select(panel)
-    panel.ui.applyButton.click()
-    scene.Clear(0)
-    _wait(panel)
-    assert _volumes(scene) == []
-    assert records.texts("error") == []
 
 
 def test_choices_survive_leaving_and_entering(panel) -> None:

@@ -67,9 +67,8 @@ def _array(node) -> np.ndarray:
 
 
 def _matrix(node) -> np.ndarray:
-    import vtk
-
     import slicer
+    import vtk
 
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
@@ -206,15 +205,14 @@ def test_a_failure_leaves_the_scene_as_it_was(logic, pair, scene) -> None:
         logic.fuse(pet_node, mri_node, output)
     with pytest.raises(InputError, match="'empty' holds no voxels"):
         logic.fuse(empty, mri_node)
-    with pytest.raises(ValueError, match="must not be one of the inputs"):
+    with pytest.raises(ValueError, match="not an input"):
         logic.fuse(pet_node, mri_node, mri_node)
     assert _state(scene) == before
 
 
 def test_non_linear_transforms_get_a_clear_word(logic, pair, scene) -> None:
-    import vtk
-
     import slicer
+    import vtk
 
     warp = scene.AddNewNodeByClass("vtkMRMLTransformNode", "warp")
     spline = vtk.vtkThinPlateSplineTransform()

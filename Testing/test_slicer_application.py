@@ -14,10 +14,9 @@ pytest.importorskip("slicer")
 pytest.importorskip("PySide6")
 application.start()
 
-import slicer.util  # noqa: E402
-
 import qt  # noqa: E402
 import slicer.packaging  # noqa: E402
+import slicer.util  # noqa: E402
 from slicer.parameterNodeWrapper import Choice, Default, WithinRange, parameterNodeWrapper  # noqa: E402
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic  # noqa: E402
 
@@ -329,9 +328,8 @@ def test_packages_are_never_installed(tmp_path):
 
 
 def test_samples_are_registered_once_and_load_from_local_files_only(tmp_path):
-    import SimpleITK as sitk
-
     import SampleData
+    import SimpleITK as sitk
 
     path = tmp_path / "sample.nrrd"
     sitk.WriteImage(sitk.Image(3, 4, 5, sitk.sitkInt16) + 7, str(path))

@@ -47,7 +47,8 @@ def test_shipped_models_load_and_are_described() -> None:
         assert model.card == card
         assert not model.network.training
         assert card.training["command"].startswith("python -m training.train")
-        assert card.training["steps"] > 0
+        config = card.training["config"]
+        assert card.training["steps"] == config["epochs"] * config["steps_per_epoch"], "the training was not finished"
         assert set(card.metrics) == {"train", "test_same_head"}
 
 
@@ -93,6 +94,16 @@ def test_huge_files_are_not_read(model: Path) -> None:
     with model.open("r+b") as file:
         file.truncate(2**31)  # sparse
     with pytest.raises(ModelError, match="larger"):
+        weights.load_model(model)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [{"common_channels": "16"}, {"growth_channels": -1}, {"dense_modules": 200_000}, {"decoder_channels": "ab"}, {"x": 1}],
+)
+def test_cards_with_absurd_layers_are_refused(model: Path, field: dict) -> None:
+    _change_card(model, network={**TINY.to_dict(), **field})
+    with pytest.raises(ModelError, match="not a model card"):
         weights.load_model(model)
 
 

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from cspadn.color import luma
+from cspadn.io import read_image
+from cspadn.pictures import grey_levels, picture_pixels, white_level
 
-Pairs = NDArray[np.uint8]  # (pairs, 2, H, W): PET luma, MRI
+Pairs = NDArray[np.float32]  # (pairs, 2, H, W) in [0, 1]: PET luma, MRI
 
 
 def read_pairs(folder: Path, subset: str) -> Pairs:
@@ -28,6 +28,7 @@ def read_pairs(folder: Path, subset: str) -> Pairs:
     Raises:
         FileNotFoundError: there is no such table.
         ValueError: the subset is empty, or its images differ in size.
+        InputError: an image is missing, or is no picture.
     """
     with (folder / "split.csv").open(newline="", encoding="utf-8") as table:
         names = [row["id"] for row in csv.DictReader(table) if row["subset"] == subset]
@@ -36,10 +37,11 @@ def read_pairs(folder: Path, subset: str) -> Pairs:
     return np.stack([[_read_grey(folder / kind / f"{name}.png") for kind in ("pet", "mri")] for name in names])
 
 
-def _read_grey(path: Path) -> NDArray[np.uint8]:
-    """Grey levels of a PNG; colour becomes its luma, rounded as the published methods do."""
-    pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    return pixels if pixels.ndim == 2 else np.rint(luma(pixels)).astype(np.uint8)
+def _read_grey(path: Path) -> NDArray[np.float32]:
+    """A PNG as the network sees it in use: grey, or luma, from 0 to 1."""
+    grey = grey_levels(picture_pixels(read_image(path, "The picture"), str(path)))
+    unit: NDArray[np.float32] = grey.astype(np.float32) / np.float32(white_level(grey))
+    return unit
 
 
 class PatchDataset(Dataset[Tensor]):
@@ -56,7 +58,8 @@ class PatchDataset(Dataset[Tensor]):
     def __getitem__(self, index: int) -> Tensor:
         lap, place = divmod(index, len(self.pairs))
         order = np.random.default_rng((self.seed, lap)).permutation(len(self.pairs))
-        return as_unit(self._augment(self.pairs[order[place]], np.random.default_rng((self.seed, lap, place))))
+        patch = self._augment(self.pairs[order[place]], np.random.default_rng((self.seed, lap, place)))
+        return torch.from_numpy(patch.copy())
 
     def _augment(self, pair: Pairs, random: np.random.Generator) -> Pairs:
         top, left = (int(random.integers(extent - self.size + 1)) for extent in pair.shape[-2:])
@@ -92,9 +95,4 @@ class PairDataset(Dataset[Tensor]):
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Tensor:
-        return as_unit(self.pairs[index])
-
-
-def as_unit(pixels: NDArray[np.uint8]) -> Tensor:
-    """Grey levels 0 to 255 as float32 in [0, 1]."""
-    return torch.from_numpy(pixels.astype(np.float32) / 255)
+        return torch.from_numpy(self.pairs[index])

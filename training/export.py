@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from cspadn import __version__
 from cspadn.allocator import keep_freed_memory
+from cspadn.errors import FusionError
 from cspadn.weights import save_model
 from training.config import config_from_dict
 from training.data import PairDataset, read_pairs
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         module, checkpoint = load_run(options.run)
         metrics = {subset: measure(module, options.data, subset) for subset in ("train", "test_same_head")}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, FusionError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 3
     card = save_model(

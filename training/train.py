@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cspadn.allocator import keep_freed_memory
+from cspadn.errors import FusionError
 from cspadn.intensity import from_network_range, to_network_range
 from cspadn.network import CSpADN
 from training.config import TrainingConfig, load_config
@@ -33,6 +35,7 @@ class FusionTraining(lightning.LightningModule):
         self.config = config
         self.save_hyperparameters(config.to_dict())
         self.network = CSpADN(config.network)
+        self.history: list[dict[str, float]] = []  # what was logged at the end of each epoch, kept in the checkpoint
 
     def forward(self, sources: Tensor) -> Tensor:
         """Fuse (N, 2, H, W) in [0, 1] to (N, 1, H, W) in [0, 1]."""
@@ -45,11 +48,25 @@ class FusionTraining(lightning.LightningModule):
         self.log("train_loss_step", terms["loss"], prog_bar=True, logger=False)
         return terms["loss"]
 
+    def on_train_start(self) -> None:
+        """Begin the log with the epochs before: a run may have been killed after its checkpoint and before its log."""
+        for row in self.history:
+            self.logger.log_metrics(row, step=int(row["step"]))  # type: ignore[union-attr]
+
     def on_train_epoch_end(self) -> None:
-        """Log what attention has learned so far."""
+        """Log what attention has learned so far, and remember the epoch; the checkpoint is written after this."""
         if self.config.network.attention:
             names = ("spatial.alpha", "channel.beta")
             self.log_dict({name[8:]: self.network.attention.get_parameter(name) for name in names})
+        place = {"epoch": self.current_epoch, "step": self.global_step - 1}
+        measured = {name: float(value) for name, value in self.trainer.callback_metrics.items() if not name.endswith("_step")}
+        self.history.append(place | measured)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = checkpoint["history"]
 
     def validation_step(self, sources: Tensor) -> None:
         terms = fusion_loss(self(sources), sources, self.config.gamma)
@@ -70,7 +87,7 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
         data: a folder as :func:`training.data.read_pairs` reads it; trains on the subset ``train``, validates on
             ``test_same_head``.
         output: receives ``last.ckpt`` after every epoch, ``config.yaml`` and ``logs/version_N/metrics.csv``, one version a
-            start; a resumed run logs the epochs that were still to come.
+            start; the newest holds the curve from the first epoch on.
         epochs: stop after so many epochs in all, as an interruption would; the schedule stays that of ``config``.
     """
     patches = PatchDataset(read_pairs(data, "train"), config.patch_size, config.seed)
@@ -113,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     keep_freed_memory()
     try:
         train(load_config(options.config), options.data, options.output)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, FusionError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 3
     return 0

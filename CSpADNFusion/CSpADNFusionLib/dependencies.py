@@ -9,12 +9,17 @@ from slicer.i18n import tr as _
 TORCH_REQUIREMENT = ">=2.2"
 
 
+def missingPackages():
+    """Names of the packages that fusing needs and that cannot be imported here."""
+    return [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
+
+
 def ensureDependencies(requirementsFile):
     """Make torch and the packages of ``requirementsFile`` importable, asking first; to be called on Apply only.
 
     :raises RuntimeError: torch is missing and cannot be had, or the user declined; the message says what to do.
     """
-    if importlib.util.find_spec("torch") is None:
+    if "torch" in missingPackages():
         _installTorch()
     slicer.packaging.pip_ensure(slicer.packaging.load_requirements(requirementsFile), requester="CSpADNFusion")
 

@@ -4,15 +4,32 @@ MRML works in RAS, SimpleITK in LPS. Both images of a pair are expressed in the 
 so that the fused volume can take the MRI's geometry and parent transform as they are.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import SimpleITK as sitk
+import slicer
 import vtk
 
-import slicer
 from cspadn.errors import InputError
 from cspadn.intensity import FUSED_MAXIMUM
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+class Place(NamedTuple):
+    """Where an MRI node is when a run starts: the fused volume goes there, whatever becomes of the node meanwhile."""
+
+    ijkToRas: Any  # 4x4 array
+    transformNode: Any
+    mriNode: Any
+    fusedName: str
+
+
+def placeOf(petNode, mriNode):
+    """Remember the geometry and the parent transform of the MRI, and how the fused volume shall be called."""
+    name = f"{mriNode.GetName()}-{petNode.GetName()} fused"
+    return Place(_ijkToRas(mriNode).copy(), mriNode.GetParentTransformNode(), mriNode, name)
 
 
 def imagesFromVolumeNodes(petNode, mriNode):
@@ -39,20 +56,22 @@ def imageFromVolumeNode(node, rasToTargetRas=None):
     return image
 
 
-def updateVolumeNodeFromFusion(node, image, mriNode, provenance):
+def updateVolumeNodeFromFusion(node, image, place, provenance):
     """Put the fused image into a volume node, on the MRI's grid and under its parent transform, ready to be looked at.
 
+    :param place: of the MRI, from :func:`placeOf`.
     :param provenance: dictionary that is kept in the node's attributes, with the prefix ``CSpADNFusion.``.
     """
     with slicer.util.NodeModify(node):
         slicer.util.updateVolumeFromArray(node, sitk.GetArrayViewFromImage(image))
-        node.CopyOrientation(mriNode)
-        node.SetAndObserveTransformNodeID(mriNode.GetTransformNodeID())
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(place.ijkToRas))
+        parent = place.transformNode
+        node.SetAndObserveTransformNodeID(parent.GetID() if parent and parent.GetScene() else None)
         node.SetDescription(provenance["note"])
         for key, value in provenance.items():
             node.SetAttribute(f"CSpADNFusion.{key}", str(value))
     _showAsGrey(node)
-    _placeBeside(node, mriNode)
+    _putBeside(node, place.mriNode)
 
 
 def _showAsGrey(node):
@@ -63,7 +82,7 @@ def _showAsGrey(node):
     display.SetWindowLevelMinMax(0, FUSED_MAXIMUM)
 
 
-def _placeBeside(node, mriNode):
+def _putBeside(node, mriNode):
     """Put the node into the MRI's study. Without the application there may be no items for either."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
     items = [hierarchy.GetItemByDataNode(each) for each in (node, mriNode)] if hierarchy else []

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .fusion import FusionResult, FusionSettings, fuse
+    from .fusion import FusionResult, fuse
+    from .settings import FusionSettings
 
 __version__ = "0.1.0"
 __all__ = ["FusionResult", "FusionSettings", "__version__", "fuse"]
@@ -19,7 +20,11 @@ __all__ = ["FusionResult", "FusionSettings", "__version__", "fuse"]
 
 def __getattr__(name: str) -> Any:
     """Import the heavy parts (torch, SimpleITK) only when they are asked for."""
-    if name in ("FusionResult", "FusionSettings", "fuse"):
+    if name == "FusionSettings":
+        from .settings import FusionSettings
+
+        return FusionSettings
+    if name in ("FusionResult", "fuse"):
         from . import fusion
 
         return getattr(fusion, name)

@@ -47,7 +47,8 @@ def _criss_cross(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     # The position itself lies on both lines. It is counted in the row, so it is taken out of the column.
     itself = torch.eye(column_logits.shape[-1], dtype=torch.bool, device=query.device)
     column_logits = column_logits.masked_fill(itself, float("-inf"))
-    log_sum = torch.logaddexp(row_logits.logsumexp(-1), column_logits.logsumexp(-1).mT)  # (N, H, W)
+    # Not logaddexp: on Apple's MPS it exponentiates without taking the maximum out first.
+    log_sum = torch.stack([row_logits.logsumexp(-1), column_logits.logsumexp(-1).mT]).logsumexp(0)  # (N, H, W)
     row = _line_sum((row_logits - log_sum.unsqueeze(-1)).exp(), value)
     column = _line_sum((column_logits - log_sum.mT.unsqueeze(-1)).exp(), value.mT)
     return row + column.mT

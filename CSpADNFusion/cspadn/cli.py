@@ -1,13 +1,14 @@
 """The command line: ``cspadn fuse``, ``cspadn models``, ``cspadn info``.
 
-Exit codes: 0 done, 2 wrong usage, 3 input cannot be fused, 4 model refused, 5 out of memory, 130 cancelled. An error is one
-line on stderr; with ``--progress json`` it is an event on stdout as well.
+Exit codes: 0 done, 1 unexpected error, 2 wrong usage, 3 input cannot be fused, 4 model refused, 5 out of memory, 130
+cancelled. An error is one line on stderr; with ``--progress json`` it is an event on stdout as well.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import CancelledError, FusionError, InputError
+from .errors import CancelledError, FusionError, InputError, MemoryExhaustedError
+from .settings import FusionSettings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code, never raises."""
+    """Run one command and return the exit code; wrong usage leaves through argparse's SystemExit with code 2."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -28,6 +30,28 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(options, error)
     except KeyboardInterrupt:
         return _fail(options, CancelledError("Cancelled."))
+    except BrokenPipeError:  # whoever read our output is gone: a worker ends with its application
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CancelledError.exit_code
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        return _fail(options, _explained(error))
+
+
+def _explained(error: Exception) -> FusionError:
+    """One sentence for what nobody foresaw."""
+    if isinstance(error, ModuleNotFoundError):
+        return FusionError(f"The Python package '{error.name}' is missing: install it with pip.")
+
+    from .device import is_out_of_memory
+
+    if is_out_of_memory(error):
+        return MemoryExhaustedError("There is not enough memory for these volumes: close other programs, or crop them.")
+    first_line = next(iter(str(error).splitlines()), "")
+    return FusionError(
+        f"Unexpected error ({type(error).__name__}: {first_line}): please report it; 'python -X dev -m cspadn' shows where."
+    )
 
 
 def _fail(options: argparse.Namespace, error: FusionError) -> int:
@@ -86,7 +110,7 @@ def _run_fuse(options: argparse.Namespace) -> int:
 
     from .allocator import keep_freed_memory
     from .fusion import fuse
-    from .io import PICTURE_SUFFIX, VOLUME_SUFFIXES, check_output, is_picture, read_image, write_image
+    from .io import PICTURE_SUFFIX, VOLUME_SUFFIXES, check_output, check_storable, is_picture, read_image, write_image
     from .pictures import fuse_pictures
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's remarks on harmless headers
@@ -94,8 +118,10 @@ def _run_fuse(options: argparse.Namespace) -> int:
     pictures = is_picture(options.pet)
     if pictures != is_picture(options.mri):
         raise InputError("One input is a PNG and the other is not: give two PNGs, or two volumes.")
-    check_output(options.output, (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES, overwrite=options.overwrite)
+    suffixes = (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES
+    check_output(options.output, suffixes, inputs=(options.pet, options.mri), overwrite=options.overwrite)
     pet, mri = read_image(options.pet, "The PET"), read_image(options.mri, "The MRI")
+    check_storable(mri, options.output)
     with _progress(options.progress) as progress:
         result = (fuse_pictures if pictures else fuse)(
             pet, mri, _settings(options), progress=progress, cancelled=_cancelled(options.cancel_file)
@@ -105,15 +131,14 @@ def _run_fuse(options: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(options: argparse.Namespace) -> Any:
-    from .fusion import FusionSettings
-
+def _settings(options: argparse.Namespace) -> FusionSettings:
     given = {name: getattr(options, name) for name in ("model", "device", "pet_window", "mri_window")}
     return FusionSettings(**{name: value for name, value in given.items() if value is not None})
 
 
 def _cancelled(file: Path | None) -> Callable[[], bool] | None:
-    return file.exists if file else None
+    """Whether to stop: the file has come, or its folder has gone, with the application that made it."""
+    return (lambda: file.exists() or not file.parent.is_dir()) if file else None
 
 
 def _report(options: argparse.Namespace, warnings: list[str]) -> None:
@@ -153,7 +178,8 @@ class _Bar:
 
 
 def _run_models(options: argparse.Namespace) -> int:
-    from .weights import DEFAULT_MODEL, list_models
+    from .settings import DEFAULT_MODEL
+    from .weights import list_models
 
     cards = list_models()
     if options.json:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import torch
 
 from .errors import UsageError
-
-AUTOMATIC = "auto"
+from .settings import AUTOMATIC_DEVICE
 
 
 def available_devices() -> dict[str, str]:
     """Devices that computed a small probe, by torch name, best first, with the names people know them by."""
-    names = {f"cuda:{i}": torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}
+    candidates = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
-        names["mps"] = "Apple GPU"
-    return {device: name for device, name in names.items() if _computes(device)} | {"cpu": "CPU"}
+        candidates.append("mps")
+    return {device: name for device in candidates if (name := _probe(device))} | {"cpu": "CPU"}
 
 
-def _computes(device: str) -> bool:
-    """Run a small convolution: a driver that is listed may still not fit this build of torch."""
+def _probe(device: str) -> str | None:
+    """The device's name, or None where it is listed but its driver does not fit this build of torch."""
     try:
         image = torch.ones(1, 1, 3, 3, device=device)
-        return torch.conv2d(image, image).item() == 9
+        if torch.conv2d(image, image).item() != 9:
+            return None
+        return torch.cuda.get_device_name(device) if device.startswith("cuda") else "Apple GPU"
     except (RuntimeError, AssertionError):  # a build without the device's support asserts
-        return False
+        return None
 
 
 def resolve_device(name: str) -> torch.device:
@@ -32,18 +33,22 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         UsageError: there is no such device, or it does not compute.
     """
+    if name == "cpu":  # needs no probe, and must not depend on one
+        return torch.device(name)
     available = available_devices()
-    if name == AUTOMATIC:
+    if name == AUTOMATIC_DEVICE:
         return torch.device(next(iter(available)))
     full_name = "cuda:0" if name == "cuda" else name
     if full_name not in available:
-        raise UsageError(f"There is no device '{name}' here that computes: use one of {', '.join([AUTOMATIC, *available])}.")
+        choices = ", ".join([AUTOMATIC_DEVICE, *available])
+        raise UsageError(f"There is no device '{name}' here that computes: use one of {choices}.")
     return torch.device(full_name)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch (CUDA, MPS or CPU) or Python ran out of memory. CPU and MPS have no exception class of their own."""
+    """Whether torch (CUDA, MPS or CPU), ITK or Python ran out of memory. Not all have an exception class of their own."""
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
     words = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in words or "can't allocate memory" in words)
+    signs = ("out of memory", "can't allocate memory", "failed to allocate memory")
+    return isinstance(error, RuntimeError) and any(sign in words for sign in signs)

@@ -13,31 +13,18 @@ import torch
 from numpy.typing import NDArray
 
 from . import __version__
-from .device import AUTOMATIC, is_out_of_memory, resolve_device
+from .device import is_out_of_memory, resolve_device
 from .errors import CancelledError, InputError, MemoryExhaustedError
-from .geometry import check_volume, from_axial, overlap, resample, to_axial
+from .geometry import check_volume, from_axial, resample, thinned, to_axial
 from .intensity import FUSED_MAXIMUM, Window, automatic_window, check_window, from_network_range, to_network_range, to_unit
 from .network import CSpADN
-from .weights import DEFAULT_MODEL, Model, load_model
+from .settings import FusionSettings
+from .weights import Model, load_model
 
 Progress = Callable[[int, int], None]  # slices done, slices in all
 _CPU_BATCH, _GPU_BATCH = 1, 8  # slices: a CPU gains nothing from more than its caches hold
-
-
-@dataclass(frozen=True)
-class FusionSettings:
-    """How to fuse.
-
-    Attributes:
-        model: name of a shipped model, or a .safetensors file with its card beside it.
-        device: auto, cpu, cuda, cuda:N or mps.
-        pet_window, mri_window: (lower, upper) in the volume's own units; None: :func:`cspadn.intensity.automatic_window`.
-    """
-
-    model: str = DEFAULT_MODEL
-    device: str = AUTOMATIC
-    pet_window: tuple[float, float] | None = None
-    mri_window: tuple[float, float] | None = None
+_LOW_COVERAGE = 0.5  # below this share of the MRI's foreground, the user is warned
+_FOREGROUND = 0.1  # of the MRI's window
 
 
 @dataclass(frozen=True)
@@ -47,7 +34,7 @@ class FusionResult:
     Attributes:
         image: the fused volume on the MRI's grid, float32 from 0 to 4095.
         provenance: model, hash, device, windows, software and date, as text and numbers.
-        warnings: sentences for the user.
+        warnings: sentences for the user, with numbers.
     """
 
     image: sitk.Image
@@ -84,28 +71,63 @@ def fuse(
     settings = settings or FusionSettings()
     check_volume(pet, "The PET")
     check_volume(mri, "The MRI")
-    if not overlap(pet, mri):
-        raise InputError("The PET and the MRI do not overlap in space: register them first, or check their origins.")
-    windows = _window(pet, settings.pet_window, "PET"), _window(mri, settings.mri_window, "MRI")
+    axial = to_axial(mri)
+    pet_window, mri_window = _pet_window(pet, axial, settings), _mri_window(mri, settings)
     model = load_model(settings.model)
     fuser = _SliceFuser(model.network, resolve_device(settings.device))
-    axial = to_axial(mri)
     fused = np.empty(axial.GetSize()[::-1], np.float32)
+    coverage = _Coverage()
     for first, last in _batches(fuser, len(fused)):
         if cancelled and cancelled():
             raise CancelledError("The fusion was cancelled.")
-        fused[first:last] = _fuse_slab(fuser, pet, axial[:, :, first:last], *windows)
+        pet_slab = sitk.GetArrayFromImage(resample(pet, axial[:, :, first:last]))  # a copy: a view dies with its image
+        mri_unit = to_unit(sitk.GetArrayFromImage(axial[:, :, first:last]), mri_window)
+        fused[first:last] = _fuse_slab(fuser, pet_slab, pet_window, mri_unit, coverage)
         if progress:
             progress(last, len(fused))
     fused *= np.float32(FUSED_MAXIMUM)
     image = from_axial(sitk.GetImageFromArray(fused), axial, mri)
-    return FusionResult(image, _provenance(model, fuser, *windows), fuser.warnings)
+    return FusionResult(image, _provenance(model, fuser, pet_window, mri_window), coverage.warnings() + fuser.warnings)
 
 
-def _window(volume: sitk.Image, given: tuple[float, float] | None, name: str) -> Window:
-    if given is not None:
-        return check_window(*given, name)
-    return automatic_window(sitk.GetArrayViewFromImage(volume), f"The {name}")
+def _pet_window(pet: sitk.Image, axial_mri: sitk.Image, settings: FusionSettings) -> Window:
+    """By what the MRI sees of the PET: in a whole-body PET the bladder must not decide how the brain looks."""
+    if settings.pet_window is not None:
+        return check_window(*settings.pet_window, "PET")
+    seen = sitk.GetArrayFromImage(resample(pet, thinned(axial_mri)))
+    if not np.isfinite(seen).any():  # too small to be met by the thinned grid, or elsewhere: the slices will show
+        seen = sitk.GetArrayFromImage(pet)
+    return automatic_window(seen, "The PET")
+
+
+def _mri_window(mri: sitk.Image, settings: FusionSettings) -> Window:
+    if settings.mri_window is not None:
+        return check_window(*settings.mri_window, "MRI")
+    return automatic_window(sitk.GetArrayViewFromImage(mri), "The MRI")
+
+
+@dataclass
+class _Coverage:
+    """How much of the MRI's foreground the PET's field of view covers, counted slab by slab."""
+
+    voxels: int = 0
+    foreground: int = 0
+    covered: int = 0
+
+    def add(self, seen: NDArray[np.bool_], mri_unit: NDArray[np.float32]) -> None:
+        foreground = mri_unit > _FOREGROUND
+        self.voxels += int(seen.sum())
+        self.foreground += int(foreground.sum())
+        self.covered += int((foreground & seen).sum())
+
+    def warnings(self) -> list[str]:
+        """Raises InputError where there is no overlap at all."""
+        if not self.voxels:
+            raise InputError("The PET and the MRI do not overlap in space: register them first, or check their origins.")
+        share = self.covered / max(self.foreground, 1)
+        if share >= _LOW_COVERAGE:
+            return []
+        return [f"The PET covers only {share:.0%} of the MRI's foreground: elsewhere the MRI was kept."]
 
 
 def _batches(fuser: _SliceFuser, total: int) -> Iterator[tuple[int, int]]:
@@ -118,15 +140,14 @@ def _batches(fuser: _SliceFuser, total: int) -> Iterator[tuple[int, int]]:
 
 
 def _fuse_slab(
-    fuser: _SliceFuser, pet: sitk.Image, mri_slab: sitk.Image, pet_window: Window, mri_window: Window
+    fuser: _SliceFuser, pet: NDArray[np.float32], window: Window, mri_unit: NDArray[np.float32], coverage: _Coverage
 ) -> NDArray[np.float32]:
-    """Fuse some axial slices of the MRI, (N, H, W) in [0, 1]; only these slices of the PET are ever resampled at once."""
-    pet_values = sitk.GetArrayFromImage(resample(pet, mri_slab))  # a copy: a view dies with its image
-    mri_unit = to_unit(sitk.GetArrayViewFromImage(mri_slab), mri_window)
-    seen = np.isfinite(pet_values)
+    """Fuse some slices, (N, H, W) in [0, 1]; PET in its own units, NaN outside its field of view."""
+    seen = np.isfinite(pet)
+    coverage.add(seen, mri_unit)
     if not seen.any():
         return mri_unit
-    fused = fuser(np.stack([to_unit(pet_values, pet_window), mri_unit], axis=1))
+    fused = fuser(np.stack([to_unit(pet, window), mri_unit], axis=1))
     return np.where(seen, fused, mri_unit)
 
 

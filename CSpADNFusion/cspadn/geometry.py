@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import SimpleITK as sitk
 
 from .errors import InputError
 
 AXIAL_ORIENTATION = "LPS"  # columns run to the left, rows to the back, slices to the head: the radiological view
-_COARSE_POINTS = 48  # points along each axis of the grid on which the overlap is estimated
+_THINNED_POINTS = 48  # at least, along rows and columns
 
 
 def check_volume(image: sitk.Image, name: str) -> None:
@@ -56,10 +57,13 @@ def resample(image: sitk.Image, grid: sitk.Image) -> sitk.Image:
     return sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, math.nan, sitk.sitkFloat32)
 
 
-def overlap(image: sitk.Image, grid: sitk.Image) -> float:
-    """Share (0 to 1) of the extent of ``grid`` that lies within the field of view of ``image``; estimated on a coarse grid."""
-    columns, rows, slices = (max(1, extent // _COARSE_POINTS) for extent in grid.GetSize())
-    inside = sitk.Image(image.GetSize(), sitk.sitkUInt8) + 1
-    inside.CopyInformation(image)
-    coarse = sitk.Resample(inside, grid[::columns, ::rows, ::slices], sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-    return float(sitk.GetArrayViewFromImage(coarse).mean())
+def thinned(grid: sitk.Image) -> sitk.Image:
+    """Every slice of ``grid``, with fewer columns and rows: enough points to take statistics of a volume on it."""
+    columns, rows = (max(1, extent // _THINNED_POINTS) for extent in grid.GetSize()[:2])
+    return grid[::columns, ::rows, :]
+
+
+def has_orthogonal_axes(image: sitk.Image) -> bool:
+    """Whether the directions of the axes are at right angles to each other, which NIfTI requires."""
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    return bool(np.allclose(direction.T @ direction, np.eye(3), atol=1e-4))

@@ -10,10 +10,11 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from .errors import InputError, UsageError
+from .geometry import has_orthogonal_axes
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 PICTURE_SUFFIX = ".png"
-_NOTE = "Fused by CSpADNFusion. Research use only."  # NIfTI keeps 79 characters
+_NOTE = "Fused by CSpADNFusion. Research use only, not for diagnosis."  # NIfTI keeps 79 characters
 
 
 def read_image(path: Path, name: str) -> sitk.Image:
@@ -33,16 +34,26 @@ def is_picture(path: Path) -> bool:
     return path.name.lower().endswith(PICTURE_SUFFIX)
 
 
-def check_output(path: Path, suffixes: Sequence[str], *, overwrite: bool) -> None:
-    """UsageError where ``path`` could not be written later: asked before the work starts."""
+def check_output(path: Path, suffixes: Sequence[str], *, inputs: Sequence[Path], overwrite: bool) -> None:
+    """UsageError where ``path`` could not be written later, or is one of ``inputs``: asked before the work starts."""
     if _suffix(path) not in suffixes:
         raise UsageError(f"The output {path} must end in {' or '.join(suffixes)}.")
     if not path.parent.is_dir():
         raise UsageError(f"The folder of the output {path} does not exist: create it first.")
     if path.is_dir():
         raise UsageError(f"The output {path} is a folder: give the name of a file.")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"The folder of the output {path} cannot be written to: choose another, or check its permissions.")
+    if path.exists() and any(file.exists() and path.samefile(file) for file in inputs):
+        raise UsageError(f"The output {path} is one of the inputs: choose another name.")
     if path.exists() and not overwrite:
         raise UsageError(f"The output {path} exists: choose another name, or allow it to be replaced with --overwrite.")
+
+
+def check_storable(image: sitk.Image, path: Path) -> None:
+    """UsageError where the format of ``path`` cannot hold the geometry of ``image`` and would silently change it."""
+    if _suffix(path).startswith(".nii") and image.GetDimension() == 3 and not has_orthogonal_axes(image):
+        raise UsageError(f"The MRI's axes are not at right angles, which {path} cannot store: write .nrrd or .mha instead.")
 
 
 def _suffix(path: Path) -> str:
@@ -61,6 +72,7 @@ def write_image(image: sitk.Image, path: Path, metadata: dict[str, object] | Non
     Raises:
         UsageError: the folder cannot be written to, or the disk is full.
     """
+    path = path.resolve()  # a link stays a link: its target is replaced
     labelled = sitk.Image(image)
     for key, value in (metadata or {}).items():
         labelled.SetMetaData(f"CSpADNFusion.{key}", str(value))

@@ -12,10 +12,15 @@ from torch.nn import functional
 
 from .attention import ChannelAttention, CrissCrossAttention
 
+_MAXIMUM_CHANNELS = 1024  # a card that asks for more is damaged
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What defines the layers of a :class:`CSpADN`; stored in the model card. Defaults: docs/adr/0002."""
+    """What defines the layers of a :class:`CSpADN`; stored in the model card. Defaults: docs/adr/0002.
+
+    Raises ValueError where a width is not a whole number from 1 to 1024.
+    """
 
     common_channels: int = 16
     growth_channels: int = 16
@@ -23,6 +28,13 @@ class NetworkConfig:
     reduced_channels: int = 10
     decoder_channels: tuple[int, ...] = (80, 64, 32, 16)
     attention: bool = True
+
+    def __post_init__(self) -> None:
+        counts = {name: value for name, value in vars(self).items() if name not in ("decoder_channels", "attention")}
+        counts |= {f"decoder_channels[{i}]": width for i, width in enumerate(self.decoder_channels)}
+        for name, count in counts.items():
+            if type(count) is not int or not 1 <= count <= _MAXIMUM_CHANNELS:
+                raise ValueError(f"{name} is {count!r}: it must be a whole number from 1 to {_MAXIMUM_CHANNELS}.")
 
     @property
     def feature_channels(self) -> int:
@@ -35,7 +47,7 @@ class NetworkConfig:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> NetworkConfig:
-        """The reverse of :meth:`to_dict`; raises TypeError on an unknown or a missing field."""
+        """The reverse of :meth:`to_dict`; TypeError, KeyError or ValueError on fields that it does not know or trust."""
         return cls(**{**fields, "decoder_channels": tuple(fields["decoder_channels"])})
 
 

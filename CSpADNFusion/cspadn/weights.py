@@ -14,8 +14,8 @@ import torch
 
 from .errors import ModelError
 from .network import CSpADN, NetworkConfig
+from .settings import DEFAULT_MODEL
 
-DEFAULT_MODEL = "cspadn-paper"
 WEIGHTS_SUFFIX, CARD_SUFFIX = ".safetensors", ".json"
 _MAXIMUM_BYTES = 64 * 2**20  # of a weights file: the default network needs 0.75 MB
 _PACKAGE = Path(__file__).resolve().parent

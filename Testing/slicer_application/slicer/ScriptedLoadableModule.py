@@ -4,10 +4,9 @@ import sys
 import unittest
 from pathlib import Path
 
-import slicer.util
-
 import qt
 import slicer
+import slicer.util
 
 __all__ = [
     "ScriptedLoadableModule",

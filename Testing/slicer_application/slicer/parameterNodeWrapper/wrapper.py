@@ -3,10 +3,9 @@
 import typing
 import weakref
 
+import qt
 import slicer.util
 import vtk
-
-import qt
 
 from .connectors import createGuiConnector
 from .storage import Default, splitAnnotations, storageFor
