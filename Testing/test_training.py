@@ -244,6 +244,13 @@ def test_training_lowers_the_loss_and_exports(config: Path, data: Path, tmp_path
         assert torch.equal((model.network(sources * 2 - 1) + 1) / 2, module(sources))
 
 
+def test_a_run_with_other_options_is_not_continued(config: Path, data: Path, tmp_path: Path) -> None:
+    settings = load_config(config)
+    train.train(settings, data, tmp_path / "run", epochs=1)
+    with pytest.raises(ValueError, match=r"other options \(gamma, seed\)"):
+        train.train(replace(settings, gamma=1.0, seed=2), data, tmp_path / "run")
+
+
 def test_bad_arguments_get_a_line(config: Path, data: Path, tmp_path: Path, capsys) -> None:
     assert train.main(_command(tmp_path / "none.yaml", data, tmp_path / "run")[3:]) == 3
     assert train.main(_command(config, tmp_path / "nowhere", tmp_path / "run")[3:]) == 3

@@ -48,7 +48,7 @@ def test_shipped_models_load_and_are_described() -> None:
         assert not model.network.training
         assert card.training["command"].startswith("python -m training.train")
         config = card.training["config"]
-        assert card.training["steps"] == config["epochs"] * config["steps_per_epoch"], "the training was not finished"
+        assert card.training["steps"] >= config["epochs"] * config["steps_per_epoch"], "the training was not finished"
         assert set(card.metrics) == {"train", "test_same_head"}
 
 
@@ -84,7 +84,7 @@ def test_layers_must_fit(model: Path) -> None:
 
 def test_values_must_be_numbers(model: Path) -> None:
     tensors = safetensors.torch.load(model.read_bytes())
-    next(iter(tensors.values())).view(-1)[0] = float("nan")
+    tensors["decoder.0.weight"].view(-1)[0] = float("nan")
     _replace_weights(model, safetensors.torch.save(tensors))
     with pytest.raises(ModelError, match="not numbers"):
         weights.load_model(model)

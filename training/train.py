@@ -110,6 +110,8 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
         enable_model_summary=False,
     )
     resume = output / CHECKPOINT
+    if resume.exists():
+        _check_same_run(config, resume)
     trainer.fit(
         module,
         DataLoader(patches, batch_size=config.batch_size, sampler=sampler),
@@ -118,6 +120,15 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
         weights_only=True,
     )
     return module
+
+
+def _check_same_run(config: TrainingConfig, checkpoint: Path) -> None:
+    """ValueError where the checkpoint is of other options: going on would mix two runs and follow the old schedule."""
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)["hyper_parameters"]
+    options = config.to_dict()
+    if changed := sorted(name for name in options if saved.get(name) != options[name]):
+        names = ", ".join(changed)
+        raise ValueError(f"{checkpoint} is of a run with other options ({names}): choose another --output, or remove it.")
 
 
 def main(arguments: list[str] | None = None) -> int:
