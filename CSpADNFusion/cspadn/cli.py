@@ -1,4 +1,4 @@
-"""The command line: ``cspadn fuse``, ``cspadn models``, ``cspadn info``.
+"""The command line: ``cspadn fuse``, ``cspadn metrics``, ``cspadn models``, ``cspadn info``.
 
 Exit codes: 0 done, 1 unexpected error, 2 wrong usage, 3 input cannot be fused, 4 model refused, 5 out of memory, 130
 cancelled. An error is one line on stderr; with ``--progress json`` it is an event on stdout as well.
@@ -14,11 +14,14 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import CancelledError, FusionError, InputError, MemoryExhaustedError
 from .settings import FusionSettings
+
+if TYPE_CHECKING:
+    from .metrics import VolumeScores
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"cspadn {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     _add_fuse(commands.add_parser("fuse", help="fuse a PET and an MRI"))
+    _add_metrics(commands.add_parser("metrics", help="measure how good a fused image is"))
     for name, run, help_text in (
         ("models", _run_models, "list the models"),
         ("info", _run_info, "show versions and devices"),
@@ -91,18 +95,25 @@ def _add_fuse(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--model", metavar="NAME|FILE", help="a name of 'cspadn models', or a .safetensors file")
     command.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
-    for kind in ("pet", "mri"):
-        command.add_argument(
-            f"--{kind}-window",
-            type=float,
-            nargs=2,
-            metavar=("LO", "HI"),
-            help="in the volume's units; default: by percentiles",
-        )
+    _add_windows(command, "in the volume's units; default: by percentiles")
     command.add_argument("--progress", choices=("bar", "json", "none"), default="bar", help="default: bar, on a terminal")
     command.add_argument("--cancel-file", type=Path, metavar="FILE", help="stop as soon as this file exists")
     command.add_argument("--overwrite", action="store_true", help="replace an existing output")
     command.set_defaults(run=_run_fuse)
+
+
+def _add_windows(command: argparse.ArgumentParser, help_text: str) -> None:
+    for kind in ("pet", "mri"):
+        command.add_argument(f"--{kind}-window", type=float, nargs=2, metavar=("LO", "HI"), help=help_text)
+
+
+def _add_metrics(command: argparse.ArgumentParser) -> None:
+    command.add_argument("pet", type=Path, metavar="PET", help="what was fused: NIfTI, NRRD or MetaImage volume, or a PNG")
+    command.add_argument("mri", type=Path, metavar="MRI", help="the same")
+    command.add_argument("fused", type=Path, metavar="FUSED", help="the result: a volume from 0 to 4095, or a PNG")
+    _add_windows(command, "of the fusion, in the volume's units; default: as the fused file says, or by percentiles")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=_run_metrics)
 
 
 def _run_fuse(options: argparse.Namespace) -> int:
@@ -151,30 +162,74 @@ def _report(options: argparse.Namespace, warnings: list[str]) -> None:
         _emit("finished", output=str(options.output))
 
 
-def _progress(kind: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
+def _progress(kind: str, title: str = "Fusing") -> AbstractContextManager[Callable[[int, int], None] | None]:
     """What to call after each batch; a bar is drawn on a terminal only."""
     if kind == "json":
         return nullcontext(lambda done, total: _emit("progress", done=done, total=total))
     if kind == "bar" and sys.stderr.isatty():
-        return _Bar()
+        return _Bar(title)
     return nullcontext(None)
 
 
 class _Bar:
     """A progress bar on stderr."""
 
+    def __init__(self, title: str) -> None:
+        self._title = title
+
     def __enter__(self) -> Callable[[int, int], None]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("Fusing"), BarColumn(), MofNCompleteColumn(), TextColumn("slices"), TimeRemainingColumn())
+        columns = (TextColumn(self._title), BarColumn(), MofNCompleteColumn(), TextColumn("slices"), TimeRemainingColumn())
         self._bar = Progress(*columns, console=Console(stderr=True))
-        self._task = self._bar.add_task("Fusing", total=None)
+        self._task = self._bar.add_task(self._title, total=None)
         self._bar.start()
         return lambda done, total: self._bar.update(self._task, completed=done, total=total)
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+
+
+def _run_metrics(options: argparse.Namespace) -> int:
+    import SimpleITK as sitk
+
+    from .io import is_picture, read_image
+    from .metrics import measure_pictures, measure_volumes, without_nan
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's remarks on harmless headers
+    files = {"The PET": options.pet, "The MRI": options.mri, "The fused image": options.fused}
+    pictures = {is_picture(file) for file in files.values()}
+    if len(pictures) > 1:
+        raise InputError("Some inputs are PNGs and others are not: give three PNGs, or three volumes.")
+    images = [read_image(file, name) for name, file in files.items()]
+    windows = {"pet_window": options.pet_window, "mri_window": options.mri_window}
+    if pictures == {True}:
+        scores = measure_pictures(*images, **windows)
+        print(json.dumps(without_nan(scores), indent=2) if options.json else _table([list(scores), _cells(scores)]))
+        return 0
+    with _progress("bar", "Measuring") as progress:
+        result = measure_volumes(*images, **windows, progress=progress)
+    print(json.dumps(result.to_dict(), indent=2) if options.json else _slice_table(result))
+    return 0
+
+
+def _slice_table(result: VolumeScores) -> str:
+    header = ["slice", "mm", *result.mean]
+    rows = [[f"{'' if row.counted else '*'}{row.index}", f"{row.position:.2f}", *_cells(row.scores)] for row in result.slices]
+    table = _table([header, *rows, ["mean", "", *_cells(result.mean)]])
+    all_count = all(row.counted for row in result.slices)
+    return table if all_count else f"{table}\n* empty in PET and MRI: left out of the mean"
+
+
+def _cells(scores: dict[str, float]) -> list[str]:
+    return [f"{value:.4f}" for value in scores.values()]
+
+
+def _table(rows: list[list[str]]) -> str:
+    """Columns aligned on the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
 def _run_models(options: argparse.Namespace) -> int:
