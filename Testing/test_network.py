@@ -95,12 +95,26 @@ def test_padding_reflects() -> None:
     assert layer(image)[0, 0, :, 0].tolist() == image[0, 0, :, 1].tolist()
 
 
-def test_attention_can_be_left_out() -> None:
-    network = CSpADN(NetworkConfig(attention=False))
-    assert not any("attention" in name for name in network.state_dict())
+def _seeded(attention: str) -> CSpADN:
+    torch.manual_seed(5)
+    return CSpADN(NetworkConfig(attention=attention))
+
+
+@pytest.mark.parametrize(("attention", "modules"), [("both", 2), ("spatial", 1), ("channel", 1), ("none", 0)])
+def test_each_attention_module_can_be_left_out(attention: str, modules: int) -> None:
+    network = _seeded(attention)
+    assert sum(isinstance(module, (CrissCrossAttention, ChannelAttention)) for module in network.modules()) == modules
     assert network(torch.zeros(1, 2, 5, 7)).shape == (1, 1, 5, 7)
+    for part in ("encoder", "decoder"):  # the ablation compares networks that start alike
+        expected, state = (getattr(net, part).state_dict() for net in (_seeded("both"), network))
+        assert all(torch.equal(expected[name], state[name]) for name in expected)
+
+
+def test_unknown_attention_is_refused() -> None:
+    with pytest.raises(ValueError, match="attention is True: it must be both, spatial, channel or none"):
+        NetworkConfig(attention=True)
 
 
 def test_config_survives_json() -> None:
-    config = NetworkConfig(growth_channels=4, decoder_channels=(8, 4), attention=False)
+    config = NetworkConfig(growth_channels=4, decoder_channels=(8, 4), attention="none")
     assert NetworkConfig.from_dict(config.to_dict()) == config

@@ -13,13 +13,16 @@ from torch.nn import functional
 from .attention import ChannelAttention, CrissCrossAttention
 
 _MAXIMUM_CHANNELS = 1024  # a card that asks for more is damaged
+ATTENTION = ("both", "spatial", "channel", "none")
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
     """What defines the layers of a :class:`CSpADN`; stored in the model card. Defaults: docs/adr/0002.
 
-    Raises ValueError where a width is not a whole number from 1 to 1024.
+    ``attention`` is ``both`` modules in parallel as published, or one alone, or ``none`` (the paper's ablation).
+
+    Raises ValueError where a width is not a whole number from 1 to 1024, or the attention is not one of these.
     """
 
     common_channels: int = 16
@@ -27,7 +30,7 @@ class NetworkConfig:
     dense_modules: int = 4
     reduced_channels: int = 10
     decoder_channels: tuple[int, ...] = (80, 64, 32, 16)
-    attention: bool = True
+    attention: str = "both"
 
     def __post_init__(self) -> None:
         counts = {name: value for name, value in vars(self).items() if name not in ("decoder_channels", "attention")}
@@ -35,6 +38,8 @@ class NetworkConfig:
         for name, count in counts.items():
             if type(count) is not int or not 1 <= count <= _MAXIMUM_CHANNELS:
                 raise ValueError(f"{name} is {count!r}: it must be a whole number from 1 to {_MAXIMUM_CHANNELS}.")
+        if self.attention not in ATTENTION:
+            raise ValueError(f"attention is {self.attention!r}: it must be {', '.join(ATTENTION[:-1])} or {ATTENTION[-1]}.")
 
     @property
     def feature_channels(self) -> int:
@@ -103,14 +108,24 @@ class DenseEncoder(nn.Module):
 class ParallelAttention(nn.Module):
     """The sum F5 + C5 of the two attention modules, which both see F0."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, spatial: CrissCrossAttention, channel: ChannelAttention) -> None:
         super().__init__()
-        self.spatial = CrissCrossAttention(config.feature_channels, config.reduced_channels)
-        self.channel = ChannelAttention(config.feature_channels)
+        self.spatial, self.channel = spatial, channel
 
     def forward(self, features: Tensor) -> Tensor:
         summed: Tensor = self.spatial(features) + self.channel(features)
         return summed
+
+
+def _attention(config: NetworkConfig) -> nn.Module:
+    """What stands between encoder and decoder; a module alone gives F5 or C5.
+
+    All are made, used or not, so that one seed gives every variant the same encoder and decoder to start from.
+    """
+    spatial = CrissCrossAttention(config.feature_channels, config.reduced_channels)
+    channel = ChannelAttention(config.feature_channels)
+    modules = {"both": ParallelAttention(spatial, channel), "spatial": spatial, "channel": channel}
+    return modules.get(config.attention, nn.Identity())
 
 
 def _decoder(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
@@ -131,7 +146,7 @@ class CSpADN(nn.Module):
         super().__init__()
         self.config = config or NetworkConfig()
         self.encoder = DenseEncoder(self.config)
-        self.attention: nn.Module = ParallelAttention(self.config) if self.config.attention else nn.Identity()
+        self.attention = _attention(self.config)
         self.decoder = _decoder(self.config.feature_channels, self.config.decoder_channels)
 
     def forward(self, sources: Tensor) -> Tensor:
