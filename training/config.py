@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+import math
+from collections.abc import Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cspadn.network import NetworkConfig
+from training.losses import TERMS
+
+_LEAST_PIXELS = {"ssim": 11, "vif": 41}  # of each side of an image, which the windows of these terms need
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How a patch is varied; the defaults are those of the paper preset (docs/adr/0003).
+
+    Attributes:
+        flip: along each axis, one time in two.
+        rotate: by 0 to 3 quarter turns, each as often.
+        gain: each source is multiplied by its own random factor from [1 - gain, 1].
+        curve: each source is raised to its own random power from [1 / (1 + curve), 1 + curve].
+    """
+
+    flip: bool = True
+    rotate: bool = False
+    gain: float = 0.0
+    curve: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "rotate"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"augmentation.{name} is {getattr(self, name)!r}: it must be true or false.")
+        _check_number("augmentation.gain", self.gain, 0, 1)
+        _check_number("augmentation.curve", self.curve, 0)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One training run.
+    """One training run. Raises ValueError, with the name and the value, where an option has an impossible value.
 
     An epoch is ``steps_per_epoch`` batches: the paper does not define it (docs/adr/0003).
 
     Attributes:
         name: name of the model that comes out.
-        gamma: weight of 1 - SSIM against the MSE, both on [0, 1] images.
+        batch_size: patches of one step, over all processes together.
+        loss: the weights of the terms in :data:`training.losses.TERMS` by their names; the paper's is mse: 1, ssim: gamma.
         learning_rate: of Adam at the start; falls by a half cosine to ``final_learning_rate`` at the last step.
         validate_every: epochs between two passes over the validation pairs.
+        architecture: ``cspa-dn``, or ``tfnet``, the baseline, which is trained by the same protocol.
+        attention_scale_rate: learning rate of alpha and beta of the attention, as a multiple of that of all other parameters.
+        precision: ``auto`` is mixed precision where the device has it; ``32`` is float32 everywhere.
+        train_subset: one or more values of the column ``subset``; in a file, a list or one word.
+        validation_subset: the same, for validation. The two have nothing in common.
+        pictures_every: epochs between two pictures of validation pairs, drawn when these are validated; 0: none.
+        network: the layers of ``cspa-dn``.
     """
 
     name: str
@@ -29,12 +66,53 @@ class TrainingConfig:
     steps_per_epoch: int
     batch_size: int
     patch_size: int
-    gamma: float
+    loss: dict[str, float]
     learning_rate: float
     final_learning_rate: float
     validate_every: int
     seed: int
+    architecture: str = "cspa-dn"
+    attention_scale_rate: float = 1.0
+    precision: str = "auto"
+    train_subset: tuple[str, ...] = ("train",)
+    validation_subset: tuple[str, ...] = ("test_same_head",)
+    pictures_every: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps_per_epoch", "batch_size", "validate_every"):
+            _check_whole(name, getattr(self, name), 1)
+        self._check_loss()
+        _check_whole("patch_size", self.patch_size, self.least_pixels)
+        for name in ("seed", "pictures_every"):
+            _check_whole(name, getattr(self, name), 0)
+        for name in ("learning_rate", "attention_scale_rate"):
+            _check_number(name, getattr(self, name), 0)
+        _check_number("final_learning_rate", self.final_learning_rate, 0, self.learning_rate)
+        self._check_words()
+
+    def _check_loss(self) -> None:
+        if not isinstance(self.loss, dict) or not self.loss:
+            raise ValueError(f"loss is {self.loss!r}: it must be terms with weights, such as 'mse: 1'.")
+        for name, weight in self.loss.items():
+            _check_choice("a term of loss", name, tuple(TERMS))
+            _check_number(f"loss.{name}", weight, 0)
+
+    def _check_words(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"name is {self.name!r}: it must be a word.")
+        _check_choice("architecture", self.architecture, ("cspa-dn", "tfnet"))
+        _check_choice("precision", self.precision, ("auto", "32"))
+        _check_subsets("train_subset", self.train_subset)
+        _check_subsets("validation_subset", self.validation_subset)
+        if both := sorted(set(self.train_subset) & set(self.validation_subset)):
+            raise ValueError(f"train_subset and validation_subset share {', '.join(both)}: validate on other pairs.")
+
+    @property
+    def least_pixels(self) -> int:
+        """Length of the shortest side of a slice or patch that the loss can be computed of."""
+        return max(_LEAST_PIXELS.get(name, 1) for name in self.loss)
 
     @property
     def total_steps(self) -> int:
@@ -43,24 +121,85 @@ class TrainingConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML, JSON and checkpoints can hold them."""
-        return {**asdict(self), "network": self.network.to_dict()}
+        subsets = {name: list(getattr(self, name)) for name in ("train_subset", "validation_subset")}
+        return {**asdict(self), **subsets, "network": self.network.to_dict()}
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name} is {value!r}: it must be a whole number from {least} on.")
+
+
+def _check_number(name: str, value: Any, least: float, most: float = math.inf) -> None:
+    if isinstance(value, str) and _is_number(value):
+        raise ValueError(f"{name} is the text '{value}': YAML takes a number only as in 1.0e-3, with point and sign.")
+    if type(value) not in (int, float) or not math.isfinite(value) or not least <= value <= most:
+        upper = "on" if math.isinf(most) else f"to {most:g}"
+        raise ValueError(f"{name} is {value!r}: it must be a number from {least:g} {upper}.")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}: it must be {' or '.join(choices)}.")
+
+
+def _check_subsets(name: str, value: Any) -> None:
+    if not value or not all(isinstance(subset, str) and subset for subset in value):
+        raise ValueError(f"{name} is {list(value)!r}: it must be a word or a list of words.")
 
 
 def load_config(path: Path) -> TrainingConfig:
-    """Read a YAML file; raises ValueError, with the offending names, on unknown or missing options."""
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    """Read a YAML file; raises ValueError, with the offending names, on unknown, missing or impossible options."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place = getattr(error, "problem_mark", None)
+        line = f" at line {place.line + 1}" if place else ""
+        raise ValueError(f"{path} is not YAML{line}: expected lines such as 'epochs: 600'.") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} holds no options: expected lines such as 'epochs: 600'.")
     return config_from_dict(values, source=str(path))
 
 
 def config_from_dict(values: dict[str, Any], source: str) -> TrainingConfig:
-    """The reverse of :meth:`TrainingConfig.to_dict`; ``source`` names the origin in errors."""
-    known = {f.name for f in fields(TrainingConfig)}
-    required = known - {"network"}
-    if unknown := sorted(set(values) - known):
+    """The reverse of :meth:`TrainingConfig.to_dict`; ``source`` names the origin in errors (ValueError)."""
+    required = {f.name for f in fields(TrainingConfig) if f.default is MISSING and f.default_factory is MISSING}
+    _check_names(values, {f.name for f in fields(TrainingConfig)}, required, source)
+    try:
+        return TrainingConfig(**{**values, **_parts(values, source)})
+    except ValueError as error:
+        raise ValueError(f"{error} ({source})") from None
+
+
+def _check_names(values: Any, known: set[str], required: set[str], source: str) -> None:
+    if not isinstance(values, dict):
+        raise ValueError(f"{source} holds {values!r} where options belong, such as 'epochs: 600'.")
+    if unknown := sorted(set(map(str, values)) - known):
         raise ValueError(f"{source} has unknown options: {', '.join(unknown)}.")
     if missing := sorted(required - set(values)):
         raise ValueError(f"{source} lacks options: {', '.join(missing)}.")
-    network = NetworkConfig.from_dict({**NetworkConfig().to_dict(), **values.get("network", {})})
-    return TrainingConfig(**{**values, "network": network})
+
+
+def _parts(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """The options that YAML cannot hold as they are."""
+    augmentation, network = values.get("augmentation", {}), values.get("network", {})
+    _check_names(augmentation, {f.name for f in fields(Augmentation)}, set(), f"{source}: augmentation")
+    _check_names(network, {f.name for f in fields(NetworkConfig)}, set(), f"{source}: network")
+    parts: dict[str, Any] = {"augmentation": Augmentation(**augmentation)}
+    try:
+        parts["network"] = NetworkConfig.from_dict({**NetworkConfig().to_dict(), **network})
+    except (TypeError, KeyError):
+        raise ValueError(f"network is {network!r}: its widths must be numbers, and decoder_channels a list") from None
+    for name in {"train_subset", "validation_subset"} & set(values):
+        parts[name] = tuple(values[name]) if isinstance(values[name], list) else (values[name],)
+    if "precision" in values:
+        parts["precision"] = str(values["precision"])  # YAML reads 32 as a number
+    return parts

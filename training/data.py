@@ -1,9 +1,9 @@
-"""PET/MRI slice pairs from PNG files, and the random patches that the network is trained on."""
+"""PET/MRI slice pairs from pictures or volumes, and the random patches that the network is trained on."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,83 +12,181 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from cspadn.errors import InputError
 from cspadn.io import read_image
 from cspadn.pictures import grey_levels, picture_pixels, white_level
+from training.config import Augmentation
+from training.volumes import read_slices
 
-Pairs = NDArray[np.float32]  # (pairs, 2, H, W) in [0, 1]: PET luma, MRI
+Pair = NDArray[np.float32]  # (2, H, W) in [0, 1]: PET (of a coloured one the luma), MRI
+TABLE = "split.csv"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_ALPHA = 4  # bit of a PNG's colour type
 
 
-def read_pairs(folder: Path, subset: str) -> Pairs:
-    """Read the pairs of one subset.
+def read_pairs(data: Path, *subsets: str) -> list[Pair]:
+    """Read the pairs of some subsets, in the order of the table; they may differ in size.
 
     Args:
-        folder: has ``split.csv`` (columns ``id`` and ``subset``), ``pet/ID.png`` (pseudo-coloured or grey) and ``mri/ID.png``.
-        subset: a value of the column ``subset``.
+        data: pictures or volumes. Pictures: a folder with ``split.csv`` (columns ``id`` and ``subset``), ``pet/ID.png``
+            (pseudo-coloured or grey) and ``mri/ID.png``, all of 8 bits and without alpha. Volumes: a CSV file with the columns
+            ``pet``, ``mri`` (NIfTI files; paths from the CSV file on) and ``subset``; :func:`training.volumes.read_slices`
+            says which slices they give.
+        subsets: values of the column ``subset``.
 
     Raises:
-        FileNotFoundError: there is no such table.
-        ValueError: the subset is empty, or its images differ in size.
-        InputError: an image is missing, or is no picture.
+        InputError: the table lacks a column, or one of the subsets; an image is missing, has another form, or does not fit
+            its partner.
     """
-    with (folder / "split.csv").open(newline="", encoding="utf-8") as table:
-        names = [row["id"] for row in csv.DictReader(table) if row["subset"] == subset]
-    if not names:
-        raise ValueError(f"{folder / 'split.csv'} lists no pair of the subset '{subset}'.")
-    return np.stack([[_read_grey(folder / kind / f"{name}.png") for kind in ("pet", "mri")] for name in names])
+    if data.suffix.lower() == ".csv":
+        rows = read_rows(data, ("pet", "mri", "subset"), subsets)
+        return [pair for line, row in rows for pair in _read_volumes(data, line, row)]
+    return [_read_pictures(data, row["id"]) for _, row in read_rows(data / TABLE, ("id", "subset"), subsets)]
+
+
+def _read_volumes(table: Path, line: int, row: dict[str, str]) -> NDArray[np.float32]:
+    try:
+        return read_slices(table.parent / (row["pet"] or ""), table.parent / (row["mri"] or ""))
+    except InputError as error:
+        raise InputError(f"Line {line} of {table}: {error}") from None
+
+
+def read_rows(table: Path, columns: Sequence[str], subsets: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a CSV table that belong to some subsets, each with the number of its line in the file.
+
+    Raises:
+        InputError: the table cannot be read, lacks one of ``columns``, or has no row of one of ``subsets``.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
+            header = reader.fieldnames or []
+    except FileNotFoundError:
+        raise InputError(f"The table {table} does not exist: check the name of the data.") from None
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise InputError(f"The table {table} cannot be read: it must be a CSV file with {', '.join(columns)}.") from None
+    if missing := [column for column in columns if column not in header]:
+        raise InputError(f"The table {table} has no column {', '.join(missing)}: it needs {', '.join(columns)}.")
+    for subset in subsets:
+        if not any(row["subset"] == subset for _, row in rows):
+            raise InputError(f"{table} lists no pair of the subset '{subset}': add some, or choose another subset.")
+    return [(line, row) for line, row in rows if row["subset"] in subsets]
+
+
+def _read_pictures(folder: Path, name: str) -> Pair:
+    """The pair called ``name``, as the network sees it in use: grey, or luma, from 0 to 1."""
+    pet, mri = (_read_grey(folder / kind / f"{name}.png") for kind in ("pet", "mri"))
+    if pet.shape != mri.shape:
+        sizes = " and ".join(f"{grey.shape[1]} x {grey.shape[0]}" for grey in (pet, mri))
+        raise InputError(f"PET and MRI of the pair '{name}' in {folder} have {sizes} pixels: pictures must match in size.")
+    return np.stack([pet, mri])
 
 
 def _read_grey(path: Path) -> NDArray[np.float32]:
-    """A PNG as the network sees it in use: grey, or luma, from 0 to 1."""
-    grey = grey_levels(picture_pixels(read_image(path, "The picture"), str(path)))
-    unit: NDArray[np.float32] = grey.astype(np.float32) / np.float32(white_level(grey))
-    return unit
+    depth, colour = _png_form(path)
+    if depth == 16:
+        raise InputError(f"The picture {path} has 16 bits: save it with 8.")
+    image = None if colour & _ALPHA else read_image(path, "The picture")
+    if image is None or image.GetNumberOfComponentsPerPixel() == 4:  # or a palette with transparency
+        raise InputError(f"The picture {path} has alpha: save it without, as grey or RGB.")
+    pixels = picture_pixels(image, f"The picture {path}")
+    return grey_levels(pixels).astype(np.float32) / np.float32(white_level(pixels))
+
+
+def _png_form(path: Path) -> tuple[int, int]:
+    """Bits and colour type in the header of a PNG: not all that is written there can be read. Zeros where it is none."""
+    if not path.is_file():
+        return 0, 0
+    with path.open("rb") as file:
+        header = file.read(26)
+    return (header[24], header[25]) if header.startswith(_PNG) and len(header) == 26 else (0, 0)
 
 
 class PatchDataset(Dataset[Tensor]):
-    """Random patches with random flips, (2, size, size) in [0, 1]; item ``i`` of an endless row depends on (seed, i) alone.
+    """Random patches, (2, size, size) in [0, 1]; item ``i`` of an endless row depends on (seed, i) alone.
 
     Every pair is used equally often: items walk through one permutation of the pairs after the other.
+
+    Raises:
+        InputError: a pair is smaller than a patch.
     """
 
-    def __init__(self, pairs: Pairs, size: int, seed: int) -> None:
-        if size > min(pairs.shape[-2:]):
-            raise ValueError(f"Patches of {size} pixels do not fit into slices of {pairs.shape[-1]} x {pairs.shape[-2]}.")
+    def __init__(self, pairs: Sequence[Pair], size: int, seed: int, augmentation: Augmentation | None = None) -> None:
+        _check_sizes(pairs, size, f"Patches of {size} pixels do not fit into")
         self.pairs, self.size, self.seed = pairs, size, seed
+        self.augmentation = augmentation or Augmentation()
 
     def __getitem__(self, index: int) -> Tensor:
         lap, place = divmod(index, len(self.pairs))
         order = np.random.default_rng((self.seed, lap)).permutation(len(self.pairs))
-        patch = self._augment(self.pairs[order[place]], np.random.default_rng((self.seed, lap, place)))
+        random = np.random.default_rng((self.seed, lap, place))
+        patch = augment(_cut(self.pairs[order[place]], self.size, random), self.augmentation, random)
         return torch.from_numpy(patch.copy())
 
-    def _augment(self, pair: Pairs, random: np.random.Generator) -> Pairs:
-        top, left = (int(random.integers(extent - self.size + 1)) for extent in pair.shape[-2:])
-        patch = pair[:, top : top + self.size, left : left + self.size]
-        flips = tuple(axis for axis in (1, 2) if random.random() < 0.5)
-        return np.flip(patch, flips)
+
+def _check_sizes(pairs: Sequence[Pair], least: int, problem: str) -> None:
+    """InputError, which begins with ``problem``, where a side of a slice is shorter than ``least`` pixels."""
+    height, width = min((pair.shape[-2:] for pair in pairs), key=min)
+    if min(height, width) < least:
+        raise InputError(f"{problem} slices of {width} x {height} pixels.")
+
+
+def _cut(pair: Pair, size: int, random: np.random.Generator) -> Pair:
+    """A square at a random position."""
+    top, left = (int(random.integers(extent - size + 1)) for extent in pair.shape[-2:])
+    return pair[:, top : top + size, left : left + size]
+
+
+def augment(patch: Pair, augmentation: Augmentation, random: np.random.Generator) -> Pair:
+    """Vary a patch; what is switched off draws nothing, so it does not change what is drawn for the rest."""
+    if augmentation.flip:
+        patch = np.flip(patch, tuple(axis for axis in (1, 2) if random.random() < 0.5))
+    if augmentation.rotate:
+        patch = np.rot90(patch, int(random.integers(4)), axes=(1, 2))
+    if augmentation.curve:
+        widest = np.log1p(augmentation.curve)
+        patch = patch ** np.exp(random.uniform(-widest, widest, (2, 1, 1))).astype(np.float32)
+    if augmentation.gain:
+        patch = patch * random.uniform(1 - augmentation.gain, 1, (2, 1, 1)).astype(np.float32)
+    return patch
 
 
 class EpochSampler(Sampler[int]):
-    """The items of one epoch of :class:`PatchDataset`: a resumed run sees the patches that the uninterrupted one would."""
+    """The items of one epoch of :class:`PatchDataset`: a resumed run sees the patches that the uninterrupted one would.
 
-    def __init__(self, length: int) -> None:
-        self.length, self.epoch = length, 0
+    Of several processes, each gets its part of every batch: together they see the items that one alone would.
+
+    Args:
+        steps: batches of an epoch.
+        batch: items of a batch, over all processes together.
+        rank: number of this process.
+        processes: how many there are; divides ``batch``.
+    """
+
+    def __init__(self, steps: int, batch: int, rank: int = 0, processes: int = 1) -> None:
+        self.steps, self.batch, self.epoch = steps, batch, 0
+        self.part = batch // processes
+        self.first = rank * self.part
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length
+        return self.steps * self.part
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.epoch * self.length, (self.epoch + 1) * self.length))
+        for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
+            first = step * self.batch + self.first
+            yield from range(first, first + self.part)
 
 
 class PairDataset(Dataset[Tensor]):
-    """Whole slices, (2, H, W) in [0, 1]."""
+    """Whole slices, (2, H, W) in [0, 1]; InputError where a side of one is shorter than ``least`` pixels."""
 
-    def __init__(self, pairs: Pairs) -> None:
+    def __init__(self, pairs: Sequence[Pair], least: int = 1) -> None:
+        _check_sizes(pairs, least, f"The loss needs {least} pixels along each side, more than has the smallest of the")
         self.pairs = pairs
 
     def __len__(self) -> int:

@@ -1,83 +1,121 @@
-"""Export a trained network: ``python -m training.export --run DIR --data DIR --output FILE.safetensors --description TEXT``.
+"""Export a trained network: ``python -m training.export --run DIR --data DATA --output FILE.safetensors --description TEXT``.
 
-Writes the weights and the model card beside them. The metrics in the card are measured here, on the validation pairs.
+Of CSpA-DN it writes the weights and the model card beside them, with metrics that are measured here, on the pairs that it was
+trained and validated on. Of TFNet, which is no model of the extension, it writes the weights alone, as float16.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import lightning
+import safetensors.torch
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from cspadn import __version__
 from cspadn.allocator import keep_freed_memory
-from cspadn.errors import FusionError
-from cspadn.weights import save_model
+from cspadn.errors import FusionError, UsageError
+from cspadn.network import CSpADN
+from cspadn.weights import WEIGHTS_SUFFIX, save_model
 from training.config import config_from_dict
 from training.data import PairDataset, read_pairs
-from training.losses import fusion_loss
-from training.train import CHECKPOINT, FusionTraining
+from training.train import CHECKPOINT, FusionTraining, check_weights, read_checkpoint
 
 
 def load_run(run: Path) -> tuple[FusionTraining, dict[str, Any]]:
-    """The trained module in evaluation mode, and its checkpoint, from the output folder of a training run."""
+    """The trained module in evaluation mode, and its checkpoint, from the output folder of a training run.
+
+    Raises:
+        InputError: there is no checkpoint, or it is damaged, or its weights are not those of its options.
+        ValueError: its options are not those of this version.
+    """
     path = run / CHECKPOINT
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint = read_checkpoint(path)
     module = FusionTraining(config_from_dict(checkpoint["hyper_parameters"], source=str(path)))
+    check_weights(module, checkpoint["state_dict"], path)
     module.load_state_dict(checkpoint["state_dict"])
     return module.eval(), checkpoint
 
 
 @torch.inference_mode()
-def measure(module: FusionTraining, data: Path, subset: str) -> dict[str, float]:
-    """Means of the loss and its terms over the whole slices of a subset."""
-    batches = DataLoader(PairDataset(read_pairs(data, subset)))
-    rows = [fusion_loss(module(sources), sources, module.config.gamma) for sources in batches]
+def measure(module: FusionTraining, data: Path, subsets: Sequence[str]) -> dict[str, float]:
+    """Means of the loss and its terms over the whole slices of some subsets."""
+    batches = DataLoader(PairDataset(read_pairs(data, *subsets)))
+    rows = [module.loss_terms(module(sources), sources) for sources in batches]
     return {name: round(float(torch.stack([row[name] for row in rows]).mean()), 6) for name in rows[0]}
+
+
+def export(run: Path, data: Path, output: Path, description: str) -> None:
+    """Write ``output``, and its card where it is a CSpA-DN.
+
+    Raises:
+        UsageError: ``output`` has another ending, or a model without description.
+        InputError, ValueError: as :func:`load_run` and :func:`training.data.read_pairs`.
+    """
+    if output.suffix != WEIGHTS_SUFFIX:
+        raise UsageError(f"The output {output} must end in {WEIGHTS_SUFFIX}.")
+    module, checkpoint = load_run(run)
+    if not isinstance(module.network, CSpADN):
+        return save_half(module.network, output)
+    if not description:
+        raise UsageError("A model needs a --description for its card: say in a sentence what it is.")
+    subsets = (module.config.train_subset, module.config.validation_subset)
+    save_model(
+        module.network,
+        output,
+        version="1",
+        description=description,
+        date=datetime.now(timezone.utc).date().isoformat(),
+        training=_training_record(module, checkpoint, data),
+        metrics={", ".join(names): measure(module, data, names) for names in subsets},
+    )
+    return None
+
+
+def save_half(network: nn.Module, path: Path) -> None:
+    """Write the weights as float16, to a temporary name that is renamed."""
+    content = safetensors.torch.save({name: tensor.half().contiguous() for name, tensor in network.state_dict().items()})
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(content)
+    temporary.replace(path)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="output folder of training.train")
-    parser.add_argument("--data", type=Path, required=True, help="the folder that it was trained on")
+    parser.add_argument("--data", type=Path, required=True, help="the data that it was trained on")
     parser.add_argument("--output", type=Path, required=True, help="weights to write, ending in .safetensors")
-    parser.add_argument("--description", required=True, help="what the model is, in a sentence")
+    parser.add_argument("--description", default="", help="what the model is, in a sentence; TFNet needs none")
     options = parser.parse_args(arguments)
     keep_freed_memory()
     try:
-        module, checkpoint = load_run(options.run)
-        metrics = {subset: measure(module, options.data, subset) for subset in ("train", "test_same_head")}
+        export(options.run, options.data, options.output, options.description)
     except (OSError, ValueError, FusionError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 3
-    card = save_model(
-        module.network,
-        options.output,
-        version="1",
-        description=options.description,
-        date=datetime.now(timezone.utc).date().isoformat(),
-        training=_training_record(module, checkpoint, options.data),
-        metrics=metrics,
-    )
-    print(f"{options.output}: {card.sha256}")
+    print(f"{options.output}: {hashlib.sha256(options.output.read_bytes()).hexdigest()}")
     return 0
 
 
 def _training_record(module: FusionTraining, checkpoint: dict[str, Any], data: Path) -> dict[str, Any]:
     """What the card says of the training."""
+    names = [f"'{name}'" for name in module.config.train_subset]
+    subsets = f"{'subset' if len(names) == 1 else 'subsets'} {', '.join(names)}"
     config = f"training/configs/{module.config.name.removeprefix('cspadn-')}.yaml"
     command = ["python", "-m", "training.train", "--config", config, "--data", data.name, "--output", "DIR"]
     return {
         "command": shlex.join(command),
-        "data": f"{data.name}, subset 'train': {len(read_pairs(data, 'train'))} PET/MRI slice pairs",
+        "data": f"{data.name}, {subsets}: {len(read_pairs(data, *module.config.train_subset))} PET/MRI slice pairs",
         "config": module.config.to_dict(),
         "steps": checkpoint["global_step"],
         "software": {"cspadn": __version__, "torch": torch.__version__, "lightning": lightning.__version__},

@@ -1,9 +1,17 @@
-"""Train CSpA-DN: ``python -m training.train --config CONFIG --data DIR --output DIR``."""
+"""Train a fusion network: ``python -m training.train --config CONFIG --data DATA --output DIR``.
+
+Several processes share each batch with ``--devices N``, or under ``torchrun --nproc-per-node N -m training.train ...``.
+"""
 
 from __future__ import annotations
 
 import argparse
+import logging
+import math
+import os
+import pickle
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +19,40 @@ import lightning
 import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from cspadn.allocator import keep_freed_memory
-from cspadn.errors import FusionError
+from cspadn.device import resolve_device
+from cspadn.errors import FusionError, InputError
 from cspadn.intensity import from_network_range, to_network_range
 from cspadn.network import CSpADN
-from training.config import TrainingConfig, load_config
+from training.config import TrainingConfig, config_from_dict, load_config
 from training.data import EpochSampler, PairDataset, PatchDataset, read_pairs
 from training.losses import fusion_loss
+from training.parallel import BatchNormSync, whole_batch
+from training.pictures import PairPictures
 
 CHECKPOINT = "last.ckpt"
+_SCALES = (".alpha", ".beta")  # how the names of the attention's learned scales end
+
+
+class DivergedError(FusionError):
+    """The training has left the numbers: going on would only spoil its checkpoint."""
+
+    exit_code = 3
+
+
+def build_network(config: TrainingConfig) -> nn.Module:
+    """The network of ``config.architecture``: (N, 2, H, W) to (N, 1, H, W), both in [-1, 1]."""
+    if config.architecture == "tfnet":
+        from training.baselines.tfnet import TFNet
+
+        return TFNet()
+    return CSpADN(config.network)
 
 
 class FusionTraining(lightning.LightningModule):
@@ -34,30 +62,50 @@ class FusionTraining(lightning.LightningModule):
         super().__init__()
         self.config = config
         self.save_hyperparameters(config.to_dict())
-        self.network = CSpADN(config.network)
+        self.network = build_network(config)
         self.history: list[dict[str, float]] = []  # what was logged at the end of each epoch, kept in the checkpoint
 
     def forward(self, sources: Tensor) -> Tensor:
-        """Fuse (N, 2, H, W) in [0, 1] to (N, 1, H, W) in [0, 1]."""
-        fused: Tensor = from_network_range(self.network(to_network_range(sources)))
+        """Fuse (N, 2, H, W) in [0, 1] to (N, 1, H, W) in [0, 1], float32 whatever the network computes in."""
+        fused: Tensor = from_network_range(self.network(to_network_range(sources)).float())
         return fused
 
+    def loss_terms(self, fused: Tensor, sources: Tensor) -> dict[str, Tensor]:
+        """Scalars to log, among them ``loss``, which is minimised; computed in float32 whatever the network computes in.
+
+        Args:
+            fused: (N, 1, H, W) in [0, 1].
+            sources: (N, 2, H, W) in [0, 1], PET then MRI.
+        """
+        with torch.autocast(sources.device.type, enabled=False):
+            return fusion_loss(fused, sources, self.config.loss)
+
     def training_step(self, sources: Tensor) -> Tensor:
-        terms = fusion_loss(self(sources), sources, self.config.gamma)
-        self.log_dict({f"train_{name}": term for name, term in terms.items()}, on_step=False, on_epoch=True)
+        terms = self.loss_terms(whole_batch(self(sources)), whole_batch(sources))
+        if not bool(terms["loss"].isfinite()):
+            raise self._diverged(f"The loss is {float(terms['loss'].detach())} at step {self.global_step + 1}")
+        self.log_dict({f"train_{name}": term for name, term in terms.items()}, on_step=False, on_epoch=True, sync_dist=True)
         self.log("train_loss_step", terms["loss"], prog_bar=True, logger=False)
         return terms["loss"]
+
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(
+            f"{what} of {self.config.total_steps}: the training has diverged. The checkpoint, if there is one, is of the last "
+            "good epoch: start anew with a lower learning_rate."
+        )
 
     def on_train_start(self) -> None:
         """Begin the log with the epochs before: a run may have been killed after its checkpoint and before its log."""
         for row in self.history:
-            self.logger.log_metrics(row, step=int(row["step"]))  # type: ignore[union-attr]
+            for log in self.loggers:
+                log.log_metrics(row, step=int(row["step"]))
 
     def on_train_epoch_end(self) -> None:
         """Log what attention has learned so far, and remember the epoch; the checkpoint is written after this."""
-        if self.config.network.attention:
-            names = ("spatial.alpha", "channel.beta")
-            self.log_dict({name[8:]: self.network.attention.get_parameter(name) for name in names})
+        if not all(bool(parameter.isfinite().all()) for parameter in self.parameters()):
+            raise self._diverged(f"A weight is not a number after step {self.global_step}")
+        scales = {name: scale for name, scale in self.named_parameters() if name.endswith(_SCALES)}
+        self.log_dict({name.rpartition(".")[2]: scale.detach() for name, scale in scales.items()}, sync_dist=True)
         place = {"epoch": self.current_epoch, "step": self.global_step - 1}
         measured = {name: float(value) for name, value in self.trainer.callback_metrics.items() if not name.endswith("_step")}
         self.history.append(place | measured)
@@ -69,52 +117,60 @@ class FusionTraining(lightning.LightningModule):
         self.history = checkpoint["history"]
 
     def validation_step(self, sources: Tensor) -> None:
-        terms = fusion_loss(self(sources), sources, self.config.gamma)
-        self.log_dict({f"validation_{name}": term for name, term in terms.items()}, on_epoch=True)
+        """In float32, as the network is used: sums over a whole slice leave the range of float16."""
+        with torch.autocast(sources.device.type, enabled=False):
+            terms = self.loss_terms(self(sources), sources)
+        self.log_dict({f"validation_{name}": term for name, term in terms.items()}, on_epoch=True, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.config.learning_rate)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            optimizer, T_max=self.config.total_steps, eta_min=self.config.final_learning_rate
-        )
+        optimizer = torch.optim.Adam(self._parameter_groups(), lr=self.config.learning_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """The attention's scales have a learning rate of their own."""
+        scales = [parameter for name, parameter in self.named_parameters() if name.endswith(_SCALES)]
+        others = [parameter for name, parameter in self.named_parameters() if not name.endswith(_SCALES)]
+        rate = self.config.learning_rate * self.config.attention_scale_rate
+        return [{"params": others}, {"params": scales, "lr": rate}] if scales else [{"params": others}]
 
-def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | None = None) -> FusionTraining:
+    def _rate_factor(self, step: int) -> float:
+        """A half cosine from 1 to ``final_learning_rate / learning_rate``, for each group."""
+        final = self.config.final_learning_rate / self.config.learning_rate
+        return final + (1 - final) * (1 + math.cos(math.pi * step / self.config.total_steps)) / 2
+
+
+def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | None = None, devices: int = 1) -> FusionTraining:
     """Train, or go on from ``output/last.ckpt`` where there is one.
 
     Args:
-        data: a folder as :func:`training.data.read_pairs` reads it; trains on the subset ``train``, validates on
-            ``test_same_head``.
-        output: receives ``last.ckpt`` after every epoch, ``config.yaml`` and ``logs/version_N/metrics.csv``, one version a
-            start; the newest holds the curve from the first epoch on.
+        data: as :func:`training.data.read_pairs` reads it.
+        output: receives ``last.ckpt`` after every epoch, ``config.yaml``, ``pictures/``, and ``logs/version_N/metrics.csv``
+            and the same for TensorBoard in ``tensorboard/``, one version a start; the newest holds the curve from the first
+            epoch on.
         epochs: stop after so many epochs in all, as an interruption would; the schedule stays that of ``config``.
+        devices: processes that share each batch, each with its own processor; torchrun's number goes before.
+
+    Raises:
+        InputError: the data cannot be read, or the checkpoint is not one.
+        ValueError: the checkpoint is of a run with other options, or a batch cannot be shared evenly.
+        DivergedError: the loss, or a weight, is not a number any more.
     """
-    patches = PatchDataset(read_pairs(data, "train"), config.patch_size, config.seed)
-    sampler = EpochSampler(config.steps_per_epoch * config.batch_size)
-    validation = PairDataset(read_pairs(data, "test_same_head"))
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
+    patches = PatchDataset(read_pairs(data, *config.train_subset), config.patch_size, config.seed, config.augmentation)
+    validation = PairDataset(read_pairs(data, *config.validation_subset), config.least_pixels)
     lightning.seed_everything(config.seed, verbose=False)
     module = FusionTraining(config)
-    trainer = lightning.Trainer(
-        max_epochs=epochs or config.epochs,
-        logger=CSVLogger(output, name="logs", flush_logs_every_n_steps=1),
-        callbacks=[
-            RichProgressBar(),
-            ModelCheckpoint(output, filename="last", enable_version_counter=False, save_on_train_epoch_end=True),
-        ],
-        check_val_every_n_epoch=config.validate_every,
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-    )
     resume = output / CHECKPOINT
     if resume.exists():
-        _check_same_run(config, resume)
+        _check_same_run(module, resume)
+    place = _place(config, devices)
+    pictures = PairPictures(validation.pairs, output / "pictures", config.pictures_every)
+    trainer = _trainer(config, output, place, pictures, epochs)
+    _record(config, output)
+    sampler = EpochSampler(config.steps_per_epoch, config.batch_size, trainer.global_rank, trainer.world_size)
     trainer.fit(
         module,
-        DataLoader(patches, batch_size=config.batch_size, sampler=sampler),
+        DataLoader(patches, batch_size=sampler.part, sampler=sampler),
         DataLoader(validation),
         ckpt_path=resume if resume.exists() else None,
         weights_only=True,
@@ -122,29 +178,115 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
     return module
 
 
-def _check_same_run(config: TrainingConfig, checkpoint: Path) -> None:
+def _place(config: TrainingConfig, devices: int) -> dict[str, Any]:
+    """Where and in how many processes to train, as arguments of Lightning's trainer."""
+    device = resolve_device("auto")
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", devices))  # LOCAL_WORLD_SIZE: only under torchrun
+    nodes = int(os.environ["WORLD_SIZE"]) // devices if "LOCAL_WORLD_SIZE" in os.environ else 1
+    processes = devices * nodes
+    if processes < 1 or config.batch_size % processes:
+        raise ValueError(f"batch_size is {config.batch_size}: {processes} processes cannot share it evenly.")
+    place = {"accelerator": device.type, "devices": devices, "num_nodes": nodes, "precision": choose_precision(config, device)}
+    if processes == 1:
+        return place
+    synced = {"sync_batchnorm": True} if device.type == "cuda" else {"plugins": [BatchNormSync()]}
+    return {**place, **synced, "strategy": "ddp", "use_distributed_sampler": False}
+
+
+@rank_zero_only
+def _record(config: TrainingConfig, output: Path) -> None:
+    """Write the options beside the checkpoint."""
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
+
+
+def _trainer(
+    config: TrainingConfig, output: Path, place: dict[str, Any], pictures: PairPictures, epochs: int | None
+) -> lightning.Trainer:
+    log = CSVLogger(output, name="logs", flush_logs_every_n_steps=1)
+    return lightning.Trainer(
+        **place,
+        max_epochs=epochs or config.epochs,
+        logger=[log, TensorBoardLogger(output, name="tensorboard", version=log.version)],
+        callbacks=[
+            RichProgressBar(),
+            pictures,
+            ModelCheckpoint(output, filename="last", enable_version_counter=False, save_on_train_epoch_end=True),
+        ],
+        check_val_every_n_epoch=config.validate_every,
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+
+
+def choose_precision(config: TrainingConfig, device: torch.device) -> Any:
+    """Lightning's name of the precision: mixed where the device has it, unless ``config.precision`` is ``32``."""
+    if config.precision == "32" or device.type != "cuda":
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of this training; InputError where it is none."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give the output folder of a training run.") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+        raise InputError(f"{path} cannot be read: it is damaged, or no checkpoint.") from None
+    if not isinstance(checkpoint, dict) or not {"hyper_parameters", "state_dict", "history"} <= set(checkpoint):
+        raise InputError(f"{path} is no checkpoint of this training: give the output folder of a training run.")
+    return checkpoint
+
+
+def check_weights(module: FusionTraining, weights: dict[str, Tensor], path: Path) -> None:
+    """InputError where the weights in the checkpoint ``path`` are not those of the module's layers."""
+    expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    if {name: tensor.shape for name, tensor in weights.items()} != expected:
+        raise InputError(f"{path} is of another architecture than its options say: train anew.")
+
+
+def _check_same_run(module: FusionTraining, path: Path) -> None:
     """ValueError where the checkpoint is of other options: going on would mix two runs and follow the old schedule."""
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)["hyper_parameters"]
-    options = config.to_dict()
-    if changed := sorted(name for name in options if saved.get(name) != options[name]):
+    checkpoint = read_checkpoint(path)
+    saved = config_from_dict(checkpoint["hyper_parameters"], source=str(path)).to_dict()
+    options = module.config.to_dict()
+    if changed := sorted(name for name in options if saved[name] != options[name]):
         names = ", ".join(changed)
-        raise ValueError(f"{checkpoint} is of a run with other options ({names}): choose another --output, or remove it.")
+        raise ValueError(f"{path} is of a run with other options ({names}): choose another --output, or remove it.")
+    check_weights(module, checkpoint["state_dict"], path)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="YAML file, as in training/configs")
-    parser.add_argument("--data", type=Path, required=True, help="folder with split.csv, pet/ and mri/")
+    parser.add_argument("--data", type=Path, required=True, help="folder with split.csv, pet/ and mri/; or CSV of volumes")
     parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and logs; resumes what it holds")
+    parser.add_argument("--devices", type=int, default=1, help="processes that share each batch (default: 1)")
     options = parser.parse_args(arguments)
     keep_freed_memory()
+    _quieten()
     try:
-        train(load_config(options.config), options.data, options.output)
+        train(load_config(options.config), options.data, options.output, devices=options.devices)
     except (OSError, ValueError, FusionError) as error:
-        print(f"training: {error}", file=sys.stderr)
+        _say(f"training: {error}")
         return 3
     return 0
+
+
+@rank_zero_only
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _quieten() -> None:
+    """Keep Lightning's tips and its remarks on its own and our files out of the terminal: an error is one line there."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for remark in (".*Checkpoint directory.*not empty", ".*isinstance.treespec, LeafSpec", ".*does not have many workers"):
+        warnings.filterwarnings("ignore", message=remark)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,61 @@
+"""Pictures of how the validation pairs are fused, while the training runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning
+import numpy as np
+import SimpleITK as sitk
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
+
+from cspadn.io import write_image
+from training.data import Pair
+
+Levels = NDArray[np.uint8]
+_PAIRS = 3  # the first of the validation pairs
+
+
+class PairPictures(lightning.Callback):
+    """Draws PET, MRI and fused image of some pairs into a PNG and into TensorBoard, after validation.
+
+    Args:
+        pairs: as :class:`training.data.PairDataset` has them; the first three are drawn.
+        folder: receives ``epoch_N.png``.
+        every: epochs between two pictures; a picture is drawn only when the pairs are validated; 0: none.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], folder: Path, every: int) -> None:
+        self.pairs, self.folder, self.every = pairs[:_PAIRS], folder, every
+
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Called by Lightning, with the network in evaluation mode."""
+        epochs = trainer.current_epoch + 1
+        if not self.every or epochs % self.every or not trainer.is_global_zero:
+            return
+        picture = contact_sheet([_row(pair, pl_module) for pair in self.pairs])
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_image(sitk.GetImageFromArray(picture), self.folder / f"epoch_{epochs:05d}.png")
+        for log in trainer.loggers:
+            if isinstance(log, TensorBoardLogger):
+                log.experiment.add_image("validation", picture, trainer.global_step, dataformats="HW")
+
+
+def _row(pair: Pair, module: lightning.LightningModule) -> Levels:
+    """PET, MRI and fused image side by side."""
+    fused = module(torch.from_numpy(pair[np.newaxis]).to(module.device))[0, 0].clamp(0, 1).cpu().numpy()
+    levels: Levels = np.rint(np.hstack([pair[0], pair[1], fused]) * 255).astype(np.uint8)
+    return levels
+
+
+def contact_sheet(rows: Sequence[Levels]) -> Levels:
+    """Rows of any size below each other, on black."""
+    sheet = np.zeros((sum(len(row) for row in rows), max(row.shape[1] for row in rows)), np.uint8)
+    top = 0
+    for row in rows:
+        sheet[top : top + len(row), : row.shape[1]] = row
+        top += len(row)
+    return sheet
