@@ -51,14 +51,15 @@ def test_same_inputs_give_identical_voxels(pair) -> None:
 
 
 def test_slices_equal_the_network_alone() -> None:
-    """Volumes on one grid with given windows: the fused slice is what the network makes of the two slices, nothing else."""
+    """Volumes on one grid with given windows: the fused slice is what the network makes of the two slices, nothing else but black."""
     pet, mri = volume(blobs(seed=5)), volume(blobs(seed=6))
     settings = cspadn.FusionSettings(pet_window=(0, 100), mri_window=(0, 100))
     fused = _array(cspadn.fuse(pet, mri, settings).image)
     units = [torch.from_numpy(to_unit(_array(image)[3], Window(0, 100))) for image in (pet, mri)]
     with torch.inference_mode():
         alone = load_model().network((torch.stack(units)[None]) * 2 - 1)[0, 0]
-    np.testing.assert_allclose(fused[3], (alone.numpy() + 1) / 2 * FUSED_MAXIMUM, atol=1e-3 * FUSED_MAXIMUM / 100)
+    expected = (alone + 1) / 2 * (torch.stack(units).amax(0) > 0)  # black in both stays black
+    np.testing.assert_allclose(fused[3], expected.numpy() * FUSED_MAXIMUM, atol=1e-3 * FUSED_MAXIMUM / 100)
 
 
 STORED_ORDERS = [("PIR", "LAS"), ("ASL", "RSP"), ("IRP", "SAL"), ("RAS", "LIP"), ("LPI", "PLI")]  # of PET and MRI
@@ -92,6 +93,19 @@ def test_mri_is_kept_outside_the_pet(pair) -> None:
     kept = to_unit(_array(mri), Window(0, 100)) * FUSED_MAXIMUM
     np.testing.assert_allclose(fused[:, :, -6:], kept[:, :, -6:], rtol=1e-6)
     assert np.abs(fused[:, :, :8] - kept[:, :, :8]).max() > 0.02 * FUSED_MAXIMUM
+
+
+def test_what_is_black_in_both_stays_black() -> None:
+    """The network alone lets the edge of a head glow into the background."""
+    pixels = np.zeros((2, 1, 48, 48), np.float32)
+    pixels[:, :, 16:32, 16:32] = 200 * np.random.default_rng(3).random((2, 1, 16, 16), np.float32)
+    pet, mri = (sitk.GetImageFromArray(volume) for volume in pixels)
+    fused = _array(fusion.fuse(pet, mri, cspadn.FusionSettings(pet_window=(0, 255), mri_window=(0, 255))).image)
+    outside = pixels.max(axis=0) == 0
+    assert fused[outside].max() == 0
+    assert np.median(fused[~outside]) > 0
+    alone = fusion._SliceFuser(load_model().network, torch.device("cpu"))(pixels.swapaxes(0, 1) / 255)
+    assert alone[outside].max() > 0
 
 
 def test_single_slice_and_integer_volumes(pair) -> None:

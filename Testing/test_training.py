@@ -32,7 +32,7 @@ from PIL import Image as pillow
 from safetensors.torch import load_file
 from torch import nn
 
-from training import export, train
+from training import ablate, export, train
 from training.config import Augmentation, TrainingConfig, config_from_dict, load_config
 from training.data import EpochSampler, PairDataset, PatchDataset, augment, read_pairs
 from training.losses import fusion_loss
@@ -98,7 +98,7 @@ BAD_OPTIONS = {
     "learning_rate: fast": "learning_rate is 'fast': it must be a number",
     "learning_rate: 1e-3": "YAML takes a number only as in 1.0e-3",
     "learning_rate: .nan": "learning_rate is nan: it must be a number",
-    "final_learning_rate: 1": "final_learning_rate is 1: it must be a number from 0 to 0.001",
+    "final_learning_rate: 1": "final_learning_rate is 1: it must be a number from 0 to 0.002",
     "patch_size: 10": "patch_size is 10: it must be a whole number from 11 on",
     "name: 7": "name is 7: it must be a word",
     "architecture: u-net": "architecture is 'u-net': it must be cspa-dn or tfnet",
@@ -391,6 +391,15 @@ def test_by_default_patches_are_those_of_the_first_model(data: Path) -> None:
     np.testing.assert_array_equal(PatchDataset(pairs, 12, 7)[7].numpy(), expected)
 
 
+def test_patches_show_the_head_where_they_shall() -> None:
+    pair = np.zeros((2, 64, 64), np.float32)
+    pair[0, :40, :36] = 0.5
+    shares = [float((PatchDataset([pair], 16, 3, None, 0.6)[i].amax(0) > 0).float().mean()) for i in range(40)]
+    assert min(shares) >= 0.6
+    nothing = PatchDataset([0 * pair], 16, 3, None, 0.6)[0]  # an empty slice does not hang the training
+    assert nothing.shape == (2, 16, 16)
+
+
 def test_gain_and_curve_vary_each_source_by_itself() -> None:
     pair = np.full((2, 3, 3), 0.5, np.float32)
     random = np.random.default_rng(0)
@@ -550,8 +559,11 @@ def test_training_lowers_the_loss_and_exports(config: Path, data: Path, tmp_path
     assert train.main(_command(config, data, run)[3:]) == 0
     curve = [float(loss) for loss in _curve(run).values()]
     assert np.mean(curve[-5:]) < 0.98 * np.mean(curve[:5])
+    table = tmp_path / "curve.csv"
     arguments = ["--run", str(run), "--data", str(data), "--output", str(weights), "--description", "a test"]
-    assert export.main(arguments) == 0
+    assert export.main([*arguments, "--curve", str(table)]) == 0
+    with table.open(newline="") as file:
+        assert [float(row["train_loss"]) for row in csv.DictReader(file)] == pytest.approx(curve, rel=1e-5)
     model = load_model(weights)
     assert model.card.training["steps"] == 60
     assert model.card.metrics["test_same_head"]["loss"] > 0
@@ -559,6 +571,23 @@ def test_training_lowers_the_loss_and_exports(config: Path, data: Path, tmp_path
     sources = torch.rand(1, 2, 9, 7)
     with torch.inference_mode():
         assert torch.equal((model.network(sources * 2 - 1) + 1) / 2, module(sources))
+
+
+def test_the_ablation_trains_every_variant_once(data: Path, tmp_path: Path, monkeypatch) -> None:
+    config = _written(_tiny(epochs=1, validate_every=1, foreground=0.0), tmp_path / "tiny.yaml")
+    weights = tmp_path / "weights"
+    folders = ["--output", str(tmp_path / "runs"), "--weights", str(weights)]
+    command = ["--config", str(config), "--data", str(data), *folders, "--seeds", "4"]
+    assert ablate.main(command) == 0
+    cards = [load_model(path).card for path in sorted(weights.glob("*.safetensors"))]
+    assert [card.name for card in cards] == ["both-4", "channel-4", "none-4", "spatial-4"]
+    assert [card.network.attention for card in cards] == ["both", "channel", "none", "spatial"]
+    assert {card.training["config"]["seed"] for card in cards} == {4}
+    stored = load_file(weights / "both-4.safetensors")["encoder.common.0.weight"]
+    assert stored.dtype == torch.float16
+    assert ablate.main([*command, "--seeds", "5", "--data", str(tmp_path / "nowhere")]) == 3
+    monkeypatch.setattr(ablate, "train", None)  # what is there is not trained again
+    assert ablate.main(command) == 0
 
 
 def test_training_from_volumes(volumes: Path, tmp_path: Path) -> None:

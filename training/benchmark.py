@@ -45,9 +45,9 @@ class JoinedCrissCross(nn.Module):
         height, width = features.shape[-2:]
         itself = torch.eye(height, dtype=torch.bool, device=features.device).unsqueeze(1)  # counted in the row
         weights = torch.cat([row, column.masked_fill(itself, float("-inf"))], dim=-1).softmax(-1)
-        of_row, of_column = weights.split([width, height], dim=-1)
+        of_row, of_column = torch.split(weights, [width, height], dim=-1)
         attended = torch.einsum("nhwv,nchv->nchw", of_row, value) + torch.einsum("nhwg,ncgw->nchw", of_column, value)
-        return self.alpha * attended + features
+        return torch.add(features, self.alpha * attended)
 
 
 class PlainChannel(nn.Module):
@@ -60,7 +60,7 @@ class PlainChannel(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         query, key, value = (layer(features).flatten(2) for layer in (self.query, self.key, self.value))
         affinity = (key @ query.mT / query.shape[-1]).softmax(-1)
-        return self.beta * (affinity @ value).view_as(features) + features
+        return torch.add(features, self.beta * (affinity @ value).view_as(features))
 
 
 def straightforward_loss(fused: Tensor, sources: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def run_side(side: str, steps: int) -> dict[str, Any]:
         fused = from_network_range(network(to_network_range(sources)))
         loss = straightforward_loss(fused, sources) if plain else fusion_loss(fused, sources, PAPER_LOSS)["loss"]
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         wall.append(time.perf_counter() - began)
         cpu.append(time.process_time() - used)
@@ -115,7 +115,12 @@ def compare(steps: int, rounds: int) -> dict[str, Any]:
     gap = max(abs(a - b) / abs(a) for a, b in zip(*first.values(), strict=True))
     if gap > 1e-3:
         raise RuntimeError(f"The two sides do not compute the same: their losses differ by {gap:.1e}.")
-    record: dict[str, Any] = {"batch": BATCH, "patch": PATCH, "threads": results["ours"][0]["threads"], "largest_loss_gap": gap}
+    record: dict[str, Any] = {
+        "batch": BATCH,
+        "patch": PATCH,
+        "threads": results["ours"][0]["threads"],
+        "largest_loss_gap": gap,
+    }
     for clock in ("wall", "cpu"):
         medians = {side: statistics.median(t for run in results[side] for t in run[clock]) for side in SIDES}
         record[f"{clock}_seconds"] = {side: round(seconds, 3) for side, seconds in medians.items()}

@@ -58,6 +58,7 @@ class TrainingConfig:
         train_subset: one or more values of the column ``subset``; in a file, a list or one word.
         validation_subset: the same, for validation. The two have nothing in common.
         pictures_every: epochs between two pictures of validation pairs, drawn when these are validated; 0: none.
+        foreground: share of a patch, 0 to 1, that is not dark in both sources: patches of the background alone teach little.
         network: the layers of ``cspa-dn``.
     """
 
@@ -77,12 +78,14 @@ class TrainingConfig:
     train_subset: tuple[str, ...] = ("train",)
     validation_subset: tuple[str, ...] = ("test_same_head",)
     pictures_every: int = 0
+    foreground: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps_per_epoch", "batch_size", "validate_every"):
             _check_whole(name, getattr(self, name), 1)
+        _check_number("foreground", self.foreground, 0, 1)
         self._check_loss()
         _check_whole("patch_size", self.patch_size, self.least_pixels)
         for name in ("seed", "pictures_every"):

@@ -20,6 +20,8 @@ from training.volumes import read_slices
 
 Pair = NDArray[np.float32]  # (2, H, W) in [0, 1]: PET (of a coloured one the luma), MRI
 TABLE = "split.csv"
+_DARK = 0.04  # of white: what is not brighter in either source shows nothing
+_TRIES = 50
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ALPHA = 4  # bit of a PNG's colour type
 
@@ -108,20 +110,30 @@ class PatchDataset(Dataset[Tensor]):
 
     Every pair is used equally often: items walk through one permutation of the pairs after the other.
 
+    Args:
+        foreground: share of a patch, 0 to 1, that should show something.
+
     Raises:
         InputError: a pair is smaller than a patch.
     """
 
-    def __init__(self, pairs: Sequence[Pair], size: int, seed: int, augmentation: Augmentation | None = None) -> None:
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        size: int,
+        seed: int,
+        augmentation: Augmentation | None = None,
+        foreground: float = 0.0,
+    ) -> None:
         _check_sizes(pairs, size, f"Patches of {size} pixels do not fit into")
-        self.pairs, self.size, self.seed = pairs, size, seed
+        self.pairs, self.size, self.seed, self.foreground = pairs, size, seed, foreground
         self.augmentation = augmentation or Augmentation()
 
     def __getitem__(self, index: int) -> Tensor:
         lap, place = divmod(index, len(self.pairs))
         order = np.random.default_rng((self.seed, lap)).permutation(len(self.pairs))
         random = np.random.default_rng((self.seed, lap, place))
-        patch = augment(_cut(self.pairs[order[place]], self.size, random), self.augmentation, random)
+        patch = augment(_cut(self.pairs[order[place]], self.size, self.foreground, random), self.augmentation, random)
         return torch.from_numpy(patch.copy())
 
 
@@ -132,10 +144,14 @@ def _check_sizes(pairs: Sequence[Pair], least: int, problem: str) -> None:
         raise InputError(f"{problem} slices of {width} x {height} pixels.")
 
 
-def _cut(pair: Pair, size: int, random: np.random.Generator) -> Pair:
-    """A square at a random position."""
-    top, left = (int(random.integers(extent - size + 1)) for extent in pair.shape[-2:])
-    return pair[:, top : top + size, left : left + size]
+def _cut(pair: Pair, size: int, foreground: float, random: np.random.Generator) -> Pair:
+    """A square at a random position that shows enough, or the last of some tries: a slice may be nearly empty."""
+    for _ in range(_TRIES):
+        top, left = (int(random.integers(extent - size + 1)) for extent in pair.shape[-2:])
+        patch = pair[:, top : top + size, left : left + size]
+        if foreground == 0 or (patch.max(0) > _DARK).mean() >= foreground:
+            break
+    return patch
 
 
 def augment(patch: Pair, augmentation: Augmentation, random: np.random.Generator) -> Pair:

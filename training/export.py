@@ -7,6 +7,7 @@ trained and validated on. Of TFNet, which is no model of the extension, it write
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import shlex
 import sys
@@ -29,6 +30,8 @@ from cspadn.weights import WEIGHTS_SUFFIX, save_model
 from training.config import config_from_dict
 from training.data import PairDataset, read_pairs
 from training.train import CHECKPOINT, FusionTraining, check_weights, read_checkpoint
+
+_PLACE = ("epoch", "step")  # the first columns of a curve
 
 
 def load_run(run: Path) -> tuple[FusionTraining, dict[str, Any]]:
@@ -54,8 +57,11 @@ def measure(module: FusionTraining, data: Path, subsets: Sequence[str]) -> dict[
     return {name: round(float(torch.stack([row[name] for row in rows]).mean()), 6) for name in rows[0]}
 
 
-def export(run: Path, data: Path, output: Path, description: str) -> None:
+def export(run: Path, data: Path, output: Path, description: str, *, half: bool = False) -> None:
     """Write ``output``, and its card where it is a CSpA-DN.
+
+    Args:
+        half: write float16, as for the networks of the experiments, which nobody but the evaluation loads.
 
     Raises:
         UsageError: ``output`` has another ending, or a model without description.
@@ -64,19 +70,23 @@ def export(run: Path, data: Path, output: Path, description: str) -> None:
     if output.suffix != WEIGHTS_SUFFIX:
         raise UsageError(f"The output {output} must end in {WEIGHTS_SUFFIX}.")
     module, checkpoint = load_run(run)
-    if not isinstance(module.network, CSpADN):
-        return save_half(module.network, output)
+    network = module.network
+    if not isinstance(network, CSpADN):
+        return save_half(network, output)
     if not description:
         raise UsageError("A model needs a --description for its card: say in a sentence what it is.")
+    if half:
+        network.half().float()  # in place: what is measured is what is written
     subsets = (module.config.train_subset, module.config.validation_subset)
+    metrics = {", ".join(names): measure(module, data, names) for names in subsets}
     save_model(
-        module.network,
+        network.half() if half else network,
         output,
         version="1",
         description=description,
         date=datetime.now(timezone.utc).date().isoformat(),
         training=_training_record(module, checkpoint, data),
-        metrics={", ".join(names): measure(module, data, names) for names in subsets},
+        metrics=metrics,
     )
     return None
 
@@ -89,17 +99,34 @@ def save_half(network: nn.Module, path: Path) -> None:
     temporary.replace(path)
 
 
+def write_curve(run: Path, path: Path) -> None:
+    """Write what a run logged at the end of each epoch as a CSV table; empty where nothing was validated.
+
+    Raises:
+        InputError: as :func:`training.train.read_checkpoint`.
+    """
+    history = read_checkpoint(run / CHECKPOINT)["history"]
+    names = sorted({name for row in history for name in row} - set(_PLACE))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*_PLACE, *names])
+        writer.writeheader()
+        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in history)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="output folder of training.train")
     parser.add_argument("--data", type=Path, required=True, help="the data that it was trained on")
     parser.add_argument("--output", type=Path, required=True, help="weights to write, ending in .safetensors")
+    parser.add_argument("--curve", type=Path, metavar="FILE.csv", help="also write the curve of the training here")
     parser.add_argument("--description", default="", help="what the model is, in a sentence; TFNet needs none")
     options = parser.parse_args(arguments)
     keep_freed_memory()
     try:
         export(options.run, options.data, options.output, options.description)
+        if options.curve:
+            write_curve(options.run, options.curve)
     except (OSError, ValueError, FusionError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 3

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Term = Callable[[Tensor, Tensor], Tensor]
-"""Maps fused (N, 1, H, W) and sources (N, 2, H, W; PET then MRI), both in [0, 1], to a scalar that falls as fusion improves."""
+"""Maps fused (N, 1, H, W) and sources (N, 2, H, W; PET then MRI), both in [0, 1], to a scalar that falls as it improves."""
 
 _GREY_LEVELS = 255.0
 _SSIM_WINDOW, _SSIM_SIGMA = 11, 1.5  # pixels
@@ -60,7 +60,7 @@ def ssim(fused: Tensor, sources: Tensor) -> Tensor:
     products = torch.cat([images, images**2, fused * sources], dim=1)
     margin = _SSIM_WINDOW // 2
     means = _blur(functional.pad(products, (margin,) * 4, mode="reflect"), _SSIM_WINDOW, _SSIM_SIGMA)
-    mean_f, mean_s, square_f, square_s, cross = means.split([1, 2, 1, 2, 2], dim=1)
+    mean_f, mean_s, square_f, square_s, cross = torch.split(means, [1, 2, 1, 2, 2], dim=1)
     luminance = (2 * mean_f * mean_s + _SSIM_C1) / (mean_f**2 + mean_s**2 + _SSIM_C1)
     variances = (square_f - mean_f**2) + (square_s - mean_s**2)
     structure = (2 * (cross - mean_f * mean_s) + _SSIM_C2) / (variances + _SSIM_C2)
@@ -78,8 +78,9 @@ def qabf(fused: Tensor, sources: Tensor) -> Tensor:
 def _sobel(image: Tensor) -> Tensor:
     """Horizontal and vertical differences in grey levels: (N, C, H, W) to (2, N, C, H, W); black outside."""
     kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
-    flat = functional.conv2d(image.flatten(0, 1).unsqueeze(1), torch.stack([kernel, kernel.T]).unsqueeze(1), padding=1)
-    return _GREY_LEVELS * flat.unflatten(0, image.shape[:2]).movedim(2, 0)
+    single = image.reshape(-1, 1, *image.shape[-2:])
+    both = _GREY_LEVELS * functional.conv2d(single, torch.stack([kernel, kernel.T]).unsqueeze(1), padding=1)
+    return both.view(*image.shape[:2], 2, *image.shape[-2:]).movedim(2, 0)
 
 
 def _length(gradient: Tensor) -> Tensor:
@@ -92,7 +93,8 @@ def _edge_strength_kept(fused: Tensor, source: Tensor) -> Tensor:
 
 
 def _edge_angle_kept(fused: Tensor, source: Tensor) -> Tensor:
-    """The measure of how close the angles of two edges are, whichever side of them is brighter."""
+    """How much of an edge's direction is kept, whichever side of it is brighter: without the jump that published code has at
+    the vertical, where the angle leaves (-pi/2, pi/2)."""
     cosine = (fused * source).sum(0).abs() / (_length(fused) * _length(source))
     closeness = 1 - torch.acos(cosine.clamp(max=1 - 1e-6)) * (2 / math.pi)
     return 0.9879 * torch.sigmoid(22 * (closeness - 0.8))
@@ -131,7 +133,7 @@ def _blur(image: Tensor, window: int, sigma: float) -> Tensor:
     As two products with banded matrices: on a CPU, convolutions of single channels took ten times as long.
     """
     columns, rows = (_gaussian_band(length, window, sigma, image) for length in image.shape[-2:])
-    return columns.mT @ (image @ rows)
+    return torch.matmul(columns.mT, image @ rows)
 
 
 def _gaussian_band(length: int, window: int, sigma: float, like: Tensor) -> Tensor:

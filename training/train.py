@@ -156,7 +156,8 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
         ValueError: the checkpoint is of a run with other options, or a batch cannot be shared evenly.
         DivergedError: the loss, or a weight, is not a number any more.
     """
-    patches = PatchDataset(read_pairs(data, *config.train_subset), config.patch_size, config.seed, config.augmentation)
+    pairs = read_pairs(data, *config.train_subset)
+    patches = PatchDataset(pairs, config.patch_size, config.seed, config.augmentation, config.foreground)
     validation = PairDataset(read_pairs(data, *config.validation_subset), config.least_pixels)
     lightning.seed_everything(config.seed, verbose=False)
     module = FusionTraining(config)

@@ -93,7 +93,7 @@ class ChannelAttention(nn.Module):
     def _affinity(self, flat: Tensor) -> Tensor:
         """A of equation 3, (N, C, C), from features (N, C, H*W), through their Gram matrix and mean."""
         positions = flat.shape[-1]
-        gram = torch.bmm(flat, flat.mT) / positions
+        gram = torch.bmm(flat / positions, flat.mT)  # divided first: in float16 the sums would overflow
         mean = flat.mean(-1, keepdim=True)
         query, query_bias = _as_matrices(self.query)
         key, key_bias = _as_matrices(self.key)

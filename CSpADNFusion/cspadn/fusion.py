@@ -147,7 +147,8 @@ def _fuse_slab(
     coverage.add(seen, mri_unit)
     if not seen.any():
         return mri_unit
-    fused = fuser(np.stack([to_unit(pet, window), mri_unit], axis=1))
+    sources = np.stack([to_unit(pet, window), mri_unit], axis=1)
+    fused = fuser(sources) * (sources.max(axis=1) > 0)  # what is black in both stays black: the network's edges glow a little
     return np.where(seen, fused, mri_unit)
 
 

@@ -1,0 +1,96 @@
+"""The terms of the loss are the measures that they are named after, and have slopes everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from cspadn import metrics
+from cspadn.network import CSpADN
+from training import benchmark
+from training.losses import TERMS, fusion_loss
+
+
+def _heads(size: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    """A blurred blob and a textured disc on black, in whole grey levels."""
+    y, x = np.mgrid[:size, :size] / size - 0.5
+    disc = np.hypot(x, y) < 0.4
+    pet = np.rint(220 * np.exp(-((x - 0.1) ** 2 + y**2) / 0.03) * disc)
+    mri = np.rint((120 + 60 * np.sin(40 * x) * np.cos(30 * y)) * disc)
+    return pet, mri
+
+
+def _as_tensors(*images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.stack(images)[np.newaxis] / 255.0)
+
+
+def _fusions() -> dict[str, np.ndarray]:
+    pet, mri = _heads()
+    noise = np.random.default_rng(4).normal(0, 10, pet.shape)
+    fusions = {"maximum": np.maximum(pet, mri), "average": (pet + mri) / 2, "noisy": np.clip(mri + noise, 0, 255), "pet": pet}
+    return {name: np.rint(image) for name, image in fusions.items()}
+
+
+@pytest.mark.parametrize("name", _fusions())
+def test_terms_are_the_measures(name: str) -> None:
+    pet, mri = _heads()
+    fused = _fusions()[name]
+    expected = metrics.measure(pet, mri, fused)
+    terms = fusion_loss(_as_tensors(fused), _as_tensors(pet, mri), dict.fromkeys(TERMS, 1.0))
+    assert 2 - float(terms["vif"]) == pytest.approx(expected["VIF"], abs=2e-3)
+    assert 2 - float(terms["scd"]) == pytest.approx(expected["SCD"], abs=1e-4)
+    assert 1 - float(terms["ssim"]) == pytest.approx(expected["SSIM"], abs=2e-3)  # the borders differ
+    assert 1 - float(terms["qabf"]) == pytest.approx(
+        expected["Qabf"], abs=0.04
+    )  # the code takes edges to left and right for opposite
+
+
+def test_ssim_is_that_of_a_kept_library() -> None:
+    pet, mri = _heads()
+    sources, fused = _as_tensors(pet, mri), _as_tensors(_fusions()["noisy"])
+    twice, targets = torch.cat([fused, fused]), sources.movedim(1, 0)
+    expected = structural_similarity_index_measure(twice, targets, data_range=1.0)
+    assert 1 - float(TERMS["ssim"](fused, sources)) == pytest.approx(float(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_terms_have_slopes_even_where_there_is_nothing(name: str) -> None:
+    black = torch.zeros(2, 2, 48, 48)
+    fused = torch.zeros(2, 1, 48, 48, requires_grad=True)
+    TERMS[name](fused, black).backward()
+    assert fused.grad is not None
+    assert fused.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_terms_prefer_a_fusion_to_noise(name: str) -> None:
+    pet, mri = _heads()
+    sources = _as_tensors(pet, mri)
+    noise = torch.rand(1, 1, 96, 96, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    assert TERMS[name](_as_tensors(_fusions()["maximum"]), sources) < TERMS[name](noise, sources)
+
+
+def test_terms_of_a_batch_weigh_what_each_slice_holds() -> None:
+    """A black patch beside another changes nothing in the measures that are sums over edges or information."""
+    pet, mri = _heads()
+    sources, fused = _as_tensors(pet, mri), _as_tensors(_fusions()["average"])
+    for name in ("qabf", "vif", "scd"):
+        alone = TERMS[name](fused, sources)
+        beside = TERMS[name](torch.cat([fused, 0 * fused]), torch.cat([sources, 0 * sources]))
+        assert float(beside) == pytest.approx(float(alone), abs=1e-3)
+
+
+def test_the_benchmark_compares_two_ways_to_compute_the_same() -> None:
+    torch.manual_seed(0)
+    network = CSpADN()
+    with torch.no_grad():
+        network.attention.spatial.alpha.fill_(0.7)
+        network.attention.channel.beta.fill_(0.7)
+    sources = torch.rand(2, 2, 32, 24)
+    ours = network(sources)
+    plain = benchmark.make_straightforward(network)(sources)
+    torch.testing.assert_close(plain, ours, rtol=1e-4, atol=1e-5)
+    loss = fusion_loss(ours, sources, benchmark.PAPER_LOSS)["loss"]
+    assert float(benchmark.straightforward_loss(ours, sources)) == pytest.approx(float(loss), rel=1e-4)

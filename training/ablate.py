@@ -1,0 +1,74 @@
+"""The ablation: ``python -m training.ablate --data DATA --output DIR [--seeds N ...]``.
+
+Trains the network with both attention modules, with one of them and with none, once for each seed, and exports each to
+``training/weights/ablation``; :mod:`training.evaluate` measures them. Goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from cspadn.allocator import keep_freed_memory
+from cspadn.errors import FusionError
+from cspadn.network import ATTENTION
+from cspadn.weights import WEIGHTS_SUFFIX
+from training.config import TrainingConfig, load_config
+from training.export import export
+from training.train import train
+
+HERE = Path(__file__).resolve().parent
+CONFIG, WEIGHTS = HERE / "configs" / "ablation.yaml", HERE / "weights" / "ablation"
+SEEDS = (1, 2, 3)
+
+
+def variant(base: TrainingConfig, attention: str, seed: int) -> TrainingConfig:
+    """The run of one variant: nothing but the attention and the seed differ from ``base``."""
+    return replace(base, name=f"{attention}-{seed}", seed=seed, network=replace(base.network, attention=attention))
+
+
+def ablate(base: TrainingConfig, data: Path, output: Path, weights: Path, seeds: tuple[int, ...] = SEEDS) -> None:
+    """Train and export every variant; skips those whose weights exist.
+
+    Args:
+        data: as :func:`training.data.read_pairs` reads it.
+        output: receives the folder of each run.
+        weights: receives ``ATTENTION-SEED.safetensors`` (float16) and a card of each.
+
+    Raises:
+        InputError, ValueError, DivergedError: as :func:`training.train.train`.
+    """
+    weights.mkdir(parents=True, exist_ok=True)
+    for config in (variant(base, attention, seed) for seed in seeds for attention in ATTENTION):
+        target = weights / (config.name + WEIGHTS_SUFFIX)
+        if target.exists():
+            continue
+        train(config, data, output / config.name)
+        description = f"Ablation: attention '{config.network.attention}', seed {config.seed}. For the evaluation alone."
+        export(output / config.name, data, target, description, half=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.ablate", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="as for training.train")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the runs")
+    parser.add_argument(
+        "--weights", type=Path, default=WEIGHTS, help="folder for the weights (default: training/weights/ablation)"
+    )
+    parser.add_argument("--config", type=Path, default=CONFIG, help="default: training/configs/ablation.yaml")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="default: 1 2 3; share them between machines")
+    options = parser.parse_args(arguments)
+    keep_freed_memory()
+    try:
+        ablate(load_config(options.config), options.data, options.output, options.weights, tuple(options.seeds))
+    except (OSError, ValueError, FusionError) as error:
+        print(f"ablation: {error}", file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
