@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 DEMO := demo
+DATA ?= ../shared
+RESULTS := docs/results
 
-.PHONY: demo test test-all check pytest format clean
+.PHONY: demo evaluate test test-all check pytest format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
@@ -14,6 +16,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY) ## fuse the sample pair, and show it
 	$(BIN)/python Testing/demo.py --output $(DEMO)
+
+evaluate: $(READY) ## recompute every table and figure of docs/results from the shipped weights and the images below DATA
+	$(BIN)/python -m training.evaluate --data $(DATA) --output $(RESULTS)
 
 test: check pytest ## what CI runs
 

@@ -1,0 +1,385 @@
+"""The evaluation: its ranks and tables, and the whole command on a small made-up data set."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("lightning")
+
+from PIL import Image as pillow
+
+from conftest import blobs
+from cspadn.color import luma
+from cspadn.metrics import NAMES
+from cspadn.network import CSpADN, NetworkConfig
+from cspadn.settings import DEFAULT_MODEL
+from cspadn.weights import save_model
+from training import evaluate
+from training.baselines import TRAINED
+from training.baselines.tfnet import TFNet
+from training.baselines.trivial import maximum
+from training.evaluation import ablation, curves, sizes, subject2
+from training.evaluation.black import largest_level_on_black
+from training.evaluation.figures import head_box
+from training.evaluation.inputs import PAPER_MODEL, model_rows
+from training.evaluation.pairs import SAME_HEAD, SECOND_SUBJECT, Pair, colored, read_set, some_of
+from training.evaluation.ranks import better_on, guest_ranks, mean_rank, ranks
+from training.evaluation.rows import RANKED, Outcome, Row, check_rows, fuser, measure_rows, trivial_rows, workers
+from training.evaluation.tables import best_of, listed, markdown, number, write_csv
+from training.export import save_half
+
+SIDE = 48  # pixels: VIF needs 41
+TINY = NetworkConfig(common_channels=2, growth_channels=2, dense_modules=1, reduced_channels=1, decoder_channels=(2,))
+TRIVIAL = {"average", "maximum", "MRI only", "PET only", "Laplacian"}
+PARTS = {"table1", "subject2", "black", "sizes"}
+OPTIONAL = {"ablation", "training"}
+
+
+def _slice(seed: int) -> np.ndarray:
+    return np.clip(2.5 * blobs((1, SIDE, SIDE), seed)[0], 0, 255).astype(np.uint8)
+
+
+def _write(levels: np.ndarray, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(sitk.GetImageFromArray(levels, isVector=levels.ndim == 3), str(path))
+
+
+def _data_set(folder: Path, split: dict[str, str], read: str) -> None:
+    """Pictures only of the subset that is to be read: another pair could not be."""
+    for seed, (name, subset) in enumerate(split.items()):
+        if subset == read:
+            pet = _slice(2 * seed)
+            _write(np.stack([pet, pet // 2, 255 - pet], axis=-1) * (pet > 0)[..., None], folder / "pet" / f"{name}.png")
+            _write(_slice(2 * seed + 1), folder / "mri" / f"{name}.png")
+    rows = "".join(f"{name},{subset}\n" for name, subset in split.items())
+    (folder / "split.csv").write_text("id,subset\n" + rows)
+
+
+@dataclass
+class Folders:
+    data: Path
+    weights: Path
+    curves: Path
+    output: Path
+
+    def run(self, *more: str) -> int:
+        options = {"data": self.data, "weights": self.weights, "curves": self.curves, "output": self.output}
+        arguments = [text for name, path in options.items() for text in (f"--{name}", str(path))]
+        return evaluate.main([*arguments, "--processes", "1", *more])
+
+
+def _make(root: Path) -> Folders:
+    data = root / "given"
+    _data_set(data / SAME_HEAD[0], {"a": "train", "b": "test_same_head", "c": "test_same_head", "d": "gap"}, SAME_HEAD[1])
+    _data_set(data / SECOND_SUBJECT[0], {"p": "test", "q": "test", "r": "else"}, SECOND_SUBJECT[1])
+    for seed, peer in enumerate(("IFCNN", "OtherNet")):
+        for name in "pq":
+            _write(_slice(20 + seed), data / "peers" / "fused" / "subject2" / peer / f"{name}.png")
+    (root / "weights").mkdir()
+    torch.manual_seed(3)
+    save_half(TFNet(), root / "weights" / "tfnet.safetensors")
+    return Folders(data, root / "weights", root / "curves", root / "results")
+
+
+def _add_optional_parts(folders: Folders) -> None:
+    (folders.weights / "ablation").mkdir()
+    for variant in ("both", "none"):
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            network = CSpADN(NetworkConfig(**{**vars(TINY), "attention": variant})).half()
+            path = folders.weights / "ablation" / f"{variant}-{seed}.safetensors"
+            save_model(network, path, version="1", description="", date="", training={"steps": 7}, metrics={})
+    folders.curves.mkdir()
+    for name in ("cspadn", "cspadn-paper"):
+        rows = [f"{i},{i},{50 * math.exp(-i / 9) + 20:.4f},{30 if i % 10 == 9 else ''}\n" for i in range(60)]
+        (folders.curves / f"{name}.csv").write_text("epoch,step,train_loss,validation_loss\n" + "".join(rows))
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> None:
+    """For IFCNN, whose weights are not the project's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TRAINED, "IFCNN", lambda path: maximum)
+        yield
+
+
+@pytest.fixture
+def folders(tmp_path: Path, stand_in: None) -> Folders:
+    return _make(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, stand_in: None) -> Path:
+    """Of one run with all parts."""
+    made = _make(tmp_path_factory.mktemp("evaluation"))
+    _add_optional_parts(made)
+    assert made.run() == 0
+    return made.output
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_all_parts_are_written(results: Path) -> None:
+    written = {path.name for path in results.iterdir()}
+    for part in PARTS | OPTIONAL:
+        assert {f"{part}.csv", f"{part}.md"} <= written
+    assert {"same_head_pairs.csv", "subject2_pairs.csv", "README.md", "training.png", "subject2.png"} <= written
+    assert {f"figure{number}.png" for number in (5, 6, 7)} <= written
+
+
+def test_index_shows_everything_and_links_lead_somewhere(results: Path) -> None:
+    index = (results / "README.md").read_text()
+    for page in results.glob("*.md"):
+        targets = re.findall(r"\]\(([^)]+)\)", page.read_text())
+        assert [target for target in targets if not (results / target).exists()] == []
+    for part in PARTS | OPTIONAL:
+        assert (results / f"{part}.md").read_text().split("\n\n", 1)[1].strip() in index
+    assert all(f"({picture.name})" in index for picture in results.glob("*.png"))
+    assert "600 | 20201" in index  # steps and seed, from the card of the paper's model
+
+
+def test_only_the_right_subsets_are_evaluated(results: Path) -> None:
+    assert {row["pair"] for row in _rows(results / "same_head_pairs.csv")} == {"b", "c"}
+    assert {row["pair"] for row in _rows(results / "sizes.csv")} == {"b", "c"}
+    assert {row["pair"] for row in _rows(results / "subject2_pairs.csv")} == {"p", "q"}
+
+
+def test_subsets_of_the_real_tables(shared: Path) -> None:
+    for (folder, subset), ids in ((SAME_HEAD, range(41056, 41076)), (SECOND_SUBJECT, range(11, 31))):
+        table = {row["id"]: row["subset"] for row in _rows(shared / folder / "split.csv")}
+        names = [pair.name for pair in read_set(shared / folder, subset)]
+        assert names == [str(number) for number in ids]
+        assert {table[name] for name in names} == {subset}
+
+
+def test_every_row_is_in_the_tables(results: Path) -> None:
+    models = {row.name for row in model_rows()}
+    table = _rows(results / "table1.csv")
+    assert [row["method"] for row in table][:5] == ["GTF", "MSVD", "IFCNN", "TFNet", PAPER_MODEL]
+    assert {row["method"] for row in table} == {"GTF", "MSVD", "IFCNN", "TFNet"} | TRIVIAL | models
+    assert {row["method"] for row in _rows(results / "subject2.csv")} == {"IFCNN", "OtherNet", "TFNet"} | TRIVIAL | models
+    assert (results / "table1.md").read_text().count(f"| {PAPER_MODEL} (ours) |") == 2
+
+
+def test_published_values_stand_beside_the_measured(results: Path) -> None:
+    table = {row["method"]: row for row in _rows(results / "table1.csv")}
+    assert table["GTF"]["EN_published"] == "4.289700"
+    assert table[PAPER_MODEL]["FMI_dct_published"] == "0.393300"
+    assert table["maximum"]["EN_published"] == ""
+
+
+def test_means_are_those_of_the_pairs(results: Path) -> None:
+    of_pairs = [row for row in _rows(results / "same_head_pairs.csv") if row["method"] == "MSVD"]
+    mean = next(row for row in _rows(results / "table1.csv") if row["method"] == "MSVD")
+    for name in NAMES:
+        assert float(mean[name]) == pytest.approx(np.mean([float(row[name]) for row in of_pairs]), abs=2e-6)
+
+
+def test_ranked_are_the_field_and_the_default_model(results: Path) -> None:
+    table = _rows(results / "subject2.csv")
+    ranked = [row for row in table if row["ranked"] == "yes"]
+    assert {row["method"] for row in ranked} == {"IFCNN", "OtherNet", DEFAULT_MODEL} | TRIVIAL - {"PET only"}
+    assert table[: len(ranked)] == sorted(ranked, key=lambda row: float(row["mean_rank"]))
+    assert {row["method"] for row in table if row["ours"]} == {row.name for row in model_rows()}
+    for measure in RANKED:
+        places = [float(row[f"{measure}_rank"]) for row in ranked]
+        assert sum(places) == len(ranked) * (len(ranked) + 1) / 2
+
+
+def test_another_model_than_the_default_is_not_ranked() -> None:
+    assert subject2.is_ranked(Row(DEFAULT_MODEL, "model"))
+    assert not subject2.is_ranked(Row("another", "model"))
+
+
+def test_ablation_has_the_difference_of_equal_seeds(results: Path) -> None:
+    table = {(row["attention"], row["seed"]): row for row in _rows(results / "ablation.csv")}
+    differences = [float(table["both", seed]["EN"]) - float(table["none", seed]["EN"]) for seed in "12"]
+    assert float(table["both - none", "mean"]["EN"]) == pytest.approx(np.mean(differences), abs=2e-6)
+    spread = float(table["both - none", "standard deviation"]["EN"])
+    assert spread == pytest.approx(np.std(differences, ddof=1), abs=3e-6)
+    assert "2 seeds each, 7 steps" in (results / "ablation.md").read_text()
+
+
+def test_training_says_whether_the_loss_rests(results: Path) -> None:
+    first, second = _rows(results / "training.csv")
+    assert (first["run"], second["run"], first["steps"]) == ("cspadn", "cspadn-paper", "60")
+    losses = [50 * math.exp(-i / 9) + 20 for i in range(48, 60)]
+    assert float(first["last_tenth"]) == pytest.approx(np.mean(losses[6:]), abs=1e-3)
+    assert float(first["change"]) == pytest.approx(np.mean(losses[6:]) / np.mean(losses[:6]) - 1, abs=1e-4)
+    assert float(first["last_validation"]) == 30
+
+
+def test_pictures_are_small_and_not_blank(results: Path) -> None:
+    for path in results.glob("*.png"):
+        pixels = np.asarray(pillow.open(path))
+        assert path.stat().st_size < 600_000
+        assert min(pixels.shape[:2]) > 200
+        assert np.unique(pixels).size > 10
+
+
+def test_without_optional_parts_and_again_the_same(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
+    assert folders.run() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "no ablation" in line or "no training curves" in line] == [
+        f"evaluate: no ablation: there are no weights in {folders.weights / 'ablation'}",
+        f"evaluate: no training curves: there are none in {folders.curves}",
+    ]
+    pages = {path.name: path.read_bytes() for path in folders.output.iterdir() if path.name != "README.md"}
+    assert {name.removesuffix(".md") for name in pages if name.endswith(".md")} == PARTS
+    assert folders.run() == 0
+    assert pages == {path.name: path.read_bytes() for path in folders.output.iterdir() if path.name != "README.md"}
+
+
+def _damaged_curve(folders: Folders) -> None:
+    folders.curves.mkdir()
+    (folders.curves / "cspadn.csv").write_text("epoch,loss\n1,2\n")
+
+
+SPOIL: dict[str, tuple[Callable[[Folders], object], str]] = {
+    "no data": (lambda f: f.data.rename(f.data.with_name("moved")), "split.csv does not exist"),
+    "no table": (lambda f: (f.data / SECOND_SUBJECT[0] / "split.csv").unlink(), "split.csv does not exist"),
+    "a missing partner": (lambda f: (f.data / SAME_HEAD[0] / "mri" / "c.png").unlink(), "c.png does not exist"),
+    "no peers": (lambda f: (f.data / "peers").rename(f.data / "moved"), "holds no fused images of other methods"),
+    "a peer without a picture": (
+        lambda f: (f.data / "peers" / "fused" / "subject2" / "OtherNet" / "q.png").unlink(),
+        "q.png does not exist",
+    ),
+    "a peer's picture of another size": (
+        lambda f: _write(np.zeros((8, 8), np.uint8), f.data / "peers" / "fused" / "subject2" / "OtherNet" / "q.png"),
+        "must have 8 bits, and the size of the pair",
+    ),
+    "no weights": (lambda f: (f.weights / "tfnet.safetensors").unlink(), "train TFNet first"),
+    "a damaged curve": (_damaged_curve, "is no training curve"),
+}
+
+
+@pytest.mark.parametrize("what", SPOIL)
+def test_missing_data_is_one_line_before_the_work(folders: Folders, capsys: pytest.CaptureFixture[str], what: str) -> None:
+    spoil, message = SPOIL[what]
+    spoil(folders)
+    assert folders.run() == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("evaluate: ")
+    assert message in line
+    assert not folders.output.exists()
+
+
+def test_processes_give_what_one_gives() -> None:
+    pairs = [Pair(str(seed), _slice(seed), _slice(seed + 5), _slice(seed)) for seed in range(2)]
+    table = trivial_rows("maximum", "MSVD")
+    alone = measure_rows(table, pairs, map)
+    with workers(2) as mapper:
+        shared_out = measure_rows(table, pairs, mapper)
+    assert list(alone) == list(shared_out) == ["maximum", "MSVD"]
+    for name in alone:
+        for one, other in zip(alone[name], shared_out[name], strict=True):
+            assert (one.fused == other.fused).all()
+            assert one.scores == other.scores
+
+
+def test_ties_share_the_mean_of_their_places() -> None:
+    means = {"a": {"EN": 1.0, "SSIM": 0.5}, "b": {"EN": 2.0, "SSIM": 0.5 + 1e-13}, "c": {"EN": 0.0, "SSIM": 0.1}}
+    places = ranks(means, ["EN", "SSIM"])
+    assert places == {"a": {"EN": 2, "SSIM": 1.5}, "b": {"EN": 1, "SSIM": 1.5}, "c": {"EN": 3, "SSIM": 3}}
+    assert mean_rank(places["a"]) == 1.75
+    assert guest_ranks({"EN": 1.0, "SSIM": 0.9}, means, ["EN", "SSIM"]) == {"EN": 2.5, "SSIM": 1}
+    assert better_on(means["b"], means["a"], ["EN", "SSIM"]) == ["EN"]
+
+
+def test_tables(tmp_path: Path) -> None:
+    assert markdown(["method", "EN"], [["a", "1"]]) == "| method | EN |\n| --- | ---: |\n| a | 1 |"
+    assert [number(value) for value in (1.23456, None, math.nan, -0.00001)] == ["1.2346", "", "", "0.0000"]
+    assert [number(value, 2, bold=True) for value in (1.0, None)] == ["**1.00**", ""]
+    assert [listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["none", "a", "a and b", "a, b and c"]
+    assert best_of({"a": {"EN": 1.00001}, "b": {"EN": 1.00002}, "c": {"EN": 0.9}}, "EN", 4) == {"a", "b"}
+    write_csv(tmp_path / "table.csv", ["x", "y"], [["a", 0.5], [None, -1e-9], [3, math.nan]])
+    assert (tmp_path / "table.csv").read_text() == "x,y\na,0.500000\n,0.000000\n3,\n"
+
+
+def test_black_check_looks_only_where_both_are_black() -> None:
+    pet, mri = np.array([[0, 0, 9, 0]], np.uint8), np.array([[0, 7, 0, 0]], np.uint8)
+    pair = Pair("x", pet, mri, pet)
+    outcomes = [Outcome(np.array([fused], np.uint8), {}) for fused in ([0, 200, 200, 0], [0, 200, 200, 3])]
+    assert largest_level_on_black([pair], outcomes[:1]) == (2, 0, 0)
+    assert largest_level_on_black([pair, pair], outcomes) == (4, 1, 3)
+
+
+def test_fused_colour_has_the_fused_luma() -> None:
+    color = np.full((2, 2, 3), (90, 120, 140), np.uint8)
+    fused = np.array([[100, 110], [120, 130]], np.uint8)
+    pair = Pair("x", fused, fused, color)
+    assert luma(colored(pair, fused)) == pytest.approx(fused, abs=1)
+    grey = colored(Pair("x", fused, fused, fused), fused)
+    assert (grey == fused[..., None]).all()
+
+
+def test_our_models_fuse_as_the_product_does() -> None:
+    pair = Pair("x", _slice(1), _slice(2), _slice(1))
+    images = [sitk.GetImageFromArray(levels) for levels in (pair.pet, pair.mri)]
+    from cspadn.pictures import fuse_pictures
+    from cspadn.settings import FusionSettings
+
+    product = fuse_pictures(*images, FusionSettings(model=PAPER_MODEL, device="cpu")).image
+    assert (fuser(Row(PAPER_MODEL, "model", PAPER_MODEL))(pair) == sitk.GetArrayFromImage(product)).all()
+
+
+def test_halves_of_a_level_are_rounded_up() -> None:
+    pet, mri = np.arange(256, dtype=np.uint8)[None], np.full((1, 256), 5, np.uint8)
+    average = fuser(Row("average", "method"))(Pair("x", pet, mri, pet))
+    assert (average == (pet.astype(int) + mri + 1) // 2).all()
+    assert (fuser(Row("PET only", "method"))(Pair("x", pet, mri, pet)) == pet).all()
+
+
+def test_given_images_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"x\.png does not exist"):
+        check_rows([Row("peer", "given", str(tmp_path))], [Pair("x", _slice(1), _slice(2), _slice(1))])
+
+
+def test_slices_are_chosen_evenly() -> None:
+    pairs = [Pair(str(i), *[np.zeros((1, 1), np.uint8)] * 3) for i in range(20)]
+    assert some_of(pairs, 5) == [2, 6, 10, 14, 18]
+    assert some_of(pairs[:2], 5) == [0, 1]
+
+
+def test_heads_are_cropped_with_a_margin() -> None:
+    picture = np.zeros((30, 40), np.uint8)
+    assert head_box([picture]) == (slice(0, 30), slice(0, 40))
+    picture[10:12, 2:30] = 1
+    assert head_box([np.zeros_like(picture), picture]) == (slice(6, 16), slice(0, 34))
+
+
+def test_sizes() -> None:
+    levels = np.arange(16, dtype=np.uint8).reshape(4, 4) * 8
+    assert sizes.resized(levels, 0.5).tolist() == [[20, 36], [84, 100]]
+    assert sizes.resized(levels, 0.25).tolist() == [[60]]
+    assert (sizes.resized(levels, 1) == levels).all()
+    doubled = sizes.resized(_slice(3), 2)
+    assert doubled.shape == (2 * SIDE, 2 * SIDE)
+    assert abs(sizes.resized(doubled, 0.5).astype(int) - _slice(3)).mean() < 4
+
+
+def test_ablation_takes_only_files_of_its_names(tmp_path: Path) -> None:
+    for name in ("none-2", "both-10", "both-9", "spatial-1", "other-1", "both"):
+        (tmp_path / f"{name}.safetensors").touch()
+    assert [row.name for row in ablation.rows(tmp_path)] == ["both-9", "both-10", "spatial-1", "none-2"]
+
+
+def test_curves_may_have_empty_cells(tmp_path: Path) -> None:
+    (tmp_path / "run.csv").write_text("step,train_loss,validation_loss,train_ssim\n0,3,,1\n1,2,2.5,1\n1,,2.25,\n")
+    train, validation = curves.read_curve(tmp_path / "run.csv")
+    assert train.tolist() == [[0, 3], [1, 2]]
+    assert validation.tolist() == [[1, 2.5], [1, 2.25]]

@@ -1,0 +1,82 @@
+"""The curves of the trainings, and whether they have come to rest."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from cspadn.errors import InputError
+from training.evaluation.figures import Curve, draw_training
+from training.evaluation.inputs import Inputs
+from training.evaluation.tables import Section, markdown, number, write_csv
+
+_COLUMNS = ("step", "train_loss", "validation_loss")
+_WINDOW = 0.02  # of a run, over which the loss of the steps is smoothed
+_HEADER = ("run", "steps", "tenth before the last", "last tenth", "change", "first validation", "last validation")
+
+
+def find(folder: Path) -> list[Path]:
+    """The curves NAME.csv; none where there is no such folder."""
+    return sorted(folder.glob("*.csv"), key=lambda path: path.stem)
+
+
+def report(inputs: Inputs, files: list[Path]) -> Section:
+    """Draw the curves, and compare the last two tenths of each."""
+    runs = {path.stem: read_curve(path) for path in files}
+    draw_training(inputs.output / "training.png", {name: (raw, _smooth(raw), val) for name, (raw, val) in runs.items()})
+    steps = {name: int(raw[-1, 0]) + 1 for name, (raw, _) in runs.items()}
+    rests = {name: _rest(*run) for name, run in runs.items()}
+    write_csv(
+        inputs.output / "training.csv",
+        [name.replace(" ", "_") for name in _HEADER],
+        [[name, steps[name], *rests[name]] for name in runs],
+    )
+    intro = (
+        "The loss that each run minimises: its mean over the last tenth of the steps and over the tenth before, the change "
+        "between these, and the loss on the whole slices of the validation pairs. Runs with different losses cannot be "
+        "compared with each other."
+    )
+    table = markdown(_HEADER, [[name, str(steps[name]), *_cells(rests[name])] for name in runs])
+    return Section("training", "Training", f"{intro}\n\n{table}\n\n![Loss by step](training.png)")
+
+
+def _cells(values: list[float]) -> list[str]:
+    before, last, change, *validation = values
+    return [number(before), number(last), f"{change:+.2%}", *map(number, validation)]
+
+
+def read_curve(path: Path) -> tuple[Curve, Curve]:
+    """Step and loss of the training, and of the validation, (points, 2) each; cells may be empty.
+
+    Raises:
+        InputError: a column is missing, or holds no numbers.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        train, validation = (
+            np.array([(float(row["step"]), float(row[name])) for row in rows if row[name]]).reshape(-1, 2)
+            for name in _COLUMNS[1:]
+        )
+    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+        train = np.empty((0, 2))
+    if len(train) < 2:
+        raise InputError(f"{path} is no training curve: it must be a CSV file with the columns {', '.join(_COLUMNS)}.")
+    return train, validation
+
+
+def _smooth(curve: Curve) -> Curve:
+    """The running mean over a fiftieth of the run, at its middle."""
+    width = max(round(_WINDOW * len(curve)), 1)
+    kernel = np.full(width, 1 / width)
+    return np.stack([np.convolve(column, kernel, mode="valid") for column in curve.T], axis=-1)
+
+
+def _rest(raw: Curve, validation: Curve) -> list[float]:
+    """The two tenths' losses, their relative change, and the first and last validation."""
+    tenth = max(len(raw) // 10, 1)
+    last, before = raw[-tenth:, 1].mean(), raw[-2 * tenth : -tenth, 1].mean()
+    ends = [float(validation[i, 1]) if len(validation) else float("nan") for i in (0, -1)]
+    return [float(before), float(last), float(last / before - 1), *ends]

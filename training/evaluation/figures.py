@@ -1,0 +1,125 @@
+"""Figures, drawn with matplotlib into PNG files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from training.evaluation.pairs import Levels
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Curve = NDArray[np.float64]
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#000000")  # told apart also by the colour-blind
+_MARKERS = ("s", "^", "D", "v", "o")
+_DPI = 100
+_CELL = 1.25  # inches that a slice is wide
+_HEAD = 0.3  # inches for the names of the columns
+_LETTER, _GAP = 0.075, 0.15  # inches of a letter in the names of the rows, and between these and the slices
+_MARGIN = 4  # pixels kept around the head
+_STEPS = 32  # from black to white, in each colour: invisible, and half the bytes
+
+
+def draw_grid(path: Path, rows: Mapping[str, Sequence[Levels]], columns: Sequence[str]) -> None:
+    """Pictures in rows with names on the left and columns with names above.
+
+    Args:
+        rows: for each name as many pictures as there are columns, (H, W) or (H, W, 3), all of one size.
+    """
+    rows_, columns_ = next(iter(rows.values()))[0].shape[:2]
+    label, height = _LETTER * max(map(len, rows)) + _GAP, _CELL * rows_ / columns_
+    size = (label + _CELL * len(columns), _HEAD + height * len(rows))
+    figure, axes = plt.subplots(len(rows), len(columns), figsize=size, dpi=_DPI, squeeze=False)
+    figure.subplots_adjust(label / size[0], 0, 1, 1 - _HEAD / size[1], wspace=0.02, hspace=0.02)
+    for line, (name, pictures) in zip(axes, rows.items(), strict=True):
+        _draw_line(line, name, pictures)
+    for axis, title in zip(axes[0], columns, strict=True):
+        axis.set_title(title, fontsize=9, pad=4)
+    _save(figure, path)
+
+
+def head_box(pictures: Sequence[Levels]) -> tuple[slice, slice]:
+    """Rows and columns in which one of (H, W) pictures has something, with a margin; everything where all are black."""
+    seen = np.any(pictures, axis=0)
+    return _range(seen.any(axis=1)), _range(seen.any(axis=0))
+
+
+def _range(seen: NDArray[np.bool_]) -> slice:
+    places = np.flatnonzero(seen)
+    if not len(places):
+        return slice(0, len(seen))
+    return slice(max(int(places[0]) - _MARGIN, 0), min(int(places[-1]) + 1 + _MARGIN, len(seen)))
+
+
+def _draw_line(line: Sequence[Axes], name: str, pictures: Sequence[Levels]) -> None:
+    for axis, picture in zip(line, pictures, strict=True):
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+        axis.set_xticks([])
+        axis.set_yticks([])
+    line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9, labelpad=6)
+
+
+def draw_scores(path: Path, panels: Mapping[str, Mapping[str, Sequence[float]]], x_label: str) -> None:
+    """A panel for each measure with a curve for each method; the last method is drawn thick and black.
+
+    Args:
+        panels: by measure and method, the scores of the pairs in their order; at most five methods.
+    """
+    figure, axes = plt.subplots(2, 2, figsize=(10, 7), dpi=_DPI, layout="constrained")
+    for axis, (measure, curves) in zip(axes.flat, panels.items(), strict=True):
+        _draw_curves(axis, curves)
+        axis.set_title(measure, fontsize=11)
+        axis.set_xlabel(x_label)
+        axis.grid(alpha=0.3)
+    handles, names = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False)
+    _save(figure, path)
+
+
+def _draw_curves(axis: Axes, curves: Mapping[str, Sequence[float]]) -> None:
+    offset = len(COLORS) - len(curves)
+    for i, (name, values) in enumerate(curves.items(), start=offset):
+        last = i == len(COLORS) - 1
+        places = range(1, len(values) + 1)
+        axis.plot(places, values, color=COLORS[i], marker=_MARKERS[i], label=name, lw=2.4 if last else 1.4, ms=4.5)
+    axis.set_xticks(range(1, max(map(len, curves.values())) + 1))
+    axis.tick_params(labelsize=8)
+
+
+def draw_training(path: Path, runs: Mapping[str, tuple[Curve, Curve, Curve]]) -> None:
+    """A panel for each run: the loss of each step faint, its running mean, and the loss on the validation pairs.
+
+    Args:
+        runs: by name; each (steps, 2) the step and the value of raw, smoothed and validation loss.
+    """
+    figure, axes = plt.subplots(1, len(runs), figsize=(4.4 * len(runs), 3.8), dpi=_DPI, layout="constrained", squeeze=False)
+    for axis, (name, (raw, smooth, validation)) in zip(axes[0], runs.items(), strict=True):
+        axis.plot(*raw.T, color=COLORS[1], alpha=0.35, lw=0.6, label="training, each step")
+        axis.plot(*smooth.T, color="#0072B2", lw=1.8, label="training, running mean")
+        axis.plot(*validation.T, color="#D55E00", marker="o", ms=3, lw=1.2, label="validation")
+        axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(mpl.ticker.LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
+        axis.tick_params(which="both", labelsize=8)
+        axis.set(title=name, xlabel="step", ylabel="loss")
+        axis.grid(alpha=0.3, which="both")
+    axes[0][0].legend(fontsize=8)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    drawn = io.BytesIO()
+    figure.savefig(drawn)
+    levels = np.asarray(Image.open(drawn).convert("RGB"))
+    coarse = np.rint(np.rint(levels / 255 * _STEPS) * 255 / _STEPS).astype(np.uint8)
+    Image.fromarray(coarse).save(path, optimize=True)
+    plt.close(figure)

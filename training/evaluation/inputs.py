@@ -1,0 +1,70 @@
+"""What an evaluation is made from: the given images, the shipped weights, and who shares the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cspadn.settings import DEFAULT_MODEL
+from cspadn.weights import list_models
+from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS
+from training.evaluation.pairs import SAME_HEAD, SECOND_SUBJECT, Pair, read_set
+from training.evaluation.rows import Mapper, Row
+
+PAPER_MODEL = "cspadn-paper"  # ours, where the paper is repeated
+FUSED_BY_PEERS = Path("peers") / "fused" / "subject2"
+_TFNET = "tfnet.safetensors"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where everything is.
+
+    Attributes:
+        data: the folder with ``data/`` and ``peers/``.
+        output: receives the tables and figures.
+        weights: the folder with the weights of TFNet, and ``ablation/`` if there is one.
+        curves: the folder with the training curves, if there is one.
+        mapper: a ``map`` that may share the tasks among processes.
+    """
+
+    data: Path
+    output: Path
+    weights: Path
+    curves: Path
+    mapper: Mapper
+
+    @cached_property
+    def same_head(self) -> list[Pair]:
+        """The test pairs of the head that was trained on."""
+        return read_set(self.data / SAME_HEAD[0], SAME_HEAD[1])
+
+    @cached_property
+    def second_subject(self) -> list[Pair]:
+        """The pairs of a head that no training has seen."""
+        return read_set(self.data / SECOND_SUBJECT[0], SECOND_SUBJECT[1])
+
+    def trained_rows(self) -> list[Row]:
+        """The baselines with weights."""
+        return [
+            Row("IFCNN", "trained", str(self.data / IFCNN_WEIGHTS)),
+            Row("TFNet", "trained", str(self.weights / _TFNET)),
+        ]
+
+
+def model_rows() -> list[Row]:
+    """All installed models of ours: that of the paper first, the default last."""
+    names = [card.name for card in list_models()]
+    names.sort(key=lambda name: (name == DEFAULT_MODEL, name != PAPER_MODEL, name))
+    return [Row(name, "model", name) for name in names]
+
+
+def label(row: Row) -> str:
+    """The row's name; of a model of ours marked."""
+    return f"{row.name} (ours)" if row.kind == "model" else row.name
+
+
+def span(pairs: list[Pair]) -> str:
+    """Such as ``20 pairs (41056 to 41075)``."""
+    return f"{len(pairs)} pairs ({pairs[0].name} to {pairs[-1].name})"

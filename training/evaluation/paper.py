@@ -1,0 +1,140 @@
+"""Experiment A: Table I and the figures 5 and 6 of the paper, on the 20 test pairs of the one head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cspadn.metrics import NAMES, Scores
+from training.evaluation.figures import draw_grid, draw_scores, head_box
+from training.evaluation.inputs import PAPER_MODEL, Inputs, label, model_rows, span
+from training.evaluation.pairs import Levels, Pair, colored, some_of
+from training.evaluation.rows import RANKED, Outcomes, Row, mean_scores, trivial_rows
+from training.evaluation.tables import Section, best_of, counted, markdown, number, write_csv
+
+MEASURES = ("EN", "Qabf", "FMI_edge", "FMI_dct")
+PUBLISHED = {  # Table I of the paper; its "FMI_pixel" is FMI_edge
+    "GTF": (4.2897, 0.5562, 0.8453, 0.3256),
+    "MSVD": (4.8821, 0.4776, 0.8578, 0.2841),
+    "IFCNN": (4.8187, 0.6663, 0.8613, 0.3746),
+    "TFNet": (5.4555, 0.3457, 0.8404, 0.2353),
+    PAPER_MODEL: (5.5289, 0.7111, 0.8770, 0.3933),
+}
+FIVE = tuple(PUBLISHED)
+_FIGURE_SLICES = 5
+_DECIMALS = 4
+
+
+def rows(inputs: Inputs) -> list[Row]:
+    """The five methods in the paper's order, the trivial ones, and our other models."""
+    models = model_rows()
+    five = [*trivial_rows("GTF", "MSVD"), *inputs.trained_rows(), *(row for row in models if row.name == PAPER_MODEL)]
+    others = [row for row in models if row.name != PAPER_MODEL]
+    return [*five, *trivial_rows("average", "maximum", "MRI only", "PET only", "Laplacian"), *others]
+
+
+def report(inputs: Inputs, table: Sequence[Row], outcomes: Outcomes) -> Section:
+    """Write the tables and figures, and say who is first."""
+    means = {name: mean_scores(of_pairs) for name, of_pairs in outcomes.items()}
+    pairs = inputs.same_head
+    _write_tables(inputs, table, outcomes, means)
+    scores = {m: {label(row): _of_pairs(outcomes, row.name, m) for row in table if row.name in FIVE} for m in MEASURES}
+    draw_scores(inputs.output / "figure6.png", scores, f"pair, from {pairs[0].name} to {pairs[-1].name}")
+    figure5 = {label(row): [each.fused for each in outcomes[row.name]] for row in table if row.name in FIVE}
+    figure5 |= {label(row): [each.fused for each in outcomes[row.name]] for row in table[len(FIVE) :] if row.kind == "model"}
+    draw_fused(inputs, "figure5.png", pairs, figure5, _FIGURE_SLICES)
+    return Section("table1", "Experiment A: Table I, figures 5 and 6", _body(table, outcomes, means, pairs))
+
+
+def _of_pairs(outcomes: Outcomes, name: str, measure: str) -> list[float]:
+    return [outcome.scores[measure] for outcome in outcomes[name]]
+
+
+def draw_fused(inputs: Inputs, name: str, pairs: list[Pair], fused: dict[str, list[Levels]], count: int) -> None:
+    """Some evenly spaced slices, cropped to the head: PET, MRI, and each row's fused luma with the PET's chroma."""
+    chosen = some_of(pairs, count)
+    pictures = {"PET": [pairs[i].color for i in chosen], "MRI": [pairs[i].mri for i in chosen]}
+    pictures |= {row: [colored(pairs[i], images[i]) for i in chosen] for row, images in fused.items()}
+    box = head_box([np.maximum(pairs[i].pet, pairs[i].mri) for i in chosen])
+    cropped = {row: [picture[box] for picture in line] for row, line in pictures.items()}
+    draw_grid(inputs.output / name, cropped, [f"pair {pairs[i].name}" for i in chosen])
+
+
+def _write_tables(inputs: Inputs, table: Sequence[Row], outcomes: Outcomes, means: dict[str, Scores]) -> None:
+    lines = [[row.name, _group(row), *means[row.name].values(), *PUBLISHED.get(row.name, [None] * 4)] for row in table]
+    published = [f"{measure}_published" for measure in MEASURES]
+    write_csv(inputs.output / "table1.csv", ["method", "group", *NAMES, *published], lines)
+    write_pairs(inputs, "same_head_pairs.csv", inputs.same_head, outcomes)
+
+
+def write_pairs(inputs: Inputs, name: str, pairs: list[Pair], outcomes: Outcomes) -> None:
+    """Every pair, row and metric."""
+    lines = [
+        [pair.name, row, *outcome.scores.values()]
+        for row, of_pairs in outcomes.items()
+        for pair, outcome in zip(pairs, of_pairs, strict=True)
+    ]
+    write_csv(inputs.output / name, ["pair", "method", *NAMES], lines)
+
+
+def _group(row: Row) -> str:
+    return "five methods" if row.name in FIVE else "ours" if row.kind == "model" else "trivial"
+
+
+def _body(table: Sequence[Row], outcomes: Outcomes, means: dict[str, Scores], pairs: list[Pair]) -> str:
+    intro = (
+        f"Means over the {span(pairs)} of the subset `test_same_head`, with the published value beside each: those are of the "
+        "authors' own choice of pairs. Bold is the best of the five methods. The paper's \"FMI_pixel\" is FMI_edge. The rows "
+        "below the five methods show what the measures give to trivial methods, and to our other models."
+    )
+    figures = (
+        "![The four measures on each pair](figure6.png)\n\n*Figure 6: the five methods on each pair.*\n\n"
+        "![Five slices, fused by each method](figure5.png)\n\n*Figure 5: fused luma with the chroma of the PET's picture.*"
+    )
+    return "\n\n".join(
+        [
+            intro,
+            _published_table(table, means),
+            "\n".join(_verdicts(outcomes, means)),
+            "All nine measures of the ranking on the same pairs; bold is the best of the five methods.",
+            nine_measures(table, means),
+            figures,
+        ]
+    )
+
+
+def _published_table(table: Sequence[Row], means: dict[str, Scores]) -> str:
+    five = {name: means[name] for name in FIVE if name in means}
+    best = {measure: best_of(five, measure, _DECIMALS) for measure in MEASURES}
+    lines = []
+    for row in table:
+        cells = [label(row)]
+        for measure, published in zip(MEASURES, PUBLISHED.get(row.name, [None] * 4), strict=True):
+            cells += [number(means[row.name][measure], bold=row.name in best[measure]), number(published)]
+        lines.append(cells)
+    return markdown(["method", *(head for measure in MEASURES for head in (measure, "published"))], lines)
+
+
+def nine_measures(table: Sequence[Row], means: dict[str, Scores]) -> str:
+    """The nine measures of the ranking, a row for each method."""
+    five = {name: means[name] for name in FIVE if name in means}
+    best = {measure: best_of(five, measure, _DECIMALS) for measure in RANKED}
+    lines = [[label(row), *(number(means[row.name][m], bold=row.name in best[m]) for m in RANKED)] for row in table]
+    return markdown(["method", *RANKED], lines)
+
+
+def _verdicts(outcomes: Outcomes, means: dict[str, Scores]) -> list[str]:
+    """For each measure whether ours is first of the five, by how much, and on how many pairs."""
+    return [f"- {measure}: {_verdict(measure, outcomes, means)}" for measure in MEASURES if PAPER_MODEL in means]
+
+
+def _verdict(measure: str, outcomes: Outcomes, means: dict[str, Scores]) -> str:
+    rivals = [name for name in FIVE if name != PAPER_MODEL]
+    rival = max(rivals, key=lambda name: means[name][measure])
+    lead = means[PAPER_MODEL][measure] - means[rival][measure]
+    ours = _of_pairs(outcomes, PAPER_MODEL, measure)
+    others = zip(*(_of_pairs(outcomes, name, measure) for name in rivals), strict=True)
+    won = sum(value > max(rest) for value, rest in zip(ours, others, strict=True))
+    place = f"ours is first, {lead:.4f} before {rival}" if lead > 0 else f"ours is {-lead:.4f} behind {rival}"
+    return f"{place}; first on {won} of {counted(len(ours), 'pair')}."

@@ -1,0 +1,152 @@
+"""The rows of the tables: every way to a fused image, and its scores, computed by several processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from cspadn.allocator import keep_freed_memory
+from cspadn.errors import InputError
+from cspadn.io import read_image
+from cspadn.metrics import Scores, measure
+from cspadn.pictures import fuse_pictures, grey_levels, picture_pixels
+from cspadn.settings import FusionSettings
+from cspadn.weights import load_model
+from training.baselines import METHODS, TRAINED
+from training.baselines.form import Method
+from training.evaluation.pairs import Levels, Pair
+
+RANKED = ("EN", "Qabf", "FMI_edge", "FMI_pixel", "FMI_dct", "SSIM", "VIF", "r_pet", "r_mri")
+"""The nine measures of the ranking."""
+
+_HALF_NOISE = 1e-6  # of a level: what float64 may take from a half
+Mapper = Callable[..., Iterator[Any]]  # as map()
+Fuser = Callable[[Pair], Levels]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to a fused image; small, so that it can be sent to another process.
+
+    Attributes:
+        name: as printed; of a baseline its key in :mod:`training.baselines`.
+        kind: a method without weights, one with weights, a model of ours, or images that others made.
+        source: nothing, the file of the weights, the model's name or file, or the folder of the images.
+    """
+
+    name: str
+    kind: Literal["method", "trained", "model", "given"]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A fused image, (H, W), and its scores, all of :data:`cspadn.metrics.NAMES`."""
+
+    fused: Levels
+    scores: Scores
+
+
+Outcomes = dict[str, list[Outcome]]  # by the rows' names; the lists in the order of the pairs
+
+
+@cache
+def fuser(row: Row) -> Fuser:
+    """What makes the row's image of a pair.
+
+    Raises:
+        ModelError: its weights are missing or damaged.
+    """
+    if row.kind == "given":
+        return lambda pair: _read_given(Path(row.source), pair)
+    if row.kind == "model":
+        load_model(row.source)
+        return lambda pair: fuse_with_model(row.source, pair)
+    method = METHODS[row.name] if row.kind == "method" else TRAINED[row.name](Path(row.source))
+    return lambda pair: _apply(method, pair)
+
+
+def _apply(method: Method, pair: Pair) -> Levels:
+    """Rounded as MATLAB does, halves up: half the levels of an average are halves, and making them even would lower its EN."""
+    levels = method(pair.pet / 255, pair.mri / 255) * 255
+    fused: Levels = np.floor(levels + 0.5 + _HALF_NOISE).astype(np.uint8)
+    return fused
+
+
+def fuse_with_model(model: str, pair: Pair) -> Levels:
+    """Fused as the product does it, on the CPU; the PET is given as grey, so that the result is grey."""
+    pet, mri = (sitk.GetImageFromArray(levels) for levels in (pair.pet, pair.mri))
+    fused: Levels = sitk.GetArrayFromImage(fuse_pictures(pet, mri, FusionSettings(model=model, device="cpu")).image)
+    return fused
+
+
+def _read_given(folder: Path, pair: Pair) -> Levels:
+    path = folder / f"{pair.name}.png"
+    levels = grey_levels(picture_pixels(read_image(path, "The fused picture"), f"The picture {path}"))
+    if levels.shape != pair.pet.shape or levels.dtype != np.uint8:
+        raise InputError(f"The fused picture {path} must have 8 bits, and the size of the pair: make it again.")
+    return levels.astype(np.uint8)
+
+
+def check_rows(rows: Iterable[Row], pairs: Sequence[Pair]) -> None:
+    """InputError or ModelError, before the work starts, where a weight or a given image is missing or damaged."""
+    for row in rows:
+        make = fuser(row)
+        if row.kind == "given":
+            for pair in pairs:
+                make(pair)
+
+
+def measure_rows(rows: Sequence[Row], pairs: Sequence[Pair], mapper: Mapper) -> Outcomes:
+    """Fuse every pair with every row, and measure the result against PET (luma) and MRI."""
+    results = list(mapper(_measured, [(row, pair) for row in rows for pair in pairs]))
+    count = len(pairs)
+    return {row.name: results[i * count : (i + 1) * count] for i, row in enumerate(rows)}
+
+
+def _measured(task: tuple[Row, Pair]) -> Outcome:
+    row, pair = task
+    fused = fuser(row)(pair)
+    return Outcome(fused, measure(pair.pet, pair.mri, fused))
+
+
+def mean_scores(outcomes: Iterable[Outcome]) -> Scores:
+    """The mean of each score over the pairs."""
+    rows = [outcome.scores for outcome in outcomes]
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+@contextmanager
+def workers(processes: int) -> Iterator[Mapper]:
+    """A ``map`` that shares its tasks among processes of one thread each; of one process the builtin one.
+
+    The results come in the order of the tasks, and are the same for any number of processes.
+    """
+    if processes == 1:
+        yield map
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by what the new processes import
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+        yield pool.map
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+
+
+def trivial_rows(*names: str) -> list[Row]:
+    """Methods that need nothing but the pair."""
+    return [Row(name, "method") for name in names]
