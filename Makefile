@@ -7,7 +7,7 @@ DEMO := demo
 DATA ?= ../shared
 RESULTS := docs/results
 
-.PHONY: demo evaluate test test-all check pytest format clean
+.PHONY: benchmark demo evaluate test test-all check pytest format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
@@ -19,6 +19,9 @@ demo: $(READY) ## fuse the sample pair, and show it
 
 evaluate: $(READY) ## recompute every table and figure of docs/results from the shipped weights and the images below DATA
 	$(BIN)/python -m training.evaluate --data $(DATA) --output $(RESULTS)
+
+benchmark: $(READY) ## time a training step against the straightforward one
+	$(BIN)/python -m training.benchmark --output $(RESULTS)/training_step.json
 
 test: check pytest ## what CI runs
 

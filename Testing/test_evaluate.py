@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +23,21 @@ from PIL import Image as pillow
 
 from conftest import blobs
 from cspadn.color import luma
+from cspadn.errors import MemoryExhaustedError, UsageError
 from cspadn.metrics import NAMES
 from cspadn.network import CSpADN, NetworkConfig
 from cspadn.settings import DEFAULT_MODEL
-from cspadn.weights import save_model
+from cspadn.weights import list_models, save_model
 from training import evaluate
 from training.baselines import TRAINED
 from training.baselines.tfnet import TFNet
 from training.baselines.trivial import maximum
-from training.evaluation import ablation, curves, sizes, subject2
+from training.evaluation import ablation, curves, paper, sizes, subject2, trained
 from training.evaluation.black import largest_level_on_black
 from training.evaluation.figures import head_box
-from training.evaluation.inputs import PAPER_MODEL, model_rows
+from training.evaluation.folder import staged
+from training.evaluation.inputs import PAPER_MODEL, model_rows, network_rows
+from training.evaluation.intervals import RESAMPLES, resampled_ranks, spread
 from training.evaluation.pairs import SAME_HEAD, SECOND_SUBJECT, Pair, colored, read_set, some_of
 from training.evaluation.ranks import better_on, guest_ranks, mean_rank, ranks
 from training.evaluation.rows import RANKED, Outcome, Row, check_rows, fuser, measure_rows, trivial_rows, workers
@@ -44,6 +49,11 @@ TINY = NetworkConfig(common_channels=2, growth_channels=2, dense_modules=1, redu
 TRIVIAL = {"average", "maximum", "MRI only", "PET only", "Laplacian"}
 PARTS = {"table1", "subject2", "black", "sizes"}
 OPTIONAL = {"ablation", "training"}
+TRAINING = {
+    "steps": 7,
+    "config": {"batch_size": 3, "loss": {"mse": 1.0, "ssim": 100.0}, "mse_steps": 2, "train_subset": ["train"], "seed": 1},
+}
+MEMORY_LINE = "A worker was ended: not enough memory; use --processes 1."
 
 
 def _slice(seed: int) -> np.ndarray:
@@ -99,17 +109,26 @@ def _add_optional_parts(folders: Folders) -> None:
             torch.manual_seed(seed)
             network = CSpADN(NetworkConfig(**{**vars(TINY), "attention": variant})).half()
             path = folders.weights / "ablation" / f"{variant}-{seed}.safetensors"
-            save_model(network, path, version="1", description="", date="", training={"steps": 7}, metrics={})
-    folders.curves.mkdir()
+            save_model(network, path, version="1", description="", date="", training=TRAINING, metrics={})
+    (folders.curves / "ablation").mkdir(parents=True)
     for name in ("cspadn", "cspadn-paper"):
         rows = [f"{i},{i},{50 * math.exp(-i / 9) + 20:.4f},{30 if i % 10 == 9 else ''}\n" for i in range(60)]
         (folders.curves / f"{name}.csv").write_text("epoch,step,train_loss,validation_loss\n" + "".join(rows))
+    for name in ("both-1", "both-2", "none-1"):
+        (folders.curves / "ablation" / f"{name}.csv").write_text("step,train_loss,validation_loss\n2,30,\n5,20,25\n6,18,\n")
+
+
+@contextmanager
+def _here(processes: int):
+    """Workers that are this process: they know the stand-in."""
+    yield map
 
 
 @pytest.fixture(scope="module")
 def stand_in() -> None:
     """For IFCNN, whose weights are not the project's."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "workers", _here)
         patch.setitem(TRAINED, "IFCNN", lambda path: maximum)
         yield
 
@@ -138,6 +157,7 @@ def test_all_parts_are_written(results: Path) -> None:
     for part in PARTS | OPTIONAL:
         assert {f"{part}.csv", f"{part}.md"} <= written
     assert {"same_head_pairs.csv", "subject2_pairs.csv", "README.md", "training.png", "subject2.png"} <= written
+    assert "ablation_curves.png" in written
     assert {f"figure{number}.png" for number in (5, 6, 7)} <= written
 
 
@@ -149,7 +169,15 @@ def test_index_shows_everything_and_links_lead_somewhere(results: Path) -> None:
     for part in PARTS | OPTIONAL:
         assert (results / f"{part}.md").read_text().split("\n\n", 1)[1].strip() in index
     assert all(f"({picture.name})" in index for picture in results.glob("*.png"))
-    assert "600 | 20201" in index  # steps and seed, from the card of the paper's model
+    for card in list_models():
+        assert f"{card.training['steps']} | {card.training['config']['seed']}" in index
+
+
+def test_index_has_the_command_and_every_file(results: Path) -> None:
+    index = (results / "README.md").read_text()
+    assert f"python -m training.evaluate --data {results.parent / 'given'} --weights" in index
+    made = {path.name for path in results.iterdir()} - {"README.md"}
+    assert set(re.findall(r"^- \[(\S+)\]", index.rpartition("## Files")[2], re.MULTILINE)) == made
 
 
 def test_only_the_right_subsets_are_evaluated(results: Path) -> None:
@@ -170,8 +198,11 @@ def test_every_row_is_in_the_tables(results: Path) -> None:
     models = {row.name for row in model_rows()}
     table = _rows(results / "table1.csv")
     assert [row["method"] for row in table][:5] == ["GTF", "MSVD", "IFCNN", "TFNet", PAPER_MODEL]
+    models |= {f"{name}, network alone" for name in models}
     assert {row["method"] for row in table} == {"GTF", "MSVD", "IFCNN", "TFNet"} | TRIVIAL | models
     assert {row["method"] for row in _rows(results / "subject2.csv")} == {"IFCNN", "OtherNet", "TFNet"} | TRIVIAL | models
+    black = {row["method"] for row in _rows(results / "black.csv")}
+    assert black == {"GTF", "MSVD", "IFCNN", "OtherNet", "TFNet"} | TRIVIAL | models
     assert (results / "table1.md").read_text().count(f"| {PAPER_MODEL} (ours) |") == 2
 
 
@@ -194,24 +225,110 @@ def test_ranked_are_the_field_and_the_default_model(results: Path) -> None:
     ranked = [row for row in table if row["ranked"] == "yes"]
     assert {row["method"] for row in ranked} == {"IFCNN", "OtherNet", DEFAULT_MODEL} | TRIVIAL - {"PET only"}
     assert table[: len(ranked)] == sorted(ranked, key=lambda row: float(row["mean_rank"]))
-    assert {row["method"] for row in table if row["ours"]} == {row.name for row in model_rows()}
+    assert {row["method"] for row in table if row["ours"]} == {row.name for row in [*model_rows(), *network_rows()]}
+    assert all((row["ranked"] == "yes") == bool(row["mean_rank_lower"]) for row in table)
     for measure in RANKED:
         places = [float(row[f"{measure}_rank"]) for row in ranked]
+        bold = [line for line in _cells_of(results / "subject2.md", measure) if line[1].startswith("**")]
+        assert {name for name, _ in bold} == {row["method"] for row in ranked if float(row[f"{measure}_rank"]) == min(places)}
         assert sum(places) == len(ranked) * (len(ranked) + 1) / 2
+
+
+def _cells_of(page: Path, column: str) -> list[tuple[str, str]]:
+    """The names of the rows, without marks, and their cells in the first table that has the column."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.read_text().splitlines() if line[:1] == "|"]
+    place = next(line for line in lines if column in line).index(column)
+    return [(line[0].strip("*").removesuffix(" (ours)"), line[place]) for line in lines[2:]]
 
 
 def test_another_model_than_the_default_is_not_ranked() -> None:
     assert subject2.is_ranked(Row(DEFAULT_MODEL, "model"))
     assert not subject2.is_ranked(Row("another", "model"))
+    assert not any(map(subject2.is_ranked, network_rows()))
+
+
+def test_what_flatters_us_is_said(results: Path) -> None:
+    page = (results / "table1.md").read_text()
+    assert "The same pairs were the validation pairs" in page
+    assert "what is black in both sources it leaves black" in page
+    assert "what is black in both sources it leaves black" in (results / "subject2.md").read_text()
+    assert "by construction" in (results / "black.md").read_text()
+    assert "of the draws" in (results / "subject2.md").read_text()
+
+
+def test_budgets_are_those_of_cards_and_configurations(results: Path) -> None:
+    page, options = (results / "table1.md").read_text(), trained.options_by_name("tfnet")
+    steps, batch = options["epochs"] * options["steps_per_epoch"], options["batch_size"]
+    assert f"- TFNet: {steps:,} steps x {batch} = {steps * batch:,} patches" in page
+    for card in list_models():
+        steps, batch = card.training["steps"], card.training["config"]["batch_size"]
+        assert f"- {card.name}: {steps:,} steps x {batch} = {steps * batch:,} patches" in page
+    assert "- IFCNN: published weights" in page
+    assert trained.loss_text({"loss": {"mse": 1.0, "qabf": 1.5}}) == "1 mse + 1.5 qabf"
+    assert trained.options_by_name("nobody") == {}
+
+
+def test_a_model_that_saw_other_planes_is_marked(tmp_path: Path) -> None:
+    rows = []
+    for name, subsets in (("apart", ["train"]), ("seen", ["train", "extra"])):
+        training = {"steps": 7, "config": {**TRAINING["config"], "train_subset": subsets}}
+        path = tmp_path / f"{name}.safetensors"
+        save_model(CSpADN(TINY), path, version="1", description="", date="", training=training, metrics={})
+        rows.append(Row(name, "model", str(path)))
+    assert [paper._noted(row) for row in rows] == ["apart (ours)", f"seen (ours), {paper.SEEN}"]
+    assert trained.has_seen_other_planes(replace(rows[1], kind="network"))
+    assert not trained.has_seen_other_planes(Row("TFNet", "trained"))
 
 
 def test_ablation_has_the_difference_of_equal_seeds(results: Path) -> None:
     table = {(row["attention"], row["seed"]): row for row in _rows(results / "ablation.csv")}
     differences = [float(table["both", seed]["EN"]) - float(table["none", seed]["EN"]) for seed in "12"]
     assert float(table["both - none", "mean"]["EN"]) == pytest.approx(np.mean(differences), abs=2e-6)
-    spread = float(table["both - none", "standard deviation"]["EN"])
-    assert spread == pytest.approx(np.std(differences, ddof=1), abs=3e-6)
-    assert "2 seeds each, 7 steps" in (results / "ablation.md").read_text()
+    deviation = float(table["both - none", "standard deviation"]["EN"])
+    assert deviation == pytest.approx(np.std(differences, ddof=1), abs=3e-6)
+    ends = [float(table["both - none", end]["EN"]) for end in ("95 % from", "95 % to")]
+    assert ends == pytest.approx(spread(differences)[2:], abs=1e-4)
+    assert float(table["both", "1"]["alpha"]) == 0
+    assert table["none", "1"]["alpha"] == ""
+
+
+def test_ablation_tells_its_options_and_each_seed(results: Path) -> None:
+    page = (results / "ablation.md").read_text()
+    assert "Loss: 1 mse + 100 ssim, after 2 steps of MSE alone. Each run: 7 steps x 3 = 21 patches. Seeds: 1 and 2." in page
+    seeds = [row["Qabf"] for row in _rows(results / "ablation.csv") if row["attention"] == "both" and row["seed"] in "12"]
+    assert f"| {', '.join(f'{float(value):.4f}' for value in seeds)} |" in page
+    assert page.count("| both - none |") == len(RANKED)
+    assert page.count("| excludes 0 |") + page.count("| does not exclude 0 |") == len(RANKED)
+    assert "2 seeds cannot show small effects" in page
+
+
+def test_interval_is_that_of_students_t() -> None:
+    mean, deviation, lower, upper = found = spread([1.0, 2.0, 4.0])
+    assert (mean, deviation) == pytest.approx((7 / 3, math.sqrt(7 / 3)))
+    half = 4.302653 * deviation / math.sqrt(3)  # the tabulated quantile of two degrees of freedom
+    assert (lower, upper) == pytest.approx((mean - half, mean + half), rel=1e-6)
+    assert not found.excludes_zero
+    assert spread([-1.0, -1.1, -1.2]).excludes_zero
+    assert not spread([3.0]).excludes_zero
+
+
+def test_resampled_ranks_are_the_same_again() -> None:
+    noise = np.random.default_rng(1).normal(size=(2, 8, 2))
+    shifts = {"far": 9.0, "one": 0.0, "other": 0.0}
+    outcomes = {
+        name: [
+            Outcome(np.zeros((1, 1), np.uint8), {"EN": shift + a, "SSIM": shift + b}) for a, b in noise[int(name == "other")]
+        ]
+        for name, shift in shifts.items()
+    }
+    found = resampled_ranks(outcomes, list(shifts), ["EN", "SSIM"])
+    assert found == resampled_ranks(outcomes, list(shifts), ["EN", "SSIM"])
+    assert found["far"] == (1, 1, 1)
+    assert 2 <= found["one"].lower < found["one"].upper <= 3
+    assert found["one"].first == 0
+    tied = resampled_ranks({"a": outcomes["one"], "b": outcomes["one"]}, ["a", "b"], ["EN"])
+    assert tied["a"] == (1.5, 1.5, 0)
+    assert RESAMPLES == 1000
 
 
 def test_training_says_whether_the_loss_rests(results: Path) -> None:
@@ -221,6 +338,14 @@ def test_training_says_whether_the_loss_rests(results: Path) -> None:
     assert float(first["last_tenth"]) == pytest.approx(np.mean(losses[6:]), abs=1e-3)
     assert float(first["change"]) == pytest.approx(np.mean(losses[6:]) / np.mean(losses[:6]) - 1, abs=1e-4)
     assert float(first["last_validation"]) == 30
+
+
+def test_the_start_with_mse_alone_is_told(results: Path) -> None:
+    assert curves.mse_steps("nobody") == 0
+    assert curves.mse_steps("tfnet") == trained.options_by_name("tfnet")["mse_steps"]
+    page = (results / "training.md").read_text()
+    assert ("shaded span" in page) == any(map(curves.mse_steps, ("cspadn", "cspadn-paper")))
+    assert "A point of the curve is the mean of an epoch" in page
 
 
 def test_pictures_are_small_and_not_blank(results: Path) -> None:
@@ -271,11 +396,73 @@ SPOIL: dict[str, tuple[Callable[[Folders], object], str]] = {
 def test_missing_data_is_one_line_before_the_work(folders: Folders, capsys: pytest.CaptureFixture[str], what: str) -> None:
     spoil, message = SPOIL[what]
     spoil(folders)
-    assert folders.run() == 3
+    assert folders.run() == (4 if what == "no weights" else 3)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("evaluate: ")
     assert message in line
     assert not folders.output.exists()
+    assert not list(folders.output.parent.glob(".*"))
+
+
+def test_count_of_processes(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("0", "-1", "x"):
+        with pytest.raises(SystemExit):
+            folders.run("--processes", text)
+        assert "it must be a whole number from 1 on" in capsys.readouterr().err
+
+
+def test_folder_is_exchanged_only_when_all_is_there(tmp_path: Path) -> None:
+    output = tmp_path / "results"
+    output.mkdir()
+    for name in ("training_step.json", "old.csv", "kept.csv", "foreign.md"):
+        (output / name).write_text("before")
+    (output / "README.md").write_text("# Results\n\n- [foreign.md](foreign.md)\n\n## Files\n\n- [old.csv](old.csv)\n")
+    with pytest.raises(IsADirectoryError), staged(output) as folder:
+        (folder / "kept.csv").write_text(folder.read_text())
+    assert (output / "old.csv").exists()
+    assert (output / "kept.csv").read_text() == "before"
+    with staged(output) as folder:
+        (folder / "kept.csv").write_text("now")
+        (folder / "README.md").write_text("# Results\n")
+    assert {path.name for path in output.iterdir()} == {"training_step.json", "kept.csv", "foreign.md", "README.md"}
+    assert (output / "kept.csv").read_text() == "now"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Another project\n")
+    for place, message in ((tmp_path, "was not made by the evaluation"), (tmp_path / "README.md", "is a file")):
+        with pytest.raises(UsageError, match=message), staged(place):
+            pytest.fail("nothing is computed")
+
+
+def test_workers_have_one_thread_and_the_parent_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with workers(1) as mapper:
+        names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
+        assert list(mapper(os.getenv, names)) == ["1"] * 3
+        assert list(mapper(eval, ["__import__('torch').get_num_threads()"])) == [1]
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_a_worker_that_was_ended_is_one_line(
+    folders: Folders, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(MemoryExhaustedError, match=MEMORY_LINE), workers(2) as mapper:
+        list(mapper(os._exit, [9]))
+    with pytest.raises(MemoryExhaustedError, match="close other programs"), workers(1):
+        raise MemoryError
+    with pytest.raises(RuntimeError, match="another"), workers(1):
+        raise RuntimeError("another")
+
+    def end(*_: object) -> None:
+        raise MemoryExhaustedError(MEMORY_LINE)
+
+    monkeypatch.setattr(evaluate, "evaluate", end)
+    assert folders.run() == 5
+    assert capsys.readouterr().err == f"evaluate: {MEMORY_LINE}\n"
 
 
 def test_processes_give_what_one_gives() -> None:
@@ -335,6 +522,28 @@ def test_our_models_fuse_as_the_product_does() -> None:
 
     product = fuse_pictures(*images, FusionSettings(model=PAPER_MODEL, device="cpu")).image
     assert (fuser(Row(PAPER_MODEL, "model", PAPER_MODEL))(pair) == sitk.GetArrayFromImage(product)).all()
+
+
+def test_the_network_alone_differs_only_where_both_are_black() -> None:
+    pet, mri = _slice(1), _slice(2)
+    pet[:, :20] = mri[:, :20] = 0
+    pair = Pair("x", pet, mri, pet)
+    product = fuser(Row(PAPER_MODEL, "model", PAPER_MODEL))(pair)
+    (row,) = [row for row in network_rows() if row.source == PAPER_MODEL]
+    alone = fuser(row)(pair)
+    black = (pet == 0) & (mri == 0)
+    assert (alone[~black] == product[~black]).all()
+    assert (product[black] == 0).all()
+    assert (alone[black] > 0).any()
+
+
+def test_learned_scales_are_read(tmp_path: Path) -> None:
+    network = CSpADN(replace(TINY, attention="spatial"))
+    with torch.no_grad():
+        next(value for name, value in network.named_parameters() if name.endswith(".alpha")).fill_(0.25)
+    save_model(network, tmp_path / "x.safetensors", version="1", description="", date="", training={}, metrics={})
+    assert trained.learned_scales(str(tmp_path / "x.safetensors")) == {"alpha": 0.25}
+    assert set(trained.learned_scales(PAPER_MODEL)) == {"alpha", "beta"}
 
 
 def test_halves_of_a_level_are_rounded_up() -> None:

@@ -39,10 +39,10 @@ def test_terms_are_the_measures(name: str) -> None:
     fused = _fusions()[name]
     expected = metrics.measure(pet, mri, fused)
     terms = fusion_loss(_as_tensors(fused), _as_tensors(pet, mri), dict.fromkeys(TERMS, 1.0))
-    assert 2 - float(terms["vif"]) == pytest.approx(expected["VIF"], abs=2e-3)
-    assert 2 - float(terms["scd"]) == pytest.approx(expected["SCD"], abs=1e-4)
-    assert 1 - float(terms["ssim"]) == pytest.approx(expected["SSIM"], abs=2e-3)  # the borders differ
-    assert 1 - float(terms["qabf"]) == pytest.approx(
+    assert 2 - float(terms["vif_loss"]) == pytest.approx(expected["VIF"], abs=2e-3)
+    assert 2 - float(terms["scd_loss"]) == pytest.approx(expected["SCD"], abs=1e-4)
+    assert 1 - float(terms["ssim_loss"]) == pytest.approx(expected["SSIM"], abs=2e-3)  # the borders differ
+    assert 1 - float(terms["qabf_loss"]) == pytest.approx(
         expected["Qabf"], abs=0.04
     )  # the code takes edges to left and right for opposite
 

@@ -247,6 +247,15 @@ def test_images_must_match(pattern) -> None:
         metrics.measure(**pattern, names=["EN", "PSNR"])
 
 
+@pytest.mark.parametrize("name", ["pet", "mri", "fused"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_only_numbers_are_measured(pattern, name: str, value: float) -> None:
+    spoilt = pattern[name].astype(np.float32)
+    spoilt[3, 4] = value
+    with pytest.raises(InputError, match=f"(?i)the {name}( image)? holds NaN or infinity"):
+        metrics.measure(**{**pattern, name: spoilt})
+
+
 def test_a_slice_takes_less_than_1500_milliseconds() -> None:
     """Of one processor, where nothing is flat: the worst case, twice what heads take."""
     random = np.random.default_rng(0)
@@ -341,11 +350,56 @@ def test_sources_are_where_they_lie_in_space(fusion) -> None:
     assert scores.mean["SD"] == pytest.approx(np.mean([slice_.std() for slice_ in levels]), rel=1e-3)
 
 
-def test_a_window_above_everything_leaves_no_slice(volumes) -> None:
+def test_a_window_above_everything_leaves_no_slice(volumes, monkeypatch) -> None:
+    monkeypatch.setattr(metrics, "measure", None)  # nothing is measured that does not count
     result = metrics.measure_volumes(**volumes, pet_window=(900, 901), mri_window=(900, 901), names=["EN"])
     assert not any(row.counted for row in result.slices)
+    assert all(math.isnan(row.scores["EN"]) for row in result.slices)
     assert math.isnan(result.mean["EN"])
     assert result.to_dict()["mean"] == {"EN": None}
+    with pytest.raises(UsageError, match="no metric 'PSNR'"):
+        metrics.measure_volumes(**volumes, pet_window=(900, 901), mri_window=(900, 901), names=["PSNR"])
+
+
+def _rescaled(image: sitk.Image, lower: float, upper: float) -> sitk.Image:
+    """The levels of a fused volume between two other ends."""
+    return sitk.Cast(image, sitk.sitkFloat64) * ((upper - lower) / FUSED_MAXIMUM) + lower
+
+
+SCALES = [(0, 1), (0, 100), (0, 255), (-1, 1), (-1024, 3000), (0, 65535), (0, 3e6)]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_fused_volume_of_another_scale_needs_its_window(volumes, scale: tuple[float, float]) -> None:
+    expected = metrics.measure_volumes(**volumes, **WINDOW)
+    assert expected.fused_window == (0, FUSED_MAXIMUM)
+    volumes["fused"] = _rescaled(volumes["fused"], *scale)
+    with pytest.raises(InputError, match=r"run from .* does not look like 0 to 4095: .*--fused-window LO HI"):
+        metrics.measure_volumes(**volumes, **WINDOW)
+    result = metrics.measure_volumes(**volumes, **WINDOW, fused_window=scale)
+    assert result.fused_window == scale
+    assert result.mean == pytest.approx(expected.mean, abs=1e-3)
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".nii.gz"])
+@pytest.mark.parametrize(("highest", "passes"), [(0.9, False), (200, True), (4095, True), (4097, False)])
+def test_a_file_that_says_that_we_made_it_may_be_dark(
+    volumes, tmp_path: Path, suffix: str, highest: float, passes: bool
+) -> None:
+    brightest = sitk.GetArrayViewFromImage(volumes["fused"]).max()
+    write_image(volumes["fused"] * (highest / float(brightest)), tmp_path / f"fused{suffix}", {"model": "cspadn"})
+    volumes["fused"] = read_image(tmp_path / f"fused{suffix}", "The fused volume")
+    if passes:
+        assert metrics.measure_volumes(**volumes, **WINDOW, names=["EN"]).fused_window == (0, FUSED_MAXIMUM)
+    else:
+        with pytest.raises(InputError, match="does not look like"):
+            metrics.measure_volumes(**volumes, **WINDOW, names=["EN"])
+
+
+def test_a_fused_volume_without_a_number_is_refused(volumes) -> None:
+    volumes["fused"] = volumes["fused"] * math.nan
+    with pytest.raises(InputError, match="run from nan to nan"):
+        metrics.measure_volumes(**volumes, **WINDOW)
 
 
 def test_what_cannot_be_measured_is_refused(volumes) -> None:
@@ -357,6 +411,8 @@ def test_what_cannot_be_measured_is_refused(volumes) -> None:
         metrics.measure_volumes(**{**volumes, "fused": sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3)})
     with pytest.raises(UsageError, match="MRI window"):
         metrics.measure_volumes(**volumes, mri_window=(2, 1))
+    with pytest.raises(UsageError, match="fused window"):
+        metrics.measure_volumes(**volumes, fused_window=(2, 1))
     volumes["fused"].SetMetaData("CSpADNFusion.pet_window", "wide")
     with pytest.raises(InputError, match=r"CSpADNFusion.pet_window is no window \(wide\)"):
         metrics.measure_volumes(**volumes)
@@ -418,6 +474,9 @@ def test_pictures_of_16_bits_and_with_windows(pictures, pattern, capfd) -> None:
     assert _metrics(pictures, "--json", "--pet-window", "0", "510") == 0
     halved = metrics.measure(np.rint(pattern["pet"] / 2), pattern["mri"], pattern["fused"])
     assert json.loads(capfd.readouterr().out) == pytest.approx(halved)
+    assert _metrics(pictures, "--json", "--fused-window", "0", "510") == 0
+    halved = metrics.measure(pattern["pet"], pattern["mri"], np.rint(pattern["fused"] / 2))
+    assert json.loads(capfd.readouterr().out) == pytest.approx(halved)
 
 
 def test_volumes_as_json(files, volumes, capfd) -> None:
@@ -426,6 +485,8 @@ def test_volumes_as_json(files, volumes, capfd) -> None:
     expected = metrics.measure_volumes(**volumes, **WINDOW)
     assert printed == expected.to_dict()
     assert printed["pet_window"] == [0, 255]
+    assert printed["fused_window"] == [0, 4095]
+    assert set(list(printed["slices"][0].values())[3:]) == {None}
     assert printed["slices"][1]["position_mm"] == 33
     assert printed["mean"]["SSIM"] == expected.mean["SSIM"]
 
@@ -436,7 +497,18 @@ def test_volumes_as_a_table(files, capfd) -> None:
     assert [line.split()[0] for line in lines[:-1]] == ["slice", "*0", "1", "2", "mean"]
     assert lines[0].split() == ["slice", "mm", *metrics.NAMES]
     assert len({len(line) for line in lines[:-1]}) == 1
-    assert lines[-1] == "* empty in PET and MRI: left out of the mean"
+    assert set(lines[1].split()[2:]) == {"-"}
+    assert lines[-1] == "* empty in PET and MRI: not measured, left out of the mean"
+
+
+def test_a_fused_window_on_the_command_line(files, volumes, capfd) -> None:
+    sitk.WriteImage(_rescaled(volumes["fused"], 0, 1), str(files["fused"]))
+    windows = ["--pet-window", "0", "255", "--mri-window", "0", "255"]
+    assert _metrics(files, *windows) == 3
+    assert _metrics(files, "--json", *windows, "--fused-window", "0", "1") == 0
+    printed = json.loads(capfd.readouterr().out)
+    assert printed["fused_window"] == [0, 1]
+    assert printed["mean"] == pytest.approx(metrics.measure_volumes(**volumes, **WINDOW).mean)
 
 
 BAD_INPUT = {
@@ -450,6 +522,12 @@ BAD_INPUT = {
         "give a volume",
     ),
     "empty volume": (lambda paths: sitk.WriteImage(sitk.Image(9, 9, 9, sitk.sitkUInt8), str(paths["pet"])), [], 3, "overlap"),
+    "another scale": (
+        lambda paths: sitk.WriteImage(sitk.Image(9, 9, 9, sitk.sitkUInt8) + 9, str(paths["fused"])),
+        [],
+        3,
+        "run from 9 to 9, which does not look like 0 to 4095",
+    ),
     "reversed window": (lambda paths: None, ["--pet-window", "9", "1"], 2, "PET window"),
 }
 

@@ -20,10 +20,11 @@ import torch
 import yaml
 
 from conftest import ROOT, blobs, volume
+from cspadn import metrics
 from cspadn.errors import InputError
 from cspadn.intensity import automatic_window, to_unit
-from cspadn.network import NetworkConfig
-from cspadn.weights import load_model
+from cspadn.network import ATTENTION, NetworkConfig
+from cspadn.weights import list_models, load_model, models_folder, read_card
 
 pytest.importorskip("lightning")
 
@@ -60,8 +61,9 @@ def data(tmp_path: Path) -> Path:
 
 def _tiny(**options: Any) -> TrainingConfig:
     """A run of a few seconds."""
-    settings = {"epochs": 8, "steps_per_epoch": 2, "batch_size": 2, "patch_size": 12, "validate_every": 3, "network": TINY}
-    return replace(load_config(PAPER), **{**settings, **options})
+    small = {"epochs": 8, "steps_per_epoch": 2, "batch_size": 2, "patch_size": 12, "validate_every": 3, "network": TINY}
+    plain = {"foreground": 0.0, "mse_steps": 0, "pictures_every": 0}
+    return replace(load_config(PAPER), **{**small, **plain, **options})
 
 
 def _written(settings: TrainingConfig, path: Path) -> Path:
@@ -146,7 +148,9 @@ def test_config_errors_name_the_options(tmp_path: Path) -> None:
 def test_no_preset_uses_a_test_image(preset: Path, shared: Path) -> None:
     settings = load_config(preset)
     forbidden = {"test_same_head", "gap"} if preset == PAPER else {"test_same_head"}
-    for table in sorted(shared.glob("data/*/split.csv")):
+    tables = sorted(shared.glob("data/*/split.csv"))
+    assert len(tables) == 2
+    for table in tables:
         with table.open(newline="") as file:
             subsets = {row["id"]: row["subset"] for row in csv.DictReader(file)}
         trained, seen = (
@@ -156,6 +160,29 @@ def test_no_preset_uses_a_test_image(preset: Path, shared: Path) -> None:
         assert not trained & {name for name, subset in subsets.items() if subset in forbidden}
         if table.parent.name.startswith("subject2"):
             assert not seen
+
+
+@pytest.mark.parametrize("name", [card.name for card in list_models()])
+def test_a_shipped_model_is_what_its_preset_makes(name: str) -> None:
+    """Options, subsets and command of the card are those of a preset, so the test above holds for the weights as well."""
+    training = load_model(name).card.training
+    path = ROOT / next(word for word in training["command"].split() if word.endswith(".yaml"))
+    preset = load_config(path)
+    assert config_from_dict(training["config"], "the card") == preset
+    assert preset.name == name
+    assert training["steps"] == preset.total_steps
+    assert (models_folder() / f"{name}.safetensors").stat().st_size < 1.5e6
+
+
+def test_the_ablation_is_of_its_preset() -> None:
+    cards = [read_card(path) for path in sorted(ablate.WEIGHTS.glob("*.json"))]
+    base = load_config(ablate.CONFIG)
+    assert len(cards) in (0, len(ATTENTION) * len(ablate.SEEDS))
+    for card in cards:
+        seed = card.training["config"]["seed"]
+        expected = ablate.variant(base, card.network.attention, seed)
+        assert config_from_dict(card.training["config"], "the card") == expected
+        assert card.name == expected.name
 
 
 def _ssim(x: np.ndarray, y: np.ndarray) -> float:
@@ -184,8 +211,8 @@ def test_loss_is_equation_5() -> None:
     terms = fusion_loss(torch.from_numpy(fused), torch.from_numpy(sources), {"mse": 1.0, "ssim": 3.0})
     mse = np.mean([(fused[0, 0] - sources[0, k]) ** 2 for k in (0, 1)])
     ssim = np.mean([_ssim(fused[0, 0], sources[0, k]) for k in (0, 1)])
-    assert terms["mse"] == pytest.approx(mse, rel=1e-6)
-    assert terms["ssim"] == pytest.approx(1 - ssim, rel=1e-6)
+    assert terms["mse_loss"] == pytest.approx(mse, rel=1e-6)
+    assert terms["ssim_loss"] == pytest.approx(1 - ssim, rel=1e-6)
     assert terms["loss"] == pytest.approx(mse + 3 * (1 - ssim), rel=1e-6)
 
 
@@ -487,8 +514,8 @@ def test_learning_rate_falls_by_a_half_cosine_and_the_scales_have_their_own() ->
 
 def test_precision_follows_the_device(monkeypatch) -> None:
     cuda, cpu = torch.device("cuda"), torch.device("cpu")
-    for supported, expected in ((True, "bf16-mixed"), (False, "16-mixed")):
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, answer=supported: answer)
+    for capability, expected in (((8, 6), "bf16-mixed"), ((7, 5), "16-mixed")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, answer=capability: answer)
         assert train.choose_precision(_tiny(), cuda) == expected
         assert train.choose_precision(_tiny(precision="32"), cuda) == "32-true"
     assert train.choose_precision(_tiny(), cpu) == train.choose_precision(_tiny(), torch.device("mps")) == "32-true"
@@ -508,14 +535,14 @@ def _command(config: Path, data: Path, output: Path) -> list[str]:
     return [sys.executable, "-m", "training.train", "--config", str(config), "--data", str(data), "--output", str(output)]
 
 
-def _curve(output: Path) -> dict[int, str]:
-    """Training loss by epoch, as the newest start wrote it."""
+def _curve(output: Path, name: str = "train_loss") -> dict[int, str]:
+    """A loss by epoch, as the newest start wrote it."""
     logs = sorted(output.glob("logs/version_*/metrics.csv"))
     if not logs:
         return {}
     with logs[-1].open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("train_loss")]
-    curve = {int(row["epoch"]): row["train_loss"] for row in rows}
+        rows = [row for row in csv.DictReader(file) if row.get(name)]
+    curve = {int(row["epoch"]): row[name] for row in rows}
     assert len(curve) == len(rows), "an epoch was logged twice"
     return curve
 
@@ -545,10 +572,27 @@ def test_a_killed_run_resumes_with_the_same_curve(config: Path, data: Path, tmp_
     torch.save(checkpoint, killed / train.CHECKPOINT)
     subprocess.run(_command(config, data, killed), cwd=ROOT, env=ENVIRONMENT, check=True, capture_output=True)
     assert _curve(killed) == _curve(whole)
+    assert _curve(killed, "validation_loss") == _curve(whole, "validation_loss")
+    assert sorted(_curve(whole, "validation_loss")) == [2, 5]  # every third epoch, and not again in between
     assert sorted(_curve(whole)) == list(range(8))
     assert "7.0" in (killed / "logs" / "version_1" / "metrics.csv").read_text().splitlines()[1].split(",")
     states = [torch.load(folder / train.CHECKPOINT, weights_only=True)["state_dict"] for folder in (whole, killed)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_run_goes_on_with_its_own_pairs_alone(data: Path, tmp_path: Path) -> None:
+    train.train(_tiny(), data, tmp_path / "run", epochs=1)
+    table = data / "split.csv"
+    table.write_text(table.read_text().replace("c,train", "c,other"))
+    with pytest.raises(ValueError, match="on other pairs"):
+        train.train(_tiny(), data, tmp_path / "run")
+
+
+def test_an_unfinished_run_is_not_exported(data: Path, tmp_path: Path) -> None:
+    train.train(_tiny(), data, tmp_path / "run", epochs=3)
+    with pytest.raises(InputError, match="has done 6 of 16 steps"):
+        export.export(tmp_path / "run", data, tmp_path / "x.safetensors", "a test")
+    assert not (tmp_path / "x.safetensors").exists()
 
 
 def test_training_lowers_the_loss_and_exports(config: Path, data: Path, tmp_path: Path, monkeypatch) -> None:
@@ -566,21 +610,35 @@ def test_training_lowers_the_loss_and_exports(config: Path, data: Path, tmp_path
         assert [float(row["train_loss"]) for row in csv.DictReader(file)] == pytest.approx(curve, rel=1e-5)
     model = load_model(weights)
     assert model.card.training["steps"] == 60
-    assert model.card.metrics["test_same_head"]["loss"] > 0
+    assert model.card.training["command"].startswith("python -m training.train --config config.yaml --data data")
+    scores = model.card.metrics["test_same_head"]
+    assert list(scores) == list(metrics.NAMES)
+    assert scores["EN"] > 0
     module, _ = export.load_run(run)
     sources = torch.rand(1, 2, 9, 7)
     with torch.inference_mode():
         assert torch.equal((model.network(sources * 2 - 1) + 1) / 2, module(sources))
 
 
+def test_at_first_the_mse_alone_is_minimised(data: Path, tmp_path: Path) -> None:
+    short = {"epochs": 1, "validate_every": 9}
+    warm = train.train(_tiny(mse_steps=2, **short), data, tmp_path / "warm")
+    mse = train.train(_tiny(loss={"mse": 101.0}, mse_steps=0, **short), data, tmp_path / "mse")
+    both = train.train(_tiny(mse_steps=1, **short), data, tmp_path / "both")
+    expected = mse.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in warm.state_dict().items())
+    assert any(not torch.equal(value, expected[name]) for name, value in both.state_dict().items())
+
+
 def test_the_ablation_trains_every_variant_once(data: Path, tmp_path: Path, monkeypatch) -> None:
     config = _written(_tiny(epochs=1, validate_every=1, foreground=0.0), tmp_path / "tiny.yaml")
     weights = tmp_path / "weights"
-    folders = ["--output", str(tmp_path / "runs"), "--weights", str(weights)]
+    folders = ["--output", str(tmp_path / "runs"), "--weights", str(weights), "--curves", str(tmp_path / "curves")]
     command = ["--config", str(config), "--data", str(data), *folders, "--seeds", "4"]
     assert ablate.main(command) == 0
     cards = [load_model(path).card for path in sorted(weights.glob("*.safetensors"))]
     assert [card.name for card in cards] == ["both-4", "channel-4", "none-4", "spatial-4"]
+    assert (tmp_path / "curves" / "none-4.csv").is_file()
     assert [card.network.attention for card in cards] == ["both", "channel", "none", "spatial"]
     assert {card.training["config"]["seed"] for card in cards} == {4}
     stored = load_file(weights / "both-4.safetensors")["encoder.common.0.weight"]
@@ -716,7 +774,12 @@ def _save(run: Path, settings: TrainingConfig, weights_of: TrainingConfig) -> Pa
     """A checkpoint whose options are those of one run and whose weights are those of another."""
     state = train.FusionTraining(weights_of).state_dict()
     run.mkdir()
-    checkpoint = {"hyper_parameters": settings.to_dict(), "state_dict": state, "history": [], "global_step": 0}
+    checkpoint = {
+        "hyper_parameters": settings.to_dict(),
+        "state_dict": state,
+        "history": [],
+        "global_step": settings.total_steps,
+    }
     torch.save(checkpoint, run / train.CHECKPOINT)
     return run
 
@@ -755,11 +818,11 @@ def test_bad_arguments_get_a_line(config: Path, data: Path, tmp_path: Path, caps
     assert train.main(_command(config, tmp_path / "nowhere.csv", run)[3:]) == 3
     assert export.main(_export(tmp_path, data, tmp_path / "x.safetensors")) == 3
     _save(run, _tiny(), _tiny())
-    assert export.main(_export(run, data, tmp_path / "x.ckpt")) == 3
-    assert export.main(_export(run, data, tmp_path / "x.safetensors")[:-2]) == 3
+    assert export.main(_export(run, data, tmp_path / "x.ckpt")) == 2
+    assert export.main(_export(run, data, tmp_path / "x.safetensors")[:-2]) == 2
     errors = capsys.readouterr().err.splitlines()
     problems = (
-        "none.yaml",
+        "none.yaml does not exist",
         "split.csv does not exist",
         "nowhere.csv does not exist",
         "does not exist",

@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from cspadn.allocator import keep_freed_memory
-from cspadn.errors import FusionError
 from cspadn.network import ATTENTION
 from cspadn.weights import WEIGHTS_SUFFIX
+from training.command import run
 from training.config import TrainingConfig, load_config
-from training.export import export
+from training.export import export, write_curve
 from training.train import train
 
 HERE = Path(__file__).resolve().parent
-CONFIG, WEIGHTS = HERE / "configs" / "ablation.yaml", HERE / "weights" / "ablation"
+CONFIG, WEIGHTS, CURVES = HERE / "configs" / "ablation.yaml", HERE / "weights" / "ablation", HERE / "curves" / "ablation"
 SEEDS = (1, 2, 3)
 
 
@@ -29,13 +29,16 @@ def variant(base: TrainingConfig, attention: str, seed: int) -> TrainingConfig:
     return replace(base, name=f"{attention}-{seed}", seed=seed, network=replace(base.network, attention=attention))
 
 
-def ablate(base: TrainingConfig, data: Path, output: Path, weights: Path, seeds: tuple[int, ...] = SEEDS) -> None:
+def ablate(
+    base: TrainingConfig, data: Path, output: Path, weights: Path, curves: Path, seeds: tuple[int, ...] = SEEDS
+) -> None:
     """Train and export every variant; skips those whose weights exist.
 
     Args:
         data: as :func:`training.data.read_pairs` reads it.
         output: receives the folder of each run.
         weights: receives ``ATTENTION-SEED.safetensors`` (float16) and a card of each.
+        curves: receives the curve of each, ``ATTENTION-SEED.csv``.
 
     Raises:
         InputError, ValueError, DivergedError: as :func:`training.train.train`.
@@ -47,7 +50,9 @@ def ablate(base: TrainingConfig, data: Path, output: Path, weights: Path, seeds:
             continue
         train(config, data, output / config.name)
         description = f"Ablation: attention '{config.network.attention}', seed {config.seed}. For the evaluation alone."
-        export(output / config.name, data, target, description, half=True)
+        command = f"python -m training.ablate --data {data.name} --output DIR --seeds {config.seed}"
+        export(output / config.name, data, target, description, command=command, half=True)
+        write_curve(output / config.name, curves / f"{config.name}.csv")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,16 +63,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--weights", type=Path, default=WEIGHTS, help="folder for the weights (default: training/weights/ablation)"
     )
+    parser.add_argument(
+        "--curves", type=Path, default=CURVES, help="folder for the curves (default: training/curves/ablation)"
+    )
     parser.add_argument("--config", type=Path, default=CONFIG, help="default: training/configs/ablation.yaml")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="default: 1 2 3; share them between machines")
     options = parser.parse_args(arguments)
     keep_freed_memory()
-    try:
-        ablate(load_config(options.config), options.data, options.output, options.weights, tuple(options.seeds))
-    except (OSError, ValueError, FusionError) as error:
-        print(f"ablation: {error}", file=sys.stderr)
-        return 3
-    return 0
+    return run(
+        "ablation",
+        lambda: ablate(
+            load_config(options.config), options.data, options.output, options.weights, options.curves, tuple(options.seeds)
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from cspadn.allocator import keep_freed_memory
 from cspadn.attention import ChannelAttention, CrissCrossAttention
 from cspadn.intensity import from_network_range, to_network_range
 from cspadn.network import CSpADN, ParallelAttention
+from training.command import count
 from training.losses import fusion_loss
 
 BATCH, PATCH = 64, 64
@@ -131,8 +132,8 @@ def compare(steps: int, rounds: int) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.benchmark", description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=3, help="timed steps of each process (default 3)")
-    parser.add_argument("--rounds", type=int, default=2, help="processes of each side (default 2)")
+    parser.add_argument("--steps", type=count, default=3, help="timed steps of each process (default 3)")
+    parser.add_argument("--rounds", type=count, default=2, help="processes of each side (default 2)")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, metavar="FILE.json", help="also write the record here")
     options = parser.parse_args(arguments)

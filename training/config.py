@@ -59,6 +59,7 @@ class TrainingConfig:
         validation_subset: the same, for validation. The two have nothing in common.
         pictures_every: epochs between two pictures of validation pairs, drawn when these are validated; 0: none.
         foreground: share of a patch, 0 to 1, that is not dark in both sources: patches of the background alone teach little.
+        mse_steps: optimiser steps at the start that minimise the MSE alone (docs/adr/0003: black is a trap of SSIM).
         network: the layers of ``cspa-dn``.
     """
 
@@ -79,6 +80,7 @@ class TrainingConfig:
     validation_subset: tuple[str, ...] = ("test_same_head",)
     pictures_every: int = 0
     foreground: float = 0.0
+    mse_steps: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
@@ -88,7 +90,7 @@ class TrainingConfig:
         _check_number("foreground", self.foreground, 0, 1)
         self._check_loss()
         _check_whole("patch_size", self.patch_size, self.least_pixels)
-        for name in ("seed", "pictures_every"):
+        for name in ("seed", "pictures_every", "mse_steps"):
             _check_whole(name, getattr(self, name), 0)
         for name in ("learning_rate", "attention_scale_rate"):
             _check_number(name, getattr(self, name), 0)

@@ -6,40 +6,41 @@ Everything comes from the given images and from weights that are shipped; no num
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from pathlib import Path
 
 import SimpleITK as sitk
 
-from cspadn.errors import FusionError
+from cspadn.errors import FusionError, InputError
 from cspadn.settings import DEFAULT_MODEL
 from cspadn.weights import ModelCard, list_models, models_folder
 from training.evaluation import ablation, black, curves, paper, sizes, subject2
-from training.evaluation.inputs import Inputs, model_rows
+from training.evaluation.black import Fused
+from training.evaluation.folder import INDEX, TITLE, file_list, staged
+from training.evaluation.inputs import Inputs
 from training.evaluation.rows import Row, check_rows, measure_rows, workers
 from training.evaluation.tables import Section, counted, markdown
 
-INDEX = "README.md"
 _HERE = Path(__file__).resolve().parent
-_COMMAND = "make evaluate DATA=../shared"
+_PROGRAM = "python -m training.evaluate"
 
 
 def evaluate(inputs: Inputs) -> list[Section]:
-    """All tables and figures, written to ``inputs.output``, and the parts of the index.
+    """All tables and figures, written to ``inputs.output``, which exists, and the parts of the index.
 
     Raises:
         InputError: an image, a table or a curve is missing or damaged: before the work starts.
         ModelError: so are weights.
     """
-    sources = {"same head": inputs.same_head, "second subject": inputs.second_subject}
+    _say(f"{len(inputs.same_head)} pairs of the same head, {len(inputs.second_subject)} of the second subject")
     of_paper, of_subject2 = paper.rows(inputs), subject2.rows(inputs)
     of_ablation, runs = ablation.rows(inputs.weights / ablation.FOLDER), curves.find(inputs.curves)
     check_rows([*of_paper, *of_ablation], inputs.same_head)
     check_rows(of_subject2, inputs.second_subject)
-    for path in runs:
+    for path in [*runs, *ablation.find_curves(inputs.curves)]:
         curves.read_curve(path)
-    inputs.output.mkdir(parents=True, exist_ok=True)
 
     _say(f"{len(of_paper)} rows on the {len(inputs.same_head)} test pairs of the same head")
     same_head = measure_rows(of_paper, inputs.same_head, inputs.mapper)
@@ -48,7 +49,9 @@ def evaluate(inputs: Inputs) -> list[Section]:
     _say(f"{len(of_subject2)} rows on the {len(inputs.second_subject)} pairs of the second subject")
     second = measure_rows(of_subject2, inputs.second_subject, inputs.mapper)
     sections.append(subject2.report(inputs, of_subject2, second))
-    sections.append(black.report(inputs, sources, {"same head": same_head, "second subject": second}, model_rows()))
+    of_same_head = Fused(inputs.same_head, of_paper, same_head)
+    of_second = Fused(inputs.second_subject, of_subject2, second)
+    sections.append(black.report(inputs, {"same head": of_same_head, "second subject": of_second}))
     _say("three sizes")
     sections.append(sizes.report(inputs))
     sections += _curves(inputs, runs)
@@ -72,17 +75,17 @@ def _curves(inputs: Inputs, runs: list[Path]) -> list[Section]:
     return [curves.report(inputs, runs)]
 
 
-def write_index(folder: Path, sections: list[Section], seconds: float, processes: int) -> None:
-    """The page that shows all of it."""
+def write_index(folder: Path, sections: list[Section], seconds: float, processes: int, command: str) -> None:
+    """The page that shows all of it, and lists every file that was made."""
     contents = "\n".join(f"- [{section.title}]({section.name}.md)" for section in sections)
     intro = (
-        f"Made by `{_COMMAND}` in {seconds / 60:.1f} minutes, with {counted(processes, 'process', 'processes')} of one thread "
+        f"Made by `{command}` in {seconds / 60:.1f} minutes, with {counted(processes, 'process', 'processes')} of one thread "
         "each. It computes every number and figure from the shipped weights and the given images; only the published values "
         "are quoted. All rows fuse the PET as rounded luma and give 8-bit images, clipped and never stretched. Research use "
         "only, not for diagnosis."
     )
     parts = [f"## {section.title}\n\n{section.body}" for section in sections]
-    text = "\n\n".join(["# Results", intro, contents, "## Models", _models(), *parts])
+    text = "\n\n".join([TITLE, intro, contents, "## Models", _models(), *parts, file_list(folder)])
     (folder / INDEX).write_text(text + "\n", encoding="utf-8")
 
 
@@ -110,31 +113,30 @@ def _say(line: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's remarks on harmless headers
     start = time.monotonic()
     try:
-        with workers(options.processes) as mapper:
-            inputs = Inputs(options.data, options.output, options.weights, options.curves, mapper)
-            sections = evaluate(inputs)
-        write_index(options.output, sections, time.monotonic() - start, options.processes)
+        with workers(options.processes) as mapper, staged(options.output) as folder:
+            sections = evaluate(Inputs(options.data, folder, options.weights, options.curves, mapper))
+            seconds = time.monotonic() - start
+            write_index(folder, sections, seconds, options.processes, shlex.join([*_PROGRAM.split(), *arguments]))
     except (OSError, FusionError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
-        return 3
+        return error.exit_code if isinstance(error, FusionError) else InputError.exit_code
     _say(f"{options.output / INDEX}, in {time.monotonic() - start:.0f} s")
     return 0
 
 
 def _count(text: str) -> int:
-    """A whole number from 1 on; argparse says what it got where ValueError is raised."""
-    count = int(text)
-    if count < 1:
-        raise ValueError
-    return count
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("it must be a whole number from 1 on")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with data/ and peers/")
     parser.add_argument("--output", type=Path, required=True, help="folder for tables and figures")
     weights, curve_files = _HERE / "weights", _HERE / "curves"

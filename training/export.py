@@ -14,24 +14,29 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning
+import numpy as np
 import safetensors.torch
+import SimpleITK as sitk
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
-from cspadn import __version__
+from cspadn import FusionSettings, __version__, metrics
 from cspadn.allocator import keep_freed_memory
-from cspadn.errors import FusionError, UsageError
+from cspadn.errors import InputError, UsageError
 from cspadn.network import CSpADN
+from cspadn.pictures import fuse_pictures
 from cspadn.weights import WEIGHTS_SUFFIX, save_model
-from training.config import config_from_dict
-from training.data import PairDataset, read_pairs
-from training.train import CHECKPOINT, FusionTraining, check_weights, read_checkpoint
+from training.command import run as run_command
+from training.config import TrainingConfig, config_from_dict, load_config
+from training.data import Pair, read_pairs
+from training.train import CHECKPOINT, FusionTraining, check_weights, fresh, read_checkpoint
 
-_PLACE = ("epoch", "step")  # the first columns of a curve
+_CURVE = ("epoch", "step", "train_loss", "validation_loss")
+PRESETS = Path(__file__).resolve().parent / "configs"
 
 
 def load_run(run: Path) -> tuple[FusionTraining, dict[str, Any]]:
@@ -49,45 +54,54 @@ def load_run(run: Path) -> tuple[FusionTraining, dict[str, Any]]:
     return module.eval(), checkpoint
 
 
-@torch.inference_mode()
-def measure(module: FusionTraining, data: Path, subsets: Sequence[str]) -> dict[str, float]:
-    """Means of the loss and its terms over the whole slices of some subsets."""
-    batches = DataLoader(PairDataset(read_pairs(data, *subsets)))
-    rows = [module.loss_terms(module(sources), sources) for sources in batches]
-    return {name: round(float(torch.stack([row[name] for row in rows]).mean()), 6) for name in rows[0]}
+def measure(model: Path, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Means of all metrics over whole slices, fused by a model file as the product does it, in 8 bits."""
+    settings = FusionSettings(model=str(model), device="cpu")
+    scores = []
+    for pair in pairs:
+        pet, mri = (sitk.GetImageFromArray(np.rint(255 * source).astype(np.uint8)) for source in pair)
+        fused = sitk.GetArrayFromImage(fuse_pictures(pet, mri, settings).image)
+        scores.append(metrics.measure(sitk.GetArrayFromImage(pet), sitk.GetArrayFromImage(mri), fused))
+    return {name: round(float(np.mean([row[name] for row in scores])), 4) for name in metrics.NAMES}
 
 
-def export(run: Path, data: Path, output: Path, description: str, *, half: bool = False) -> None:
-    """Write ``output``, and its card where it is a CSpA-DN.
+def export(run: Path, data: Path, output: Path, description: str, *, command: str = "", half: bool = False) -> None:
+    """Write ``output``, and its card where it is a CSpA-DN, with its metrics on the validation pairs.
 
     Args:
-        half: write float16, as for the networks of the experiments, which nobody but the evaluation loads.
+        command: what trained it; default: ``training.train`` with the preset that it was trained by.
+        half: write float16 and measure nothing, as for the networks of the experiments, which the evaluation measures.
 
     Raises:
         UsageError: ``output`` has another ending, or a model without description.
-        InputError, ValueError: as :func:`load_run` and :func:`training.data.read_pairs`.
+        InputError, ValueError: as :func:`load_run` and :func:`training.data.read_pairs`; or the run is not at its end.
     """
     if output.suffix != WEIGHTS_SUFFIX:
         raise UsageError(f"The output {output} must end in {WEIGHTS_SUFFIX}.")
     module, checkpoint = load_run(run)
+    if checkpoint["global_step"] < module.config.total_steps:
+        done = f"{checkpoint['global_step']} of {module.config.total_steps} steps"
+        raise InputError(f"The run {run} has done {done}: give its training command again, it goes on from there.")
     network = module.network
     if not isinstance(network, CSpADN):
         return save_half(network, output)
     if not description:
         raise UsageError("A model needs a --description for its card: say in a sentence what it is.")
+    card = {
+        "version": "1",
+        "description": description,
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "training": _training_record(module, checkpoint, data, command or _command(module.config, data)),
+    }
     if half:
-        network.half().float()  # in place: what is measured is what is written
-    subsets = (module.config.train_subset, module.config.validation_subset)
-    metrics = {", ".join(names): measure(module, data, names) for names in subsets}
-    save_model(
-        network.half() if half else network,
-        output,
-        version="1",
-        description=description,
-        date=datetime.now(timezone.utc).date().isoformat(),
-        training=_training_record(module, checkpoint, data),
-        metrics=metrics,
-    )
+        save_model(network.half(), output, **card, metrics={})
+        return None
+    with TemporaryDirectory() as folder:
+        unmeasured = Path(folder) / output.name
+        save_model(network, unmeasured, **card, metrics={})
+        names = module.config.validation_subset
+        measured = {", ".join(names): measure(unmeasured, read_pairs(data, *names))}
+    save_model(network, output, **card, metrics=measured)
     return None
 
 
@@ -100,17 +114,18 @@ def save_half(network: nn.Module, path: Path) -> None:
 
 
 def write_curve(run: Path, path: Path) -> None:
-    """Write what a run logged at the end of each epoch as a CSV table; empty where nothing was validated.
+    """Write the losses that a run logged at the end of each epoch as a CSV table; empty where nothing was validated.
 
     Raises:
         InputError: as :func:`training.train.read_checkpoint`.
     """
-    history = read_checkpoint(run / CHECKPOINT)["history"]
-    names = sorted({name for row in history for name in row} - set(_PLACE))
+    checkpoint = read_checkpoint(run / CHECKPOINT)
+    rows = [fresh(row, checkpoint["hyper_parameters"]["validate_every"]) for row in checkpoint["history"]]
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*_PLACE, *names])
+        writer = csv.DictWriter(file, _CURVE, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in history)
+        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -123,25 +138,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--description", default="", help="what the model is, in a sentence; TFNet needs none")
     options = parser.parse_args(arguments)
     keep_freed_memory()
-    try:
-        export(options.run, options.data, options.output, options.description)
-        if options.curve:
-            write_curve(options.run, options.curve)
-    except (OSError, ValueError, FusionError) as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 3
+    return run_command("export", lambda: _export(options))
+
+
+def _export(options: argparse.Namespace) -> None:
+    export(options.run, options.data, options.output, options.description)
+    if options.curve:
+        write_curve(options.run, options.curve)
     print(f"{options.output}: {hashlib.sha256(options.output.read_bytes()).hexdigest()}")
-    return 0
 
 
-def _training_record(module: FusionTraining, checkpoint: dict[str, Any], data: Path) -> dict[str, Any]:
+def _command(config: TrainingConfig, data: Path) -> str:
+    """What trains the model again: by the preset that says the same as the run's options, else by these themselves."""
+    presets = (path for path in sorted(PRESETS.glob("*.yaml")) if load_config(path) == config)
+    path = next((f"training/configs/{preset.name}" for preset in presets), "config.yaml")
+    return shlex.join(["python", "-m", "training.train", "--config", path, "--data", data.name, "--output", "DIR"])
+
+
+def _training_record(module: FusionTraining, checkpoint: dict[str, Any], data: Path, command: str) -> dict[str, Any]:
     """What the card says of the training."""
     names = [f"'{name}'" for name in module.config.train_subset]
     subsets = f"{'subset' if len(names) == 1 else 'subsets'} {', '.join(names)}"
-    config = f"training/configs/{module.config.name.removeprefix('cspadn-')}.yaml"
-    command = ["python", "-m", "training.train", "--config", config, "--data", data.name, "--output", "DIR"]
     return {
-        "command": shlex.join(command),
+        "command": command,
         "data": f"{data.name}, {subsets}: {len(read_pairs(data, *module.config.train_subset))} PET/MRI slice pairs",
         "config": module.config.to_dict(),
         "steps": checkpoint["global_step"],

@@ -34,10 +34,11 @@ def fusion_loss(fused: Tensor, sources: Tensor, weights: Mapping[str, float]) ->
         weights: by names of :data:`TERMS`; the paper's loss is ``{"mse": 1, "ssim": gamma}``.
 
     Returns:
-        Scalars: ``loss`` (to be minimised), and each term by its name.
+        Scalars: ``loss`` (to be minimised), and each term as ``NAME_loss``: 0 is perfect, so it is not the measure itself.
     """
     terms = {name: TERMS[name](fused, sources) for name in weights}
-    return {"loss": torch.stack([weight * terms[name] for name, weight in weights.items()]).sum(), **terms}
+    total = torch.stack([weight * terms[name] for name, weight in weights.items()]).sum()
+    return {"loss": total, **{f"{name}_loss": term for name, term in terms.items()}}
 
 
 def mse(fused: Tensor, sources: Tensor) -> Tensor:
@@ -54,7 +55,7 @@ def ssim(fused: Tensor, sources: Tensor) -> Tensor:
     """1 - SSIM, the mean over the two sources.
 
     As published by Wang et al. (IEEE TIP 13, 2004): Gaussian window of 11 pixels, sigma 1.5; at the borders the
-    images are reflected, so every pixel counts. Sides of 6 pixels or more.
+    images are reflected, so every pixel counts. Sides of 11 pixels or more: the window's.
     """
     images = torch.cat([fused, sources], dim=1)
     products = torch.cat([images, images**2, fused * sources], dim=1)

@@ -6,12 +6,15 @@ Several processes share each batch with ``--devices N``, or under ``torchrun --n
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import math
 import os
 import pickle
 import sys
 import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +33,10 @@ from cspadn.device import resolve_device
 from cspadn.errors import FusionError, InputError
 from cspadn.intensity import from_network_range, to_network_range
 from cspadn.network import CSpADN
+from training.command import count, run
 from training.config import TrainingConfig, config_from_dict, load_config
-from training.data import EpochSampler, PairDataset, PatchDataset, read_pairs
-from training.losses import fusion_loss
+from training.data import EpochSampler, Pair, PairDataset, PatchDataset, read_pairs
+from training.losses import fusion_loss, mse
 from training.parallel import BatchNormSync, whole_batch
 from training.pictures import PairPictures
 
@@ -63,6 +67,7 @@ class FusionTraining(lightning.LightningModule):
         self.config = config
         self.save_hyperparameters(config.to_dict())
         self.network = build_network(config)
+        self.data_sha256 = ""  # of the training pairs
         self.history: list[dict[str, float]] = []  # what was logged at the end of each epoch, kept in the checkpoint
 
     def forward(self, sources: Tensor) -> Tensor:
@@ -77,11 +82,14 @@ class FusionTraining(lightning.LightningModule):
             fused: (N, 1, H, W) in [0, 1].
             sources: (N, 2, H, W) in [0, 1], PET then MRI.
         """
-        with torch.autocast(sources.device.type, enabled=False):
+        with _full_precision(sources.device):
             return fusion_loss(fused, sources, self.config.loss)
 
     def training_step(self, sources: Tensor) -> Tensor:
-        terms = self.loss_terms(whole_batch(self(sources)), whole_batch(sources))
+        fused, sources = whole_batch(self(sources)), whole_batch(sources)
+        terms = self.loss_terms(fused, sources)
+        if self.global_step < self.config.mse_steps:
+            terms["loss"] = sum(self.config.loss.values()) * mse(fused, sources)
         if not bool(terms["loss"].isfinite()):
             raise self._diverged(f"The loss is {float(terms['loss'].detach())} at step {self.global_step + 1}")
         self.log_dict({f"train_{name}": term for name, term in terms.items()}, on_step=False, on_epoch=True, sync_dist=True)
@@ -102,23 +110,24 @@ class FusionTraining(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log what attention has learned so far, and remember the epoch; the checkpoint is written after this."""
-        if not all(bool(parameter.isfinite().all()) for parameter in self.parameters()):
+        if not all(bool(tensor.isfinite().all()) for tensor in self.state_dict().values()):
             raise self._diverged(f"A weight is not a number after step {self.global_step}")
         scales = {name: scale for name, scale in self.named_parameters() if name.endswith(_SCALES)}
         self.log_dict({name.rpartition(".")[2]: scale.detach() for name, scale in scales.items()}, sync_dist=True)
         place = {"epoch": self.current_epoch, "step": self.global_step - 1}
         measured = {name: float(value) for name, value in self.trainer.callback_metrics.items() if not name.endswith("_step")}
-        self.history.append(place | measured)
+        self.history.append(fresh(place | measured, self.config.validate_every))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["history"] = self.history
+        checkpoint["data_sha256"] = self.data_sha256
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = checkpoint["history"]
 
     def validation_step(self, sources: Tensor) -> None:
         """In float32, as the network is used: sums over a whole slice leave the range of float16."""
-        with torch.autocast(sources.device.type, enabled=False):
+        with _full_precision(sources.device):
             terms = self.loss_terms(self(sources), sources)
         self.log_dict({f"validation_{name}": term for name, term in terms.items()}, on_epoch=True, sync_dist=True)
 
@@ -140,6 +149,18 @@ class FusionTraining(lightning.LightningModule):
         return final + (1 - final) * (1 + math.cos(math.pi * step / self.config.total_steps)) / 2
 
 
+def fresh(row: dict[str, float], validate_every: int) -> dict[str, float]:
+    """The row of an epoch without the validation of an earlier one, which Lightning goes on to show."""
+    if (row["epoch"] + 1) % validate_every == 0:
+        return row
+    return {name: value for name, value in row.items() if not name.startswith("validation_")}
+
+
+def _full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Float32 inside mixed precision; on Apple's MPS nothing is mixed, and older versions of torch know no autocast there."""
+    return nullcontext() if device.type == "mps" else torch.autocast(device.type, enabled=False)
+
+
 def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | None = None, devices: int = 1) -> FusionTraining:
     """Train, or go on from ``output/last.ckpt`` where there is one.
 
@@ -153,7 +174,7 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
 
     Raises:
         InputError: the data cannot be read, or the checkpoint is not one.
-        ValueError: the checkpoint is of a run with other options, or a batch cannot be shared evenly.
+        ValueError: the checkpoint is of a run with other options or on other pairs, or a batch cannot be shared evenly.
         DivergedError: the loss, or a weight, is not a number any more.
     """
     pairs = read_pairs(data, *config.train_subset)
@@ -161,6 +182,7 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
     validation = PairDataset(read_pairs(data, *config.validation_subset), config.least_pixels)
     lightning.seed_everything(config.seed, verbose=False)
     module = FusionTraining(config)
+    module.data_sha256 = _fingerprint(pairs)
     resume = output / CHECKPOINT
     if resume.exists():
         _check_same_run(module, resume)
@@ -225,7 +247,7 @@ def choose_precision(config: TrainingConfig, device: torch.device) -> Any:
     """Lightning's name of the precision: mixed where the device has it, unless ``config.precision`` is ``32``."""
     if config.precision == "32" or device.type != "cuda":
         return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    return "bf16-mixed" if torch.cuda.get_device_capability(device) >= (8, 0) else "16-mixed"  # Ampere
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -257,6 +279,16 @@ def _check_same_run(module: FusionTraining, path: Path) -> None:
         names = ", ".join(changed)
         raise ValueError(f"{path} is of a run with other options ({names}): choose another --output, or remove it.")
     check_weights(module, checkpoint["state_dict"], path)
+    if checkpoint.get("data_sha256") != module.data_sha256:
+        raise ValueError(f"{path} is of a run on other pairs: choose another --output, or give the data that it began with.")
+
+
+def _fingerprint(pairs: Sequence[Pair]) -> str:
+    """SHA-256 of the pairs, in their order."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(pair.tobytes())
+    return digest.hexdigest()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -265,21 +297,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="YAML file, as in training/configs")
     parser.add_argument("--data", type=Path, required=True, help="folder with split.csv, pet/ and mri/; or CSV of volumes")
     parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and logs; resumes what it holds")
-    parser.add_argument("--devices", type=int, default=1, help="processes that share each batch (default: 1)")
+    parser.add_argument("--devices", type=count, default=1, help="processes that share each batch (default: 1)")
     options = parser.parse_args(arguments)
     keep_freed_memory()
     _quieten()
-    try:
-        train(load_config(options.config), options.data, options.output, devices=options.devices)
-    except (OSError, ValueError, FusionError) as error:
-        _say(f"training: {error}")
-        return 3
-    return 0
-
-
-@rank_zero_only
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    return run("training", lambda: train(load_config(options.config), options.data, options.output, devices=options.devices))
 
 
 def _quieten() -> None:

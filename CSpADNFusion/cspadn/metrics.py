@@ -32,6 +32,8 @@ Progress = Callable[[int, int], None]  # slices done, slices in all
 
 _WHITE = 255
 _METADATA = "CSpADNFusion."  # the keys that cspadn.io.write_image gives the provenance
+_NOTE_KEY, _NOTE = "ITK_FileNotes", "Fused by CSpADNFusion"  # what it leaves in every file, NIfTI as well
+_EIGHT_BITS = 255.0  # a volume of another origin that does not exceed this was hardly meant to reach 4095
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class SliceScores:
     Attributes:
         index: in the patient-axial view, from 0 at the feet's end.
         position: of the slice's centre, in millimetres towards the head.
-        counted: whether PET or MRI holds anything here: others are left out of the mean.
-        scores: its metrics.
+        counted: whether PET or MRI holds anything here: others are neither measured nor part of the mean.
+        scores: its metrics; NaN where the slice does not count.
     """
 
     index: int
@@ -58,13 +60,14 @@ class VolumeScores:
     Attributes:
         slices: from the feet to the head.
         mean: over the slices that count; NaN where none does.
-        pet_window, mri_window: what was black and white, in the volumes' units.
+        pet_window, mri_window, fused_window: what was black and white, in the volumes' units.
     """
 
     slices: list[SliceScores]
     mean: Scores
     pet_window: Window
     mri_window: Window
+    fused_window: Window
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it, where NaN becomes null."""
@@ -72,7 +75,7 @@ class VolumeScores:
             {"index": row.index, "position_mm": row.position, "counted": row.counted, **without_nan(row.scores)}
             for row in self.slices
         ]
-        windows = {"pet_window": list(self.pet_window), "mri_window": list(self.mri_window)}
+        windows = {name: list(getattr(self, name)) for name in ("pet_window", "mri_window", "fused_window")}
         return {**windows, "slices": rows, "mean": without_nan(self.mean)}
 
 
@@ -94,22 +97,30 @@ def measure(
         The metrics in the order of ``names``; NaN where the image is smaller than a metric's window (VIF: 41 pixels a side).
 
     Raises:
-        InputError: the three are not two-dimensional, or differ in size.
+        InputError: the three are not two-dimensional, differ in size, or hold NaN or infinity.
         UsageError: a name is unknown.
     """
-    chosen = NAMES if names is None else tuple(names)
-    unknown = [name for name in chosen if name not in _METRICS]
-    if unknown:
-        raise UsageError(f"There is no metric '{unknown[0]}': choose from {', '.join(NAMES)}.")
+    chosen = _chosen(names)
     shapes = [np.shape(image) for image in (pet, mri, fused)]
     if len(shapes[0]) != 2 or len(set(shapes)) != 1:
         sizes = (" x ".join(map(str, shape[::-1])) for shape in shapes)
         raise InputError("The PET has {}, the MRI {}, the fused image {} pixels: they must match in size.".format(*sizes))
-    images = [_levels(image) for image in (pet, mri, fused)]
+    images = [_levels(pet, "The PET"), _levels(mri, "The MRI"), _levels(fused, "The fused image")]
     return {name: _measured(name, images) for name in chosen}
 
 
-def _levels(image: NDArray[np.generic]) -> Levels:
+def _chosen(names: Iterable[str] | None) -> tuple[str, ...]:
+    """The names asked for; UsageError where one is unknown."""
+    chosen = NAMES if names is None else tuple(names)
+    unknown = [name for name in chosen if name not in _METRICS]
+    if unknown:
+        raise UsageError(f"There is no metric '{unknown[0]}': choose from {', '.join(NAMES)}.")
+    return chosen
+
+
+def _levels(image: NDArray[np.generic], name: str) -> Levels:
+    if not np.isfinite(image).all():
+        raise InputError(f"{name} holds NaN or infinity: replace them by grey levels first.")
     return np.clip(np.rint(image.astype(np.float64)), 0, _WHITE)
 
 
@@ -126,19 +137,25 @@ def measure_pictures(
     *,
     pet_window: tuple[float, float] | None = None,
     mri_window: tuple[float, float] | None = None,
+    fused_window: tuple[float, float] | None = None,
     names: Iterable[str] | None = None,
 ) -> Scores:
     """Measure one fused picture: :func:`measure` on the grey levels, or the luma, of all three.
 
+    Where a coloured fused picture had to clip its colours, its luma is not the fused one any more, by up to some 30 levels: to
+    measure a fusion, fuse the PET's luma as a grey picture.
+
     Args:
         pet, mri, fused: as :func:`cspadn.pictures.fuse_pictures` takes and makes them.
         pet_window, mri_window: those that the fusion was given, if any; None: black to white.
+        fused_window: what is black and white in the fused picture; None: black to white.
 
     Raises:
         InputError: one is no picture, or the sizes differ.
         UsageError: an impossible window, or an unknown name.
     """
-    windows = (_given_window(pet_window, "PET"), _given_window(mri_window, "MRI"), None)
+    given = ((pet_window, "PET"), (mri_window, "MRI"), (fused_window, "fused"))
+    windows = [_given_window(window, name) for window, name in given]
     images = ((pet, "The PET"), (mri, "The MRI"), (fused, "The fused picture"))
     levels = [_picture_levels(image, name, window) for (image, name), window in zip(images, windows, strict=True)]
     return measure(levels[0], levels[1], levels[2], names)
@@ -151,23 +168,27 @@ def measure_volumes(
     *,
     pet_window: tuple[float, float] | None = None,
     mri_window: tuple[float, float] | None = None,
+    fused_window: tuple[float, float] | None = None,
     names: Iterable[str] | None = None,
     progress: Progress | None = None,
 ) -> VolumeScores:
     """Measure each patient-axial slice of a fused volume.
 
-    PET and MRI are interpolated on the fused volume's grid, as for the fusion. Their windows, and 0 to 4095 of the fused
-    volume, become the levels 0 to 255. Beyond its field of view, a source is black.
+    PET and MRI are interpolated on the fused volume's grid, as for the fusion. The three windows become the levels 0 to 255.
+    Beyond its field of view, a source is black; so is what is not a number.
 
     Args:
         pet, mri, fused: scalar volumes of any grid and orientation.
         pet_window, mri_window: None: those that the fused file says it was made with, or else those of :func:`cspadn.fuse`.
+        fused_window: what is black and white in the fused volume; None: 0 to 4095, as :func:`cspadn.fuse` has it.
         progress: called after each slice with the slices done and the slices in all.
 
     Raises:
-        InputError: one is no volume, or they do not overlap.
+        InputError: one is no volume, they do not overlap, or the fused volume has plainly another scale than 0 to 4095 and no
+            window: values below 0 or above 4095, or none above 1, or, unless its file says that we made it, none above 255.
         UsageError: an impossible window, or an unknown name.
     """
+    chosen = _chosen(names)
     volumes = ((pet, "The PET"), (mri, "The MRI"), (fused, "The fused volume"))
     for image, name in volumes:
         check_volume(image, name)
@@ -175,18 +196,17 @@ def measure_volumes(
     windows = (
         _given_window(pet_window, "PET") or _recorded_window(fused, "pet_window") or _automatic_pet_window(pet, grid),
         _given_window(mri_window, "MRI") or _recorded_window(fused, "mri_window") or _automatic_mri_window(mri),
-        Window(0, FUSED_MAXIMUM),
+        _given_window(fused_window, "fused") or _usual_fused_window(fused),
     )
     stacks = [_grey_stack(image, grid, window, name) for (image, name), window in zip(volumes, windows, strict=True)]
-    chosen = NAMES if names is None else tuple(names)
     rows: list[SliceScores] = []
     for index, (pet_slice, mri_slice, fused_slice) in enumerate(zip(*stacks, strict=True)):
         counted = bool(pet_slice.any() or mri_slice.any())
-        scores = measure(pet_slice, mri_slice, fused_slice, chosen)
+        scores = measure(pet_slice, mri_slice, fused_slice, chosen) if counted else dict.fromkeys(chosen, math.nan)
         rows.append(SliceScores(index, _position(grid, index), counted, scores))
         if progress:
             progress(index + 1, len(stacks[0]))
-    return VolumeScores(rows, _mean_of([row.scores for row in rows if row.counted], chosen), windows[0], windows[1])
+    return VolumeScores(rows, _mean_of([row.scores for row in rows if row.counted], chosen), *windows)
 
 
 def _mean_of(rows: list[Scores], names: tuple[str, ...]) -> Scores:
@@ -240,6 +260,25 @@ def _recorded_window(fused: sitk.Image, key: str) -> Window | None:
         return check_window(lower, upper, key)
     except (TypeError, ValueError, UsageError):
         raise InputError(f"The fused file's entry {key} is no window ({text}): repair it, or give the windows.") from None
+
+
+def _usual_fused_window(fused: sitk.Image) -> Window:
+    """0 to 4095; InputError where the values show another scale, which would give plausible nonsense."""
+    values = sitk.GetArrayViewFromImage(fused)
+    lowest, highest = (float(end.reduce(values, axis=None)) for end in (np.fmin, np.fmax))  # they pass over NaN
+    least = 1.0 if _says_ours(fused) else _EIGHT_BITS
+    if not (lowest > -0.5 and least < highest < FUSED_MAXIMUM + 0.5):  # half a step: some formats round
+        raise InputError(
+            f"The fused volume's values run from {lowest:g} to {highest:g}, which does not look like 0 to {FUSED_MAXIMUM:g}:"
+            " say what is black and white in it with the fused window (--fused-window LO HI)."
+        )
+    return Window(0, FUSED_MAXIMUM)
+
+
+def _says_ours(fused: sitk.Image) -> bool:
+    """Whether the file says that it was made by :func:`cspadn.io.write_image`."""
+    note = fused.GetMetaData(_NOTE_KEY) if fused.HasMetaDataKey(_NOTE_KEY) else ""
+    return note.startswith(_NOTE) or any(key.startswith(_METADATA) for key in fused.GetMetaDataKeys())
 
 
 def _automatic_pet_window(pet: sitk.Image, grid: sitk.Image) -> Window:

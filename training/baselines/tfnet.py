@@ -2,7 +2,7 @@
 network. Information Fusion 55, 2020, pages 1 to 15).
 
 The published network sharpens a satellite's colour image of four channels with its panchromatic one. Here each stream has one
-channel. There are no public weights for PET and MRI, so it is trained as our own network is (docs/adr/0006).
+channel. There are no public weights for PET and MRI, so it is trained on our patches (docs/adr/0006).
 """
 
 from __future__ import annotations

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from cspadn.metrics import Scores
 from cspadn.network import ATTENTION
-from cspadn.weights import CARD_SUFFIX, WEIGHTS_SUFFIX, read_card
+from cspadn.weights import WEIGHTS_SUFFIX
+from training.evaluation.curves import find, read_curve
+from training.evaluation.figures import Curve, draw_losses
 from training.evaluation.inputs import Inputs, span
+from training.evaluation.intervals import Spread, spread
+from training.evaluation.pairs import Pair
 from training.evaluation.paper import draw_fused
 from training.evaluation.rows import RANKED, Outcomes, Row, mean_scores
 from training.evaluation.tables import Section, counted, listed, markdown, number, write_csv
+from training.evaluation.trained import SCALES, budget_of, card_of, learned_scales, loss_text, options_of
 
 FOLDER = "ablation"
 WITH, WITHOUT = "both", "none"
+LOTTERY = "Qabf"  # printed for each seed
+_COLUMNS = (*RANKED, *SCALES)  # of the CSV file
 _NAME = re.compile(rf"({'|'.join(ATTENTION)})-(\d+)")
 _FIGURE_SLICES = 4
 
-Means = dict[str, dict[int, Scores]]  # by variant and seed
+Means = dict[str, dict[int, Scores]]  # by variant, or contrast of two, and seed
+
+
+class Findings(NamedTuple):
+    """What was measured: the variants' means, with the learned scales, and the differences to no attention."""
+
+    means: Means
+    differences: Means
 
 
 def rows(folder: Path) -> list[Row]:
@@ -36,86 +52,167 @@ def _parts(name: str) -> tuple[str, int]:
     return variant, int(seed)
 
 
+def find_curves(folder: Path) -> list[Path]:
+    """The curves of the variants, below the folder of all curves."""
+    return [path for path in find(folder / FOLDER) if _NAME.fullmatch(path.stem)]
+
+
 def report(inputs: Inputs, table: Sequence[Row], outcomes: Outcomes) -> Section:
-    """Write the table and figure 7, and say what attention changes."""
+    """Write the table and the figures, and say what attention changes."""
     means: Means = {}
     for row in table:
         variant, seed = _parts(row.name)
-        means.setdefault(variant, {})[seed] = mean_scores(outcomes[row.name])
-    differences = _differences(means)
-    _write_table(inputs, means, differences)
-    body = "\n\n".join([_intro(inputs, table, means), _table(means, differences), _verdict(differences)])
-    return Section(FOLDER, "Experiment A: the ablation, figure 7", body + _figure(inputs, outcomes, differences))
+        means.setdefault(variant, {})[seed] = mean_scores(outcomes[row.name]) | learned_scales(row.source)
+    findings = Findings(means, _differences(means))
+    _write_table(inputs, findings)
+    parts = [_intro(inputs, table), _table(means), _contrasts(findings, inputs.same_head)]
+    parts += [_curves(inputs, table), _figure(inputs, outcomes, findings)]
+    return Section(FOLDER, "Experiment A: the ablation, figure 7", "\n\n".join(filter(None, parts)))
 
 
-def _differences(means: Means) -> dict[int, Scores]:
+def _differences(means: Means) -> Means:
     """With attention less without, for each seed that has both."""
-    with_, without = means.get(WITH, {}), means.get(WITHOUT, {})
-    return {seed: {m: with_[seed][m] - without[seed][m] for m in RANKED} for seed in sorted(with_.keys() & without.keys())}
+    without = means.get(WITHOUT, {})
+    found = {
+        f"{variant} - {WITHOUT}": {
+            seed: _difference(of_seeds[seed], without[seed]) for seed in sorted(of_seeds.keys() & without)
+        }
+        for variant, of_seeds in means.items()
+        if variant != WITHOUT
+    }
+    return {name: of_seeds for name, of_seeds in found.items() if of_seeds}
 
 
-def _mean_and_spread(of_seeds: dict[int, Scores], measure: str) -> tuple[float, float]:
-    """The mean over the seeds and their standard deviation, which is NaN for one seed."""
-    values = [scores[measure] for scores in of_seeds.values()]
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+def _difference(scores: Scores, others: Scores) -> Scores:
+    return {m: scores[m] - others[m] for m in RANKED}
 
 
-def _write_table(inputs: Inputs, means: Means, differences: dict[int, Scores]) -> None:
-    parts = {**means, f"{WITH} - {WITHOUT}": differences} if differences else means
+def _spread(of_seeds: dict[int, Scores], measure: str) -> Spread | None:
+    """None where no seed has the measure, as no alpha without spatial attention."""
+    values = [scores[measure] for scores in of_seeds.values() if measure in scores]
+    return spread(values) if values else None
+
+
+def _write_table(inputs: Inputs, findings: Findings) -> None:
+    """Every seed, and what follows from them; the intervals only of differences."""
     lines: list[list[object]] = []
-    for name, of_seeds in parts.items():
-        lines += [[name, str(seed), *(scores[m] for m in RANKED)] for seed, scores in of_seeds.items()]
-        spreads = [_mean_and_spread(of_seeds, m) for m in RANKED]
-        lines += [
-            [name, what, *values]
-            for what, values in zip(("mean", "standard deviation"), zip(*spreads, strict=True), strict=True)
+    for name, of_seeds in {**findings.means, **findings.differences}.items():
+        lines += [[name, str(seed), *map(scores.get, _COLUMNS)] for seed, scores in of_seeds.items()]
+        spreads = [_spread(of_seeds, m) or [None] * 4 for m in _COLUMNS]
+        names = ["mean", "standard deviation", "95 % from", "95 % to"]
+        kept = names if name in findings.differences else names[:2]
+        lines += [[name, what, *(found[i] for found in spreads)] for i, what in enumerate(kept)]
+    write_csv(inputs.output / "ablation.csv", ["attention", "seed", *_COLUMNS], lines)
+
+
+def _intro(inputs: Inputs, table: Sequence[Row]) -> str:
+    options = [options_of(card_of(row.source)) for row in table]
+    mse_only = _all_of(str(each.get("mse_steps", 0)) for each in options)
+    seeds = listed([str(seed) for seed in sorted({_parts(row.name)[1] for row in table})])
+    return (
+        "The network with both attention modules, with the spatial or the channel one alone, and with none; else nothing "
+        f"differs. Loss: {_all_of(map(loss_text, options))}, after {mse_only} steps of MSE alone. Each run: "
+        f"{_all_of(str(budget_of(row) or 'unknown') for row in table)}. Seeds: {seeds}. Mean and standard deviation over the "
+        f"seeds of the means over the {span(inputs.same_head)}; alpha and beta, the learned scales of the spatial and the "
+        f"channel attention, as means over the seeds; and {LOTTERY} of each seed.\n\n"
+        "The loss has a trap (decision 0003): where one source is black, leaving the other out costs no more SSIM than "
+        "showing it, so that a run can end with the skull gone. A start with MSE alone works against that. Where the seeds of "
+        f"one variant lie far apart in {LOTTERY}, it may have caught some of them: a lottery, and no effect of attention."
+    )
+
+
+def _all_of(texts: Iterable[str]) -> str:
+    """The text that all share, or all there are."""
+    return " or ".join(sorted(set(texts)))
+
+
+def _table(means: Means) -> str:
+    lines = [
+        [
+            name,
+            *(_with_spread(_spread(of_seeds, m)) for m in RANKED),
+            *(number(found.mean if (found := _spread(of_seeds, scale)) else None) for scale in SCALES),
+            ", ".join(number(scores[LOTTERY]) for scores in of_seeds.values()),
         ]
-    write_csv(inputs.output / "ablation.csv", ["attention", "seed", *RANKED], lines)
+        for name, of_seeds in means.items()
+    ]
+    return markdown(["attention", *RANKED, *SCALES, f"{LOTTERY} of each seed"], lines)
 
 
-def _intro(inputs: Inputs, table: Sequence[Row], means: Means) -> str:
-    cards = [read_card(Path(row.source).with_suffix(CARD_SUFFIX)) for row in table]
-    steps = sorted({str(card.training.get("steps", "an unknown number of")) for card in cards})
-    seeds = counted(max(map(len, means.values())), "seed")
-    return (
-        "The paper's preset with both attention modules, with the spatial or the channel one alone, and with none: "
-        f"{seeds} each, {' or '.join(steps)} steps. Mean and standard deviation over the seeds of the means over the "
-        f"{span(inputs.same_head)}. The last row is the difference between runs of the same seed."
-    )
-
-
-def _table(means: Means, differences: dict[int, Scores]) -> str:
-    parts = {**means, f"{WITH} − {WITHOUT}": differences} if differences else means  # noqa: RUF001
-    lines = [[name, *(_with_spread(*_mean_and_spread(of_seeds, m)) for m in RANKED)] for name, of_seeds in parts.items()]
-    return markdown(["attention", *RANKED], lines)
-
-
-def _with_spread(mean: float, spread: float) -> str:
-    return number(mean) if np.isnan(spread) else f"{number(mean)} ± {number(spread)}"
-
-
-def _verdict(differences: dict[int, Scores]) -> str:
-    """On which measures the difference is larger than its spread."""
-    if len(differences) < 2:
-        return "There are not enough seeds with and without attention to tell a difference from its spread."
-    spreads = {m: _mean_and_spread(differences, m) for m in RANKED}
-    better = [m for m, (mean, spread) in spreads.items() if mean > spread]
-    worse = [m for m, (mean, spread) in spreads.items() if -mean > spread]
-    rest = [m for m in RANKED if m not in better + worse]
-    return (
-        f"Attention raises by more than one standard deviation of the difference: {listed(better)}. "
-        f"It lowers by more than that: {listed(worse)}. Within the spread: {listed(rest)}."
-    )
-
-
-def _figure(inputs: Inputs, outcomes: Outcomes, differences: dict[int, Scores]) -> str:
-    """Figure 7, of the first seed that has both."""
-    if not differences:
+def _with_spread(found: Spread | None) -> str:
+    if found is None:
         return ""
-    seed = min(differences)
+    return number(found.mean) if np.isnan(found.deviation) else f"{number(found.mean)} ± {number(found.deviation)}"
+
+
+def _contrasts(findings: Findings, pairs: Sequence[Pair]) -> str:
+    """The differences of equal seeds, with their intervals, and how far these can be trusted."""
+    told = {name: of_seeds for name, of_seeds in findings.differences.items() if len(of_seeds) > 1}
+    if not told:
+        return "There are not enough seeds with and without attention to tell a difference from its spread."
+    spreads = {(name, m): spread([s[m] for s in of_seeds.values()]) for name, of_seeds in told.items() for m in RANKED}
+    lines = [[*key, *map(number, found), _verdict(found)] for key, found in spreads.items()]
+    header = ["difference", "measure", "mean", "standard deviation", "95 % from", "to", "the interval"]
+    parts = [
+        "The difference between runs of equal seeds, its standard deviation over the seeds, and the 95 % interval of its mean "
+        "(Student's t, one degree of freedom less than seeds).",
+        markdown(header, lines),
+        _caution(told, len(spreads), pairs),
+    ]
+    return "\n\n".join(parts)
+
+
+def _verdict(found: Spread) -> str:
+    return "excludes 0" if found.excludes_zero else "does not exclude 0"
+
+
+def _caution(told: Means, intervals: int, pairs: Sequence[Pair]) -> str:
+    seeds = listed([str(count) for count in sorted({len(of_seeds) for of_seeds in told.values()})])
+    return (
+        f"{seeds} seeds cannot show small effects: that an interval holds 0 does not say that attention does nothing. Nor "
+        f"does one that excludes 0 say much alone: with {len(RANKED)} measures a false alarm is likely; of {intervals} such "
+        f"intervals {0.05 * intervals:.1f} would exclude 0 on average if attention changed nothing. And the pairs are no "
+        f"independent sample{_alikeness(pairs)}: what is found holds for this head."
+    )
+
+
+def _alikeness(pairs: Sequence[Pair]) -> str:
+    """The least and greatest correlation of neighbouring slices."""
+    images = [(a, b) for one, other in pairwise(pairs) for a, b in ((one.pet, other.pet), (one.mri, other.mri))]
+    found = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in images if a.std() and b.std() and a.shape == b.shape]
+    return f" (the levels of neighbouring slices correlate by {min(found):.2f} to {max(found):.2f})" if found else ""
+
+
+def _curves(inputs: Inputs, table: Sequence[Row]) -> str:
+    """The mean training loss of each variant over its seeds, where there are curves."""
+    of_variants: dict[str, list[Curve]] = {}
+    for path in sorted(find_curves(inputs.curves), key=lambda path: ATTENTION.index(_parts(path.stem)[0])):
+        of_variants.setdefault(_parts(path.stem)[0], []).append(read_curve(path)[0])
+    if not of_variants:
+        return ""
+    mse_only = max(int(options_of(card_of(row.source)).get("mse_steps", 0)) for row in table)
+    means = {f"{name}, {counted(len(found), 'seed')}": _mean_curve(found) for name, found in of_variants.items()}
+    draw_losses(inputs.output / "ablation_curves.png", means, mse_only)
+    caption = "*Training loss of each variant: mean of each epoch, at its last step, and over the seeds.*"
+    return f"![Training loss of each variant](ablation_curves.png)\n\n{caption}"
+
+
+def _mean_curve(curves: Sequence[Curve]) -> Curve:
+    """As far as the shortest goes."""
+    shortest = min(map(len, curves))
+    mean: Curve = np.mean([curve[:shortest] for curve in curves], axis=0)
+    return mean
+
+
+def _figure(inputs: Inputs, outcomes: Outcomes, findings: Findings) -> str:
+    """Figure 7, of the first seed that has both."""
+    seeds = findings.differences.get(f"{WITH} - {WITHOUT}")
+    if not seeds:
+        return ""
+    seed = min(seeds)
     fused = {
         title: [each.fused for each in outcomes[f"{variant}-{seed}"]]
         for title, variant in (("without attention", WITHOUT), ("with attention", WITH))
     }
     draw_fused(inputs, "figure7.png", inputs.same_head, fused, _FIGURE_SLICES)
-    return f"\n\n![Without and with attention](figure7.png)\n\n*Figure 7: without and with attention, seed {seed}.*"
+    return f"![Without and with attention](figure7.png)\n\n*Figure 7: without and with attention, seed {seed}.*"

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from training.evaluation.inputs import Inputs
+from training.evaluation.inputs import Inputs, label
 from training.evaluation.pairs import Pair
 from training.evaluation.rows import Outcome, Outcomes, Row
 from training.evaluation.tables import Section, markdown, write_csv
+
+_INTRO = (
+    "The pixels that are 0 in PET (luma) and MRI, how many of them are not 0 in the fused image, and the greatest level of 0 "
+    "to 255 that it has there. In the rows of our models none can be, by construction: the product makes these pixels 0. What "
+    'the networks do by themselves stands in the rows "network alone". No other row is given this rule.'
+)
+_HEADER = ("method", "pairs", "black pixels", "of them not black", "largest level")
+
+
+class Fused(NamedTuple):
+    """What was fused of one set of pairs."""
+
+    pairs: Sequence[Pair]
+    rows: Sequence[Row]
+    outcomes: Outcomes
 
 
 def largest_level_on_black(pairs: Sequence[Pair], outcomes: Sequence[Outcome]) -> tuple[int, int, int]:
@@ -19,17 +35,14 @@ def largest_level_on_black(pairs: Sequence[Pair], outcomes: Sequence[Outcome]) -
     return sum(map(len, levels)), len(found), max(found, default=0)
 
 
-def report(
-    inputs: Inputs, pairs: Mapping[str, Sequence[Pair]], outcomes: Mapping[str, Outcomes], models: Sequence[Row]
-) -> Section:
-    """For each of our models and each set of pairs; both mappings have the sets' names as keys."""
-    lines = [
-        [model.name, name, *largest_level_on_black(pairs[name], outcomes[name][model.name])]
-        for model in models
-        for name in pairs
+def report(inputs: Inputs, sets: Mapping[str, Fused]) -> Section:
+    """For every row of each set of pairs, by the sets' names."""
+    found = [
+        (row, name, *largest_level_on_black(fused.pairs, fused.outcomes[row.name]))
+        for name, fused in sets.items()
+        for row in fused.rows
     ]
-    header = ["model", "pairs", "black_pixels", "of_them_not_black", "largest_level"]
-    write_csv(inputs.output / "black.csv", header, lines)
-    intro = "Pixels that are 0 in PET (luma) and MRI, and the greatest level of 0 to 255 that the fused image has there."
-    table = markdown([name.replace("_", " ") for name in header], [[str(cell) for cell in line] for line in lines])
-    return Section("black", "Black stays black", f"{intro}\n\n{table}")
+    header = [name.replace(" ", "_") for name in _HEADER]
+    write_csv(inputs.output / "black.csv", header, [[row.name, *cells] for row, *cells in found])
+    table = markdown(_HEADER, [[label(row), *map(str, cells)] for row, *cells in found])
+    return Section("black", "Black stays black", f"{_INTRO}\n\n{table}")

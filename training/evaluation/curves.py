@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from cspadn.errors import InputError
-from training.evaluation.figures import Curve, draw_training
+from training.evaluation.figures import Curve, Training, draw_training
 from training.evaluation.inputs import Inputs
 from training.evaluation.tables import Section, markdown, number, write_csv
+from training.evaluation.trained import options_by_name
 
 _COLUMNS = ("step", "train_loss", "validation_loss")
-_WINDOW = 0.02  # of a run, over which the loss of the steps is smoothed
+_WINDOW = 0.02  # of a run, over which the loss of the epochs is smoothed
 _HEADER = ("run", "steps", "tenth before the last", "last tenth", "change", "first validation", "last validation")
 
 
@@ -25,7 +26,8 @@ def find(folder: Path) -> list[Path]:
 def report(inputs: Inputs, files: list[Path]) -> Section:
     """Draw the curves, and compare the last two tenths of each."""
     runs = {path.stem: read_curve(path) for path in files}
-    draw_training(inputs.output / "training.png", {name: (raw, _smooth(raw), val) for name, (raw, val) in runs.items()})
+    drawn = {name: Training(raw, _smooth(raw), val, mse_steps(name)) for name, (raw, val) in runs.items()}
+    draw_training(inputs.output / "training.png", drawn)
     steps = {name: int(raw[-1, 0]) + 1 for name, (raw, _) in runs.items()}
     rests = {name: _rest(*run) for name, run in runs.items()}
     write_csv(
@@ -34,12 +36,19 @@ def report(inputs: Inputs, files: list[Path]) -> Section:
         [[name, steps[name], *rests[name]] for name in runs],
     )
     intro = (
-        "The loss that each run minimises: its mean over the last tenth of the steps and over the tenth before, the change "
-        "between these, and the loss on the whole slices of the validation pairs. Runs with different losses cannot be "
-        "compared with each other."
+        "The loss of each run: its mean over the last tenth of the epochs and over the tenth before, the change between "
+        "these, and the loss on the whole slices of the validation pairs, where they were looked at. A point of the curve is "
+        "the mean of an epoch, drawn at its last step. Runs with different losses cannot be compared with each other."
     )
+    if any(map(mse_steps, runs)):
+        intro += " A shaded span marks first steps that minimise the MSE alone (decision 0003)."
     table = markdown(_HEADER, [[name, str(steps[name]), *_cells(rests[name])] for name in runs])
-    return Section("training", "Training", f"{intro}\n\n{table}\n\n![Loss by step](training.png)")
+    return Section("training", "Training", f"{intro}\n\n{table}\n\n![Mean loss of each epoch, by step](training.png)")
+
+
+def mse_steps(name: str) -> int:
+    """How many steps at the start of the run minimise the MSE alone."""
+    return int(options_by_name(name).get("mse_steps", 0))
 
 
 def _cells(values: list[float]) -> list[str]:
@@ -48,7 +57,7 @@ def _cells(values: list[float]) -> list[str]:
 
 
 def read_curve(path: Path) -> tuple[Curve, Curve]:
-    """Step and loss of the training, and of the validation, (points, 2) each; cells may be empty.
+    """Step and loss of the training, and of the validation, (epochs, 2) each; cells are empty where nothing was validated.
 
     Raises:
         InputError: a column is missing, or holds no numbers.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -95,25 +96,51 @@ def _draw_curves(axis: Axes, curves: Mapping[str, Sequence[float]]) -> None:
     axis.tick_params(labelsize=8)
 
 
-def draw_training(path: Path, runs: Mapping[str, tuple[Curve, Curve, Curve]]) -> None:
-    """A panel for each run: the loss of each step faint, its running mean, and the loss on the validation pairs.
+class Training(NamedTuple):
+    """What is drawn of a run: curves are (points, 2), step and value; the first ``mse_steps`` steps minimise the MSE alone."""
 
-    Args:
-        runs: by name; each (steps, 2) the step and the value of raw, smoothed and validation loss.
-    """
+    raw: Curve
+    smooth: Curve
+    validation: Curve
+    mse_steps: int
+
+
+def draw_training(path: Path, runs: Mapping[str, Training]) -> None:
+    """A panel for each run: the loss of each epoch faint, its running mean, and markers where the pairs were validated."""
     figure, axes = plt.subplots(1, len(runs), figsize=(4.4 * len(runs), 3.8), dpi=_DPI, layout="constrained", squeeze=False)
-    for axis, (name, (raw, smooth, validation)) in zip(axes[0], runs.items(), strict=True):
-        axis.plot(*raw.T, color=COLORS[1], alpha=0.35, lw=0.6, label="training, each step")
-        axis.plot(*smooth.T, color="#0072B2", lw=1.8, label="training, running mean")
-        axis.plot(*validation.T, color="#D55E00", marker="o", ms=3, lw=1.2, label="validation")
-        axis.set_yscale("log")
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter(mpl.ticker.LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
-        axis.tick_params(which="both", labelsize=8)
-        axis.set(title=name, xlabel="step", ylabel="loss")
-        axis.grid(alpha=0.3, which="both")
-    axes[0][0].legend(fontsize=8)
+    for axis, (name, run) in zip(axes[0], runs.items(), strict=True):
+        _shade(axis, run.mse_steps)
+        axis.plot(*run.raw.T, color=COLORS[1], alpha=0.35, lw=0.6, label="training, mean of each epoch")
+        axis.plot(*run.smooth.T, color="#0072B2", lw=1.8, label="training, running mean")
+        axis.plot(*run.validation.T, color="#D55E00", marker="o", ms=3, ls="none", label="validation")
+        _style_loss(axis, name)
+        axis.legend(fontsize=8)
     _save(figure, path)
+
+
+def draw_losses(path: Path, curves: Mapping[str, Curve], mse_steps: int) -> None:
+    """The loss of several trainings in one panel; (points, 2) each, at most five."""
+    figure, axis = plt.subplots(figsize=(5.6, 3.6), dpi=_DPI, layout="constrained")
+    _shade(axis, mse_steps)
+    for i, (name, curve) in enumerate(curves.items()):
+        axis.plot(*curve.T, color=COLORS[i], marker=_MARKERS[i], ms=3, lw=1.4, label=name)
+    _style_loss(axis, "")
+    axis.legend(fontsize=8)
+    _save(figure, path)
+
+
+def _shade(axis: Axes, mse_steps: int) -> None:
+    if mse_steps:
+        axis.axvspan(0, mse_steps, color="#999999", alpha=0.25, lw=0, label="MSE alone is minimised")
+
+
+def _style_loss(axis: Axes, title: str) -> None:
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(mpl.ticker.LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
+    axis.tick_params(which="both", labelsize=8)
+    axis.set(title=title, xlabel="step", ylabel="loss")
+    axis.grid(alpha=0.3, which="both")
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -60,6 +60,18 @@ def model_rows() -> list[Row]:
     return [Row(name, "model", name) for name in names]
 
 
+def network_rows() -> list[Row]:
+    """The networks of all installed models, without what the product does after them; never ranked."""
+    return [Row(f"{row.name}, network alone", "network", row.source) for row in model_rows()]
+
+
+RULE = (
+    "Our rows are the product's: what is black in both sources it leaves black, whatever the network says. No other row is "
+    'given this rule. The rows "network alone" show ours without it.'
+)
+"""Said above each table that has such rows."""
+
+
 def label(row: Row) -> str:
     """The row's name; of a model of ours marked."""
     return f"{row.name} (ours)" if row.kind == "model" else row.name

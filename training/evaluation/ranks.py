@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from cspadn.metrics import Scores
 
-_DIGITS = 9  # what differs behind them is rounding: a tie
+DIGITS = 9  # what differs behind them is rounding: a tie
 
 
 def ranks(means: Mapping[str, Scores], measures: Sequence[str]) -> dict[str, Scores]:
@@ -19,7 +19,7 @@ def ranks(means: Mapping[str, Scores], measures: Sequence[str]) -> dict[str, Sco
         means: of each row, by its name.
         measures: those to rank by; greater is better for all of them.
     """
-    places = {measure: rankdata([-round(row[measure], _DIGITS) for row in means.values()]) for measure in measures}
+    places = {measure: rankdata([-round(row[measure], DIGITS) for row in means.values()]) for measure in measures}
     return {name: {m: float(places[m][i]) for m in measures} for i, name in enumerate(means)}
 
 
@@ -35,4 +35,4 @@ def mean_rank(places: Scores) -> float:
 
 def better_on(row: Scores, other: Scores, measures: Iterable[str]) -> list[str]:
     """The measures on which ``row`` is above ``other``, not tied with it."""
-    return [name for name in measures if round(row[name], _DIGITS) > round(other[name], _DIGITS)]
+    return [name for name in measures if round(row[name], DIGITS) > round(other[name], DIGITS)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -17,9 +18,12 @@ import SimpleITK as sitk
 import torch
 
 from cspadn.allocator import keep_freed_memory
-from cspadn.errors import InputError
+from cspadn.device import is_out_of_memory
+from cspadn.errors import InputError, MemoryExhaustedError
+from cspadn.intensity import FUSED_MAXIMUM, Window, from_network_range, to_network_range, to_unit
 from cspadn.io import read_image
 from cspadn.metrics import Scores, measure
+from cspadn.network import CSpADN
 from cspadn.pictures import fuse_pictures, grey_levels, picture_pixels
 from cspadn.settings import FusionSettings
 from cspadn.weights import load_model
@@ -30,6 +34,7 @@ from training.evaluation.pairs import Levels, Pair
 RANKED = ("EN", "Qabf", "FMI_edge", "FMI_pixel", "FMI_dct", "SSIM", "VIF", "r_pet", "r_mri")
 """The nine measures of the ranking."""
 
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _HALF_NOISE = 1e-6  # of a level: what float64 may take from a half
 Mapper = Callable[..., Iterator[Any]]  # as map()
 Fuser = Callable[[Pair], Levels]
@@ -41,12 +46,13 @@ class Row:
 
     Attributes:
         name: as printed; of a baseline its key in :mod:`training.baselines`.
-        kind: a method without weights, one with weights, a model of ours, or images that others made.
+        kind: a method without weights, one with weights, a model of ours as the product uses it, its network alone, or images
+            that others made.
         source: nothing, the file of the weights, the model's name or file, or the folder of the images.
     """
 
     name: str
-    kind: Literal["method", "trained", "model", "given"]
+    kind: Literal["method", "trained", "model", "network", "given"]
     source: str = ""
 
 
@@ -73,6 +79,9 @@ def fuser(row: Row) -> Fuser:
     if row.kind == "model":
         load_model(row.source)
         return lambda pair: fuse_with_model(row.source, pair)
+    if row.kind == "network":
+        network = load_model(row.source).network
+        return lambda pair: fuse_with_network(network, pair)
     method = METHODS[row.name] if row.kind == "method" else TRAINED[row.name](Path(row.source))
     return lambda pair: _apply(method, pair)
 
@@ -88,6 +97,15 @@ def fuse_with_model(model: str, pair: Pair) -> Levels:
     """Fused as the product does it, on the CPU; the PET is given as grey, so that the result is grey."""
     pet, mri = (sitk.GetImageFromArray(levels) for levels in (pair.pet, pair.mri))
     fused: Levels = sitk.GetArrayFromImage(fuse_pictures(pet, mri, FusionSettings(model=model, device="cpu")).image)
+    return fused
+
+
+@torch.inference_mode()
+def fuse_with_network(network: CSpADN, pair: Pair) -> Levels:
+    """What the network alone says, rounded as the product does it: what is black in both sources need not stay black."""
+    sources = np.stack([to_unit(levels, Window(0, 255)) for levels in (pair.pet, pair.mri)])[np.newaxis]
+    unit = from_network_range(network(to_network_range(torch.from_numpy(sources))))[0, 0].clamp(0, 1).numpy()
+    fused: Levels = np.rint(unit * np.float32(FUSED_MAXIMUM) * (255 / FUSED_MAXIMUM)).astype(np.uint8)
     return fused
 
 
@@ -129,16 +147,36 @@ def mean_scores(outcomes: Iterable[Outcome]) -> Scores:
 
 @contextmanager
 def workers(processes: int) -> Iterator[Mapper]:
-    """A ``map`` that shares its tasks among processes of one thread each; of one process the builtin one.
+    """A ``map`` that shares its tasks among processes of one thread each.
 
     The results come in the order of the tasks, and are the same for any number of processes.
+
+    Raises:
+        MemoryExhaustedError: a process was ended, or had not enough memory.
     """
-    if processes == 1:
-        yield map
-        return
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by what the new processes import
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
-        yield pool.map
+    spawn = get_context("spawn")
+    try:
+        with _one_thread(), ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start_worker) as pool:
+            yield pool.map
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, BrokenProcessPool) and not is_out_of_memory(error):
+            raise
+        advice = "use --processes 1" if processes > 1 else "close other programs"
+        raise MemoryExhaustedError(f"A worker was ended: not enough memory; {advice}.") from None
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The environment that new processes read when they import: a pool may start them as late as with its last task."""
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _start_worker() -> None:

@@ -1,0 +1,62 @@
+"""The folder of results: made beside it, and exchanged when all of it is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cspadn.errors import UsageError
+
+INDEX = "README.md"
+TITLE = "# Results"  # how an index begins
+FILES = "## Files"  # what follows lists every file that was made
+_LINE = re.compile(r"^- \[([\w-]+\.(?:csv|md|png))\]\(\1\)$", re.MULTILINE)
+
+
+@contextmanager
+def staged(output: Path) -> Iterator[Path]:
+    """A new folder beside ``output``; if nothing went wrong, its files are moved to ``output`` at the end.
+
+    Files that an earlier index lists and that were not made again are removed. All others stay.
+
+    Raises:
+        UsageError: ``output`` is a file, or holds a README.md that is no index of results.
+    """
+    earlier = _listed(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        yield folder
+        _move(folder, output, earlier)
+
+
+def _listed(output: Path) -> set[str]:
+    """The files that the index in ``output`` says were made."""
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"The output {output} is a file: give a folder.")
+    index = output / INDEX
+    if not index.exists():
+        return set()
+    text = index.read_text(encoding="utf-8", errors="replace")
+    if not text.startswith(TITLE + "\n"):
+        raise UsageError(f"{index} was not made by the evaluation, and would be lost: give another folder.")
+    return set(_LINE.findall(text.rpartition(FILES)[2]))
+
+
+def _move(folder: Path, output: Path, earlier: set[str]) -> None:
+    """The index comes last: until then the earlier one knows what is to be removed."""
+    made = sorted(folder.iterdir(), key=lambda path: path.name == INDEX)
+    output.mkdir(exist_ok=True)
+    for name in earlier - {path.name for path in made}:
+        (output / name).unlink(missing_ok=True)
+    for path in made:
+        path.replace(output / path.name)
+
+
+def file_list(folder: Path) -> str:
+    """The part of the index that lists what ``folder`` holds."""
+    names = sorted(path.name for path in folder.iterdir() if path.name != INDEX)
+    return f"{FILES}\n\n" + "\n".join(f"- [{name}]({name})" for name in names)

@@ -1,0 +1,100 @@
+"""What is known of the trainings: from the cards of our models, and from TFNet's options, since its weights have no card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cspadn.errors import InputError
+from cspadn.weights import CARD_SUFFIX, WEIGHTS_SUFFIX, ModelCard, load_model, models_folder, read_card
+from training.config import load_config
+from training.evaluation.rows import Row
+
+SCALES = ("alpha", "beta")  # of the spatial and of the channel attention
+_CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+_OTHER_PLANES = "extra"  # the subset with the coronal and sagittal slices of the head of the first table
+
+Options = dict[str, Any]  # as TrainingConfig.to_dict gives them; of older cards there are fewer
+
+
+class Budget(NamedTuple):
+    """How much a training has seen: its steps, and the patches of each."""
+
+    steps: int
+    batch: int
+
+    def __str__(self) -> str:
+        return f"{self.steps:,} steps x {self.batch} = {self.steps * self.batch:,} patches"
+
+
+def card_of(model: str) -> ModelCard:
+    """The card of an installed model, by its name, or of a file of weights."""
+    path = Path(model) if model.endswith(WEIGHTS_SUFFIX) else models_folder() / (model + WEIGHTS_SUFFIX)
+    return read_card(path.with_suffix(CARD_SUFFIX))
+
+
+def options_of(card: ModelCard) -> Options:
+    """The options that the model was trained with, as far as its card tells them."""
+    options: Options = card.training.get("config", {})
+    return options
+
+
+def options_by_name(name: str) -> Options:
+    """Of an installed model, or of the configuration of that name; empty where there is neither.
+
+    Raises:
+        InputError: the configuration is damaged.
+    """
+    if (models_folder() / (name + CARD_SUFFIX)).exists():
+        return options_of(card_of(name))
+    path = _CONFIGS / f"{name}.yaml"
+    try:
+        return load_config(path).to_dict() if path.exists() else {}
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def budget_of_card(card: ModelCard) -> Budget | None:
+    """None where the card does not tell it."""
+    steps, batch = card.training.get("steps"), options_of(card).get("batch_size")
+    return Budget(steps, batch) if steps and batch else None
+
+
+def budget_of(row: Row) -> Budget | None:
+    """Of a model of ours by its card, of TFNet by its configuration; None where no training of ours made it."""
+    if row.kind == "model":
+        return budget_of_card(card_of(row.source))
+    if row.name != "TFNet":
+        return None
+    options = options_by_name("tfnet")
+    return Budget(options["epochs"] * options["steps_per_epoch"], options["batch_size"])
+
+
+def budgets(rows: Iterable[Row]) -> str:
+    """A line for each row that was trained."""
+    return "\n".join(f"- {row.name}: {_budget_text(row)}" for row in rows if row.kind in ("trained", "model"))
+
+
+def _budget_text(row: Row) -> str:
+    budget = budget_of(row)
+    return str(budget) if budget else "not told by its card" if row.kind == "model" else "published weights, not trained here"
+
+
+def has_seen_other_planes(row: Row) -> bool:
+    """Whether a model of ours has been trained on other planes of the head of the first table."""
+    if row.kind not in ("model", "network"):
+        return False
+    return _OTHER_PLANES in options_of(card_of(row.source)).get("train_subset", ())
+
+
+def loss_text(options: Options) -> str:
+    """Such as ``1 mse + 100 ssim``."""
+    return " + ".join(f"{weight:g} {name}" for name, weight in options.get("loss", {}).items()) or "unknown"
+
+
+def learned_scales(weights: str) -> dict[str, float]:
+    """Alpha and beta of a model; without the one whose attention it has not."""
+    tensors = load_model(weights).network.state_dict()
+    ends = {name.rpartition(".")[2]: tensor for name, tensor in tensors.items()}
+    return {scale: float(ends[scale]) for scale in SCALES if scale in ends}
