@@ -99,11 +99,13 @@ BAD_OPTIONS = {
     "batch_size: many": "batch_size is 'many': it must be a whole number",
     "learning_rate: fast": "learning_rate is 'fast': it must be a number",
     "learning_rate: 1e-3": "YAML takes a number only as in 1.0e-3",
+    "learning_rate: 0": "learning_rate is 0: it must be a number from 1e-12 on",
     "learning_rate: .nan": "learning_rate is nan: it must be a number",
     "final_learning_rate: 1": "final_learning_rate is 1: it must be a number from 0 to 0.002",
     "patch_size: 10": "patch_size is 10: it must be a whole number from 11 on",
     "name: 7": "name is 7: it must be a word",
     "architecture: u-net": "architecture is 'u-net': it must be cspa-dn or tfnet",
+    "start: 3": "start is 3: it must be the name or file of a model",
     "precision: 16": "precision is '16': it must be auto or 32",
     "loss: paper": "loss is 'paper': it must be terms with weights",
     "loss: {mse: 1, beauty: 2}": "a term of loss is 'beauty': it must be mse or",
@@ -162,16 +164,23 @@ def test_no_preset_uses_a_test_image(preset: Path, shared: Path) -> None:
             assert not seen
 
 
-@pytest.mark.parametrize("name", [card.name for card in list_models()])
-def test_a_shipped_model_is_what_its_preset_makes(name: str) -> None:
+OURS = [*(card.name for card in list_models()), "training/weights/cspadn-base.safetensors"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_shipped_model_is_what_its_preset_makes(name: str, monkeypatch) -> None:
     """Options, subsets and command of the card are those of a preset, so the test above holds for the weights as well."""
-    training = load_model(name).card.training
+    monkeypatch.chdir(ROOT)
+    card = load_model(name).card
+    training = card.training
     path = ROOT / next(word for word in training["command"].split() if word.endswith(".yaml"))
     preset = load_config(path)
     assert config_from_dict(training["config"], "the card") == preset
-    assert preset.name == name
+    assert preset.name == card.name
     assert training["steps"] == preset.total_steps
-    assert (models_folder() / f"{name}.safetensors").stat().st_size < 1.5e6
+    if preset.start:
+        assert load_model(preset.start).card.sha256 == training["start_sha256"]
+    assert all(path.stat().st_size < 1.5e6 for path in models_folder().glob("*.safetensors"))
 
 
 def test_the_ablation_is_of_its_preset() -> None:
@@ -628,6 +637,25 @@ def test_at_first_the_mse_alone_is_minimised(data: Path, tmp_path: Path) -> None
     expected = mse.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in warm.state_dict().items())
     assert any(not torch.equal(value, expected[name]) for name, value in both.state_dict().items())
+
+
+def test_a_training_may_start_from_a_model(data: Path, tmp_path: Path) -> None:
+    first = _tiny(epochs=1, validate_every=9)
+    train.train(first, data, tmp_path / "first")
+    weights = tmp_path / "first.safetensors"
+    export.export(tmp_path / "first", data, weights, "a test")
+    still = replace(first, start=str(weights), learning_rate=1e-12, final_learning_rate=0.0)
+    module = train.train(still, data, tmp_path / "second")
+    expected = load_model(weights).network.state_dict()
+    learned = {name: value for name, value in module.network.state_dict().items() if not name.endswith(_STATISTICS)}
+    assert all(torch.allclose(value, expected[name], atol=1e-9) for name, value in learned.items())
+    export.export(tmp_path / "second", data, tmp_path / "second.safetensors", "a test")
+    assert load_model(tmp_path / "second.safetensors").card.training["start_sha256"] == load_model(weights).card.sha256
+    with pytest.raises(InputError, match="has other layers than the network of the options"):
+        train.train(replace(still, network=NetworkConfig()), data, tmp_path / "third")
+
+
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation
 
 
 def test_the_ablation_trains_every_variant_once(data: Path, tmp_path: Path, monkeypatch) -> None:

@@ -60,6 +60,7 @@ class TrainingConfig:
         pictures_every: epochs between two pictures of validation pairs, drawn when these are validated; 0: none.
         foreground: share of a patch, 0 to 1, that is not dark in both sources: patches of the background alone teach little.
         mse_steps: optimiser steps at the start that minimise the MSE alone (docs/adr/0003: black is a trap of SSIM).
+        start: name or file of a model whose weights the training starts from; empty: from random weights.
         network: the layers of ``cspa-dn``.
     """
 
@@ -81,6 +82,7 @@ class TrainingConfig:
     pictures_every: int = 0
     foreground: float = 0.0
     mse_steps: int = 0
+    start: str = ""
     augmentation: Augmentation = field(default_factory=Augmentation)
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
@@ -92,8 +94,8 @@ class TrainingConfig:
         _check_whole("patch_size", self.patch_size, self.least_pixels)
         for name in ("seed", "pictures_every", "mse_steps"):
             _check_whole(name, getattr(self, name), 0)
-        for name in ("learning_rate", "attention_scale_rate"):
-            _check_number(name, getattr(self, name), 0)
+        _check_number("learning_rate", self.learning_rate, 1e-12)
+        _check_number("attention_scale_rate", self.attention_scale_rate, 0)
         _check_number("final_learning_rate", self.final_learning_rate, 0, self.learning_rate)
         self._check_words()
 
@@ -107,6 +109,8 @@ class TrainingConfig:
     def _check_words(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"name is {self.name!r}: it must be a word.")
+        if not isinstance(self.start, str) or (self.start and self.architecture != "cspa-dn"):
+            raise ValueError(f"start is {self.start!r}: it must be the name or file of a model, for a cspa-dn.")
         _check_choice("architecture", self.architecture, ("cspa-dn", "tfnet"))
         _check_choice("precision", self.precision, ("auto", "32"))
         _check_subsets("train_subset", self.train_subset)

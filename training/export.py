@@ -29,7 +29,7 @@ from cspadn.allocator import keep_freed_memory
 from cspadn.errors import InputError, UsageError
 from cspadn.network import CSpADN
 from cspadn.pictures import fuse_pictures
-from cspadn.weights import WEIGHTS_SUFFIX, save_model
+from cspadn.weights import WEIGHTS_SUFFIX, load_model, save_model
 from training.command import run as run_command
 from training.config import TrainingConfig, config_from_dict, load_config
 from training.data import Pair, read_pairs
@@ -159,8 +159,10 @@ def _training_record(module: FusionTraining, checkpoint: dict[str, Any], data: P
     """What the card says of the training."""
     names = [f"'{name}'" for name in module.config.train_subset]
     subsets = f"{'subset' if len(names) == 1 else 'subsets'} {', '.join(names)}"
+    start = {"start_sha256": load_model(module.config.start).card.sha256} if module.config.start else {}
     return {
         "command": command,
+        **start,
         "data": f"{data.name}, {subsets}: {len(read_pairs(data, *module.config.train_subset))} PET/MRI slice pairs",
         "config": module.config.to_dict(),
         "steps": checkpoint["global_step"],

@@ -33,6 +33,7 @@ from cspadn.device import resolve_device
 from cspadn.errors import FusionError, InputError
 from cspadn.intensity import from_network_range, to_network_range
 from cspadn.network import CSpADN
+from cspadn.weights import load_model
 from training.command import count, run
 from training.config import TrainingConfig, config_from_dict, load_config
 from training.data import EpochSampler, Pair, PairDataset, PatchDataset, read_pairs
@@ -173,7 +174,8 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
         devices: processes that share each batch, each with its own processor; torchrun's number goes before.
 
     Raises:
-        InputError: the data cannot be read, or the checkpoint is not one.
+        InputError: the data cannot be read, or the checkpoint is not one, or the model to start from has other layers.
+        ModelError: the model to start from cannot be loaded.
         ValueError: the checkpoint is of a run with other options or on other pairs, or a batch cannot be shared evenly.
         DivergedError: the loss, or a weight, is not a number any more.
     """
@@ -183,6 +185,8 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
     lightning.seed_everything(config.seed, verbose=False)
     module = FusionTraining(config)
     module.data_sha256 = _fingerprint(pairs)
+    if config.start:
+        _start_from(module)
     resume = output / CHECKPOINT
     if resume.exists():
         _check_same_run(module, resume)
@@ -199,6 +203,16 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
         weights_only=True,
     )
     return module
+
+
+def _start_from(module: FusionTraining) -> None:
+    """Take over the weights of ``config.start``."""
+    model = load_model(module.config.start)
+    if model.card.network != module.config.network:
+        raise InputError(
+            f"The model {module.config.start} has other layers than the network of the options: change one of them."
+        )
+    module.network.load_state_dict(model.network.state_dict())
 
 
 def _place(config: TrainingConfig, devices: int) -> dict[str, Any]:
