@@ -123,7 +123,7 @@ def write_curve(run: Path, path: Path) -> None:
     rows = [fresh(row, checkpoint["hyper_parameters"]["validate_every"]) for row in checkpoint["history"]]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _CURVE, extrasaction="ignore")
+        writer = csv.DictWriter(file, _CURVE, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
 
