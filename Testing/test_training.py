@@ -164,13 +164,9 @@ def test_no_preset_uses_a_test_image(preset: Path, shared: Path) -> None:
             assert not seen
 
 
-OURS = [*(card.name for card in list_models()), "training/weights/cspadn-base.safetensors"]
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_a_shipped_model_is_what_its_preset_makes(name: str, monkeypatch) -> None:
+@pytest.mark.parametrize("name", [card.name for card in list_models()])
+def test_a_shipped_model_is_what_its_preset_makes(name: str) -> None:
     """Options, subsets and command of the card are those of a preset, so the test above holds for the weights as well."""
-    monkeypatch.chdir(ROOT)
     card = load_model(name).card
     training = card.training
     path = ROOT / next(word for word in training["command"].split() if word.endswith(".yaml"))
@@ -178,8 +174,6 @@ def test_a_shipped_model_is_what_its_preset_makes(name: str, monkeypatch) -> Non
     assert config_from_dict(training["config"], "the card") == preset
     assert preset.name == card.name
     assert training["steps"] == preset.total_steps
-    if preset.start:
-        assert load_model(preset.start).card.sha256 == training["start_sha256"]
     assert all(path.stat().st_size < 1.5e6 for path in models_folder().glob("*.safetensors"))
 
 

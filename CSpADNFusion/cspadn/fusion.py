@@ -25,6 +25,7 @@ Progress = Callable[[int, int], None]  # slices done, slices in all
 _CPU_BATCH, _GPU_BATCH = 1, 8  # slices: a CPU gains nothing from more than its caches hold
 _LOW_COVERAGE = 0.5  # below this share of the MRI's foreground, the user is warned
 _FOREGROUND = 0.1  # of the MRI's window
+_GREY_LEVELS = 255  # in a window: what is below the first is on its way to black
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ def _fuse_slab(
     if not seen.any():
         return mri_unit
     sources = np.stack([to_unit(pet, window), mri_unit], axis=1)
-    fused = fuser(sources) * (sources.max(axis=1) > 0)  # what is black in both stays black: the network's edges glow a little
+    # What is black in both stays black: the network lets edges glow. Faded, so that no rounding error next to 0 decides.
+    fused = fuser(sources) * np.minimum(sources.max(axis=1) * _GREY_LEVELS, 1)
     return np.where(seen, fused, mri_unit)
 
 

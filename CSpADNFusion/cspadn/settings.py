@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DEFAULT_MODEL = "cspadn-paper"
+DEFAULT_MODEL = "cspadn"
 AUTOMATIC_DEVICE = "auto"
 
 
