@@ -76,7 +76,8 @@ def test_real_pair_on_the_command_line(shared: Path, tmp_path: Path) -> None:
     folder = shared / "data" / "subject2_pet_mri"
     name = sorted(path.name for path in (folder / "pet").iterdir())[10]
     output = tmp_path / "fused.png"
-    assert cli.main(["fuse", str(folder / "pet" / name), str(folder / "mri" / name), "-o", str(output)]) == 0
+    sources = [str(folder / kind / name) for kind in ("pet", "mri")]
+    assert cli.main(["fuse", *sources, "-o", str(output), "--model", "cspadn-paper"]) == 0
     fused = sitk.ReadImage(str(output))
     assert fused.GetSize() == (256, 256)
     assert fused.GetNumberOfComponentsPerPixel() == 3

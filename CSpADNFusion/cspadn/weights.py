@@ -62,7 +62,7 @@ def models_folder() -> Path:
 
 def list_models() -> list[ModelCard]:
     """The cards of the shipped models, by name."""
-    return [read_card(path) for path in sorted(models_folder().glob("*" + CARD_SUFFIX))]
+    return [read_card(path) for path in sorted(models_folder().glob("*" + CARD_SUFFIX), key=lambda path: path.stem)]
 
 
 def read_card(path: Path) -> ModelCard:
