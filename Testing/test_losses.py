@@ -55,6 +55,29 @@ def test_ssim_is_that_of_a_kept_library() -> None:
     assert 1 - float(TERMS["ssim"](fused, sources)) == pytest.approx(float(expected), abs=1e-6)
 
 
+def test_weighted_ssim_leaves_out_a_source_that_shows_nothing() -> None:
+    _, mri = _heads()
+    fused, black = _as_tensors(_fusions()["noisy"]), np.zeros_like(mri)
+    whole = TERMS["ssim"](fused[..., 30:60, 30:60], _as_tensors(mri, mri)[..., 30:60, 30:60])  # inside the disc
+    for sources in (_as_tensors(black, mri), _as_tensors(mri, black)):
+        weighted = TERMS["weighted_ssim"](fused[..., 30:60, 30:60], sources[..., 30:60, 30:60])
+        assert float(weighted) == pytest.approx(float(whole), abs=0.02)
+        assert TERMS["ssim"](fused[..., 30:60, 30:60], sources[..., 30:60, 30:60]) > whole + 0.3
+
+
+def test_weighted_ssim_shares_evenly_where_both_sources_are_flat() -> None:
+    flat = np.full((32, 32), 128.0)
+    fused, sources = _as_tensors(flat), _as_tensors(0 * flat, flat)
+    assert float(TERMS["weighted_ssim"](fused, sources)) == pytest.approx(float(TERMS["ssim"](fused, sources)), abs=1e-9)
+
+
+def test_weighted_ssim_is_ssim_where_both_sources_vary_alike() -> None:
+    _, mri = _heads()
+    sources, fused = _as_tensors(mri, 255 - mri), _as_tensors(_fusions()["noisy"])
+    assert TERMS["ssim"](fused, sources[:, :1].expand_as(sources)) < TERMS["ssim"](fused, sources) - 0.1
+    assert float(TERMS["weighted_ssim"](fused, sources)) == pytest.approx(float(TERMS["ssim"](fused, sources)), abs=1e-12)
+
+
 @pytest.mark.parametrize("name", TERMS)
 def test_terms_have_slopes_even_where_there_is_nothing(name: str) -> None:
     black = torch.zeros(2, 2, 48, 48)
@@ -92,5 +115,5 @@ def test_the_benchmark_compares_two_ways_to_compute_the_same() -> None:
     ours = network(sources)
     plain = benchmark.make_straightforward(network)(sources)
     torch.testing.assert_close(plain, ours, rtol=1e-4, atol=1e-5)
-    loss = fusion_loss(ours, sources, benchmark.PAPER_LOSS)["loss"]
+    loss = fusion_loss(ours, sources, benchmark.LOSS)["loss"]
     assert float(benchmark.straightforward_loss(ours, sources)) == pytest.approx(float(loss), rel=1e-4)

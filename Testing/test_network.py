@@ -110,6 +110,18 @@ def test_each_attention_module_can_be_left_out(attention: str, modules: int) -> 
     assert network(torch.zeros(1, 2, 5, 7)).shape == (1, 1, 5, 7)
 
 
+def test_black_has_a_slope_in_mixed_precision() -> None:
+    network = _seeded("none")
+    with torch.no_grad():
+        network.decoder[-2].bias.fill_(-4.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        fused = network(torch.zeros(1, 2, 8, 8))
+    fused.sum().backward()
+    assert fused.dtype == torch.float32
+    assert fused.max() < -0.99
+    assert network.decoder[-2].bias.grad.abs() > 1e-3
+
+
 def test_unknown_attention_is_refused() -> None:
     with pytest.raises(ValueError, match="attention is True: it must be both, spatial, channel or none"):
         NetworkConfig(attention=True)

@@ -13,7 +13,7 @@ import yaml
 from cspadn.network import NetworkConfig
 from training.losses import TERMS
 
-_LEAST_PIXELS = {"ssim": 11, "vif": 41}  # of each side of an image, which the windows of these terms need
+_LEAST_PIXELS = {"ssim": 11, "weighted_ssim": 11, "vif": 41}  # of each side of an image, which the windows of these terms need
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,20 @@ class TrainingConfig:
     Attributes:
         name: name of the model that comes out.
         batch_size: patches of one step, over all processes together.
-        loss: the weights of the terms in :data:`training.losses.TERMS` by their names; the paper's is mse: 1, ssim: gamma.
+        loss: the weights of the terms in :data:`training.losses.TERMS` by their names; equation 5 is mse: 1, ssim: gamma, or
+            weighted_ssim in its place (docs/adr/0003).
         learning_rate: of Adam at the start; falls by a half cosine to ``final_learning_rate`` at the last step.
         validate_every: epochs between two passes over the validation pairs.
         architecture: ``cspa-dn``, or ``tfnet``, the baseline, which is trained by the same protocol.
         attention_scale_rate: learning rate of alpha and beta of the attention, as a multiple of that of all other parameters.
-        precision: ``auto`` is mixed precision where the device has it; ``32`` is float32 everywhere.
+        precision: ``auto`` is mixed precision on CUDA; ``bf16`` is the same, and bfloat16 mixed precision on the CPU,
+            faster on processors with AVX-512 BF16; ``32`` is float32 everywhere.
         train_subset: one or more values of the column ``subset``; in a file, a list or one word.
         validation_subset: the same, for validation. The two have nothing in common.
         pictures_every: epochs between two pictures of validation pairs, drawn when these are validated; 0: none.
         foreground: share of a patch, 0 to 1, that is not dark in both sources: patches of the background alone teach little.
-        mse_steps: optimiser steps at the start that minimise the MSE alone (docs/adr/0003: black is a trap of SSIM).
+        mse_steps: optimiser steps at the start that minimise the MSE alone: for the term ``ssim``, of which black is a trap
+            (docs/adr/0003).
         start: name or file of a model whose weights the training starts from; empty: from random weights.
         network: the layers of ``cspa-dn``.
     """
@@ -112,7 +115,7 @@ class TrainingConfig:
         if not isinstance(self.start, str) or (self.start and self.architecture != "cspa-dn"):
             raise ValueError(f"start is {self.start!r}: it must be the name or file of a model, for a cspa-dn.")
         _check_choice("architecture", self.architecture, ("cspa-dn", "tfnet"))
-        _check_choice("precision", self.precision, ("auto", "32"))
+        _check_choice("precision", self.precision, ("auto", "bf16", "32"))
         _check_subsets("train_subset", self.train_subset)
         _check_subsets("validation_subset", self.validation_subset)
         if both := sorted(set(self.train_subset) & set(self.validation_subset)):

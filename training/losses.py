@@ -1,8 +1,9 @@
 """The terms of the training loss. None needs a ground truth: a fused slice is compared with its two sources alone.
 
-``mse`` and ``ssim`` are the paper's (equation 5), ``l1`` is TFNet's. The others are differentiable forms of published fusion
-measures (:mod:`cspadn.metrics` has the measures themselves); the default model is trained on them. Sums over pixels are taken
-over the whole batch before they are divided: a patch without any edge would otherwise divide by zero.
+``mse`` and ``ssim`` are the paper's (equation 5), ``weighted_ssim`` is how we take its second to two sources, ``l1`` is
+TFNet's. The others are differentiable forms of published fusion measures (:mod:`cspadn.metrics` has the measures themselves);
+the default model is trained on them. Sums over pixels are taken over the whole batch before they are divided: a patch without
+any edge would otherwise divide by zero.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ Term = Callable[[Tensor, Tensor], Tensor]
 _GREY_LEVELS = 255.0
 _SSIM_WINDOW, _SSIM_SIGMA = 11, 1.5  # pixels
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2  # for values in [0, 1]
+_LEAST_VARIANCE = 1e-4  # a hundredth of white, squared: flat sources share evenly
 _VIF_NOISE = 2.0 / _GREY_LEVELS**2  # variance of the visual noise: 2 squared grey levels
 _VIF_WINDOWS = (17, 9, 5, 3)  # pixels; the standard deviation is a fifth of it
 _TINY = 1e-10
@@ -31,7 +33,7 @@ def fusion_loss(fused: Tensor, sources: Tensor, weights: Mapping[str, float]) ->
     Args:
         fused: (N, 1, H, W) in [0, 1].
         sources: (N, 2, H, W) in [0, 1], PET then MRI.
-        weights: by names of :data:`TERMS`; the paper's loss is ``{"mse": 1, "ssim": gamma}``.
+        weights: by names of :data:`TERMS`; equation 5 is ``{"mse": 1, "ssim": gamma}``, of two sources the mean.
 
     Returns:
         Scalars: ``loss`` (to be minimised), and each term as ``NAME_loss``: 0 is perfect, so it is not the measure itself.
@@ -57,15 +59,31 @@ def ssim(fused: Tensor, sources: Tensor) -> Tensor:
     As published by Wang et al. (IEEE TIP 13, 2004): Gaussian window of 11 pixels, sigma 1.5; at the borders the
     images are reflected, so every pixel counts. Sides of 11 pixels or more: the window's.
     """
+    return 1 - _ssim_maps(fused, sources)[0].mean()
+
+
+def weighted_ssim(fused: Tensor, sources: Tensor) -> Tensor:
+    """1 - SSIM, where each source counts by its share of the local variance, as in Piella and Heijmans' index (ICIP 2003).
+
+    Where one source is black, as the PET is on the skull, nothing in it can be resembled: it counts for little, for less than
+    a fifth where the other varies by five grey levels. ``_LEAST_VARIANCE`` lets sources share evenly where both are flat.
+    """
+    similarity, variance = _ssim_maps(fused, sources)
+    share = (variance + _LEAST_VARIANCE) / (variance + _LEAST_VARIANCE).sum(1, keepdim=True)
+    return 1 - (similarity * share).sum(1).mean()
+
+
+def _ssim_maps(fused: Tensor, sources: Tensor) -> tuple[Tensor, Tensor]:
+    """SSIM to each source at each pixel, and the sources' variances in its window: (N, 2, H, W) each."""
     images = torch.cat([fused, sources], dim=1)
     products = torch.cat([images, images**2, fused * sources], dim=1)
     margin = _SSIM_WINDOW // 2
     means = _blur(functional.pad(products, (margin,) * 4, mode="reflect"), _SSIM_WINDOW, _SSIM_SIGMA)
     mean_f, mean_s, square_f, square_s, cross = torch.split(means, [1, 2, 1, 2, 2], dim=1)
     luminance = (2 * mean_f * mean_s + _SSIM_C1) / (mean_f**2 + mean_s**2 + _SSIM_C1)
-    variances = (square_f - mean_f**2) + (square_s - mean_s**2)
-    structure = (2 * (cross - mean_f * mean_s) + _SSIM_C2) / (variances + _SSIM_C2)
-    return 1 - (luminance * structure).mean()
+    variance = square_s - mean_s**2
+    structure = (2 * (cross - mean_f * mean_s) + _SSIM_C2) / ((square_f - mean_f**2) + variance + _SSIM_C2)
+    return luminance * structure, variance.clamp_min(0)
 
 
 def qabf(fused: Tensor, sources: Tensor) -> Tensor:
@@ -154,4 +172,12 @@ def scd(fused: Tensor, sources: Tensor) -> Tensor:
     return 2 - (covariance / torch.sqrt(spread + _TINY)).sum()
 
 
-TERMS: dict[str, Term] = {"mse": mse, "l1": l1, "ssim": ssim, "qabf": qabf, "vif": vif, "scd": scd}
+TERMS: dict[str, Term] = {
+    "mse": mse,
+    "l1": l1,
+    "ssim": ssim,
+    "weighted_ssim": weighted_ssim,
+    "qabf": qabf,
+    "vif": vif,
+    "scd": scd,
+}

@@ -67,7 +67,8 @@ class FusionTraining(lightning.LightningModule):
         super().__init__()
         self.config = config
         self.save_hyperparameters(config.to_dict())
-        self.network = build_network(config)
+        # The convolutions of CPUs and tensor cores work on channels-last: no copies. Torch's stubs lack this form.
+        self.network = build_network(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data_sha256 = ""  # of the training pairs
         self.history: list[dict[str, float]] = []  # what was logged at the end of each epoch, kept in the checkpoint
 
@@ -258,7 +259,9 @@ def _trainer(
 
 
 def choose_precision(config: TrainingConfig, device: torch.device) -> Any:
-    """Lightning's name of the precision: mixed where the device has it, unless ``config.precision`` is ``32``."""
+    """Lightning's name of the precision: mixed on CUDA unless ``config.precision`` is ``32``; on the CPU if it is ``bf16``."""
+    if config.precision == "bf16" and device.type == "cpu":
+        return "bf16-mixed"
     if config.precision == "32" or device.type != "cuda":
         return "32-true"
     return "bf16-mixed" if torch.cuda.get_device_capability(device) >= (8, 0) else "16-mixed"  # Ampere

@@ -128,12 +128,19 @@ def _attention(config: NetworkConfig) -> nn.Module:
     return modules.get(config.attention, nn.Identity())
 
 
+class FullTanh(nn.Tanh):
+    """Tanh in float32 or better, also in mixed precision: in bfloat16 it has no slope below -3.5, so black would stay."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image.to(torch.promote_types(image.dtype, torch.float32)))
+
+
 def _decoder(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for out_channels in widths:
         layers += _conv_relu(in_channels, out_channels)
         in_channels = out_channels
-    return nn.Sequential(*layers, ReflectConv2d(in_channels, 1), nn.Tanh())
+    return nn.Sequential(*layers, ReflectConv2d(in_channels, 1), FullTanh())
 
 
 class CSpADN(nn.Module):
