@@ -32,7 +32,7 @@ from training import evaluate
 from training.baselines import TRAINED
 from training.baselines.tfnet import TFNet
 from training.baselines.trivial import maximum
-from training.evaluation import ablation, curves, paper, sizes, subject2, trained
+from training.evaluation import ablation, brightness, curves, paper, sizes, subject2, trained
 from training.evaluation.black import largest_level_on_black
 from training.evaluation.figures import head_box
 from training.evaluation.folder import staged
@@ -46,8 +46,8 @@ from training.export import save_half
 
 SIDE = 48  # pixels: VIF needs 41
 TINY = NetworkConfig(common_channels=2, growth_channels=2, dense_modules=1, reduced_channels=1, decoder_channels=(2,))
-TRIVIAL = {"average", "maximum", "MRI only", "PET only", "Laplacian"}
-PARTS = {"table1", "subject2", "black", "sizes"}
+TRIVIAL = {"average", "maximum", "MRI only", "PET only", "overlay", "Laplacian"}
+PARTS = {"table1", "subject2", "black", "sizes", "brightness"}
 OPTIONAL = {"ablation", "training"}
 TRAINING = {
     "steps": 7,
@@ -183,6 +183,7 @@ def test_index_has_the_command_and_every_file(results: Path) -> None:
 def test_only_the_right_subsets_are_evaluated(results: Path) -> None:
     assert {row["pair"] for row in _rows(results / "same_head_pairs.csv")} == {"b", "c"}
     assert {row["pair"] for row in _rows(results / "sizes.csv")} == {"b", "c"}
+    assert "2 slices of the first head (b, c)" in (results / "brightness.md").read_text()
     assert {row["pair"] for row in _rows(results / "subject2_pairs.csv")} == {"p", "q"}
 
 
@@ -223,7 +224,7 @@ def test_means_are_those_of_the_pairs(results: Path) -> None:
 def test_ranked_are_the_field_and_the_default_model(results: Path) -> None:
     table = _rows(results / "subject2.csv")
     ranked = [row for row in table if row["ranked"] == "yes"]
-    assert {row["method"] for row in ranked} == {"IFCNN", "OtherNet", DEFAULT_MODEL} | TRIVIAL - {"PET only"}
+    assert {row["method"] for row in ranked} == {"IFCNN", "OtherNet", DEFAULT_MODEL} | TRIVIAL - {"PET only", "overlay"}
     assert table[: len(ranked)] == sorted(ranked, key=lambda row: float(row["mean_rank"]))
     assert {row["method"] for row in table if row["ours"]} == {row.name for row in [*model_rows(), *network_rows()]}
     assert all((row["ranked"] == "yes") == bool(row["mean_rank_lower"]) for row in table)
@@ -249,7 +250,8 @@ def test_another_model_than_the_default_is_not_ranked() -> None:
 
 def test_what_flatters_us_is_said(results: Path) -> None:
     page = (results / "table1.md").read_text()
-    assert "The same pairs were the validation pairs" in page
+    assert "This is no test on an unseen head" in page
+    assert "were chosen on these pairs" in page
     assert "what is black in both sources it leaves black" in page
     assert "what is black in both sources it leaves black" in (results / "subject2.md").read_text()
     assert "by construction" in (results / "black.md").read_text()
@@ -294,6 +296,7 @@ def test_ablation_has_the_difference_of_equal_seeds(results: Path) -> None:
 
 def test_ablation_tells_its_options_and_each_seed(results: Path) -> None:
     page = (results / "ablation.md").read_text()
+    assert ("The loss has a trap" in page) == ("ssim" in TRAINING["config"]["loss"])
     assert "Loss: 1 mse + 100 ssim, after 2 steps of MSE alone. Each run: 7 steps x 3 = 21 patches. Seeds: 1 and 2." in page
     seeds = [row["Qabf"] for row in _rows(results / "ablation.csv") if row["attention"] == "both" and row["seed"] in "12"]
     assert f"| {', '.join(f'{float(value):.4f}' for value in seeds)} |" in page
@@ -569,6 +572,26 @@ def test_heads_are_cropped_with_a_margin() -> None:
     assert head_box([picture]) == (slice(0, 30), slice(0, 40))
     picture[10:12, 2:30] = 1
     assert head_box([np.zeros_like(picture), picture]) == (slice(6, 16), slice(0, 34))
+
+
+def test_other_brightnesses() -> None:
+    pair = Pair("x", np.array([[0, 64, 255]], np.uint8), np.array([[255, 100, 0]], np.uint8), np.zeros((1, 3, 3), np.uint8))
+    looks = {look.name: brightness.changed(pair, look) for look in brightness.LOOKS}
+    assert (looks["as is"].pet == pair.pet).all()
+    assert (looks["as is"].mri == pair.mri).all()
+    assert looks["MRI x 0.6"].mri.tolist() == [[153, 60, 0]]
+    assert looks["PET ^ 0.7"].pet.tolist() == [[0, 97, 255]]  # 255 (64 / 255) ** 0.7 = 96.9
+    assert looks["MRI ^ 1.4"].mri.tolist() == [[255, 69, 0]]  # 255 (100 / 255) ** 1.4 = 68.8
+
+
+def test_other_brightnesses_count_what_is_better_than_the_maximum(results: Path) -> None:
+    rows = _rows(results / "brightness.csv")
+    for look in brightness.LOOKS:
+        of_look = {row["method"]: row for row in rows if row["look"] == look.name}
+        assert set(of_look) == {"maximum", "overlay", *(card.name for card in list_models())}
+        for row in of_look.values():
+            better = [name for name in RANKED if float(row[name]) > float(of_look["maximum"][name])]
+            assert int(row["better"]) == len(better)
 
 
 def test_sizes() -> None:

@@ -62,7 +62,13 @@ def data(tmp_path: Path) -> Path:
 def _tiny(**options: Any) -> TrainingConfig:
     """A run of a few seconds."""
     small = {"epochs": 8, "steps_per_epoch": 2, "batch_size": 2, "patch_size": 12, "validate_every": 3, "network": TINY}
-    plain = {"foreground": 0.0, "mse_steps": 0, "pictures_every": 0}
+    plain = {
+        "foreground": 0.0,
+        "mse_steps": 0,
+        "pictures_every": 0,
+        "precision": "32",
+        "validation_subset": ("test_same_head",),
+    }
     return replace(load_config(PAPER), **{**small, **plain, **options})
 
 
@@ -80,7 +86,7 @@ def test_paper_preset_is_the_papers() -> None:
     paper = load_config(PAPER)
     assert (paper.epochs, paper.batch_size, paper.patch_size) == (600, 64, 64)
     assert (paper.network, paper.augmentation) == (NetworkConfig(), Augmentation())
-    assert (paper.loss, paper.architecture) == ({"mse": 1.0, "ssim": 100.0}, "cspa-dn")
+    assert (paper.loss, paper.architecture) == ({"mse": 1.0, "weighted_ssim": 1.0}, "cspa-dn")
     assert config_from_dict(paper.to_dict(), "here") == paper
 
 
@@ -106,7 +112,7 @@ BAD_OPTIONS = {
     "name: 7": "name is 7: it must be a word",
     "architecture: u-net": "architecture is 'u-net': it must be cspa-dn or tfnet",
     "start: 3": "start is 3: it must be the name or file of a model",
-    "precision: 16": "precision is '16': it must be auto or 32",
+    "precision: 16": "precision is '16': it must be auto or bf16 or 32",
     "loss: paper": "loss is 'paper': it must be terms with weights",
     "loss: {mse: 1, beauty: 2}": "a term of loss is 'beauty': it must be mse or",
     "loss: {mse: -1}": "loss.mse is -1: it must be a number from 0 on",
@@ -162,6 +168,8 @@ def test_no_preset_uses_a_test_image(preset: Path, shared: Path) -> None:
         assert not trained & {name for name, subset in subsets.items() if subset in forbidden}
         if table.parent.name.startswith("subject2"):
             assert not seen
+        if preset in (PAPER, ablate.CONFIG):  # reported on these pairs: nothing may be chosen on them either
+            assert not seen & {name for name, subset in subsets.items() if subset == "test_same_head"}
 
 
 @pytest.mark.parametrize("name", [card.name for card in list_models()])
@@ -519,9 +527,13 @@ def test_precision_follows_the_device(monkeypatch) -> None:
     cuda, cpu = torch.device("cuda"), torch.device("cpu")
     for capability, expected in (((8, 6), "bf16-mixed"), ((7, 5), "16-mixed")):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, answer=capability: answer)
-        assert train.choose_precision(_tiny(), cuda) == expected
+        assert train.choose_precision(_tiny(precision="auto"), cuda) == expected
         assert train.choose_precision(_tiny(precision="32"), cuda) == "32-true"
-    assert train.choose_precision(_tiny(), cpu) == train.choose_precision(_tiny(), torch.device("mps")) == "32-true"
+        assert train.choose_precision(_tiny(precision="bf16"), cuda) == expected
+    assert train.choose_precision(_tiny(precision="bf16"), cpu) == "bf16-mixed"
+    assert train.choose_precision(_tiny(precision="bf16"), torch.device("mps")) == "32-true"
+    assert train.choose_precision(_tiny(precision="auto"), cpu) == "32-true"
+    assert train.choose_precision(_tiny(precision="auto"), torch.device("mps")) == "32-true"
 
 
 def test_the_loss_is_computed_in_float32() -> None:
@@ -618,6 +630,7 @@ def test_training_lowers_the_loss_and_exports(config: Path, data: Path, tmp_path
     assert list(scores) == list(metrics.NAMES)
     assert scores["EN"] > 0
     module, _ = export.load_run(run)
+    module.to(memory_format=torch.contiguous_format)  # another layout sums in another order
     sources = torch.rand(1, 2, 9, 7)
     with torch.inference_mode():
         assert torch.equal((model.network(sources * 2 - 1) + 1) / 2, module(sources))
@@ -626,7 +639,7 @@ def test_training_lowers_the_loss_and_exports(config: Path, data: Path, tmp_path
 def test_at_first_the_mse_alone_is_minimised(data: Path, tmp_path: Path) -> None:
     short = {"epochs": 1, "validate_every": 9}
     warm = train.train(_tiny(mse_steps=2, **short), data, tmp_path / "warm")
-    mse = train.train(_tiny(loss={"mse": 101.0}, mse_steps=0, **short), data, tmp_path / "mse")
+    mse = train.train(_tiny(loss={"mse": sum(_tiny().loss.values())}, mse_steps=0, **short), data, tmp_path / "mse")
     both = train.train(_tiny(mse_steps=1, **short), data, tmp_path / "both")
     expected = mse.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in warm.state_dict().items())

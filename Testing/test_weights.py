@@ -49,8 +49,9 @@ def test_shipped_models_load_and_are_described() -> None:
         assert card.training["command"].startswith("python -m training.train")
         config = card.training["config"]
         assert card.training["steps"] == config["epochs"] * config["steps_per_epoch"], "the training was not finished"
-        assert set(card.metrics) == {"test_same_head"}
-        assert set(card.metrics["test_same_head"]) == set(metrics.NAMES)
+        validation = ", ".join(config["validation_subset"])
+        assert set(card.metrics) == {validation}
+        assert set(card.metrics[validation]) == set(metrics.NAMES)
 
 
 def test_saved_weights_come_back(model: Path) -> None:

@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from cspadn.errors import FusionError, InputError
 from cspadn.settings import DEFAULT_MODEL
 from cspadn.weights import ModelCard, list_models, models_folder
-from training.evaluation import ablation, black, curves, paper, sizes, subject2
+from training.evaluation import ablation, black, brightness, curves, paper, sizes, subject2
 from training.evaluation.black import Fused
 from training.evaluation.folder import INDEX, TITLE, file_list, staged
 from training.evaluation.inputs import Inputs
@@ -54,6 +54,8 @@ def evaluate(inputs: Inputs) -> list[Section]:
     sections.append(black.report(inputs, {"same head": of_same_head, "second subject": of_second}))
     _say("three sizes")
     sections.append(sizes.report(inputs))
+    _say("other brightnesses")
+    sections.append(brightness.report(inputs))
     sections += _curves(inputs, runs)
     for section in sections:
         section.write(inputs.output)

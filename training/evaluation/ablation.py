@@ -21,7 +21,7 @@ from training.evaluation.pairs import Pair
 from training.evaluation.paper import draw_fused
 from training.evaluation.rows import RANKED, Outcomes, Row, mean_scores
 from training.evaluation.tables import Section, counted, listed, markdown, number, write_csv
-from training.evaluation.trained import SCALES, budget_of, card_of, learned_scales, loss_text, options_of
+from training.evaluation.trained import SCALES, Options, budget_of, card_of, learned_scales, loss_text, options_of
 
 FOLDER = "ablation"
 WITH, WITHOUT = "both", "none"
@@ -29,6 +29,12 @@ LOTTERY = "Qabf"  # printed for each seed
 _COLUMNS = (*RANKED, *SCALES)  # of the CSV file
 _NAME = re.compile(rf"({'|'.join(ATTENTION)})-(\d+)")
 _FIGURE_SLICES = 4
+
+_TRAP = (
+    "The loss has a trap (decision 0003): where one source is black, leaving the other out costs no more SSIM than showing "
+    "it, so that a run can end with the skull gone. A start with MSE alone works against that. Where the seeds of one variant "
+    f"lie far apart in {LOTTERY}, it may have caught some of them: a lottery, and no effect of attention."
+)
 
 Means = dict[str, dict[int, Scores]]  # by variant, or contrast of two, and seed
 
@@ -107,18 +113,20 @@ def _write_table(inputs: Inputs, findings: Findings) -> None:
 
 def _intro(inputs: Inputs, table: Sequence[Row]) -> str:
     options = [options_of(card_of(row.source)) for row in table]
-    mse_only = _all_of(str(each.get("mse_steps", 0)) for each in options)
     seeds = listed([str(seed) for seed in sorted({_parts(row.name)[1] for row in table})])
-    return (
+    intro = (
         "The network with both attention modules, with the spatial or the channel one alone, and with none; else nothing "
-        f"differs. Loss: {_all_of(map(loss_text, options))}, after {mse_only} steps of MSE alone. Each run: "
+        f"differs. Loss: {_all_of(map(_loss, options))}. Each run: "
         f"{_all_of(str(budget_of(row) or 'unknown') for row in table)}. Seeds: {seeds}. Mean and standard deviation over the "
         f"seeds of the means over the {span(inputs.same_head)}; alpha and beta, the learned scales of the spatial and the "
-        f"channel attention, as means over the seeds; and {LOTTERY} of each seed.\n\n"
-        "The loss has a trap (decision 0003): where one source is black, leaving the other out costs no more SSIM than "
-        "showing it, so that a run can end with the skull gone. A start with MSE alone works against that. Where the seeds of "
-        f"one variant lie far apart in {LOTTERY}, it may have caught some of them: a lottery, and no effect of attention."
+        f"channel attention, as means over the seeds; and {LOTTERY} of each seed."
     )
+    return f"{intro}\n\n{_TRAP}" if any("ssim" in each.get("loss", {}) for each in options) else intro
+
+
+def _loss(options: Options) -> str:
+    mse_only = options.get("mse_steps", 0)
+    return loss_text(options) + (f", after {mse_only} steps of MSE alone" if mse_only else "")
 
 
 def _all_of(texts: Iterable[str]) -> str:

@@ -141,7 +141,11 @@ def _measured(task: tuple[Row, Pair]) -> Outcome:
 
 def mean_scores(outcomes: Iterable[Outcome]) -> Scores:
     """The mean of each score over the pairs."""
-    rows = [outcome.scores for outcome in outcomes]
+    return mean_of([outcome.scores for outcome in outcomes])
+
+
+def mean_of(rows: Sequence[Scores]) -> Scores:
+    """The mean of each score over the rows."""
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
