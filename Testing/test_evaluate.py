@@ -296,13 +296,19 @@ def test_ablation_has_the_difference_of_equal_seeds(results: Path) -> None:
 
 def test_ablation_tells_its_options_and_each_seed(results: Path) -> None:
     page = (results / "ablation.md").read_text()
-    assert ("The loss has a trap" in page) == ("ssim" in TRAINING["config"]["loss"])
+    assert "The loss has a trap" in page
     assert "Loss: 1 mse + 100 ssim, after 2 steps of MSE alone. Each run: 7 steps x 3 = 21 patches. Seeds: 1 and 2." in page
     seeds = [row["Qabf"] for row in _rows(results / "ablation.csv") if row["attention"] == "both" and row["seed"] in "12"]
     assert f"| {', '.join(f'{float(value):.4f}' for value in seeds)} |" in page
     assert page.count("| both - none |") == len(RANKED)
     assert page.count("| excludes 0 |") + page.count("| does not exclude 0 |") == len(RANKED)
     assert "2 seeds cannot show small effects" in page
+
+
+def test_the_trap_is_told_of_the_mean_ssim_alone() -> None:
+    plain, weighted = ({"loss": {"mse": 1.0, term: 1.0}} for term in ("ssim", "weighted_ssim"))
+    assert "The loss has a trap" in ablation.trap([weighted, plain])
+    assert ablation.trap([weighted, weighted]) == ablation.trap([{}]) == ""
 
 
 def test_interval_is_that_of_students_t() -> None:

@@ -121,7 +121,12 @@ def _intro(inputs: Inputs, table: Sequence[Row]) -> str:
         f"seeds of the means over the {span(inputs.same_head)}; alpha and beta, the learned scales of the spatial and the "
         f"channel attention, as means over the seeds; and {LOTTERY} of each seed."
     )
-    return f"{intro}\n\n{_TRAP}" if any("ssim" in each.get("loss", {}) for each in options) else intro
+    return "\n\n".join(filter(None, [intro, trap(options)]))
+
+
+def trap(options: Iterable[Options]) -> str:
+    """What is to be said where a run was trained on the mean SSIM; else nothing."""
+    return _TRAP if any("ssim" in each.get("loss", {}) for each in options) else ""
 
 
 def _loss(options: Options) -> str:

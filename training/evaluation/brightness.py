@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cspadn.metrics import Scores, measure
 from training.evaluation.inputs import Inputs, label, model_rows
@@ -67,7 +68,7 @@ def changed(pair: Pair, look: Look) -> Pair:
     return replace(pair, pet=pet, mri=mri)
 
 
-def _levels(unit: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Levels:
+def _levels(unit: NDArray[np.float64]) -> Levels:
     levels: Levels = np.rint(255 * unit).astype(np.uint8)
     return levels
 
