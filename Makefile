@@ -7,7 +7,7 @@ DEMO := demo
 DATA ?= ../shared
 RESULTS := docs/results
 
-.PHONY: benchmark demo evaluate test test-all check pytest format clean
+.PHONY: benchmark demo evaluate geometry-report test test-all check pytest format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
@@ -19,6 +19,9 @@ demo: $(READY) ## fuse the sample pair, and show it
 
 evaluate: $(READY) ## recompute every table and figure of docs/results from the shipped weights and the images below DATA
 	$(BIN)/python -m training.evaluate --data $(DATA) --output $(RESULTS)
+
+geometry-report: $(READY) ## fuse real pairs in all stored orders, turned, moved and resampled: docs/geometry.md
+	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/geometry_report.py --data $(DATA)/data --output docs/geometry.md
 
 benchmark: $(READY) ## time a training step against the straightforward one
 	$(BIN)/python -m training.benchmark --output $(RESULTS)/training_step.json

@@ -196,13 +196,16 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             return _("Select an output volume that is not an input")
         return None
 
-    def fuse(self, petNode, mriNode, outputNode=None, **settings):
+    def fuse(self, petNode, mriNode, outputNode=None, colorOutputNode=None, **settings):
         """Fuse in this process and return the fused volume node.
 
-        The result lies on the MRI's grid, under its parent transform, with values from 0 to 4095.
+        The result lies on the MRI's grid, under its parent transform, with values from 0 to 4095; with ``grid="pet"``, on the
+        PET's and under its.
 
-        :param petNode, mriNode: scalar volume nodes, registered to each other, under any linear transforms.
+        :param petNode, mriNode: scalar volume nodes, registered to each other, under any linear or non-linear transforms.
         :param outputNode: receives the result; default: a new node, named "<MRI>-<PET> fused".
+        :param colorOutputNode: vector volume node that receives the fused volume in the hues of a PET palette; default: a new
+            node with the setting ``palette``, else none.
         :param settings: fields of :class:`cspadn.FusionSettings`, and ``progress`` and ``cancelled`` of :func:`cspadn.fuse`.
         :raises ValueError, cspadn.errors.FusionError: with a sentence that says what is wrong; the scene is as it was.
         :raises RuntimeError: torch or safetensors is not installed.
@@ -213,14 +216,17 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         from CSpADNFusionLib import nodes
 
         callbacks = {name: settings.pop(name, None) for name in ("progress", "cancelled")}
-        place = nodes.placeOf(petNode, mriNode)
-        pet, mri = nodes.imagesFromVolumeNodes(petNode, mriNode)
-        result = cspadn.fuse(pet, mri, cspadn.FusionSettings(**settings), **callbacks)
+        chosen = self._settings(colorOutputNode, settings)
+        place = nodes.placeOf(petNode, mriNode, chosen.grid)
+        pet, mri = nodes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid)
+        result = cspadn.fuse(pet, mri, chosen, **callbacks)
         for warning in result.warnings:
             logging.warning(f"CSpADNFusion: {warning}")
-        return self._store(result.image, result.provenance, place, outputNode)
+        return self._store(result.image, result.color, result.provenance, place, outputNode, colorOutputNode)
 
-    def startFusion(self, petNode, mriNode, outputNode=None, *, onProgress, onFinished, onFailed, **settings):
+    def startFusion(
+        self, petNode, mriNode, outputNode=None, colorOutputNode=None, *, onProgress, onFinished, onFailed, **settings
+    ):
         """Fuse in a worker process and return at once; the same result as :meth:`fuse`.
 
         :param onProgress: called with the slices done and the slices in all.
@@ -230,15 +236,15 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         if self._worker:
             raise RuntimeError(_("A fusion is running already."))
         self._checkNodes(petNode, mriNode, outputNode)
-        from cspadn.settings import FusionSettings
         from CSpADNFusionLib import nodes, worker
 
-        place = nodes.placeOf(petNode, mriNode)
+        chosen = self._settings(colorOutputNode, settings)
+        place = nodes.placeOf(petNode, mriNode, chosen.grid)
 
-        def finished(image, provenance, warnings):
+        def finished(image, color, provenance, warnings):
             self._worker = None
             try:
-                fusedNode = self._store(image, provenance, place, outputNode)
+                fusedNode = self._store(image, color, provenance, place, outputNode, colorOutputNode)
             except Exception as error:
                 onFailed(str(error))
             else:
@@ -248,8 +254,15 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             self._worker = None
             onFailed(message)
 
-        images = nodes.imagesFromVolumeNodes(petNode, mriNode)
-        self._worker = worker.FusionWorker(*images, FusionSettings(**settings), onProgress, finished, failed)
+        images = nodes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid)
+        self._worker = worker.FusionWorker(*images, chosen, onProgress, finished, failed)
+
+    def _settings(self, colorOutputNode, settings):
+        from cspadn.settings import DEFAULT_PALETTE, FusionSettings
+
+        if colorOutputNode:
+            settings = {"palette": DEFAULT_PALETTE, **settings}
+        return FusionSettings(**settings)
 
     def isFusing(self):
         return self._worker is not None
@@ -276,16 +289,21 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             text = _("Fusion needs {packages}: press Apply in the module once, which installs what is missing.")
             raise RuntimeError(text.format(packages=", ".join(missing)))
 
-    def _store(self, image, provenance, place, outputNode):
+    def _store(self, image, color, provenance, place, outputNode, colorOutputNode):
         from CSpADNFusionLib import nodes
 
-        if outputNode is None:
-            name = slicer.mrmlScene.GenerateUniqueName(place.fusedName)
-            outputNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-        elif outputNode.GetScene() is None:
-            raise RuntimeError(_("The output volume was deleted while the fusion ran: press Apply again."))
-        nodes.updateVolumeNodeFromFusion(outputNode, image, place, provenance)
-        return outputNode
+        for node in (outputNode, colorOutputNode):
+            if node and node.GetScene() is None:
+                raise RuntimeError(_("The output volume was deleted while the fusion ran: press Apply again."))
+        fusedNode = outputNode or self._newNode("vtkMRMLScalarVolumeNode", place.fusedName)
+        nodes.updateVolumeNodeFromFusion(fusedNode, image, place, provenance)
+        if color is not None:
+            colorNode = colorOutputNode or self._newNode("vtkMRMLVectorVolumeNode", f"{place.fusedName} color")
+            nodes.updateVolumeNodeFromFusion(colorNode, color, place, provenance)
+        return fusedNode
+
+    def _newNode(self, className, name):
+        return slicer.mrmlScene.AddNewNodeByClass(className, slicer.mrmlScene.GenerateUniqueName(name))
 
 
 class CSpADNFusionTest(ScriptedLoadableModuleTest):

@@ -11,7 +11,7 @@ import torch
 
 import cspadn
 from conftest import blobs, volume
-from cspadn import device, fusion
+from cspadn import color, device, fusion, intensity
 from cspadn.errors import CancelledError, InputError, MemoryExhaustedError, ModelError, UsageError
 from cspadn.intensity import FUSED_MAXIMUM, Window, to_unit
 from cspadn.weights import load_model
@@ -271,3 +271,117 @@ def test_a_device_that_is_listed_but_does_not_compute_is_left_out(monkeypatch) -
 def test_the_cpu_needs_no_probe(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1 / 0)
     assert device.resolve_device("cpu").type == "cpu"
+
+
+def test_holes_are_background_and_counted(pair) -> None:
+    pet, mri = (_array(image) for image in pair)
+    settings = cspadn.FusionSettings(pet_window=(0, 100), mri_window=(0, 100))
+    filled = [array.copy() for array in (pet, mri)]
+    holes = [array.copy() for array in (pet, mri)]
+    for array, value in ((filled, [0, 0, 0]), (holes, [np.nan, np.inf, -np.inf])):
+        array[0][3, 5, 4:7] = array[1][4, 9, 10:13] = value
+    results = []
+    for arrays in (filled, holes):
+        images = [sitk.GetImageFromArray(array) for array in arrays]
+        for image, like in zip(images, pair, strict=True):
+            image.CopyInformation(like)
+        results.append(cspadn.fuse(*images, settings))
+    np.testing.assert_array_equal(_array(results[0].image), _array(results[1].image))
+    assert results[0].warnings == []
+    assert results[1].warnings == [
+        f"The {name} holds 3 voxels that are NaN or infinite: they were taken as background." for name in ("PET", "MRI")
+    ]
+
+
+def test_values_beyond_single_precision_are_holes_too(pair) -> None:
+    pet, mri = pair
+    array = _array(pet).astype(np.float64)
+    array[3, 5, 4] = 1e300
+    huge = sitk.GetImageFromArray(array)
+    huge.CopyInformation(pet)
+    result = cspadn.fuse(huge, mri)
+    assert np.isfinite(_array(result.image)).all()
+    assert "1 voxels" in result.warnings[0]
+
+
+def test_no_seam_where_the_pet_ends() -> None:
+    """A bright PET that ends in the middle of an even MRI: what it adds fades over a few voxels, in the slice and across."""
+    mri = volume(np.full((40, 40, 40), 50, np.float32) + np.arange(40, dtype=np.float32))
+    pet = volume(np.full((20, 20, 40), 100, np.float32))
+    settings = cspadn.FusionSettings(model="cspadn-paper", pet_window=(0, 100), mri_window=(0, 100))
+    fused = _array(cspadn.fuse(pet, mri, settings).image)
+    kept = to_unit(_array(mri), Window(0, 100)) * FUSED_MAXIMUM
+    added = np.abs(fused - kept)
+    for row in (added[8, :, 20], added[:, 8, 20]):
+        assert row[:12].min() > 100
+        assert row[20:].max() == 0
+        assert np.abs(np.diff(row[14:22])).max() < 0.5 * row[10]  # without fading it would all go in one step
+    assert fused[20:].min() > 0.4 * FUSED_MAXIMUM  # no black rim
+
+
+def test_a_pet_that_fills_the_mri_does_not_fade_at_its_ends(pair) -> None:
+    from cspadn.geometry import SlicesOnGrid
+
+    mri = pair[1]
+    everywhere = SlicesOnGrid(mri, mri, range(mri.GetSize()[2]))
+    assert everywhere.weights(0, 8).min() == 1
+
+
+def test_less_than_one_percent_is_refused_with_the_number(pair) -> None:
+    mri = volume(blobs((20, 40, 40), seed=4))
+    pet = volume(blobs((3, 8, 8), seed=3)[:, :4, :4] + 5, origin=(18, 18, 10))
+    with pytest.raises(InputError, match=r"covers only 0\.\d\d% of the MRI's foreground"):
+        cspadn.fuse(pet, mri)
+
+
+@pytest.mark.parametrize(("degrees", "told"), [(4, False), (6, True), (-30, True)])
+def test_tilted_slices_are_told_with_their_angle(pair, degrees: float, told: bool) -> None:
+    turn = np.reshape(sitk.Euler3DTransform((0, 0, 0), np.radians(degrees), 0, 0).GetMatrix(), (3, 3))
+    for image in pair:
+        image.SetDirection(turn.ravel().tolist())
+        image.SetOrigin((turn @ image.GetOrigin()).tolist())
+    warnings = [text for text in cspadn.fuse(*pair).warnings if "tilted" in text]
+    assert bool(warnings) is told
+    assert not told or f"by {abs(degrees):.1f} degrees" in warnings[0]
+
+
+def test_the_grid_of_the_pet(pair) -> None:
+    pet, mri = pair
+    result = cspadn.fuse(pet, mri, cspadn.FusionSettings(grid="pet"))
+    _assert_same_grid(result.image, pet)
+    assert result.provenance["grid"] == "pet"
+    assert result.provenance["pet_window"] == cspadn.fuse(pet, mri).provenance["pet_window"]
+    half = mri[:10, :, :]  # the MRI sees half of the head: elsewhere the PET is kept
+    settings = cspadn.FusionSettings(grid="pet", pet_window=(0, 100))
+    fused = _array(cspadn.fuse(pet, half, settings).image)
+    kept = to_unit(_array(pet), Window(0, 100)) * FUSED_MAXIMUM
+    np.testing.assert_allclose(fused[:, :, -5:], kept[:, :, -5:], rtol=1e-6)
+    assert np.abs(fused - kept)[:, :, :3].max() > 0.02 * FUSED_MAXIMUM
+
+
+def test_the_colour_volume(pair) -> None:
+    result = cspadn.fuse(*pair, cspadn.FusionSettings(palette="PET-Heat"))
+    _assert_same_grid(result.color, pair[1])
+    rgb = _array(result.color)
+    np.testing.assert_allclose(color.luma(rgb), _array(result.image) / FUSED_MAXIMUM * 255, atol=0.6)
+    assert np.ptp(rgb.astype(int), axis=-1).max() > 60
+    assert (rgb[..., 0].astype(int) >= rgb[..., 2]).all()  # Heat is red and yellow, never blue
+    assert cspadn.fuse(*pair).color is None
+    inverted = _array(cspadn.fuse(*pair, cspadn.FusionSettings(palette="PET-MaximumIntensityProjection")).color)
+    assert np.ptp(inverted.astype(int), axis=-1).max() == 0
+
+
+def test_unknown_grid_and_palette_are_refused() -> None:
+    with pytest.raises(UsageError, match="grid is 'ct'"):
+        cspadn.FusionSettings(grid="ct")
+    with pytest.raises(UsageError, match="no palette 'Pink'"):
+        cspadn.FusionSettings(palette="Pink")
+
+
+def test_large_volumes_give_their_window_on_a_lattice(monkeypatch) -> None:
+    image = volume(blobs((16, 40, 40), seed=9))
+    full = intensity.automatic_window(intensity.sampled(image), "It")
+    monkeypatch.setattr(intensity, "_SAMPLED_VOXELS", 4000)
+    few = intensity.sampled(image)
+    assert few.shape == (8, 20, 20)
+    np.testing.assert_allclose(intensity.automatic_window(few, "It"), full, atol=3)

@@ -211,13 +211,21 @@ def test_all_settings_reach_the_worker(panel, pair) -> None:
     import cspadn
     from CSpADNFusionLib.worker import settingsArguments
 
-    settings = cspadn.FusionSettings(model="mine.safetensors", device="cpu", pet_window=(-1e-05, 80))
+    settings = cspadn.FusionSettings(
+        model="mine.safetensors", device="cpu", grid="pet", palette="PET-DICOM", pet_window=(-1e-05, 80)
+    )
     arguments = settingsArguments(settings)
     assert arguments == [
         "--model",
         str(Path("mine.safetensors").resolve()),
         "--device",
         "cpu",
+        "--grid",
+        "pet",
+        "--color",
+        "color.nrrd",
+        "--palette",
+        "PET-DICOM",
         "--pet-window",
         "-0.00001",
         "80.",

@@ -211,26 +211,110 @@ def test_a_failure_leaves_the_scene_as_it_was(logic, pair, scene) -> None:
     assert _state(scene) == before
 
 
-def test_non_linear_transforms_get_a_clear_word(logic, pair, scene) -> None:
-    import slicer
+def _warp(scene, displace) -> str:
+    """A thin plate spline that moves eight corners to where ``displace`` says; the ID of its transform node."""
     import vtk
 
-    warp = scene.AddNewNodeByClass("vtkMRMLTransformNode", "warp")
+    node = scene.AddNewNodeByClass("vtkMRMLTransformNode", "warp")
     spline = vtk.vtkThinPlateSplineTransform()
     points = [vtk.vtkPoints(), vtk.vtkPoints()]
     for i, corner in enumerate(np.ndindex(2, 2, 2)):
-        for k in (0, 1):
-            points[k].InsertNextPoint(*(np.array(corner) * 50.0 + k * i))
+        place = np.array(corner) * 50.0 - 25
+        points[0].InsertNextPoint(*place)
+        points[1].InsertNextPoint(*(place + displace(i)))
     spline.SetSourceLandmarks(points[0])
     spline.SetTargetLandmarks(points[1])
     spline.SetBasisToR()
-    warp.SetAndObserveTransformToParent(spline)
-    assert not warp.IsLinear()
-    pet_node = node_of(pair[0], "PET")
-    pet_node.SetAndObserveTransformNodeID(warp.GetID())
-    with pytest.raises(InputError, match="non-linear transform"):
-        logic.fuse(pet_node, node_of(pair[1], "MRI"))
-    assert slicer.mrmlScene is scene
+    node.SetAndObserveTransformToParent(spline)
+    assert not node.IsLinear()
+    return node.GetID()
+
+
+@pytest.mark.parametrize("grid", ["mri", "pet"])
+def test_a_non_linear_transform_that_only_shifts_is_a_shift(logic, pair, scene, grid: str) -> None:
+    shift = np.array([3.0, -2.0, 2.5])  # RAS
+    windows = {"pet_window": (0, 100), "mri_window": (0, 100)}
+    fused = []
+    for moved in (_warp(scene, lambda _: shift), transform_of(rigid(0, shift)).GetID()):
+        pet_node, mri_node = node_of(pair[0], "PET"), node_of(pair[1], "MRI")
+        pet_node.SetAndObserveTransformNodeID(moved)
+        node = logic.fuse(pet_node, mri_node, grid=grid, **windows)
+        assert node.GetTransformNodeID() == (moved if grid == "pet" else None)
+        fused.append(_array(node))
+    np.testing.assert_allclose(fused[0], fused[1], atol=1e-4 * FUSED_MAXIMUM)
+    unmoved = _array(logic.fuse(node_of(pair[0], "PET"), node_of(pair[1], "MRI"), grid=grid, **windows))
+    assert np.abs(unmoved - fused[0]).max() > 0.05 * FUSED_MAXIMUM
+
+
+def test_non_linear_transforms_move_each_voxel(logic, pair, scene) -> None:
+    """Against SimpleITK, which interpolates the PET at the points that VTK gives for each voxel."""
+    from CSpADNFusionLib import nodes
+
+    pet_node, mri_node = node_of(pair[0], "PET"), node_of(pair[1], "MRI")
+    pet_node.SetAndObserveTransformNodeID(_warp(scene, lambda i: 1.0 * i))
+    warped, mri = nodes.imagesFromVolumeNodes(pet_node, mri_node)
+    to_pet = pet_node.GetParentTransformNode().GetTransformFromParent()
+    values, size = sitk.GetArrayFromImage(warped), mri.GetSize()
+    inside = 0
+    for index in ((i, j, k) for i in range(0, size[0], 3) for j in range(0, size[1], 3) for k in range(0, size[2], 2)):
+        x, y, z = to_pet.TransformDoublePoint(*(np.array(mri.TransformIndexToPhysicalPoint(index)) * [-1, -1, 1]))
+        place = pair[0].TransformPhysicalPointToContinuousIndex((-x, -y, z))
+        if all(0 <= each <= extent - 1 for each, extent in zip(place, pair[0].GetSize(), strict=True)):
+            expected = pair[0].EvaluateAtContinuousIndex(place, sitk.sitkLinear)
+            assert values[index[::-1]] == pytest.approx(expected, abs=0.02)  # the spline is inverted iteratively
+            inside += 1
+    assert inside > 100
+    assert np.isnan(values).any()
+
+
+def test_volumes_under_one_non_linear_transform_are_fused_as_without(logic, pair, scene) -> None:
+    warp = _warp(scene, lambda i: 1.0 * i)
+    pet_node, mri_node = node_of(pair[0], "PET"), node_of(pair[1], "MRI")
+    expected = _array(logic.fuse(pet_node, mri_node))
+    for node in (pet_node, mri_node):
+        node.SetAndObserveTransformNodeID(warp)
+    fused = logic.fuse(pet_node, mri_node)
+    np.testing.assert_array_equal(_array(fused), expected)
+    assert fused.GetTransformNodeID() == warp
+
+
+def test_a_colour_volume_lies_beside_the_fused_one(logic, pair, scene) -> None:
+    pet_node, mri_node = node_of(pair[0], "PET"), node_of(pair[1], "MRI")
+    fused = logic.fuse(pet_node, mri_node, palette="PET-HotMetalBlue")
+    color = scene.GetFirstNodeByName("MRI-PET fused color")
+    assert color.IsA("vtkMRMLVectorVolumeNode")
+    assert color.GetAttribute("CSpADNFusion.palette") == "PET-HotMetalBlue"
+    np.testing.assert_array_equal(_matrix(color), _matrix(fused))
+    rgb = _array(color)
+    assert rgb.dtype == np.uint8
+    luma = rgb @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(luma, _array(fused) / FUSED_MAXIMUM * 255, atol=0.6)
+    assert np.ptp(rgb.astype(int), axis=-1).max() > 60
+    logic.fuse(pet_node, mri_node, fused, color)  # once more, into the same nodes
+    assert color.GetAttribute("CSpADNFusion.palette") == "PET-Heat"
+
+
+def test_names_of_the_nodes_are_in_the_provenance(logic, pair) -> None:
+    fused = logic.fuse(node_of(pair[0], "uptake"), node_of(pair[1], "anatomy"))
+    assert fused.GetAttribute("CSpADNFusion.pet_source") == "uptake"
+    assert fused.GetAttribute("CSpADNFusion.mri_source") == "anatomy"
+    assert fused.GetAttribute("CSpADNFusion.grid") == "mri"
+
+
+def test_the_library_has_the_palettes_of_mrml(scene) -> None:
+    import slicer
+
+    from cspadn.color import palette_of
+    from cspadn.settings import PALETTES
+
+    logic = slicer.vtkMRMLColorLogic()
+    logic.SetMRMLScene(scene)
+    logic.AddDefaultColorNodes()
+    for name in PALETTES:
+        function = scene.GetNodeByID(f"vtkMRMLPETProceduralColorNode{name}").GetColorTransferFunction()
+        expected = [function.GetColor(level) for level in range(256)]
+        np.testing.assert_allclose(palette_of(name), expected, atol=2e-6)
+    logic.RemoveDefaultColorNodes()
 
 
 def test_vector_volumes_are_refused(logic, pair, scene) -> None:

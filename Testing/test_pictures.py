@@ -29,13 +29,29 @@ def test_luma_is_full_range_bt601() -> None:
 
 
 def test_replacing_luma_keeps_chroma() -> None:
-    rgb = np.random.default_rng(0).random((50, 3))
-    new = np.random.default_rng(1).random(50)
-    changed = color.replace_luma(rgb, new)
+    random = np.random.default_rng(0)
+    rgb = 0.4 + 0.2 * random.random((50, 3))  # every colour stays displayable
+    new = 0.4 + 0.2 * random.random(50)
+    changed = color.replace_luma(rgb, new, 1)
     np.testing.assert_allclose(color.luma(changed), new)
-    np.testing.assert_allclose(changed[:, 2] - new, rgb[:, 2] - color.luma(rgb))
-    np.testing.assert_allclose(changed[:, 0] - new, rgb[:, 0] - color.luma(rgb))
-    np.testing.assert_allclose(color.replace_luma(rgb, color.luma(rgb)), rgb, atol=1e-12)
+    np.testing.assert_allclose(changed - new[:, None], rgb - color.luma(rgb)[:, None])
+    np.testing.assert_allclose(color.replace_luma(rgb, color.luma(rgb), 1), rgb, atol=1e-12)
+
+
+def test_what_cannot_be_displayed_keeps_luma_and_hue() -> None:
+    random = np.random.default_rng(3)
+    rgb, new = 255 * random.random((500, 3)), 255 * random.random(500)
+    new[:2] = 0, 255
+    changed = color.replace_luma(rgb, new, 255)
+    assert 0 <= changed.min() <= changed.max() <= 255
+    np.testing.assert_allclose(color.luma(changed), new, atol=1e-9)
+    before, after = rgb - color.luma(rgb)[:, None], changed - new[:, None]
+    factor = (after * before).sum(1) / (before * before).sum(1)
+    np.testing.assert_allclose(after, factor[:, None] * before, atol=1e-9)  # Cb and Cr by one factor: the same hue
+    assert factor.min() >= 0
+    assert (factor < 1 - 1e-9).sum() > 50
+    at_the_edge = np.isclose(changed, 0, atol=1e-9).any(1) | np.isclose(changed, 255).any(1)
+    assert (at_the_edge | np.isclose(factor, 1)).all()  # no more chroma is lost than must be
 
 
 def test_grey_pair_gives_a_grey_picture(pixels) -> None:
@@ -49,9 +65,8 @@ def test_color_of_the_pet_comes_back(pixels) -> None:
     assert image.GetNumberOfComponentsPerPixel() == 3
     plain = fuse_pictures(_picture(np.rint(color.luma(pixels["color"])).astype(np.uint8)), _picture(pixels["grey"])).image
     fused, grey = sitk.GetArrayFromImage(image).astype(float), sitk.GetArrayFromImage(plain)
-    inside = ((fused > 0) & (fused < 255)).all(axis=-1)  # the others were clipped
-    assert inside.sum() > 50
-    assert np.abs(color.luma(fused) - grey)[inside].max() <= 1
+    assert np.ptp(fused, axis=-1).max() > 50
+    assert np.abs(color.luma(fused) - grey).max() <= 1
 
 
 def test_grey_stored_as_rgb_and_alpha_and_16_bits_are_the_same_picture(pixels) -> None:

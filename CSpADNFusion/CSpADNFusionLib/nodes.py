@@ -1,7 +1,8 @@
 """MRML volume nodes to SimpleITK images and back.
 
-MRML works in RAS, SimpleITK in LPS. Both images of a pair are expressed in the MRI's own space (before its parent transform),
-so that the fused volume can take the MRI's geometry and parent transform as they are.
+MRML works in RAS, SimpleITK in LPS. Both images of a pair are expressed in the own space (before its parent transform) of that
+volume which gives the grid, the MRI unless the PET is chosen, so that the fused volume can take its geometry and parent
+transform as they are.
 """
 
 from typing import Any, NamedTuple
@@ -10,15 +11,19 @@ import numpy as np
 import SimpleITK as sitk
 import slicer
 import vtk
+from scipy import ndimage
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from cspadn.errors import InputError
+from cspadn.geometry import check_volume
 from cspadn.intensity import FUSED_MAXIMUM
+from cspadn.metadata import FRAME_UID, NAN_IS_OUTSIDE, PREFIX, SERIES_UID, SOURCE_NAME
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 class Place(NamedTuple):
-    """Where an MRI node is when a run starts: the fused volume goes there, whatever becomes of the node meanwhile."""
+    """Where the node that gives the grid is when a run starts: the result goes there, whatever happens to the node later."""
 
     ijkToRas: Any  # 4x4 array
     transformNode: Any
@@ -26,20 +31,40 @@ class Place(NamedTuple):
     fusedName: str
 
 
-def placeOf(petNode, mriNode):
-    """Remember the geometry and the parent transform of the MRI, and how the fused volume shall be called."""
+def placeOf(petNode, mriNode, grid="mri"):
+    """Remember geometry and parent transform of the node that gives the grid, and how the fused volume shall be called."""
     name = f"{mriNode.GetName()}-{petNode.GetName()} fused"
-    return Place(_ijkToRas(mriNode).copy(), mriNode.GetParentTransformNode(), mriNode, name)
+    gridNode = petNode if grid == "pet" else mriNode
+    return Place(_ijkToRas(gridNode).copy(), gridNode.GetParentTransformNode(), mriNode, name)
 
 
-def imagesFromVolumeNodes(petNode, mriNode):
-    """The images (PET, MRI), both in the space of the MRI node; the nodes are not changed.
+def imagesFromVolumeNodes(petNode, mriNode, grid="mri"):
+    """The images (PET, MRI), both in the space of the node that gives the grid; the nodes are not changed.
 
-    :param petNode: scalar volume node under any chain of linear transforms.
-    :param mriNode: the same.
-    :raises InputError: a node has no voxels, or a non-linear transform lies between the two.
+    :param petNode, mriNode: scalar volume nodes, each under any chain of linear or non-linear transforms. Where a non-linear
+        one lies between the two, the volume without the grid is interpolated on the grid's voxels here, in double precision;
+        with the PET's grid, automatic windows are then those of the parts on it.
+    :raises InputError: a node has no voxels, or a degenerate geometry.
     """
-    return imageFromVolumeNode(petNode, _transformBetween(petNode, mriNode)), imageFromVolumeNode(mriNode)
+    gridNode, movingNode = (petNode, mriNode) if grid == "pet" else (mriNode, petNode)
+    gridImage = imageFromVolumeNode(gridNode)
+    matrix = _matrixBetween(movingNode, gridNode)
+    movingImage = _warped(movingNode, gridNode, gridImage) if matrix is None else imageFromVolumeNode(movingNode, matrix)
+    for node, image in ((gridNode, gridImage), (movingNode, movingImage)):
+        _label(image, node)
+    return (gridImage, movingImage) if grid == "pet" else (movingImage, gridImage)
+
+
+def _label(image, node):
+    """What the result's provenance shall know: the node's name, and the DICOM series and frame that it was loaded from."""
+    image.SetMetaData(SOURCE_NAME, node.GetName())
+    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    if not uids or database is None:
+        return
+    for key, tag in ((SERIES_UID, "0020,000e"), (FRAME_UID, "0020,0052")):
+        if value := database.instanceValue(uids[0], tag):
+            image.SetMetaData(key, value)
 
 
 def imageFromVolumeNode(node, rasToTargetRas=None):
@@ -57,9 +82,10 @@ def imageFromVolumeNode(node, rasToTargetRas=None):
 
 
 def updateVolumeNodeFromFusion(node, image, place, provenance):
-    """Put the fused image into a volume node, on the MRI's grid and under its parent transform, ready to be looked at.
+    """Put a fused or a colour image into a volume node, on the grid and under its parent transform, ready to be looked at.
 
-    :param place: of the MRI, from :func:`placeOf`.
+    :param node: scalar volume node; for a colour image, vector volume node.
+    :param place: of the grid, from :func:`placeOf`.
     :param provenance: dictionary that is kept in the node's attributes, with the prefix ``CSpADNFusion.``.
     """
     with slicer.util.NodeModify(node):
@@ -69,13 +95,14 @@ def updateVolumeNodeFromFusion(node, image, place, provenance):
         node.SetAndObserveTransformNodeID(parent.GetID() if parent and parent.GetScene() else None)
         node.SetDescription(provenance["note"])
         for key, value in provenance.items():
-            node.SetAttribute(f"CSpADNFusion.{key}", str(value))
-    _showAsGrey(node)
+            node.SetAttribute(PREFIX + key, str(value))
+    node.CreateDefaultDisplayNodes()
+    if image.GetNumberOfComponentsPerPixel() == 1:
+        _showAsGrey(node)
     _putBeside(node, place.mriNode)
 
 
 def _showAsGrey(node):
-    node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
     display.SetAutoWindowLevel(False)
@@ -90,16 +117,54 @@ def _putBeside(node, mriNode):
         hierarchy.SetItemParent(items[0], hierarchy.GetItemParent(items[1]))
 
 
-def _transformBetween(sourceNode, targetNode):
-    """4x4 array from the RAS of one volume node to that of another, through the parent transforms of both."""
-    matrix = vtk.vtkMatrix4x4()
+def _matrixBetween(sourceNode, targetNode):
+    """4x4 array from the RAS of one volume node to that of another, through the parent transforms of both.
+
+    None where a non-linear transform lies between them.
+    """
     parents = sourceNode.GetParentTransformNode(), targetNode.GetParentTransformNode()
-    if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(*parents, matrix):
-        raise InputError(
-            f"A non-linear transform lies between '{sourceNode.GetName()}' and '{targetNode.GetName()}':"
-            " harden it on the PET first (Data module, right click on the transform)."
-        )
+    if parents[0] is parents[1]:
+        return np.eye(4)
+    if not all(parent is None or parent.IsTransformToWorldLinear() for parent in parents):
+        return None
+    matrix = vtk.vtkMatrix4x4()
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(*parents, matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def _warped(movingNode, gridNode, gridImage):
+    """The moving volume at the grid's voxel centres, through non-linear transforms: linear, NaN outside, slice by slice."""
+    transform = vtk.vtkGeneralTransform()
+    parents = gridNode.GetParentTransformNode(), movingNode.GetParentTransformNode()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(*parents, transform)
+    check_volume(imageFromVolumeNode(movingNode), f"The volume '{movingNode.GetName()}'")
+    voxels, rasToIjk = slicer.util.arrayFromVolume(movingNode), np.linalg.inv(_ijkToRas(movingNode))
+    warped = np.empty(gridImage.GetSize()[::-1], np.float32)
+    for index, points in enumerate(_voxelCentres(gridNode, warped.shape)):
+        ijk = _transformed(transform, points) @ rasToIjk[:3, :3].T + rasToIjk[:3, 3]
+        values = ndimage.map_coordinates(voxels, ijk[:, ::-1].T, np.float64, order=1, mode="nearest")
+        inside = ((ijk >= -0.5) & (ijk <= np.array(voxels.shape[::-1]) - 0.5)).all(axis=1)
+        warped[index] = np.where(inside, values, np.nan).reshape(warped.shape[1:])
+    image = sitk.GetImageFromArray(warped)
+    image.CopyInformation(gridImage)
+    image.SetMetaData(NAN_IS_OUTSIDE, "1")
+    return image
+
+
+def _voxelCentres(node, shape):
+    """RAS points (N, 3) of each slice of a volume node, before its parent transform; ``shape`` is (slices, rows, columns)."""
+    ijkToRas = _ijkToRas(node)
+    row, column = (places.ravel() for places in np.mgrid[: shape[1], : shape[2]])
+    for index in range(shape[0]):
+        yield np.stack([column, row, np.full_like(row, index)], axis=1) @ ijkToRas[:3, :3].T + ijkToRas[:3, 3]
+
+
+def _transformed(transform, points):
+    source, target = vtk.vtkPoints(), vtk.vtkPoints()
+    source.SetData(numpy_to_vtk(points, deep=True))
+    target.SetDataTypeToDouble()
+    transform.TransformPoints(source, target)
+    return vtk_to_numpy(target.GetData())
 
 
 def _ijkToRas(node):

@@ -13,8 +13,11 @@ import numpy as np
 import SimpleITK as sitk
 import slicer
 
+from cspadn.metadata import PREFIX
+
 MODULE_FOLDER = Path(__file__).resolve().parent.parent
 FOLDER_PREFIX = "CSpADNFusion-"
+COLOR_FILE = "color.nrrd"
 _LOG_LINES = 20  # kept for a message about a worker that failed without one
 
 
@@ -26,7 +29,7 @@ class FusionWorker:
     :param pet, mri: images in one space, as from :func:`CSpADNFusionLib.nodes.imagesFromVolumeNodes`.
     :param settings: a :class:`cspadn.settings.FusionSettings`.
     :param onProgress: called with the slices done and the slices in all.
-    :param onFinished: called with the fused image, the provenance and a list of warnings.
+    :param onFinished: called with the fused image, the colour image or None, the provenance and a list of warnings.
     :param onFailed: called with a sentence for the user; "" where the run was cancelled.
     """
 
@@ -109,8 +112,9 @@ class FusionWorker:
             self._onFinished(*result, self._warnings)
 
     def _result(self):
-        image = sitk.ReadImage(str(self._folder / "fused.nrrd"))
-        return image, provenanceOf(image)
+        image, colorFile = sitk.ReadImage(str(self._folder / "fused.nrrd")), self._folder / COLOR_FILE
+        color = sitk.ReadImage(str(colorFile)) if colorFile.exists() else None
+        return image, color, provenanceOf(image)
 
     def _failure(self, code):
         return self._error or "\n".join([f"The fusion stopped unexpectedly (exit code {code}).", *self._log])
@@ -121,9 +125,8 @@ class FusionWorker:
 
 def provenanceOf(image):
     """The provenance that ``cspadn fuse`` wrote into a file, as text by name."""
-    prefix = "CSpADNFusion."
-    keys = [key for key in image.GetMetaDataKeys() if key.startswith(prefix)]
-    return {key[len(prefix) :]: image.GetMetaData(key) for key in keys}
+    keys = [key for key in image.GetMetaDataKeys() if key.startswith(PREFIX)]
+    return {key[len(PREFIX) :]: image.GetMetaData(key) for key in keys}
 
 
 def pythonExecutable():
@@ -135,7 +138,9 @@ def pythonExecutable():
 def settingsArguments(settings):
     """Settings as arguments of ``cspadn fuse``, which runs in another folder."""
     model = str(Path(settings.model).resolve()) if settings.model.endswith(".safetensors") else settings.model
-    arguments = ["--model", model, "--device", settings.device]
+    arguments = ["--model", model, "--device", settings.device, "--grid", settings.grid]
+    if settings.palette is not None:
+        arguments += ["--color", COLOR_FILE, "--palette", settings.palette]
     for name in ("pet_window", "mri_window"):
         window = getattr(settings, name)
         if window is not None:  # argparse takes -0.00001 for a number, but not -1e-05

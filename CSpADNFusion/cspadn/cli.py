@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .errors import CancelledError, FusionError, InputError, MemoryExhaustedError
-from .settings import FusionSettings
+from .errors import CancelledError, FusionError, InputError, MemoryExhaustedError, UsageError
+from .settings import DEFAULT_PALETTE, GRIDS, PALETTES, FusionSettings
 
 if TYPE_CHECKING:
+    from .fusion import FusionResult
     from .metrics import VolumeScores
 
 
@@ -89,11 +90,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_fuse(command: argparse.ArgumentParser) -> None:
-    command.add_argument("pet", type=Path, metavar="PET", help="NIfTI, NRRD or MetaImage volume, or a PNG")
+    command.add_argument(
+        "pet", type=Path, metavar="PET", help="NIfTI, NRRD or MetaImage volume, folder of one DICOM series, or a PNG"
+    )
     command.add_argument("mri", type=Path, metavar="MRI", help="the same; defines the grid of the result")
     command.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FUSED", help=".nii, .nii.gz, .nrrd, .mha; or .png"
+        *("-o", "--output"),
+        type=Path,
+        required=True,
+        metavar="FUSED",
+        help=".nii, .nii.gz, .nrrd, .mha; .png for PNGs; a folder with --dicom. A .json of the same name says how it was made",
     )
+    command.add_argument("--dicom", action="store_true", help="write a derived DICOM series; the MRI must be a series")
+    command.add_argument("--color", type=Path, metavar="FILE", help="write a colour volume (or .png) as well")
+    command.add_argument("--palette", metavar="NAME", help=f"of its hues: {', '.join(PALETTES)}; default: {DEFAULT_PALETTE}")
+    command.add_argument("--grid", choices=GRIDS, default="mri", help="whose voxels the result has; default: mri")
+    command.add_argument("--suv", action="store_true", help="scale a DICOM PET to SUV by body weight first")
     command.add_argument("--model", metavar="NAME|FILE", help="a name of 'cspadn models', or a .safetensors file")
     command.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
     _add_windows(command, "in the volume's units; default: by percentiles")
@@ -110,10 +122,10 @@ def _add_windows(command: argparse.ArgumentParser, help_text: str) -> None:
 
 def _add_metrics(command: argparse.ArgumentParser) -> None:
     command.description = (
-        "Measure how good a fused image is. Of coloured PNGs the luma counts; in a coloured fused PNG, clipped colours have "
-        "changed it, by up to some 30 of 255 levels: to measure a fusion, fuse a grey PNG of the PET."
+        "Measure how good a fused image is. Of coloured PNGs the luma counts, which their colours leave as it was fused, but "
+        "for rounding."
     )
-    command.add_argument("pet", type=Path, metavar="PET", help="what was fused: NIfTI, NRRD or MetaImage volume, or a PNG")
+    command.add_argument("pet", type=Path, metavar="PET", help="what was fused: volume, folder of one DICOM series, or a PNG")
     command.add_argument("mri", type=Path, metavar="MRI", help="the same")
     command.add_argument("fused", type=Path, metavar="FUSED", help="the result: a volume, or a PNG; better a grey one")
     _add_windows(command, "of the fusion, in the volume's units; default: as the fused file says, or by percentiles")
@@ -133,7 +145,7 @@ def _run_fuse(options: argparse.Namespace) -> int:
 
     from .allocator import keep_freed_memory
     from .fusion import fuse
-    from .io import PICTURE_SUFFIX, VOLUME_SUFFIXES, check_output, check_storable, is_picture, read_image, write_image
+    from .io import check_storable, is_picture, read_image
     from .pictures import fuse_pictures
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's remarks on harmless headers
@@ -141,22 +153,80 @@ def _run_fuse(options: argparse.Namespace) -> int:
     pictures = is_picture(options.pet)
     if pictures != is_picture(options.mri):
         raise InputError("One input is a PNG and the other is not: give two PNGs, or two volumes.")
-    suffixes = (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES
-    check_output(options.output, suffixes, inputs=(options.pet, options.mri), overwrite=options.overwrite)
-    pet, mri = read_image(options.pet, "The PET"), read_image(options.mri, "The MRI")
-    check_storable(mri, options.output)
+    settings = _settings(options)
+    _check_outputs(options, pictures)
+    pet, mri = read_image(options.pet, "The PET", suv=options.suv), read_image(options.mri, "The MRI")
+    for output in _image_outputs(options):
+        check_storable(mri if options.grid == "mri" else pet, output)
     with _progress(options.progress) as progress:
         result = (fuse_pictures if pictures else fuse)(
-            pet, mri, _settings(options), progress=progress, cancelled=_cancelled(options.cancel_file)
+            pet, mri, settings, progress=progress, cancelled=_cancelled(options.cancel_file)
         )
-    write_image(result.image, options.output, result.provenance)
+    _write(options, result)
     _report(options, result.warnings)
     return 0
 
 
 def _settings(options: argparse.Namespace) -> FusionSettings:
-    given = {name: getattr(options, name) for name in ("model", "device", "pet_window", "mri_window")}
+    names = ("model", "device", "grid", "pet_window", "mri_window", "palette")
+    given = {name: getattr(options, name) for name in names}
+    if options.color:
+        given["palette"] = options.palette or DEFAULT_PALETTE
+    elif options.palette:
+        raise UsageError("A palette is for a colour volume: name its file with --color.")
     return FusionSettings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _image_outputs(options: argparse.Namespace) -> list[Path]:
+    return [*([] if options.dicom else [options.output]), *([options.color] if options.color else [])]
+
+
+def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
+    """Asked before the work starts: whether everything could be written."""
+    from .io import PICTURE_SUFFIX, VOLUME_SUFFIXES, check_output, sidecar_of
+
+    inputs, overwrite = (options.pet, options.mri), options.overwrite
+    if options.dicom:
+        from .dicom import check_series_output
+
+        check_series_output(options.output, options.mri)
+    else:
+        check_output(options.output, (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)
+        check_output(sidecar_of(options.output), (".json",), inputs=inputs, overwrite=overwrite)
+    if options.color:
+        check_output(options.color, (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)
+        if options.color.resolve() == options.output.resolve():
+            raise UsageError(f"The colour volume and the fused volume would both be {options.color}: choose two names.")
+
+
+def _write(options: argparse.Namespace, result: FusionResult) -> None:
+    """The fused volume last: where it is, everything is. Where it cannot be written, what was new is taken away again."""
+    from .io import sidecar_of, write_image, write_sidecar
+
+    sidecar = None if options.dicom else sidecar_of(options.output)
+    new = [path for path in (options.color, sidecar) if path and not path.exists()]
+    try:
+        if result.color is not None:
+            write_image(result.color, options.color, result.provenance)
+        if sidecar:
+            write_sidecar(sidecar, result.provenance, result.warnings)
+        _write_fused(options, result)
+    except BaseException:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _write_fused(options: argparse.Namespace, result: FusionResult) -> None:
+    if options.dicom:
+        from .dicom import write_series
+
+        pet = options.pet if options.pet.is_dir() else None
+        write_series(result.image, options.output, options.mri, pet, result.provenance)
+    else:
+        from .io import write_image
+
+        write_image(result.image, options.output, result.provenance)
 
 
 def _cancelled(file: Path | None) -> Callable[[], bool] | None:

@@ -13,18 +13,18 @@ import torch
 from numpy.typing import NDArray
 
 from . import __version__
+from .color import palette_of, recolored
 from .device import is_out_of_memory, resolve_device
-from .errors import CancelledError, InputError, MemoryExhaustedError
-from .geometry import check_volume, from_axial, resample, thinned, to_axial
-from .intensity import FUSED_MAXIMUM, Window, automatic_window, check_window, from_network_range, to_network_range, to_unit
+from .errors import CancelledError, MemoryExhaustedError
+from .intensity import FUSED_MAXIMUM, from_network_range, to_network_range
+from .metadata import NOTE
 from .network import CSpADN
+from .pair import Pair
 from .settings import FusionSettings
 from .weights import Model, load_model
 
 Progress = Callable[[int, int], None]  # slices done, slices in all
 _CPU_BATCH, _GPU_BATCH = 1, 8  # slices: a CPU gains nothing from more than its caches hold
-_LOW_COVERAGE = 0.5  # below this share of the MRI's foreground, the user is warned
-_FOREGROUND = 0.1  # of the MRI's window
 _GREY_LEVELS = 255  # in a window: what is below the first is on its way to black
 
 
@@ -33,14 +33,16 @@ class FusionResult:
     """What came out.
 
     Attributes:
-        image: the fused volume on the MRI's grid, float32 from 0 to 4095.
-        provenance: model, hash, device, windows, software and date, as text and numbers.
+        image: the fused volume on the grid of the MRI (or of the PET, if the settings say so), float32 from 0 to 4095.
+        color: RGB, 8 bits each, on the same grid: brightness of the fused volume, hue of the PET; None without a palette.
+        provenance: sources, model, hash, device, windows, grid, software and date, as text and numbers.
         warnings: sentences for the user, with numbers.
     """
 
     image: sitk.Image
     provenance: dict[str, Any]
     warnings: list[str]
+    color: sitk.Image | None = None
 
 
 def fuse(
@@ -53,82 +55,44 @@ def fuse(
 ) -> FusionResult:
     """Fuse a PET and an MRI volume that are registered in physical space.
 
-    The PET is resampled to the MRI's grid; both are viewed patient-axially; each pair of slices goes through the network;
-    the fused slices are put back into the MRI's stored order. Where the PET has no field of view, the MRI is kept.
+    Both are viewed in slices of the grid volume, along the axis of it that is nearest to the patient's; the other volume is
+    interpolated linearly at their voxel centres. Each pair of slices goes through the network, and the fused slices are put
+    back into the stored order of the grid volume. Where the other volume has no field of view, the grid volume is kept; the
+    fusion fades into it over :data:`cspadn.geometry.BLEND_VOXELS` voxels.
 
     Args:
-        pet, mri: scalar volumes of any grid, orientation and real pixel type; they are not changed.
+        pet, mri: scalar volumes of any grid, orientation and real pixel type; they are not changed. NaN and infinity are
+            background (but see :data:`cspadn.metadata.NAN_IS_OUTSIDE`).
         settings: None: the defaults.
         progress: called after each batch with the slices done and the slices in all.
         cancelled: asked before each batch; True stops.
 
     Raises:
-        InputError: a volume cannot be fused, or the two do not overlap.
+        InputError: a volume cannot be fused, or the two overlap in less than 1 % of the MRI's foreground.
         UsageError: an impossible setting.
         ModelError: the model is unknown or damaged.
         MemoryExhaustedError: not even one slice fits into memory.
         CancelledError: ``cancelled`` said so.
     """
     settings = settings or FusionSettings()
-    check_volume(pet, "The PET")
-    check_volume(mri, "The MRI")
-    axial = to_axial(mri)
-    pet_window, mri_window = _pet_window(pet, axial, settings), _mri_window(mri, settings)
+    palette = None if settings.palette is None else palette_of(settings.palette)
     model = load_model(settings.model)
     fuser = _SliceFuser(model.network, resolve_device(settings.device))
-    fused = np.empty(axial.GetSize()[::-1], np.float32)
-    coverage = _Coverage()
+    pair = Pair.of(pet, mri, settings)
+    fused = np.empty(pair.shape, np.float32)
+    colored = None if palette is None else np.empty((*pair.shape, 3), np.uint8)
     for first, last in _batches(fuser, len(fused)):
         if cancelled and cancelled():
             raise CancelledError("The fusion was cancelled.")
-        pet_slab = sitk.GetArrayFromImage(resample(pet, axial[:, :, first:last]))  # a copy: a view dies with its image
-        mri_unit = to_unit(sitk.GetArrayFromImage(axial[:, :, first:last]), mri_window)
-        fused[first:last] = _fuse_slab(fuser, pet_slab, pet_window, mri_unit, coverage)
+        slab = pair.slab(first, last)
+        fused[first:last] = _fuse_slab(fuser, slab.sources, slab.kept, slab.weights)
+        if palette is not None and colored is not None:
+            colored[first:last] = recolored(palette, slab.pet_shown, fused[first:last])
         if progress:
             progress(last, len(fused))
     fused *= np.float32(FUSED_MAXIMUM)
-    image = from_axial(sitk.GetImageFromArray(fused), axial, mri)
-    return FusionResult(image, _provenance(model, fuser, pet_window, mri_window), coverage.warnings() + fuser.warnings)
-
-
-def _pet_window(pet: sitk.Image, axial_mri: sitk.Image, settings: FusionSettings) -> Window:
-    """By what the MRI sees of the PET: in a whole-body PET the bladder must not decide how the brain looks."""
-    if settings.pet_window is not None:
-        return check_window(*settings.pet_window, "PET")
-    seen = sitk.GetArrayFromImage(resample(pet, thinned(axial_mri)))
-    if not np.isfinite(seen).any():  # too small to be met by the thinned grid, or elsewhere: the slices will show
-        seen = sitk.GetArrayFromImage(pet)
-    return automatic_window(seen, "The PET")
-
-
-def _mri_window(mri: sitk.Image, settings: FusionSettings) -> Window:
-    if settings.mri_window is not None:
-        return check_window(*settings.mri_window, "MRI")
-    return automatic_window(sitk.GetArrayViewFromImage(mri), "The MRI")
-
-
-@dataclass
-class _Coverage:
-    """How much of the MRI's foreground the PET's field of view covers, counted slab by slab."""
-
-    voxels: int = 0
-    foreground: int = 0
-    covered: int = 0
-
-    def add(self, seen: NDArray[np.bool_], mri_unit: NDArray[np.float32]) -> None:
-        foreground = mri_unit > _FOREGROUND
-        self.voxels += int(seen.sum())
-        self.foreground += int(foreground.sum())
-        self.covered += int((foreground & seen).sum())
-
-    def warnings(self) -> list[str]:
-        """Raises InputError where there is no overlap at all."""
-        if not self.voxels:
-            raise InputError("The PET and the MRI do not overlap in space: register them first, or check their origins.")
-        share = self.covered / max(self.foreground, 1)
-        if share >= _LOW_COVERAGE:
-            return []
-        return [f"The PET covers only {share:.0%} of the MRI's foreground: elsewhere the MRI was kept."]
+    image, color = pair.stored(fused), None if colored is None else pair.stored(colored)
+    return FusionResult(image, _provenance(model, fuser, pair, settings), pair.warnings + fuser.warnings, color)
 
 
 def _batches(fuser: _SliceFuser, total: int) -> Iterator[tuple[int, int]]:
@@ -141,17 +105,15 @@ def _batches(fuser: _SliceFuser, total: int) -> Iterator[tuple[int, int]]:
 
 
 def _fuse_slab(
-    fuser: _SliceFuser, pet: NDArray[np.float32], window: Window, mri_unit: NDArray[np.float32], coverage: _Coverage
+    fuser: _SliceFuser, sources: NDArray[np.float32], kept: NDArray[np.float32], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Fuse some slices, (N, H, W) in [0, 1]; PET in its own units, NaN outside its field of view."""
-    seen = np.isfinite(pet)
-    coverage.add(seen, mri_unit)
-    if not seen.any():
-        return mri_unit
-    sources = np.stack([to_unit(pet, window), mri_unit], axis=1)
+    """Fuse (N, 2, H, W) in [0, 1] to (N, H, W) in [0, 1]; ``kept`` where the weights (N, H, W) are 0."""
+    if not weights.any():
+        return kept
     # What is black in both stays black: the network lets edges glow. Faded, so that no rounding error next to 0 decides.
     fused = fuser(sources) * np.minimum(sources.max(axis=1) * _GREY_LEVELS, 1)
-    return np.where(seen, fused, mri_unit)
+    blended: NDArray[np.float32] = kept + weights * (fused - kept)
+    return blended
 
 
 @dataclass
@@ -201,7 +163,7 @@ class _SliceFuser:
             raise MemoryExhaustedError("There is not enough memory to fuse even one slice: close other programs.")
 
 
-def _provenance(model: Model, fuser: _SliceFuser, pet_window: Window, mri_window: Window) -> dict[str, Any]:
+def _provenance(model: Model, fuser: _SliceFuser, pair: Pair, settings: FusionSettings) -> dict[str, Any]:
     """What made the fused volume: stored with it, so that nobody has to ask."""
     return {
         "software": f"CSpADNFusion {__version__}",
@@ -209,8 +171,11 @@ def _provenance(model: Model, fuser: _SliceFuser, pet_window: Window, mri_window
         "model_version": model.card.version,
         "model_sha256": model.card.sha256,
         "device": str(fuser.device),
-        "pet_window": list(pet_window),
-        "mri_window": list(mri_window),
+        "grid": pair.grid,
+        **pair.sources,
+        "pet_window": list(pair.pet.window),
+        "mri_window": list(pair.mri.window),
+        **({} if settings.palette is None else {"palette": settings.palette}),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "note": "Research use only, not for diagnosis.",
+        "note": NOTE,
     }

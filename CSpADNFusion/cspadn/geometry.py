@@ -10,11 +10,15 @@ import math
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from .errors import InputError
 
 AXIAL_ORIENTATION = "LPS"  # columns run to the left, rows to the back, slices to the head: the radiological view
+BLEND_VOXELS = 3  # over which a fusion fades into the one volume that goes on, where the other's field of view ends
 _THINNED_POINTS = 48  # at least, along rows and columns
+_BLENDED_SLICES = 4 * BLEND_VOXELS  # a stack of fewer slices does not fade at its ends: little of it would be left
 
 
 def check_volume(image: sitk.Image, name: str) -> None:
@@ -37,6 +41,13 @@ def to_axial(image: sitk.Image) -> sitk.Image:
     return sitk.DICOMOrient(image, AXIAL_ORIENTATION)
 
 
+def tilt(axial: sitk.Image) -> float:
+    """The angle, in degrees from 0 to 90, between the slices of ``axial`` and the patient's axial plane."""
+    direction = np.reshape(axial.GetDirection(), (3, 3))
+    normal = np.cross(direction[:, 0], direction[:, 1])
+    return math.degrees(math.acos(min(1.0, abs(normal[2]) / float(np.linalg.norm(normal)))))
+
+
 def from_axial(result: sitk.Image, axial: sitk.Image, stored: sitk.Image) -> sitk.Image:
     """Undo :func:`to_axial`.
 
@@ -52,9 +63,80 @@ def from_axial(result: sitk.Image, axial: sitk.Image, stored: sitk.Image) -> sit
     return restored
 
 
-def resample(image: sitk.Image, grid: sitk.Image) -> sitk.Image:
-    """Linear interpolation at the voxel centres of ``grid``, in physical space; float32, NaN outside the field of view."""
-    return sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, math.nan, sitk.sitkFloat32)
+def resample(image: sitk.Image, grid: sitk.Image, *, nearest: bool = False) -> sitk.Image:
+    """Linear interpolation at the voxel centres of ``grid``, in physical space; float32.
+
+    Outside the field of view: NaN, or with ``nearest`` the nearest voxel.
+    """
+    return sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, math.nan, sitk.sitkFloat32, nearest)
+
+
+class SlicesOnGrid:
+    """A volume at the voxel centres of another's slices; only some slices around those asked for are held.
+
+    Args:
+        image: the volume to be interpolated.
+        grid: in the order of :func:`to_axial`.
+        faded: the range of slices that the volume reaches; none or few: it does not fade from slice to slice.
+    """
+
+    def __init__(self, image: sitk.Image, grid: sitk.Image, faded: range = range(0)) -> None:
+        self._image, self._grid = image, grid
+        self._neighbours = BLEND_VOXELS if len(faded) >= _BLENDED_SLICES else 0
+        self._held: dict[int, NDArray[np.float32]] = {}
+
+    def slab(self, first: int, last: int) -> NDArray[np.float32]:
+        """(last - first, rows, columns) in the volume's own units.
+
+        Outside its field of view, the nearest voxel is repeated: a network would take the end of the field for an edge.
+        """
+        return np.stack([self._continued(index) for index in range(first, last)])
+
+    def _continued(self, index: int) -> NDArray[np.float32]:
+        values = self._slice(index)
+        if np.isfinite(values).all():
+            return values
+        return np.where(np.isfinite(values), values, _on_grid(self._image, self._grid, index, nearest=True))
+
+    def seen(self, index: int) -> NDArray[np.bool_]:
+        """(rows, columns): what of a slice lies in the field of view."""
+        seen: NDArray[np.bool_] = np.isfinite(self._slice(index))
+        self._held.clear()
+        return seen
+
+    def weights(self, first: int, last: int) -> NDArray[np.float32]:
+        """As :meth:`slab`: 0 outside the field of view, rising to 1 within :data:`BLEND_VOXELS` voxels inside it.
+
+        Only where the grid goes on beyond the field of view: at the grid's own border nothing fades.
+        """
+        low, high = max(0, first - self._neighbours), min(self._grid.GetSize()[2], last + self._neighbours)
+        seen = np.stack([np.isfinite(self._slice(index)) for index in range(low, high)])
+        self._held = {index: held for index, held in self._held.items() if index >= low}
+        return _faded(seen, across=self._neighbours > 0)[first - low : last - low]
+
+    def _slice(self, index: int) -> NDArray[np.float32]:
+        if index not in self._held:
+            self._held[index] = _on_grid(self._image, self._grid, index)
+        return self._held[index]
+
+
+def _on_grid(image: sitk.Image, grid: sitk.Image, index: int, *, nearest: bool = False) -> NDArray[np.float32]:
+    """(rows, columns) of a slice of the grid."""
+    values: NDArray[np.float32] = sitk.GetArrayFromImage(resample(image, grid[:, :, index : index + 1], nearest=nearest))[0]
+    return values
+
+
+def _faded(seen: NDArray[np.bool_], *, across: bool) -> NDArray[np.float32]:
+    """The share of the steps of an erosion that each voxel outlives; ``across``: from slice to slice as well."""
+    weights = seen.astype(np.float32)
+    if seen.all() or not seen.any():
+        return weights
+    cross = ndimage.generate_binary_structure(3, 1)
+    cross[[0, 2]] &= across
+    for _ in range(BLEND_VOXELS):
+        seen = ndimage.binary_erosion(seen, cross, border_value=1)
+        weights += seen
+    return weights / np.float32(BLEND_VOXELS + 1)
 
 
 def thinned(grid: sitk.Image) -> sitk.Image:

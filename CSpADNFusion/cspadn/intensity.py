@@ -5,9 +5,11 @@ A volume has one window for all its slices: scaling each slice by itself makes t
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from .errors import InputError, UsageError
@@ -17,6 +19,7 @@ FUSED_MAXIMUM = 4095.0
 _BACKGROUND_PERCENTILE, _BRIGHT_PERCENTILE = 0.5, 99.9  # of all voxels
 _FOREGROUND_SHARE = 0.1  # of the way from background to bright: what is above is foreground
 _FOREGROUND_PERCENTILE = 99.5  # of the foreground
+_SAMPLED_VOXELS = 2**24  # a larger volume gives its window on a lattice of about so many voxels
 
 T = TypeVar("T")
 
@@ -55,10 +58,45 @@ def automatic_window(values: NDArray[np.generic], name: str) -> Window:
     return Window(lower, float(np.percentile(foreground, _FOREGROUND_PERCENTILE)))
 
 
+def sampled(image: sitk.Image) -> NDArray[np.generic]:
+    """The voxels of an image, or of a very large one those on a regular lattice: enough for percentiles."""
+    step = max(1, math.ceil((image.GetNumberOfPixels() / _SAMPLED_VOXELS) ** (1 / 3)))
+    view = sitk.GetArrayViewFromImage(image)[::step, ::step, ::step]
+    copy: NDArray[np.generic] = np.array(view)  # a view dies with its image
+    return copy
+
+
+def without_holes(image: sitk.Image, background: float, *, keep_nan: bool = False) -> tuple[sitk.Image, int]:
+    """Set what is no finite number in single precision to ``background``; ``keep_nan``: but for NaN.
+
+    Returns:
+        The image itself, or a float32 copy where something was set; and how many voxels were set.
+    """
+    if "float" not in image.GetPixelIDTypeAsString():
+        return image, 0
+    voxels = sitk.GetArrayViewFromImage(image)
+    count = sum(int(_holes(each, keep_nan).sum()) for each in voxels)
+    if not count:
+        return image, 0
+    filled = np.stack([np.where(_holes(each, keep_nan), background, each).astype(np.float32) for each in voxels])
+    result = sitk.GetImageFromArray(filled)
+    result.CopyInformation(image)
+    return result, count
+
+
+def _holes(values: NDArray[np.floating], keep_nan: bool) -> NDArray[np.bool_]:
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)  # what is too large for it is infinite
+    holes: NDArray[np.bool_] = np.isinf(single) if keep_nan else ~np.isfinite(single)
+    return holes
+
+
 def to_unit(values: NDArray[np.generic], window: Window) -> NDArray[np.float32]:
-    """Intensities to float32 in [0, 1], clipped at the ends of the window; what is not a number becomes 0."""
-    scaled = (values.astype(np.float32) - window.lower) / (window.upper - window.lower)
-    unit: NDArray[np.float32] = np.nan_to_num(np.clip(scaled, 0, 1), nan=0.0).astype(np.float32, copy=False)
+    """Intensities to float32 in [0, 1], clipped at the ends of the window; NaN and infinities become 0, as the background."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    scaled = (single.astype(np.float64) - window.lower) / (window.upper - window.lower)
+    unit: NDArray[np.float32] = np.where(np.isfinite(single), np.clip(scaled, 0, 1), 0).astype(np.float32, copy=False)
     return unit
 
 

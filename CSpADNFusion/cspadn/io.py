@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -11,20 +12,33 @@ import SimpleITK as sitk
 
 from .errors import InputError, UsageError
 from .geometry import has_orthogonal_axes
+from .metadata import NOTE, PREFIX, SOURCE_NAME
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 PICTURE_SUFFIX = ".png"
-_NOTE = "Fused by CSpADNFusion. Research use only, not for diagnosis."  # NIfTI keeps 79 characters
+_SIDECAR = ".json"
+_NOTE = f"Fused by CSpADNFusion. {NOTE}"  # NIfTI keeps 79 characters
 
 
-def read_image(path: Path, name: str) -> sitk.Image:
-    """Read an image file; InputError, calling the image ``name``, where that fails."""
+def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
+    """Read an image file, or a folder with one DICOM series; InputError, calling the image ``name``, where that fails.
+
+    Args:
+        suv: scale a DICOM series from Bq/ml to SUV by body weight.
+    """
     if not path.exists():
         raise InputError(f"{name} {path} does not exist: check the name.")
     if path.is_dir():
-        raise InputError(f"{name} {path} is a folder: give one NIfTI, NRRD, MetaImage or PNG file.")
+        from .dicom import read_series
+
+        return read_series(path, name, suv=suv)
+    if suv:
+        raise InputError(f"{name} {path} has no DICOM headers, which SUV is computed from: give the folder of its series.")
     try:
-        return sitk.ReadImage(str(path))
+        image = sitk.ReadImage(str(path))
+        if not image.HasMetaDataKey(SOURCE_NAME):  # Slicer's files carry the name of their node
+            image.SetMetaData(SOURCE_NAME, path.name)
+        return image
     except RuntimeError:
         raise InputError(f"{name} {path} cannot be read: it is damaged, or no NIfTI, NRRD, MetaImage or PNG file.") from None
 
@@ -75,7 +89,7 @@ def write_image(image: sitk.Image, path: Path, metadata: dict[str, object] | Non
     path = path.resolve()  # a link stays a link: its target is replaced
     labelled = sitk.Image(image)
     for key, value in (metadata or {}).items():
-        labelled.SetMetaData(f"CSpADNFusion.{key}", str(value))
+        labelled.SetMetaData(PREFIX + key, str(value))
     labelled.SetMetaData("ITK_FileNotes", _NOTE)
     try:
         handle, temporary = tempfile.mkstemp(prefix=".cspadn-", suffix=_suffix(path), dir=path.parent)
@@ -90,6 +104,24 @@ def write_image(image: sitk.Image, path: Path, metadata: dict[str, object] | Non
         raise UsageError(f"The output {path} cannot be written: check the permissions and the space on the disk.") from None
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def sidecar_of(path: Path) -> Path:
+    """The JSON file beside an image: of the same name, without ``.nii.gz`` and the like."""
+    return path.with_name(path.name[: -len(_suffix(path))] + _SIDECAR)
+
+
+def write_sidecar(path: Path, provenance: dict[str, object], warnings: Sequence[str]) -> None:
+    """Write ``path``, JSON, with provenance and warnings: whole or not at all; UsageError where that fails."""
+    text = json.dumps({**provenance, "warnings": list(warnings)}, indent=2, ensure_ascii=False) + "\n"
+    temporary = path.with_name(f".cspadn-{os.getpid()}-{path.name}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise UsageError(f"The output {path} cannot be written: {error.strerror or error}.") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _umask() -> int:

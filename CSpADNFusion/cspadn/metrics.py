@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from .errors import InputError, UsageError
-from .geometry import check_volume, resample, thinned, to_axial
-from .intensity import FUSED_MAXIMUM, Window, automatic_window, check_window, to_unit
+from .geometry import check_volume, resample, to_axial
+from .intensity import FUSED_MAXIMUM, Window, check_window, to_unit
+from .metadata import PREFIX
+from .pair import automatic_mri_window, automatic_pet_window
 
 Levels = NDArray[np.float64]  # (H, W), 0 to 255
 Scores = dict[str, float]  # by the names of NAMES
@@ -31,7 +33,6 @@ _Metric = Callable[[Levels, Levels, Levels], float]  # of PET, MRI, fused
 Progress = Callable[[int, int], None]  # slices done, slices in all
 
 _WHITE = 255
-_METADATA = "CSpADNFusion."  # the keys that cspadn.io.write_image gives the provenance
 _NOTE_KEY, _NOTE = "ITK_FileNotes", "Fused by CSpADNFusion"  # what it leaves in every file, NIfTI as well
 _EIGHT_BITS = 255.0  # a volume of another origin that does not exceed this was hardly meant to reach 4095
 
@@ -194,8 +195,8 @@ def measure_volumes(
         check_volume(image, name)
     grid = to_axial(fused)
     windows = (
-        _given_window(pet_window, "PET") or _recorded_window(fused, "pet_window") or _automatic_pet_window(pet, grid),
-        _given_window(mri_window, "MRI") or _recorded_window(fused, "mri_window") or _automatic_mri_window(mri),
+        _given_window(pet_window, "PET") or _recorded_window(fused, "pet_window") or automatic_pet_window(pet, grid),
+        _given_window(mri_window, "MRI") or _recorded_window(fused, "mri_window") or automatic_mri_window(to_axial(mri)),
         _given_window(fused_window, "fused") or _usual_fused_window(fused),
     )
     stacks = [_grey_stack(image, grid, window, name) for (image, name), window in zip(volumes, windows, strict=True)]
@@ -251,7 +252,7 @@ def _given_window(window: tuple[float, float] | None, name: str) -> Window | Non
 
 def _recorded_window(fused: sitk.Image, key: str) -> Window | None:
     """The window in the fused file's provenance, if it has one (NRRD, MetaImage)."""
-    key = _METADATA + key
+    key = PREFIX + key
     if not fused.HasMetaDataKey(key):
         return None
     text = fused.GetMetaData(key)
@@ -278,19 +279,7 @@ def _usual_fused_window(fused: sitk.Image) -> Window:
 def _says_ours(fused: sitk.Image) -> bool:
     """Whether the file says that it was made by :func:`cspadn.io.write_image`."""
     note = fused.GetMetaData(_NOTE_KEY) if fused.HasMetaDataKey(_NOTE_KEY) else ""
-    return note.startswith(_NOTE) or any(key.startswith(_METADATA) for key in fused.GetMetaDataKeys())
-
-
-def _automatic_pet_window(pet: sitk.Image, grid: sitk.Image) -> Window:
-    """As :func:`cspadn.fuse` has it: by what the grid sees of the PET."""
-    seen = sitk.GetArrayFromImage(resample(pet, thinned(grid)))
-    if not np.isfinite(seen).any():
-        seen = sitk.GetArrayFromImage(pet)
-    return automatic_window(seen, "The PET")
-
-
-def _automatic_mri_window(mri: sitk.Image) -> Window:
-    return automatic_window(sitk.GetArrayViewFromImage(mri), "The MRI")
+    return note.startswith(_NOTE) or fused.HasMetaDataKey(PREFIX + "software")
 
 
 # Information

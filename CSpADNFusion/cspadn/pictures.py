@@ -51,7 +51,8 @@ def fuse_pictures(
     )
     result = fuse(_one_slice(pet_pixels), _one_slice(mri_pixels), settings, progress=progress, cancelled=cancelled)
     grey = sitk.GetArrayFromImage(result.image)[0] * (255 / FUSED_MAXIMUM)
-    return replace(result, image=_as_picture(_colored_like(pet_pixels, grey)))
+    color = None if result.color is None else result.color[:, :, 0]
+    return replace(result, image=_as_picture(_colored_like(pet_pixels, grey)), color=color)
 
 
 def picture_pixels(image: sitk.Image, name: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -92,7 +93,7 @@ def _one_slice(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> sitk.Image:
 def _colored_like(pet_pixels: NDArray[np.generic], grey: NDArray[np.float32]) -> NDArray[np.float64] | NDArray[np.float32]:
     if pet_pixels.ndim == 2:
         return grey
-    return replace_luma(pet_pixels.astype(np.float64) * (255 / white_level(pet_pixels)), grey)
+    return replace_luma(pet_pixels.astype(np.float64) * (255 / white_level(pet_pixels)), grey, 255)
 
 
 def _as_picture(levels: NDArray[np.floating]) -> sitk.Image:

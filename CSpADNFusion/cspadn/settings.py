@@ -4,21 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .errors import UsageError
+
 DEFAULT_MODEL = "cspadn"
 AUTOMATIC_DEVICE = "auto"
+DEFAULT_PALETTE = "PET-Heat"
+GRIDS = ("mri", "pet")
+# Slicer's PET palettes, by their names in MRML; the values are in cspadn.color.
+PALETTES = ("PET-Heat", "PET-Rainbow", "PET-Rainbow2", "PET-DICOM", "PET-HotMetalBlue", "PET-MaximumIntensityProjection")
 
 
 @dataclass(frozen=True)
 class FusionSettings:
-    """How to fuse.
+    """How to fuse. Raises UsageError where grid or palette is none of :data:`GRIDS` or :data:`PALETTES`.
 
     Attributes:
         model: name of a shipped model, or a .safetensors file with its card beside it.
         device: auto, cpu, cuda, cuda:N or mps.
+        grid: whose voxels the result has, mri or pet; the other volume is interpolated there.
         pet_window, mri_window: (lower, upper) in the volume's own units; None: :func:`cspadn.intensity.automatic_window`.
+        palette: one of :data:`PALETTES`: a colour volume is made as well; None: none is.
     """
 
     model: str = DEFAULT_MODEL
     device: str = AUTOMATIC_DEVICE
+    grid: str = "mri"
     pet_window: tuple[float, float] | None = None
     mri_window: tuple[float, float] | None = None
+    palette: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.grid not in GRIDS:
+            raise UsageError(f"The grid is '{self.grid}': use one of {', '.join(GRIDS)}.")
+        if self.palette is not None and self.palette not in PALETTES:
+            raise UsageError(f"There is no palette '{self.palette}': use one of {', '.join(PALETTES)}.")

@@ -61,6 +61,6 @@ def colored(pair: Pair, fused: Levels) -> Levels:
     """The fused luma with the PET's chroma, (H, W, 3): how the literature shows fused images."""
     if pair.color.ndim == 2:
         return np.repeat(fused[..., np.newaxis], 3, axis=-1)
-    rgb = replace_luma(pair.color.astype(np.float64), fused.astype(np.float64))
-    levels: Levels = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    rgb = replace_luma(pair.color.astype(np.float64), fused.astype(np.float64), 255)
+    levels: Levels = np.rint(rgb).astype(np.uint8)
     return levels

@@ -1,0 +1,373 @@
+"""DICOM: a folder with one series as a volume, SUV by body weight, and a fused volume as a derived series.
+
+Headers are read and written by pydicom, voxels are decoded by SimpleITK, which knows the compressed transfer syntaxes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from .errors import InputError, UsageError
+from .geometry import has_orthogonal_axes
+from .metadata import FRAME_UID, NOTE, SERIES_UID, SOURCE_NAME, UNITS
+
+STEP = 0.125  # of the stored values of a written series: 4095 becomes 32760, and no step is rounded in decimals
+SERIES_DESCRIPTION = "CSpA-DN fused PET/MRI, not for diagnosis"
+_GAP = 0.02  # of the distance of two slices: a step that differs by more is a gap
+_SHEAR = 0.5  # of a pixel: first and last slice may be displaced so far against a straight stack
+_PARALLEL = 0.996  # cosine of 5 degrees
+_COPIED = (  # from the MRI: patient, study, frame of reference, and what an MR image must say
+    *("SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
+    *("PatientSize", "PatientWeight", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "StudyDescription"),
+    *("AccessionNumber", "ReferringPhysicianName", "FrameOfReferenceUID", "PositionReferenceIndicator", "PatientPosition"),
+    *("BodyPartExamined", "Laterality", "AcquisitionDate", "AcquisitionTime", "ScanningSequence", "SequenceVariant"),
+    *("ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime", "EchoTrainLength"),
+)
+_MAY_BE_EMPTY = (  # of these, that must be there
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
+    *(
+        "ReferringPhysicianName",
+        "PositionReferenceIndicator",
+        "ScanOptions",
+        "MRAcquisitionType",
+        "RepetitionTime",
+        "EchoTime",
+    ),
+    "EchoTrainLength",
+)
+
+
+def read_series(folder: Path, name: str, *, suv: bool = False) -> sitk.Image:
+    """The one series of a folder as a volume, its slices sorted by their positions, each with its own rescaling.
+
+    Args:
+        folder: files that are not DICOM are passed over; folders in it are not entered.
+        name: what to call the volume in errors.
+        suv: give SUV by body weight in place of Bq/ml.
+
+    Raises:
+        InputError: no series, more than one, a gap, or slices that do not form a straight stack; for SUV, a missing tag.
+    """
+    headers = _headers(folder, name)
+    _check_one_volume(headers, folder, name)
+    headers, distances = _sorted(headers)
+    spacing = _spacing(headers, distances, folder, name)
+    voxels = np.stack([_pixels(header, name) for header in headers])
+    if suv:
+        voxels = voxels.astype(np.float32) * np.float32(suv_factor(headers, name))
+    image = sitk.GetImageFromArray(voxels)
+    image.SetOrigin([float(value) for value in headers[0].ImagePositionPatient])
+    rows, columns = (float(value) for value in headers[0].PixelSpacing)
+    image.SetSpacing((columns, rows, spacing))
+    image.SetDirection(np.stack(_axes(headers[0]), axis=1).ravel().tolist())
+    _label(image, folder, headers[0], suv)
+    return image
+
+
+def _headers(folder: Path, name: str) -> list[Dataset]:
+    headers: list[Dataset] = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        try:
+            header = pydicom.dcmread(path, stop_before_pixels=True)
+        except (InvalidDicomError, OSError, ValueError, KeyError, EOFError):
+            continue
+        if "ImagePositionPatient" in header or "Rows" in header:  # a DICOMDIR, a report and others are no images
+            headers.append(header)
+    if not headers:
+        raise InputError(f"{name} {folder} holds no DICOM images: give the folder that holds the files of one series.")
+    return headers
+
+
+def _check_one_volume(headers: list[Dataset], folder: Path, name: str) -> None:
+    """Before anything is sorted: one series, one stack of parallel slices of one size."""
+    series = {str(header.get("SeriesInstanceUID")) for header in headers}
+    if len(series) > 1:
+        raise InputError(
+            f"{name} {folder} holds {len(series)} DICOM series: move the one to be fused into a folder of its own."
+        )
+    if any(int(header.get("NumberOfFrames") or 1) > 1 for header in headers):
+        raise InputError(f"{name} {folder} holds multi-frame DICOM, which is not read: convert it to NIfTI first.")
+    for keyword, what in (
+        ("ImagePositionPatient", "positions"),
+        ("ImageOrientationPatient", "orientations"),
+        ("PixelSpacing", "pixel spacings"),
+    ):
+        if not all(header.get(keyword) for header in headers):
+            raise InputError(f"{name} {folder} has slices without {keyword}: their {what} in the patient are not known.")
+    for keyword in ("Rows", "Columns", "PixelSpacing", "ImageOrientationPatient"):
+        if not np.allclose([header[keyword].value for header in headers], headers[0][keyword].value, atol=1e-4):
+            raise InputError(f"{name} {folder} has slices of different {keyword}: they are no one volume.")
+    if any(int(header.get("SamplesPerPixel") or 1) > 1 for header in headers):
+        raise InputError(f"{name} {folder} holds colour images: give the series that they were made from.")
+
+
+def _axes(header: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Directions of columns, rows and slices."""
+    along_row, along_column = np.reshape(np.array(header.ImageOrientationPatient, float), (2, 3))
+    return along_row, along_column, np.cross(along_row, along_column)
+
+
+def _sorted(headers: list[Dataset]) -> tuple[list[Dataset], NDArray[np.float64]]:
+    """By the distance of each slice along the normal, which no instance number is needed for."""
+    normal = _axes(headers[0])[2]
+    distances = np.array([np.dot(np.array(header.ImagePositionPatient, float), normal) for header in headers])
+    order = np.argsort(distances, kind="stable")
+    return [headers[index] for index in order], distances[order]
+
+
+def _spacing(headers: list[Dataset], distances: NDArray[np.float64], folder: Path, name: str) -> float:
+    """The distance of the slices; InputError where they leave a gap, lie on each other or are displaced."""
+    if len(headers) == 1:
+        return float(headers[0].get("SpacingBetweenSlices") or headers[0].get("SliceThickness") or 1)
+    steps = np.diff(distances)
+    spacing = float(np.median(steps))
+    if steps.min() < 1e-3:
+        raise InputError(f"{name} {folder} has several slices in one place, as time series have: give one volume.")
+    wrong = np.abs(steps - spacing) > _GAP * spacing
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise InputError(
+            f"{name} {folder} has a gap: {wrong.sum()} of its steps differ from {spacing:.3f} mm, the first after slice"
+            f" {first + 1} of {len(headers)} ({steps[first]:.3f} mm). Fetch the missing files."
+        )
+    ends = [np.array(header.ImagePositionPatient, float) for header in (headers[0], headers[-1])]
+    drift = ends[1] - ends[0] - _axes(headers[0])[2] * (distances[-1] - distances[0])
+    if np.linalg.norm(drift) > _SHEAR * min(float(value) for value in headers[0].PixelSpacing):
+        raise InputError(f"{name} {folder} is a sheared stack, as with a tilted gantry: resample it to straight slices first.")
+    return float((distances[-1] - distances[0]) / (len(headers) - 1))
+
+
+def _pixels(header: Dataset, name: str) -> NDArray[Any]:
+    """One slice, rescaled as its own header says: float32 where that has fractions."""
+    try:
+        pixels: NDArray[Any] = np.squeeze(sitk.GetArrayFromImage(sitk.ReadImage(str(header.filename))), axis=0)
+    except (RuntimeError, ValueError):
+        raise InputError(f"{name}: the DICOM file {header.filename} cannot be read: it is damaged. Fetch it again.") from None
+    return pixels.astype(np.float32) if pixels.dtype.kind == "f" or header.get("RescaleSlope", 1) != 1 else pixels
+
+
+def _label(image: sitk.Image, folder: Path, header: Dataset, suv: bool) -> None:
+    units = "SUVbw" if suv else header.get("Units")
+    known = {
+        SOURCE_NAME: folder.name,
+        SERIES_UID: header.get("SeriesInstanceUID"),
+        FRAME_UID: header.get("FrameOfReferenceUID"),
+        UNITS: units,
+    }
+    for key, value in known.items():
+        if value:
+            image.SetMetaData(key, str(value))
+
+
+def suv_factor(headers: Sequence[Dataset], name: str) -> float:
+    """From Bq/ml to SUV by body weight (g/ml): weight in grams over the dose, decayed to the time that the voxels refer to.
+
+    As the QIBA profile FDG-PET/CT has it. ``headers`` are those of one series.
+
+    Raises:
+        InputError: the volume, called ``name``, is not in Bq/ml, not decay corrected, or a tag is missing; names the tag.
+    """
+    header = headers[0]
+    (tracer, *_) = _needed(header, "RadiopharmaceuticalInformationSequence", name)
+    weight, dose = float(_needed(header, "PatientWeight", name)), float(_needed(tracer, "RadionuclideTotalDose", name))
+    if weight <= 0 or dose <= 0:
+        raise InputError(f"{name} cannot be scaled to SUV: its PatientWeight or RadionuclideTotalDose is not positive.")
+    if (units := _needed(header, "Units", name)) != "BQML":
+        raise InputError(f"{name} cannot be scaled to SUV: its Units are {units}, not BQML.")
+    correction = _needed(header, "DecayCorrection", name)
+    if correction == "ADMIN":  # the voxels refer to the injection
+        return weight * 1000 / dose
+    if correction != "START":
+        raise InputError(f"{name} cannot be scaled to SUV: its DecayCorrection is {correction}, not START or ADMIN.")
+    passed = (_scan_start(headers, name) - _injection(header, tracer, name)).total_seconds()
+    if not 0 <= passed < timedelta(days=1).total_seconds():
+        raise InputError(f"{name} cannot be scaled to SUV: the scan starts {passed:.0f} seconds after the injection.")
+    half_life = float(_needed(tracer, "RadionuclideHalfLife", name))
+    return weight * 1000 / (dose * 2 ** (-passed / half_life))
+
+
+def _needed(dataset: Dataset, keyword: str, name: str) -> Any:
+    value = dataset.get(keyword)
+    if value is None or value == "" or value == []:
+        raise InputError(f"{name} cannot be scaled to SUV: its DICOM headers have no {keyword}.")
+    return value
+
+
+def _scan_start(headers: Sequence[Dataset], name: str) -> datetime:
+    """The series' time; where that is later than an acquisition, as that of images processed again, the first acquisition."""
+    series = _moment(headers[0], "SeriesDate", "SeriesTime", name)
+    return min(series, *(_moment(header, "AcquisitionDate", "AcquisitionTime", name) for header in headers))
+
+
+def _injection(header: Dataset, tracer: Dataset, name: str) -> datetime:
+    if text := tracer.get("RadiopharmaceuticalStartDateTime"):
+        return _parsed(str(text), "RadiopharmaceuticalStartDateTime", name)
+    time = _needed(tracer, "RadiopharmaceuticalStartTime", name)
+    return _parsed(f"{_needed(header, 'SeriesDate', name)}{time}", "RadiopharmaceuticalStartTime", name)
+
+
+def _moment(header: Dataset, date: str, time: str, name: str) -> datetime:
+    return _parsed(f"{_needed(header, date, name)}{_needed(header, time, name)}", time, name)
+
+
+def _parsed(text: str, keyword: str, name: str) -> datetime:
+    """YYYYMMDDHHMMSS; fractions and the offset from UTC are cut off: all times of a scan have the same."""
+    try:
+        return datetime.strptime(text[:14], "%Y%m%d%H%M%S")
+    except ValueError:
+        raise InputError(f"{name} cannot be scaled to SUV: its {keyword} is no date and time.") from None
+
+
+def check_series_output(folder: Path, mri: Path) -> None:
+    """UsageError where a derived series could not be written later: asked before the work starts."""
+    if not mri.is_dir():
+        raise UsageError("A DICOM output needs the MRI as a DICOM series: patient and study are taken from it.")
+    if folder.is_file():
+        raise UsageError(f"The output {folder} is a file: give the name of a folder.")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"The output folder {folder} is not empty: choose another; what is in it is never replaced.")
+    if not folder.parent.is_dir():
+        raise UsageError(f"The folder of the output {folder} does not exist: create it first.")
+
+
+def write_series(image: sitk.Image, folder: Path, mri: Path, pet: Path | None, provenance: dict[str, Any]) -> None:
+    """Write a fused volume as a derived MR series of the MRI's patient, study and frame of reference.
+
+    Args:
+        image: values from 0 to 4095; its axes at right angles. Stored in 16 bits, in steps of :data:`STEP`.
+        folder: does not exist, or is empty; it is there, whole, at the end, or not at all.
+        mri, pet: the folders of the sources' series; no PET where that was no series.
+
+    Raises:
+        UsageError: the geometry cannot be stored, or the folder cannot be written.
+    """
+    if not has_orthogonal_axes(image):
+        raise UsageError(f"The axes of the fused volume are not at right angles, which {folder} cannot store: write .nrrd.")
+    series = [_headers(mri, "The MRI"), *([_headers(pet, "The PET")] if pet else [])]
+    common = _common(series[0][0], provenance)
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=".cspadn-", dir=folder.parent))
+    except OSError as error:
+        raise UsageError(f"The output {folder} cannot be written: {error.strerror or error}.") from None
+    try:
+        for index in range(image.GetSize()[2]):
+            instance = _instance(image, index, common, series)
+            instance.save_as(temporary / f"{index + 1:04d}.dcm", enforce_file_format=True)
+        temporary.chmod(0o755)
+        if folder.is_dir():
+            folder.rmdir()
+        temporary.replace(folder)
+    except OSError:
+        raise UsageError(f"The output {folder} cannot be written: check the permissions and the space on the disk.") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _common(mri: Dataset, provenance: dict[str, Any]) -> Dataset:
+    """What all instances of the new series share."""
+    common = Dataset()
+    for keyword in _COPIED:
+        if keyword in mri:
+            common[keyword] = mri[keyword]
+    for keyword in _MAY_BE_EMPTY:
+        if keyword not in common:
+            setattr(common, keyword, None)
+    now = datetime.now()
+    common.FrameOfReferenceUID = mri.get("FrameOfReferenceUID") or generate_uid(None)
+    common.ScanningSequence, common.SequenceVariant = mri.get("ScanningSequence") or "RM", mri.get("SequenceVariant") or "NONE"
+    common.SOPClassUID, common.Modality, common.SeriesInstanceUID = MRImageStorage, "MR", generate_uid(None)
+    common.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
+    common.SeriesDescription, common.SeriesNumber = SERIES_DESCRIPTION, 1000 + int(mri.get("SeriesNumber") or 0) % 1000
+    common.SeriesDate = common.ContentDate = common.InstanceCreationDate = now.strftime("%Y%m%d")
+    common.SeriesTime = common.ContentTime = common.InstanceCreationTime = now.strftime("%H%M%S")
+    common.Manufacturer, common.ManufacturerModelName = "SlicerCSpADNFusion", "CSpADNFusion"
+    common.SoftwareVersions = str(provenance.get("software", "CSpADNFusion"))
+    common.DerivationDescription = _derivation(provenance)
+    common.ImageComments = NOTE
+    return common
+
+
+def _derivation(provenance: dict[str, Any]) -> str:
+    told = ("model", "model_version", "model_sha256", "grid", "pet_window", "mri_window")
+    facts = "; ".join(f"{name} {provenance[name]}" for name in told if name in provenance)
+    return f"PET and MRI fused by CSpA-DN. {NOTE} {facts}"[:1024]
+
+
+def _instance(image: sitk.Image, index: int, common: Dataset, series: list[list[Dataset]]) -> Dataset:
+    """One slice as a DICOM file."""
+    instance = Dataset()
+    instance.update(common)
+    instance.SOPInstanceUID, instance.InstanceNumber = generate_uid(None), index + 1
+    instance.file_meta = FileMetaDataset()
+    instance.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    instance.file_meta.MediaStorageSOPClassUID = MRImageStorage
+    instance.file_meta.MediaStorageSOPInstanceUID = instance.SOPInstanceUID
+    _place(instance, image, index)
+    _fill(instance, sitk.GetArrayViewFromImage(image)[index])
+    instance.SourceImageSequence = [_reference(each) for headers in series for each in _near(headers, instance)]
+    instance.ReferencedSeriesSequence = [_referenced_series(headers) for headers in series]
+    return instance
+
+
+def _place(instance: Dataset, image: sitk.Image, index: int) -> None:
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    columns, rows, slices = image.GetSpacing()
+    instance.ImagePositionPatient = [_decimal(v) for v in image.TransformIndexToPhysicalPoint((0, 0, index))]
+    instance.ImageOrientationPatient = [_decimal(v) for v in (*direction[:, 0], *direction[:, 1])]
+    instance.PixelSpacing = [_decimal(rows), _decimal(columns)]
+    instance.SliceThickness = instance.SpacingBetweenSlices = _decimal(slices)
+
+
+def _decimal(value: float) -> str:
+    """As a decimal string of DICOM, which has 16 characters: rounded to a ten-millionth."""
+    return format(round(value, 7) + 0.0, ".16g")[:16]
+
+
+def _fill(instance: Dataset, values: NDArray[np.float32]) -> None:
+    stored = np.rint(np.clip(values, 0, None) / STEP).astype("<u2")
+    instance.Rows, instance.Columns = stored.shape
+    instance.SamplesPerPixel, instance.PhotometricInterpretation = 1, "MONOCHROME2"
+    instance.BitsAllocated, instance.BitsStored, instance.HighBit, instance.PixelRepresentation = 16, 16, 15, 0
+    instance.RescaleSlope, instance.RescaleIntercept, instance.RescaleType = STEP, 0, "US"
+    instance.WindowCenter, instance.WindowWidth = 2048, 4096
+    instance.BurnedInAnnotation, instance.LossyImageCompression = "NO", "00"
+    instance.PixelData = stored.tobytes()
+
+
+def _near(headers: list[Dataset], instance: Dataset) -> list[Dataset]:
+    """The slices of a source that touch this one; all of them where they are not parallel to it."""
+    normal, own = _axes(headers[0])[2], _axes(instance)[2]
+    if abs(np.dot(normal, own)) < _PARALLEL:
+        return headers
+    place = np.dot(np.array(instance.ImagePositionPatient, float), normal)
+    distances = [abs(np.dot(np.array(header.ImagePositionPatient, float), normal) - place) for header in headers]
+    reach = max(float(headers[0].get("SpacingBetweenSlices") or headers[0].get("SliceThickness") or 1), min(distances) + 1e-3)
+    return [header for header, distance in zip(headers, distances, strict=True) if distance < reach]
+
+
+def _reference(header: Dataset) -> Dataset:
+    purpose, reference = Dataset(), Dataset()
+    purpose.CodeValue, purpose.CodingSchemeDesignator = "121322", "DCM"
+    purpose.CodeMeaning = "Source image for image processing operation"
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+    reference.PurposeOfReferenceCodeSequence = [purpose]
+    return reference
+
+
+def _referenced_series(headers: list[Dataset]) -> Dataset:
+    referenced = Dataset()
+    referenced.SeriesInstanceUID = headers[0].SeriesInstanceUID
+    return referenced

@@ -1,0 +1,292 @@
+"""DICOM series: read, scaled to SUV, and written as a derived series."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, PositronEmissionTomographyImageStorage, generate_uid
+
+from conftest import blobs, volume
+from cspadn import cli, dicom
+from cspadn.errors import InputError, UsageError
+from cspadn.io import read_image
+
+STUDY, FRAME = generate_uid(), generate_uid()
+
+
+def _tracer() -> Dataset:
+    tracer = Dataset()
+    tracer.RadionuclideTotalDose, tracer.RadionuclideHalfLife = 185e6, 6586.2
+    tracer.RadiopharmaceuticalStartTime = "091500"
+    return tracer
+
+
+def write(folder: Path, image: sitk.Image, modality: str, **changes: object) -> Path:
+    """A small series of an image, independently of the code under test; each PET slice with its own slope."""
+    folder.mkdir()
+    voxels, series = sitk.GetArrayFromImage(image), generate_uid()
+    axes = np.reshape(image.GetDirection(), (3, 3))
+    for index, values in enumerate(voxels):
+        slope = 0.01 * (index + 1) if modality == "PT" else 1
+        each = Dataset()
+        each.SOPClassUID = PositronEmissionTomographyImageStorage if modality == "PT" else MRImageStorage
+        each.SOPInstanceUID, each.SeriesInstanceUID, each.StudyInstanceUID = generate_uid(), series, STUDY
+        each.FrameOfReferenceUID, each.Modality, each.SeriesNumber = FRAME, modality, 7
+        each.PatientName, each.PatientID, each.PatientWeight = "Doe^Jane", "4711", 70
+        each.SeriesDate = each.AcquisitionDate = "20000101"
+        each.SeriesTime = each.AcquisitionTime = "100000"
+        each.Rows, each.Columns, each.SamplesPerPixel, each.PhotometricInterpretation = *values.shape, 1, "MONOCHROME2"
+        each.BitsAllocated, each.BitsStored, each.HighBit, each.PixelRepresentation = 16, 16, 15, 0
+        each.ImagePositionPatient = list(image.TransformIndexToPhysicalPoint((0, 0, index)))
+        each.ImageOrientationPatient = [*axes[:, 0], *axes[:, 1]]
+        each.PixelSpacing, each.SliceThickness = [image.GetSpacing()[1], image.GetSpacing()[0]], image.GetSpacing()[2]
+        each.RescaleSlope, each.RescaleIntercept = slope, 0
+        if modality == "PT":
+            each.Units, each.DecayCorrection, each.RadiopharmaceuticalInformationSequence = "BQML", "START", [_tracer()]
+        for keyword, value in changes.items():
+            setattr(each, keyword, value)
+        each.PixelData = np.rint(values / slope).astype("<u2").tobytes()
+        each.file_meta = FileMetaDataset()
+        each.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        each.save_as(folder / f"{(5 * index) % len(voxels):03d}", enforce_file_format=True)  # names in another order
+    return folder
+
+
+@pytest.fixture
+def series(tmp_path: Path, pair) -> dict[str, Path]:
+    pet, mri = pair
+    return {"pet": write(tmp_path / "pet", pet, "PT"), "mri": write(tmp_path / "mri", mri * 10, "MR")}
+
+
+def _edit(folder: Path, change: Callable[[Dataset, int], None]) -> None:
+    for index, path in enumerate(sorted(folder.iterdir())):
+        dataset = pydicom.dcmread(path)
+        change(dataset, index)
+        dataset.save_as(path)
+
+
+def test_slices_are_sorted_by_position_and_rescaled_each(series, pair) -> None:
+    (series["pet"] / "notes.txt").write_text("no DICOM", encoding="utf-8")
+    image = dicom.read_series(series["pet"], "The PET")
+    expected = sitk.GetArrayFromImage(pair[0])
+    assert np.abs(sitk.GetArrayFromImage(image) - expected).max() <= 0.01 * 7 / 2 + 1e-5  # half a step of the coarsest slope
+    for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(image, get)(), getattr(pair[0], get)(), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["PT", "MR"])
+def test_the_real_series_is_what_the_nifti_file_holds(shared: Path, kind: str) -> None:
+    folder = shared / "data" / "volumes"
+    image = dicom.read_series(folder / "aanlib_dicom" / kind, "It")
+    file = sitk.ReadImage(str(folder / "aanlib" / f"{'PET' if kind == 'PT' else 'MRI'}_axial.nii.gz"))
+    assert image.GetSize() == file.GetSize()
+    np.testing.assert_allclose(image.GetOrigin(), file.GetOrigin(), atol=1e-3)
+    np.testing.assert_allclose(image.GetSpacing(), file.GetSpacing(), atol=1e-3)
+    np.testing.assert_allclose(image.GetDirection(), file.GetDirection(), atol=1e-5)
+    values, expected = (sitk.GetArrayFromImage(each).astype(float) for each in (image, file))
+    scale = values.max() / expected.max()
+    assert np.abs(values - scale * expected).max() <= 0.01 * values.max()
+    assert np.corrcoef(values.ravel(), expected.ravel())[0, 1] > 0.9999
+
+
+def _shear(dataset: Dataset, index: int) -> None:
+    dataset.ImagePositionPatient[1] += dataset.ImagePositionPatient[2]
+
+
+def _same_place(dataset: Dataset, index: int) -> None:
+    dataset.ImagePositionPatient = [0, 0, float(dataset.ImagePositionPatient[2]) // 8 * 8]
+
+
+def _set(keyword: str, value: Callable[[int], object]) -> Callable[[Dataset, int], None]:
+    return lambda dataset, index: setattr(dataset, keyword, value(index))
+
+
+REFUSED = {
+    "two series": (_set("SeriesInstanceUID", lambda index: f"1.2.{index % 2}"), "holds 2 DICOM series"),
+    "time series": (_same_place, "several slices in one place"),
+    "sheared": (_shear, "sheared stack"),
+    "orientations": (
+        _set("ImageOrientationPatient", lambda index: [1, 0, 0, 0, 1, 0] if index else [1, 0, 0, 0, 0, 1]),
+        "different ImageOrientationPatient",
+    ),
+    "no position": (lambda dataset, index: dataset.__delattr__("ImagePositionPatient"), "without ImagePositionPatient"),
+    "multi-frame": (_set("NumberOfFrames", lambda index: 3), "multi-frame"),
+    "colour": (_set("SamplesPerPixel", lambda index: 3), "colour"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_volume_is_refused(series, case: str) -> None:
+    change, words = REFUSED[case]
+    _edit(series["mri"], change)
+    with pytest.raises(InputError, match=words):
+        dicom.read_series(series["mri"], "The MRI")
+
+
+def test_gaps_and_damaged_files_are_refused(series) -> None:
+    files = sorted(series["mri"].iterdir())
+    middle = next(f for f in files if abs(float(pydicom.dcmread(f).ImagePositionPatient[2]) - 14) < 1e-6)
+    middle.unlink()
+    with pytest.raises(InputError, match=r"has a gap: 1 of its steps differ from 3.000 mm, the first after slice 3 of 7"):
+        dicom.read_series(series["mri"], "The MRI")
+    for path in files:
+        path.unlink(missing_ok=True)
+    with pytest.raises(InputError, match="holds no DICOM images"):
+        dicom.read_series(series["mri"], "The MRI")
+
+
+def test_truncated_pixels_are_refused(series) -> None:
+    path = sorted(series["mri"].iterdir())[2]
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(InputError, match="damaged"):
+        dicom.read_series(series["mri"], "The MRI")
+
+
+def test_suv_by_hand(series) -> None:
+    """70 kg, 185 MBq 45 minutes before the scan, half-life 6586.2 s."""
+    plain, suv = (dicom.read_series(series["pet"], "The PET", suv=each) for each in (False, True))
+    factor = 70_000 / (185e6 * 2 ** (-2700 / 6586.2))
+    np.testing.assert_allclose(sitk.GetArrayFromImage(suv), sitk.GetArrayFromImage(plain) * factor, rtol=1e-5)
+    assert suv.GetMetaData("CSpADNFusion.units") == "SUVbw"
+
+
+def test_suv_of_voxels_that_refer_to_the_injection(series) -> None:
+    _edit(series["pet"], _set("DecayCorrection", lambda index: "ADMIN"))
+    assert dicom.suv_factor(dicom._headers(series["pet"], "The PET"), "The PET") == pytest.approx(70_000 / 185e6)
+
+
+def test_suv_of_images_that_were_processed_again_starts_with_the_scan(series) -> None:
+    before = dicom.suv_factor(dicom._headers(series["pet"], "The PET"), "The PET")
+    _edit(series["pet"], _set("SeriesTime", lambda index: "180000"))
+    assert dicom.suv_factor(dicom._headers(series["pet"], "The PET"), "The PET") == pytest.approx(before)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize(
+    ("keyword", "value", "words"),
+    [
+        ("PatientWeight", None, "no PatientWeight"),
+        ("Units", "CNTS", "Units are CNTS"),
+        ("DecayCorrection", "NONE", "DecayCorrection is NONE"),
+        ("RadiopharmaceuticalInformationSequence", [], "no RadiopharmaceuticalInformationSequence"),
+        ("SeriesTime", "", "no SeriesTime"),
+        ("SeriesTime", "noon", "no date and time"),
+        ("PatientWeight", 0, "not positive"),
+    ],
+)
+def test_suv_names_the_tag_that_is_missing(series, keyword: str, value: object, words: str) -> None:
+    header = dicom._headers(series["pet"], "The PET")[0]
+    setattr(header, keyword, value)
+    with pytest.raises(InputError, match=words):
+        dicom.suv_factor([header], "The PET")
+
+
+def _fuse(series: dict[str, Path], output: Path, *more: str) -> int:
+    return cli.main(["fuse", str(series["pet"]), str(series["mri"]), "-o", str(output), "--device", "cpu", *more])
+
+
+def test_a_derived_series_comes_out_and_reads_back(series, tmp_path: Path) -> None:
+    assert _fuse(series, tmp_path / "fused.nrrd") == 0
+    assert _fuse(series, tmp_path / "out", "--dicom") == 0
+    expected = sitk.ReadImage(str(tmp_path / "fused.nrrd"))
+    ours = read_image(tmp_path / "out", "It")
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path / "out")))
+    for image in (ours, reader.Execute()):
+        assert np.abs(sitk.GetArrayFromImage(image) - sitk.GetArrayFromImage(expected)).max() <= dicom.STEP
+        for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+            np.testing.assert_allclose(getattr(image, get)(), getattr(expected, get)(), atol=1e-5)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_what_the_derived_series_says(series, tmp_path: Path) -> None:
+    assert _fuse(series, tmp_path / "out", "--dicom") == 0
+    sources = {kind: dicom._headers(series[kind], kind) for kind in ("pet", "mri")}
+    made = [pydicom.dcmread(path) for path in sorted((tmp_path / "out").iterdir())]
+    mri = sources["mri"][0]
+    for each in made:
+        assert (each.PatientID, each.PatientName, each.StudyInstanceUID) == ("4711", "Doe^Jane", STUDY)
+        assert each.FrameOfReferenceUID == FRAME
+        assert each.ImageType[:2] == ["DERIVED", "SECONDARY"]
+        assert each.SeriesInstanceUID not in {mri.SeriesInstanceUID, sources["pet"][0].SeriesInstanceUID}
+        assert "not for diagnosis" in each.SeriesDescription
+        assert each.RescaleSlope == dicom.STEP
+        assert "cspadn" in each.DerivationDescription
+        known = {header.SOPInstanceUID for headers in sources.values() for header in headers}
+        referenced = [reference.ReferencedSOPInstanceUID for reference in each.SourceImageSequence]
+        assert referenced
+        assert set(referenced) <= known
+        same_place = [h for h in sources["mri"] if h.ImagePositionPatient == each.ImagePositionPatient]
+        assert same_place[0].SOPInstanceUID in referenced
+    assert len({each.SOPInstanceUID for each in made}) == len(made) == 8
+    assert {each.SeriesInstanceUID for each in made} == {made[0].SeriesInstanceUID}
+
+
+def test_the_derived_series_loads_into_mrml(series, tmp_path: Path, scene) -> None:
+    import slicer
+
+    assert _fuse(series, tmp_path / "out", "--dicom") == 0
+    storage = scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "fused")
+    storage.SetFileName(str(tmp_path / "out" / "0001.dcm"))
+    storage.ResetFileNameList()
+    for path in sorted((tmp_path / "out").iterdir()):
+        storage.AddFileName(str(path))
+    storage.SetSingleFile(False)
+    assert storage.ReadData(node)
+    expected = read_image(tmp_path / "out", "It")
+    values = slicer.util.arrayFromVolume(node)
+    assert np.abs(values - sitk.GetArrayFromImage(expected)).max() <= dicom.STEP
+    np.testing.assert_allclose(node.GetSpacing(), expected.GetSpacing(), atol=1e-5)
+    np.testing.assert_allclose(np.array(node.GetOrigin()) * [-1, -1, 1], expected.GetOrigin(), atol=1e-4)
+
+
+def test_oblique_series_and_the_pet_grid(tmp_path: Path, pair) -> None:
+    turned = sitk.Euler3DTransform((0, 0, 0), 0.3, -0.2, 0.1)
+    images = []
+    for image in pair:
+        image.SetDirection(np.reshape(turned.GetMatrix(), (3, 3)).ravel().tolist())
+        images.append(image)
+    series = {"pet": write(tmp_path / "pet", images[0], "PT"), "mri": write(tmp_path / "mri", images[1] * 10, "MR")}
+    assert _fuse(series, tmp_path / "out", "--dicom", "--grid", "pet") == 0
+    back = read_image(tmp_path / "out", "It")
+    for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(back, get)(), getattr(images[0], get)(), atol=1e-5)
+
+
+def test_nothing_is_replaced_and_nothing_is_left_behind(series, tmp_path: Path, monkeypatch, capsys) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "precious").write_text("x", encoding="utf-8")
+    assert _fuse(series, full, "--dicom") == 2
+    assert "is not empty" in capsys.readouterr().err
+    before = sorted(path.name for path in tmp_path.iterdir())
+
+    def disk_is_full(self, *_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Dataset, "save_as", disk_is_full)
+    assert _fuse(series, tmp_path / "out", "--dicom", "--color", str(tmp_path / "color.nrrd")) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_sheared_volumes_cannot_be_a_series(series, tmp_path: Path) -> None:
+    sheared = volume(np.zeros((3, 4, 5), np.float32), direction=[[1, 0.2, 0], [0, 0.98, 0], [0, 0, 1]])
+    with pytest.raises(UsageError, match="right angles"):
+        dicom.write_series(sheared, tmp_path / "out", series["mri"], None, {})
+
+
+def test_other_frames_of_reference_are_told(series, capsys, tmp_path: Path) -> None:
+    shutil.rmtree(series["pet"])
+    pet = volume(blobs((7, 12, 14), seed=2), spacing=(3.5, 3.5, 4), origin=(-24, -21, 3))
+    write(series["pet"], pet, "PT", FrameOfReferenceUID="1.2.3")
+    assert _fuse(series, tmp_path / "fused.nrrd") == 0
+    assert "different DICOM frames of reference" in capsys.readouterr().err
