@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from conftest import ROOT
-from cspadn import cli
+from conftest import ROOT, blobs
+from cspadn import cli, fuse
 from cspadn.intensity import FUSED_MAXIMUM
 from cspadn.weights import DEFAULT_MODEL, list_models
 
@@ -280,3 +280,80 @@ def test_help_needs_no_torch() -> None:
     code = "import sys, cspadn, cspadn.cli; print(sorted({'torch', 'SimpleITK', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "CSpADNFusion")
     assert done.stdout.strip() == "[]"
+
+
+def test_colour_volume_and_sidecar(files: dict[str, Path], tmp_path: Path) -> None:
+    color = tmp_path / "color.nii.gz"
+    files["fused"] = tmp_path / "fused.nii.gz"
+    assert _fuse(files, "--color", str(color), "--palette", "PET-DICOM", "--grid", "pet", "--pet-window", "0", "90") == 0
+    fused, rgb = sitk.ReadImage(str(files["fused"])), sitk.ReadImage(str(color))
+    assert fused.GetSize() == rgb.GetSize() == sitk.ReadImage(str(files["pet"])).GetSize()
+    assert rgb.GetNumberOfComponentsPerPixel() == 3
+    told = json.loads((tmp_path / "fused.json").read_text(encoding="utf-8"))
+    assert told["pet_source"] == "pet.nrrd"
+    assert told["mri_source"] == "mri.nrrd"
+    assert (told["grid"], told["palette"], told["pet_window"]) == ("pet", "PET-DICOM", [0, 90])
+    assert told["model"] == DEFAULT_MODEL
+    assert told["warnings"] == []
+
+
+def test_colour_of_a_grey_pair_of_pictures(tmp_path: Path) -> None:
+    for name, seed in (("pet", 1), ("mri", 2)):
+        pixels = np.random.default_rng(seed).integers(0, 256, (32, 32), np.uint8)
+        sitk.WriteImage(sitk.GetImageFromArray(pixels), str(tmp_path / f"{name}.png"))
+    files = {name: tmp_path / f"{name}.png" for name in ("pet", "mri", "fused")}
+    assert _fuse(files, "--color", str(tmp_path / "color.png")) == 0
+    assert sitk.ReadImage(str(tmp_path / "color.png")).GetNumberOfComponentsPerPixel() == 3
+    assert sitk.ReadImage(str(files["fused"])).GetNumberOfComponentsPerPixel() == 1
+
+
+def test_what_could_not_all_be_written_is_taken_away_again(
+    files: dict[str, Path], tmp_path: Path, monkeypatch, capsys
+) -> None:
+    before = sorted(path.name for path in tmp_path.iterdir())
+
+    def disk_is_full(image: sitk.Image, *_: object, **__: object) -> None:
+        if image.GetNumberOfComponentsPerPixel() == 1:
+            raise RuntimeError("no space")
+
+    monkeypatch.setattr(sitk, "WriteImage", disk_is_full)
+    assert _fuse(files, "--color", str(tmp_path / "color.nrrd")) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+STORED = {
+    "int16 with negative values": lambda path, values: sitk.WriteImage(
+        sitk.GetImageFromArray((values - 60).astype(np.int16)), path
+    ),
+    "big-endian": lambda path, values: _write_nrrd(path, values, "float", ">f4", "big"),
+    "slope and intercept": lambda path, values: _write_scaled(path, values),
+}
+
+
+def _write_nrrd(path: str, values: np.ndarray, kind: str, dtype: str, endian: str) -> None:
+    size = " ".join(map(str, values.shape[::-1]))
+    head = f"NRRD0004\ntype: {kind}\ndimension: 3\nsizes: {size}\nendian: {endian}\nencoding: raw\n"
+    Path(path).write_bytes(head.encode() + b"\n" + values.astype(dtype).tobytes())
+
+
+def _write_scaled(path: str, values: np.ndarray) -> None:
+    """NIfTI with scl_slope and scl_inter, as nibabel writes it."""
+    nibabel = pytest.importorskip("nibabel")
+    image = nibabel.Nifti1Image(values.T, np.diag([-1, -1, 1, 1]))
+    image.header.set_data_dtype(np.int16)
+    nibabel.save(image, path)
+    assert nibabel.load(path).dataobj.slope < 0.1
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_however_the_values_are_stored(tmp_path: Path, kind: str) -> None:
+    values = {name: np.rint(blobs(seed=seed)) for name, seed in (("pet", 1), ("mri", 2))}
+    ending = ".nii" if "slope" in kind else ".nrrd"
+    files = {name: tmp_path / f"{name}{ending}" for name in values} | {"fused": tmp_path / "fused.nrrd"}
+    for name, array in values.items():
+        STORED[kind](str(files[name]), array)
+    assert _fuse(files) == 0
+    expected = fuse(*(sitk.GetImageFromArray(array) for array in values.values())).image
+    fused = sitk.GetArrayFromImage(sitk.ReadImage(str(files["fused"])))
+    np.testing.assert_allclose(fused, sitk.GetArrayFromImage(expected), atol=2e-3 * FUSED_MAXIMUM)

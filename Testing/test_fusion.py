@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -385,3 +388,39 @@ def test_large_volumes_give_their_window_on_a_lattice(monkeypatch) -> None:
     few = intensity.sampled(image)
     assert few.shape == (8, 20, 20)
     np.testing.assert_allclose(intensity.automatic_window(few, "It"), full, atol=3)
+
+
+_LARGE = """
+import resource, sys
+import numpy as np, SimpleITK as sitk
+import cspadn
+from cspadn import fusion
+
+fusion._SliceFuser._run = lambda self, sources: sources.mean(axis=1)  # the volumes' memory, not the network's
+ramp = np.arange(512, dtype=np.int16)
+mri = sitk.GetImageFromArray(np.broadcast_to(ramp[:, None] + ramp, (400, 512, 512)))
+mri.SetSpacing((0.5, 0.5, 0.5))
+pet = sitk.GetImageFromArray(np.random.default_rng(0).random((100, 128, 128), dtype=np.float32))
+pet.SetSpacing((2, 2, 2))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+result = cspadn.fuse(pet, sitk.DICOMOrient(mri, sys.argv[1]), cspadn.FusionSettings(device="cpu"))
+assert result.image.GetNumberOfPixels() == 512 * 512 * 400
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", ["LPS", "PIR"])
+def test_memory_of_a_very_large_volume_is_bounded(code: str) -> None:
+    """512 x 512 x 400: on top of the inputs, less than four times the fused volume; in a process of its own."""
+    pytest.importorskip("resource")
+    folder = Path(fusion.__file__).parent.parent
+    run = subprocess.run(
+        [sys.executable, "-c", _LARGE, code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+    )
+    kilobytes = int(run.stdout) if sys.platform != "darwin" else int(run.stdout) / 1024
+    assert kilobytes < 4 * 512 * 512 * 400 * 4 / 1024

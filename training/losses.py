@@ -24,9 +24,6 @@ _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2  # for values in [0, 1]
 _LEAST_VARIANCE = 1e-4  # a hundredth of white, squared: flat sources share evenly
 _VIF_NOISE = 2.0 / _GREY_LEVELS**2  # variance of the visual noise: 2 squared grey levels
 _VIF_WINDOWS = (17, 9, 5, 3)  # pixels; the standard deviation is a fifth of it
-_MRI_GAIN, _PET_OPACITY, _PET_BRIGHTNESS = 1.12, 0.35, 0.55
-_DARK, _BRIGHT = 0.5, 0.9  # of white: levels between which a neighbourhood counts less and less as dark
-_AROUND, _AROUND_SIGMA = 19, 3.0  # pixels
 _TINY = 1e-10
 
 
@@ -175,24 +172,6 @@ def scd(fused: Tensor, sources: Tensor) -> Tensor:
     return 2 - (covariance / torch.sqrt(spread + _TINY)).sum()
 
 
-def dark_layers(fused: Tensor, sources: Tensor) -> Tensor:
-    """Where the MRI is dark around a pixel: mean absolute difference to the PET as a translucent layer on a brighter MRI.
-
-    There, adding to the MRI is better than choosing between the two (docs/adr/0009).
-    """
-    pet, mri = sources[:, :1], sources[:, 1:]
-    target = _MRI_GAIN * mri * (1 - _PET_OPACITY * pet) + _PET_BRIGHTNESS * pet
-    return ((1 - _bright_around(mri)) * (fused - target.clamp(max=1)).abs()).mean()
-
-
-def _bright_around(image: Tensor) -> Tensor:
-    """From 0 where the brightest of 9 x 9 pixels is below half of white, to 1 where it is near white; smooth."""
-    highest = functional.max_pool2d(image, 9, stride=1, padding=4)
-    padded = functional.pad(highest, (_AROUND // 2,) * 4, mode="replicate")
-    level = ((_blur(padded, _AROUND, _AROUND_SIGMA) - _DARK) / (_BRIGHT - _DARK)).clamp(0, 1)
-    return level * level * (3 - 2 * level)
-
-
 TERMS: dict[str, Term] = {
     "mse": mse,
     "l1": l1,
@@ -201,5 +180,4 @@ TERMS: dict[str, Term] = {
     "qabf": qabf,
     "vif": vif,
     "scd": scd,
-    "dark_layers": dark_layers,
 }

@@ -16,6 +16,7 @@ from . import __version__
 from .color import palette_of, recolored
 from .device import is_out_of_memory, resolve_device
 from .errors import CancelledError, MemoryExhaustedError
+from .geometry import axial_view
 from .intensity import FUSED_MAXIMUM, from_network_range, to_network_range
 from .metadata import NOTE
 from .network import CSpADN
@@ -80,18 +81,19 @@ def fuse(
     fuser = _SliceFuser(model.network, resolve_device(settings.device))
     pair = Pair.of(pet, mri, settings)
     fused = np.empty(pair.shape, np.float32)
-    colored = None if palette is None else np.empty((*pair.shape, 3), np.uint8)
-    for first, last in _batches(fuser, len(fused)):
+    colored = np.empty((*pair.shape, 0 if palette is None else 3), np.uint8)
+    fused_slices, colored_slices = (axial_view(voxels, pair.given) for voxels in (fused, colored))
+    for first, last in _batches(fuser, pair.slices):
         if cancelled and cancelled():
             raise CancelledError("The fusion was cancelled.")
         slab = pair.slab(first, last)
-        fused[first:last] = _fuse_slab(fuser, slab.sources, slab.kept, slab.weights)
-        if palette is not None and colored is not None:
-            colored[first:last] = recolored(palette, slab.pet_shown, fused[first:last])
+        unit = _fuse_slab(fuser, slab.sources, slab.kept, slab.weights)
+        fused_slices[first:last] = unit * np.float32(FUSED_MAXIMUM)
+        if palette is not None:
+            colored_slices[first:last] = recolored(palette, slab.pet_shown, unit)
         if progress:
-            progress(last, len(fused))
-    fused *= np.float32(FUSED_MAXIMUM)
-    image, color = pair.stored(fused), None if colored is None else pair.stored(colored)
+            progress(last, pair.slices)
+    image, color = pair.stored(fused), None if palette is None else pair.stored(colored)
     return FusionResult(image, _provenance(model, fuser, pair, settings), pair.warnings + fuser.warnings, color)
 
 

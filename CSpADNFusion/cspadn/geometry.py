@@ -7,6 +7,7 @@ that is nearest to the slice axis by direction cosines, whatever the stored orde
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -48,19 +49,25 @@ def tilt(axial: sitk.Image) -> float:
     return math.degrees(math.acos(min(1.0, abs(normal[2]) / float(np.linalg.norm(normal)))))
 
 
-def from_axial(result: sitk.Image, axial: sitk.Image, stored: sitk.Image) -> sitk.Image:
-    """Undo :func:`to_axial`.
+def axial_view(voxels: NDArray[Any], stored: sitk.Image) -> NDArray[Any]:
+    """The voxels of an array in the stored order of an image, seen in the order of :func:`to_axial`: a view, no copy.
 
     Args:
-        result: voxels in the order of ``axial``; its own geometry is ignored.
-        axial: ``to_axial(stored)``.
-        stored: the volume whose order and geometry the returned image has, exactly.
+        voxels: (slices, rows, columns, ...) as ``stored`` has them.
+        stored: gives the directions of these axes.
     """
-    result.CopyInformation(axial)
-    code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(stored.GetDirection())
-    restored = sitk.DICOMOrient(result, code)
-    restored.CopyInformation(stored)  # raises if the sizes differ; removes the rounding of two reorientations
-    return restored
+    turn = np.reshape(to_axial(_corner(stored)).GetDirection(), (3, 3)).T @ np.reshape(stored.GetDirection(), (3, 3))
+    source = np.abs(turn).argmax(axis=1)  # along each axial axis, the stored one
+    flipped = turn[range(3), source] < 0
+    steps = tuple(slice(None, None, -1 if flip else 1) for flip in flipped[::-1])
+    return voxels.transpose(*(2 - source[::-1]), *range(3, voxels.ndim))[steps]
+
+
+def _corner(image: sitk.Image) -> sitk.Image:
+    """One voxel with the directions of an image."""
+    corner = sitk.Image(1, 1, 1, sitk.sitkUInt8)
+    corner.SetDirection(image.GetDirection())
+    return corner
 
 
 def resample(image: sitk.Image, grid: sitk.Image, *, nearest: bool = False) -> sitk.Image:

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .geometry import SlicesOnGrid, check_volume, from_axial, resample, thinned, tilt, to_axial
+from .geometry import SlicesOnGrid, check_volume, resample, thinned, tilt, to_axial
 from .intensity import Window, automatic_window, check_window, sampled, to_unit, without_holes
 from .metadata import FRAME_UID, NAN_IS_OUTSIDE, SERIES_UID, SOURCE_NAME, UNITS, value_of
 from .settings import FusionSettings
@@ -93,8 +93,13 @@ class Pair:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Slices, rows, columns."""
-        return tuple(self.axial.GetSize()[::-1])
+        """Slices, rows, columns in the stored order of the grid volume."""
+        return tuple(self.given.GetSize()[::-1])
+
+    @property
+    def slices(self) -> int:
+        """How many axial slices there are."""
+        return int(self.axial.GetSize()[2])
 
     def slab(self, first: int, last: int) -> Slab:
         """The slices from ``first`` to before ``last``; asked for in their order."""
@@ -107,8 +112,10 @@ class Pair:
         return Slab(pet, mri, pet, weights, pet)
 
     def stored(self, voxels: NDArray[Any]) -> sitk.Image:
-        """Voxels in the order of the slices, as an image in the stored order and geometry of the grid volume."""
-        return from_axial(sitk.GetImageFromArray(voxels, isVector=voxels.ndim > 3), self.axial, self.given)
+        """Voxels in the stored order of the grid volume, as an image with its geometry, exactly."""
+        image = sitk.GetImageFromArray(voxels, isVector=voxels.ndim > 3)
+        image.CopyInformation(self.given)
+        return image
 
 
 def _named(pet: sitk.Image, mri: sitk.Image) -> dict[str, str]:
