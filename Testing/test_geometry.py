@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+import geometry_report
 from conftest import blobs, volume
 from cspadn import geometry
 from cspadn.errors import InputError
@@ -84,3 +86,24 @@ def test_orthogonal_axes_are_told_from_sheared_ones() -> None:
 def test_what_is_no_volume_is_refused(image: sitk.Image, words: str) -> None:
     with pytest.raises(InputError, match=words):
         geometry.check_volume(image, "The PET")
+
+
+def test_the_report_fails_where_a_bound_is_not_kept(shared: Path) -> None:
+    """Some cases of ``make geometry-report`` on the real pair, and what it makes of a wrong one."""
+    pytest.importorskip("nilearn")
+    pair = next(iter(geometry_report.pairs(shared / "data")))
+    cases = [*geometry_report.pet_grids(pair), *geometry_report.oblique(pair)]
+    assert len(cases) == 13
+    assert all(map(geometry_report.kept, cases))
+    exact = cases[0]
+    assert not geometry_report.kept(exact._replace(fused=exact.fused + 1.0))
+    control = next(case for case in cases if case.name == geometry_report.CONTROL)
+    assert not geometry_report.kept(control._replace(fused=control.expected))
+
+
+def test_beyond_the_field_of_view_the_nearest_voxel_goes_on() -> None:
+    values = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    slices = geometry.SlicesOnGrid(volume(values), volume(np.zeros((3, 4, 9), np.uint8), origin=(-2, 0, 0)))
+    np.testing.assert_array_equal(slices.slab(1, 2)[0, :, :2], values[1, :, :1].repeat(2, axis=1))
+    np.testing.assert_array_equal(slices.slab(1, 2)[0, :, 2:7], values[1])
+    np.testing.assert_allclose(slices.weights(1, 2)[0, 0], [0, 0, 0.25, 0.5, 0.75, 0.5, 0.25, 0, 0])
