@@ -186,14 +186,18 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         return CSpADNFusionParameterNode(super().getParameterNode())
 
-    def obstacle(self, petNode, mriNode, outputNode=None):
-        """Why these nodes cannot be fused into that output, in a sentence; None where nothing is in the way."""
+    def obstacle(self, petNode, mriNode, outputNode=None, colorOutputNode=None):
+        """Why these nodes cannot be fused into these outputs, in a sentence; None where nothing is in the way."""
         if not petNode or not mriNode:
             return _("Select a PET and an MRI volume")
         if petNode is mriNode:
             return _("Select two different volumes")
         if outputNode and outputNode in (petNode, mriNode):
             return _("Select an output volume that is not an input")
+        if colorOutputNode and not colorOutputNode.IsA("vtkMRMLVectorVolumeNode"):
+            return _("Select a vector volume for the colours")
+        if colorOutputNode and colorOutputNode in (petNode, mriNode, outputNode):
+            return _("Select a colour volume that is not an input and not the fused volume")
         return None
 
     def fuse(self, petNode, mriNode, outputNode=None, colorOutputNode=None, **settings):
@@ -210,7 +214,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         :raises ValueError, cspadn.errors.FusionError: with a sentence that says what is wrong; the scene is as it was.
         :raises RuntimeError: torch or safetensors is not installed.
         """
-        self._checkNodes(petNode, mriNode, outputNode)
+        self._checkNodes(petNode, mriNode, outputNode, colorOutputNode)
         self._checkPackages()
         import cspadn
         from CSpADNFusionLib import nodes
@@ -235,7 +239,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         """
         if self._worker:
             raise RuntimeError(_("A fusion is running already."))
-        self._checkNodes(petNode, mriNode, outputNode)
+        self._checkNodes(petNode, mriNode, outputNode, colorOutputNode)
         from CSpADNFusionLib import nodes, worker
 
         chosen = self._settings(colorOutputNode, settings)
@@ -278,8 +282,8 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             self._worker.close()
             self._worker = None
 
-    def _checkNodes(self, petNode, mriNode, outputNode):
-        if obstacle := self.obstacle(petNode, mriNode, outputNode):
+    def _checkNodes(self, *nodes):
+        if obstacle := self.obstacle(*nodes):
             raise ValueError(obstacle)
 
     def _checkPackages(self):

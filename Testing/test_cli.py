@@ -283,7 +283,7 @@ def test_help_needs_no_torch() -> None:
 
 
 def test_colour_volume_and_sidecar(files: dict[str, Path], tmp_path: Path) -> None:
-    color = tmp_path / "color.nii.gz"
+    color = tmp_path / "color.nrrd"
     files["fused"] = tmp_path / "fused.nii.gz"
     assert _fuse(files, "--color", str(color), "--palette", "PET-DICOM", "--grid", "pet", "--pet-window", "0", "90") == 0
     fused, rgb = sitk.ReadImage(str(files["fused"])), sitk.ReadImage(str(color))
@@ -357,3 +357,34 @@ def test_however_the_values_are_stored(tmp_path: Path, kind: str) -> None:
     expected = fuse(*(sitk.GetImageFromArray(array) for array in values.values())).image
     fused = sitk.GetArrayFromImage(sitk.ReadImage(str(files["fused"])))
     np.testing.assert_allclose(fused, sitk.GetArrayFromImage(expected), atol=2e-3 * FUSED_MAXIMUM)
+
+
+def test_with_overwrite_nothing_is_lost_where_not_all_could_be_written(files: dict[str, Path], monkeypatch, capsys) -> None:
+    sidecar = files["fused"].with_suffix(".json")
+    assert _fuse(files) == 0
+    before = files["fused"].read_bytes(), sidecar.read_bytes()
+
+    def disk_is_full(image: sitk.Image, *_: object, **__: object) -> None:
+        raise RuntimeError("no space")
+
+    monkeypatch.setattr(sitk, "WriteImage", disk_is_full)
+    assert _fuse(files, "--overwrite", "--model", "cspadn-paper") == 2
+    assert (files["fused"].read_bytes(), sidecar.read_bytes()) == before
+    monkeypatch.undo()
+    assert _fuse(files, "--overwrite", "--model", "cspadn-paper") == 0
+    assert json.loads(sidecar.read_text(encoding="utf-8"))["model"] == "cspadn-paper"
+
+
+def test_the_sidecar_of_another_program_is_never_replaced(files: dict[str, Path], capsys) -> None:
+    sidecar = files["fused"].with_suffix(".json")
+    sidecar.write_text('{"RepetitionTime": 2.3}', encoding="utf-8")
+    assert _fuse(files, "--overwrite") == 2
+    assert "was not written by cspadn" in capsys.readouterr().err
+    assert "RepetitionTime" in sidecar.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names that are bytes")
+def test_names_that_are_no_utf8_get_a_sentence(files: dict[str, Path], tmp_path: Path, capsys) -> None:
+    files["pet"] = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller.nrrd"))
+    assert _fuse(files) == 3
+    assert "not valid UTF-8" in capsys.readouterr().err

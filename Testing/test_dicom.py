@@ -10,11 +10,13 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, PositronEmissionTomographyImageStorage, generate_uid
 
 from conftest import blobs, volume
-from cspadn import cli, dicom
+from cspadn import cli, dicom, io
 from cspadn.errors import InputError, UsageError
 from cspadn.io import read_image
 
@@ -116,9 +118,14 @@ REFUSED = {
         _set("ImageOrientationPatient", lambda index: [1, 0, 0, 0, 1, 0] if index else [1, 0, 0, 0, 0, 1]),
         "different ImageOrientationPatient",
     ),
-    "no position": (lambda dataset, index: dataset.__delattr__("ImagePositionPatient"), "without ImagePositionPatient"),
+    "no position": (lambda dataset, index: dataset.__delattr__("ImagePositionPatient"), "ImagePositionPatient of its DICOM"),
     "multi-frame": (_set("NumberOfFrames", lambda index: 3), "multi-frame"),
     "colour": (_set("SamplesPerPixel", lambda index: 3), "colour"),
+    "fewer than it says": (_set("NumberOfSlices", lambda index: 9), "only 8 slices"),
+    "no rows": (lambda dataset, index: dataset.__delattr__("Rows"), "Rows of its DICOM headers is missing"),
+    "no pixel spacing": (_set("PixelSpacing", lambda index: [0, 0]), "PixelSpacing"),
+    "one spacing": (_set("PixelSpacing", lambda index: 2), "not two positive numbers"),
+    "skewed directions": (_set("ImageOrientationPatient", lambda index: [1, 0, 0, 0.5, 1, 0]), "perpendicular"),
 }
 
 
@@ -178,7 +185,7 @@ def test_suv_of_images_that_were_processed_again_starts_with_the_scan(series) ->
         ("RadiopharmaceuticalInformationSequence", [], "no RadiopharmaceuticalInformationSequence"),
         ("SeriesTime", "", "no SeriesTime"),
         ("SeriesTime", "noon", "no date and time"),
-        ("PatientWeight", 0, "not positive"),
+        ("PatientWeight", 0, "PatientWeight of its DICOM headers"),
     ],
 )
 def test_suv_names_the_tag_that_is_missing(series, keyword: str, value: object, words: str) -> None:
@@ -186,6 +193,86 @@ def test_suv_names_the_tag_that_is_missing(series, keyword: str, value: object, 
     setattr(header, keyword, value)
     with pytest.raises(InputError, match=words):
         dicom.suv_factor([header], "The PET")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0915", 0), ("09", -900), ("091500.25", 0), ("091530", 30)],
+)
+def test_times_may_leave_out_seconds(series, text: str, seconds: int) -> None:
+    header = dicom._headers(series["pet"], "The PET")[0]
+    header.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime = text
+    factor = 70_000 / (185e6 * 2 ** (-(2700 - seconds) / 6586.2))
+    assert dicom.suv_factor([header], "The PET") == pytest.approx(factor)
+
+
+@pytest.mark.parametrize(("zone", "fits"), [("+0200", True), ("", False), ("+0100", False)])
+def test_times_of_another_zone_are_refused(series, zone: str, fits: bool) -> None:
+    header = dicom._headers(series["pet"], "The PET")[0]
+    header.TimezoneOffsetFromUTC = zone
+    header.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime = "20000101091500+0200"
+    if fits:
+        assert dicom.suv_factor([header], "The PET") == pytest.approx(70_000 / (185e6 * 2 ** (-2700 / 6586.2)))
+        return
+    with pytest.raises(InputError, match="own zone"):
+        dicom.suv_factor([header], "The PET")
+
+
+@pytest.mark.parametrize("half_life", [0, -6586, 1, "nan"])
+def test_impossible_half_lives_are_refused(series, half_life: object) -> None:
+    header = dicom._headers(series["pet"], "The PET")[0]
+    header.RadiopharmaceuticalInformationSequence[0].RadionuclideHalfLife = half_life
+    with pytest.raises(InputError, match="RadionuclideHalfLife"):
+        dicom.suv_factor([header], "The PET")
+
+
+@given(st.floats(-2000, 2000) | st.floats(-1e-4, 1e-4))
+def test_decimals_are_short_and_right(value: float) -> None:
+    text = dicom._decimal(value)
+    assert len(text) <= 16
+    assert "e" not in text
+    assert abs(float(text) - value) <= 1e-7
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_truncated_headers_are_no_files_of_another_kind(series, share: float) -> None:
+    """Else the first or last slice would go missing without a word."""
+    path = sorted(series["mri"].iterdir())[0]
+    content = path.read_bytes()
+    path.write_bytes(content[: 132 + int(share * (content.index(b"\xe0\x7f\x10\x00") - 132))])
+    with pytest.raises(InputError):
+        dicom.read_series(series["mri"], "The MRI")
+
+
+def test_metrics_of_an_suv_fusion_need_the_same_units(series, tmp_path: Path, capsys) -> None:
+    fused = tmp_path / "fused.nrrd"
+    assert _fuse(series, fused, "--suv") == 0
+    files = [str(series["pet"]), str(series["mri"]), str(fused)]
+    assert cli.main(["metrics", *files]) == 3
+    assert "made of a PET in SUVbw" in capsys.readouterr().err
+    assert cli.main(["metrics", *files, "--suv", "--json"]) == 0
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID"])
+def test_sources_without_uids_are_refused_before_the_work(series, tmp_path: Path, keyword: str, capsys) -> None:
+    _edit(series["mri"], _set(keyword, lambda index: ""))
+    assert _fuse(series, tmp_path / "out", "--dicom") == 3
+    assert f"no {keyword}" in capsys.readouterr().err
+
+
+def test_two_patients_are_refused(series, tmp_path: Path, capsys) -> None:
+    _edit(series["pet"], _set("PatientID", lambda index: "0815"))
+    assert _fuse(series, tmp_path / "out", "--dicom") == 3
+    error = capsys.readouterr().err
+    assert "different patient IDs" in error
+    assert "0815" not in error
+
+
+def test_what_was_lossy_once_stays_so(series, tmp_path: Path) -> None:
+    _edit(series["mri"], _set("LossyImageCompression", lambda index: "01"))
+    (tmp_path / "out").mkdir()  # an empty folder may be there
+    assert _fuse(series, tmp_path / "out", "--dicom") == 0
+    assert pydicom.dcmread(tmp_path / "out" / "0001.dcm").LossyImageCompression == "01"
 
 
 def _fuse(series: dict[str, Path], output: Path, *more: str) -> int:
@@ -281,7 +368,7 @@ def test_nothing_is_replaced_and_nothing_is_left_behind(series, tmp_path: Path, 
 def test_sheared_volumes_cannot_be_a_series(series, tmp_path: Path) -> None:
     sheared = volume(np.zeros((3, 4, 5), np.float32), direction=[[1, 0.2, 0], [0, 0.98, 0], [0, 0, 1]])
     with pytest.raises(UsageError, match="right angles"):
-        dicom.write_series(sheared, tmp_path / "out", series["mri"], None, {})
+        io.check_storable(sheared, tmp_path / "out", series=True)
 
 
 def test_other_frames_of_reference_are_told(series, capsys, tmp_path: Path) -> None:

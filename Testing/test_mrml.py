@@ -290,8 +290,16 @@ def test_a_colour_volume_lies_beside_the_fused_one(logic, pair, scene) -> None:
     luma = rgb @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(luma, _array(fused) / FUSED_MAXIMUM * 255, atol=0.6)
     assert np.ptp(rgb.astype(int), axis=-1).max() > 60
+    display = color.GetDisplayNode()
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax(), display.GetAutoWindowLevel()) == (0, 255, 0)
+    fused.SetAttribute("CSpADNFusion.pet_series_uid", "1.2.3")  # of an earlier run with another PET
     logic.fuse(pet_node, mri_node, fused, color)  # once more, into the same nodes
     assert color.GetAttribute("CSpADNFusion.palette") == "PET-Heat"
+    assert fused.GetAttribute("CSpADNFusion.pet_series_uid") is None
+    with pytest.raises(ValueError, match="vector volume"):
+        logic.fuse(pet_node, mri_node, colorOutputNode=mri_node)
+    with pytest.raises(ValueError, match="not an input"):
+        logic.fuse(pet_node, mri_node, colorOutputNode=color, outputNode=color)
 
 
 def test_names_of_the_nodes_are_in_the_provenance(logic, pair) -> None:

@@ -5,6 +5,7 @@ volume which gives the grid, the MRI unless the PET is chosen, so that the fused
 transform as they are.
 """
 
+import logging
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +17,10 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from cspadn.errors import InputError
 from cspadn.geometry import check_volume
-from cspadn.intensity import FUSED_MAXIMUM
+from cspadn.intensity import FUSED_MAXIMUM, without_holes
 from cspadn.metadata import FRAME_UID, NAN_IS_OUTSIDE, PREFIX, SERIES_UID, SOURCE_NAME
 
+_WHITE = 255
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -94,19 +96,22 @@ def updateVolumeNodeFromFusion(node, image, place, provenance):
         parent = place.transformNode
         node.SetAndObserveTransformNodeID(parent.GetID() if parent and parent.GetScene() else None)
         node.SetDescription(provenance["note"])
+        for key in [key for key in node.GetAttributeNames() if key.startswith(PREFIX)]:
+            node.RemoveAttribute(key)  # of an earlier run, with other sources
         for key, value in provenance.items():
             node.SetAttribute(PREFIX + key, str(value))
-    node.CreateDefaultDisplayNodes()
-    if image.GetNumberOfComponentsPerPixel() == 1:
-        _showAsGrey(node)
+    _show(node, image.GetNumberOfComponentsPerPixel() > 1)
     _putBeside(node, place.mriNode)
 
 
-def _showAsGrey(node):
+def _show(node, colored):
+    """Black to white as the values say: an automatic window would change the brightness, of colours as well."""
+    node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
-    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    if not colored:
+        display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
     display.SetAutoWindowLevel(False)
-    display.SetWindowLevelMinMax(0, FUSED_MAXIMUM)
+    display.SetWindowLevelMinMax(0, _WHITE if colored else FUSED_MAXIMUM)
 
 
 def _putBeside(node, mriNode):
@@ -137,18 +142,29 @@ def _warped(movingNode, gridNode, gridImage):
     transform = vtk.vtkGeneralTransform()
     parents = gridNode.GetParentTransformNode(), movingNode.GetParentTransformNode()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(*parents, transform)
-    check_volume(imageFromVolumeNode(movingNode), f"The volume '{movingNode.GetName()}'")
-    voxels, rasToIjk = slicer.util.arrayFromVolume(movingNode), np.linalg.inv(_ijkToRas(movingNode))
+    image = imageFromVolumeNode(movingNode)
+    check_volume(image, f"The volume '{movingNode.GetName()}'")
+    image, holes = without_holes(image, _lowest(image))  # before they spread to their neighbours
+    if holes:
+        logging.warning(
+            f"CSpADNFusion: '{movingNode.GetName()}' holds {holes} voxels that are NaN or infinite: taken as background."
+        )
+    voxels, rasToIjk = sitk.GetArrayViewFromImage(image), np.linalg.inv(_ijkToRas(movingNode))
     warped = np.empty(gridImage.GetSize()[::-1], np.float32)
     for index, points in enumerate(_voxelCentres(gridNode, warped.shape)):
         ijk = _transformed(transform, points) @ rasToIjk[:3, :3].T + rasToIjk[:3, 3]
         values = ndimage.map_coordinates(voxels, ijk[:, ::-1].T, np.float64, order=1, mode="nearest")
         inside = ((ijk >= -0.5) & (ijk <= np.array(voxels.shape[::-1]) - 0.5)).all(axis=1)
         warped[index] = np.where(inside, values, np.nan).reshape(warped.shape[1:])
-    image = sitk.GetImageFromArray(warped)
-    image.CopyInformation(gridImage)
-    image.SetMetaData(NAN_IS_OUTSIDE, "1")
-    return image
+    result = sitk.GetImageFromArray(warped)
+    result.CopyInformation(gridImage)
+    result.SetMetaData(NAN_IS_OUTSIDE, "1")
+    return result
+
+
+def _lowest(image):
+    values = sitk.GetArrayViewFromImage(image)
+    return float(np.min(values, where=np.isfinite(values), initial=0))
 
 
 def _voxelCentres(node, shape):

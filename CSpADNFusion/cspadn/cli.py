@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import math
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -22,6 +24,7 @@ from .errors import CancelledError, FusionError, InputError, MemoryExhaustedErro
 from .settings import DEFAULT_PALETTE, GRIDS, PALETTES, FusionSettings
 
 if TYPE_CHECKING:
+    from .files import Staged
     from .fusion import FusionResult
     from .metrics import VolumeScores
 
@@ -99,13 +102,15 @@ def _add_fuse(command: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FUSED",
-        help=".nii, .nii.gz, .nrrd, .mha; .png for PNGs; a folder with --dicom. A .json of the same name says how it was made",
+        help=".nii, .nii.gz, .nrrd, .mha; .png for PNGs; a new folder with --dicom. Beside it, a .json says how it was made",
     )
     command.add_argument("--dicom", action="store_true", help="write a derived DICOM series; the MRI must be a series")
-    command.add_argument("--color", type=Path, metavar="FILE", help="write a colour volume (or .png) as well")
+    command.add_argument(
+        "--color", type=Path, metavar="FILE", help="write a colour volume as well: .nrrd or .mha; .png for PNGs"
+    )
     command.add_argument("--palette", metavar="NAME", help=f"of its hues: {', '.join(PALETTES)}; default: {DEFAULT_PALETTE}")
     command.add_argument("--grid", choices=GRIDS, default="mri", help="whose voxels the result has; default: mri")
-    command.add_argument("--suv", action="store_true", help="scale a DICOM PET to SUV by body weight first")
+    _add_suv(command)
     command.add_argument("--model", metavar="NAME|FILE", help="a name of 'cspadn models', or a .safetensors file")
     command.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
     _add_windows(command, "in the volume's units; default: by percentiles")
@@ -120,6 +125,10 @@ def _add_windows(command: argparse.ArgumentParser, help_text: str) -> None:
         command.add_argument(f"--{kind}-window", type=float, nargs=2, metavar=("LO", "HI"), help=help_text)
 
 
+def _add_suv(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--suv", action="store_true", help="scale a DICOM PET to SUV by body weight first")
+
+
 def _add_metrics(command: argparse.ArgumentParser) -> None:
     command.description = (
         "Measure how good a fused image is. Of coloured PNGs the luma counts, which their colours leave as it was fused, but "
@@ -128,6 +137,7 @@ def _add_metrics(command: argparse.ArgumentParser) -> None:
     command.add_argument("pet", type=Path, metavar="PET", help="what was fused: volume, folder of one DICOM series, or a PNG")
     command.add_argument("mri", type=Path, metavar="MRI", help="the same")
     command.add_argument("fused", type=Path, metavar="FUSED", help="the result: a volume, or a PNG; better a grey one")
+    _add_suv(command)
     _add_windows(command, "of the fusion, in the volume's units; default: as the fused file says, or by percentiles")
     command.add_argument(
         "--fused-window",
@@ -141,23 +151,23 @@ def _add_metrics(command: argparse.ArgumentParser) -> None:
 
 
 def _run_fuse(options: argparse.Namespace) -> int:
-    import SimpleITK as sitk
 
     from .allocator import keep_freed_memory
+    from .files import check_names
     from .fusion import fuse
     from .io import check_storable, is_picture, read_image
     from .pictures import fuse_pictures
 
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's remarks on harmless headers
+    _silence_libraries()
     keep_freed_memory()
+    check_names(path for path in (options.pet, options.mri, options.output, options.color) if path)
     pictures = is_picture(options.pet)
     if pictures != is_picture(options.mri):
         raise InputError("One input is a PNG and the other is not: give two PNGs, or two volumes.")
     settings = _settings(options)
     _check_outputs(options, pictures)
     pet, mri = read_image(options.pet, "The PET", suv=options.suv), read_image(options.mri, "The MRI")
-    for output in _image_outputs(options):
-        check_storable(mri if options.grid == "mri" else pet, output)
+    check_storable(mri if options.grid == "mri" else pet, options.output, series=options.dicom)
     with _progress(options.progress) as progress:
         result = (fuse_pictures if pictures else fuse)(
             pet, mri, settings, progress=progress, cancelled=_cancelled(options.cancel_file)
@@ -165,6 +175,15 @@ def _run_fuse(options: argparse.Namespace) -> int:
     _write(options, result)
     _report(options, result.warnings)
     return 0
+
+
+def _silence_libraries() -> None:
+    """Their remarks on harmless headers; those of pydicom quote what stands there, which may be personal."""
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    warnings.filterwarnings("ignore", category=UserWarning)
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
 
 
 def _settings(options: argparse.Namespace) -> FusionSettings:
@@ -177,56 +196,42 @@ def _settings(options: argparse.Namespace) -> FusionSettings:
     return FusionSettings(**{name: value for name, value in given.items() if value is not None})
 
 
-def _image_outputs(options: argparse.Namespace) -> list[Path]:
-    return [*([] if options.dicom else [options.output]), *([options.color] if options.color else [])]
-
-
 def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
     """Asked before the work starts: whether everything could be written."""
-    from .io import PICTURE_SUFFIX, VOLUME_SUFFIXES, check_output, sidecar_of
+    from .io import COLOR_SUFFIXES, PICTURE_SUFFIX, VOLUME_SUFFIXES, check_output, check_sidecar, sidecar_of
 
     inputs, overwrite = (options.pet, options.mri), options.overwrite
     if options.dicom:
         from .dicom import check_series_output
 
-        check_series_output(options.output, options.mri)
+        check_series_output(options.output, options.mri, options.pet)
     else:
         check_output(options.output, (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)
-        check_output(sidecar_of(options.output), (".json",), inputs=inputs, overwrite=overwrite)
+        check_sidecar(sidecar_of(options.output), overwrite=overwrite)
     if options.color:
-        check_output(options.color, (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)
-        if options.color.resolve() == options.output.resolve():
-            raise UsageError(f"The colour volume and the fused volume would both be {options.color}: choose two names.")
+        check_output(options.color, (PICTURE_SUFFIX,) if pictures else COLOR_SUFFIXES, inputs=inputs, overwrite=overwrite)
+        if options.output.resolve() in (options.color.resolve(), options.color.resolve().parent):
+            raise UsageError(f"The colour volume {options.color} would lie where the fused volume does: choose another name.")
 
 
 def _write(options: argparse.Namespace, result: FusionResult) -> None:
-    """The fused volume last: where it is, everything is. Where it cannot be written, what was new is taken away again."""
-    from .io import sidecar_of, write_image, write_sidecar
+    """All outputs, or none: an existing one is replaced when all are written."""
+    from .files import commit
+    from .io import sidecar_of, stage_image, stage_sidecar
 
-    sidecar = None if options.dicom else sidecar_of(options.output)
-    new = [path for path in (options.color, sidecar) if path and not path.exists()]
-    try:
-        if result.color is not None:
-            write_image(result.color, options.color, result.provenance)
-        if sidecar:
-            write_sidecar(sidecar, result.provenance, result.warnings)
-        _write_fused(options, result)
-    except BaseException:
-        for path in new:
-            path.unlink(missing_ok=True)
-        raise
-
-
-def _write_fused(options: argparse.Namespace, result: FusionResult) -> None:
+    stages: list[Callable[[], Staged]] = []
+    color = result.color
+    if color is not None:
+        stages.append(lambda: stage_image(color, options.color, result.provenance))
     if options.dicom:
-        from .dicom import write_series
+        from .dicom import stage_series
 
         pet = options.pet if options.pet.is_dir() else None
-        write_series(result.image, options.output, options.mri, pet, result.provenance)
+        stages.append(lambda: stage_series(result.image, options.output, options.mri, pet, result.provenance))
     else:
-        from .io import write_image
-
-        write_image(result.image, options.output, result.provenance)
+        stages.append(lambda: stage_sidecar(sidecar_of(options.output), result.provenance, result.warnings))
+        stages.append(lambda: stage_image(result.image, options.output, result.provenance))
+    commit(stages)
 
 
 def _cancelled(file: Path | None) -> Callable[[], bool] | None:
@@ -234,8 +239,8 @@ def _cancelled(file: Path | None) -> Callable[[], bool] | None:
     return (lambda: file.exists() or not file.parent.is_dir()) if file else None
 
 
-def _report(options: argparse.Namespace, warnings: list[str]) -> None:
-    for warning in warnings:
+def _report(options: argparse.Namespace, told: list[str]) -> None:
+    for warning in told:
         if options.progress == "json":
             _emit("warning", message=warning)
         else:
@@ -274,17 +279,18 @@ class _Bar:
 
 
 def _run_metrics(options: argparse.Namespace) -> int:
-    import SimpleITK as sitk
 
+    from .files import check_names
     from .io import is_picture, read_image
     from .metrics import measure_pictures, measure_volumes, without_nan
 
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's remarks on harmless headers
+    _silence_libraries()
     files = {"The PET": options.pet, "The MRI": options.mri, "The fused image": options.fused}
+    check_names(files.values())
     pictures = {is_picture(file) for file in files.values()}
     if len(pictures) > 1:
         raise InputError("Some inputs are PNGs and others are not: give three PNGs, or three volumes.")
-    images = [read_image(file, name) for name, file in files.items()]
+    images = [read_image(file, name, suv=options.suv and name == "The PET") for name, file in files.items()]
     windows = {name: getattr(options, name) for name in ("pet_window", "mri_window", "fused_window")}
     if pictures == {True}:
         scores = measure_pictures(*images, **windows)

@@ -5,6 +5,9 @@ Headers are read and written by pydicom, voxels are decoded by SimpleITK, which 
 
 from __future__ import annotations
 
+import math
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -18,17 +21,22 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from .errors import InputError, UsageError
-from .geometry import has_orthogonal_axes
+from .files import umask
 from .metadata import FRAME_UID, NOTE, SERIES_UID, SOURCE_NAME, UNITS
 
 STEP = 0.125  # of the stored values of a written series: 4095 becomes 32760, and no step is rounded in decimals
 SERIES_DESCRIPTION = "CSpA-DN fused PET/MRI, not for diagnosis"
 _GAP = 0.02  # of the distance of two slices: a step that differs by more is a gap
 _SHEAR = 0.5  # of a pixel: first and last slice may be displaced so far against a straight stack
+_UNIT = 1e-3  # by which the length of a direction may differ from 1
+_NUMBER = {1: "a usable number", 2: "two positive numbers", 3: "three numbers", 6: "six numbers"}
 _PARALLEL = 0.996  # cosine of 5 degrees
+_MOMENT = re.compile(r"(\d{10}(?:\d\d){0,2})(?:\.\d+)?")
+_DOSE = "RadionuclideTotalDose"
+_LEAST_DOSE = 1e-6  # of the injected one, at the scan
 _COPIED = (  # from the MRI: patient, study, frame of reference, and what an MR image must say
     *("SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
     *("PatientSize", "PatientWeight", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "StudyDescription"),
@@ -78,17 +86,28 @@ def read_series(folder: Path, name: str, *, suv: bool = False) -> sitk.Image:
 
 
 def _headers(folder: Path, name: str) -> list[Dataset]:
+    """Of the files in a folder that are DICOM images; InputError where there are none, or one cannot be read."""
     headers: list[Dataset] = []
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+    for path in _files(folder, name):
         try:
             header = pydicom.dcmread(path, stop_before_pixels=True)
-        except (InvalidDicomError, OSError, ValueError, KeyError, EOFError):
+            kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+        except InvalidDicomError:  # no DICOM at all
             continue
-        if "ImagePositionPatient" in header or "Rows" in header:  # a DICOMDIR, a report and others are no images
+        except Exception:  # pydicom parses what it is given: damage shows as errors of many kinds
+            raise InputError(f"{name}: the DICOM file {path} cannot be read: it is damaged, or not permitted.") from None
+        if "Rows" in header or not kind or "Image Storage" in UID(kind).name:  # a DICOMDIR, a report and others are no images
             headers.append(header)
     if not headers:
         raise InputError(f"{name} {folder} holds no DICOM images: give the folder that holds the files of one series.")
     return headers
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise InputError(f"{name} {folder} cannot be read: {error.strerror or error}.") from None
 
 
 def _check_one_volume(headers: list[Dataset], folder: Path, name: str) -> None:
@@ -98,20 +117,33 @@ def _check_one_volume(headers: list[Dataset], folder: Path, name: str) -> None:
         raise InputError(
             f"{name} {folder} holds {len(series)} DICOM series: move the one to be fused into a folder of its own."
         )
-    if any(int(header.get("NumberOfFrames") or 1) > 1 for header in headers):
-        raise InputError(f"{name} {folder} holds multi-frame DICOM, which is not read: convert it to NIfTI first.")
-    for keyword, what in (
-        ("ImagePositionPatient", "positions"),
-        ("ImageOrientationPatient", "orientations"),
-        ("PixelSpacing", "pixel spacings"),
+    few = f"only {len(headers)} slices of its volume: fetch the missing files"
+    for keyword, most, what in (
+        ("NumberOfFrames", 1, "multi-frame DICOM, which is not read: convert it to NIfTI first"),
+        ("SamplesPerPixel", 1, "colour images: give the series that they were made from"),
+        ("NumberOfSlices", len(headers), few),
     ):
-        if not all(header.get(keyword) for header in headers):
-            raise InputError(f"{name} {folder} has slices without {keyword}: their {what} in the patient are not known.")
-    for keyword in ("Rows", "Columns", "PixelSpacing", "ImageOrientationPatient"):
-        if not np.allclose([header[keyword].value for header in headers], headers[0][keyword].value, atol=1e-4):
+        if any(header.get(keyword) and _numbers(header, keyword, 1, name)[0] > most for header in headers):
+            raise InputError(f"{name} {folder} holds {what}.")
+    for keyword, count in (("Rows", 1), ("Columns", 1), ("PixelSpacing", 2), ("ImageOrientationPatient", 6)):
+        values = [_numbers(header, keyword, count, name, positive=count < 6) for header in headers]
+        if not np.allclose(values, values[0], atol=1e-4):
             raise InputError(f"{name} {folder} has slices of different {keyword}: they are no one volume.")
-    if any(int(header.get("SamplesPerPixel") or 1) > 1 for header in headers):
-        raise InputError(f"{name} {folder} holds colour images: give the series that they were made from.")
+    if not all(abs(np.linalg.norm(axis) - 1) < _UNIT for axis in _axes(headers[0])):
+        raise InputError(f"{name} {folder} has an ImageOrientationPatient that is no pair of perpendicular directions.")
+    for header in headers:
+        _numbers(header, "ImagePositionPatient", 3, name)
+
+
+def _numbers(dataset: Dataset, keyword: str, count: int, name: str, *, positive: bool = False) -> list[float]:
+    """The values of a tag; InputError that names it, but not what stands there, unless they are ``count`` usable numbers."""
+    try:
+        values = [float(value) for value in np.atleast_1d(dataset[keyword].value)]
+    except Exception:
+        values = []
+    if len(values) != count or not all(math.isfinite(value) and (value > 0 or not positive) for value in values):
+        raise InputError(f"{name} cannot be used: {keyword} of its DICOM headers is missing, or not {_NUMBER[count]}.")
+    return values
 
 
 def _axes(header: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -131,7 +163,7 @@ def _sorted(headers: list[Dataset]) -> tuple[list[Dataset], NDArray[np.float64]]
 def _spacing(headers: list[Dataset], distances: NDArray[np.float64], folder: Path, name: str) -> float:
     """The distance of the slices; InputError where they leave a gap, lie on each other or are displaced."""
     if len(headers) == 1:
-        return float(headers[0].get("SpacingBetweenSlices") or headers[0].get("SliceThickness") or 1)
+        return _thickness(headers[0])
     steps = np.diff(distances)
     spacing = float(np.median(steps))
     if steps.min() < 1e-3:
@@ -148,6 +180,18 @@ def _spacing(headers: list[Dataset], distances: NDArray[np.float64], folder: Pat
     if np.linalg.norm(drift) > _SHEAR * min(float(value) for value in headers[0].PixelSpacing):
         raise InputError(f"{name} {folder} is a sheared stack, as with a tilted gantry: resample it to straight slices first.")
     return float((distances[-1] - distances[0]) / (len(headers) - 1))
+
+
+def _thickness(header: Dataset) -> float:
+    """Of a slice, in millimetres, as far as its header says it; else 1."""
+    for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+        try:
+            value = abs(float(header.get(keyword) or 0))
+        except (TypeError, ValueError):
+            continue
+        if math.isfinite(value) and value > 0:
+            return value
+    return 1.0
 
 
 def _pixels(header: Dataset, name: str) -> NDArray[Any]:
@@ -181,10 +225,11 @@ def suv_factor(headers: Sequence[Dataset], name: str) -> float:
         InputError: the volume, called ``name``, is not in Bq/ml, not decay corrected, or a tag is missing; names the tag.
     """
     header = headers[0]
-    (tracer, *_) = _needed(header, "RadiopharmaceuticalInformationSequence", name)
-    weight, dose = float(_needed(header, "PatientWeight", name)), float(_needed(tracer, "RadionuclideTotalDose", name))
-    if weight <= 0 or dose <= 0:
-        raise InputError(f"{name} cannot be scaled to SUV: its PatientWeight or RadionuclideTotalDose is not positive.")
+    tracer = _needed(header, "RadiopharmaceuticalInformationSequence", name)[0]
+    for dataset, keyword in ((header, "PatientWeight"), (tracer, _DOSE), (tracer, "RadionuclideHalfLife")):
+        _needed(dataset, keyword, name)
+    weight = _numbers(header, "PatientWeight", 1, name, positive=True)[0]
+    dose = _numbers(tracer, _DOSE, 1, name, positive=True)[0]
     if (units := _needed(header, "Units", name)) != "BQML":
         raise InputError(f"{name} cannot be scaled to SUV: its Units are {units}, not BQML.")
     correction = _needed(header, "DecayCorrection", name)
@@ -195,8 +240,11 @@ def suv_factor(headers: Sequence[Dataset], name: str) -> float:
     passed = (_scan_start(headers, name) - _injection(header, tracer, name)).total_seconds()
     if not 0 <= passed < timedelta(days=1).total_seconds():
         raise InputError(f"{name} cannot be scaled to SUV: the scan starts {passed:.0f} seconds after the injection.")
-    half_life = float(_needed(tracer, "RadionuclideHalfLife", name))
-    return weight * 1000 / (dose * 2 ** (-passed / half_life))
+    half_life = _numbers(tracer, "RadionuclideHalfLife", 1, name, positive=True)[0]
+    remaining = math.pow(2, -passed / half_life)
+    if remaining < _LEAST_DOSE:
+        raise InputError(f"{name} cannot be scaled to SUV: its RadionuclideHalfLife leaves no dose at the scan.")
+    return weight * 1000 / (dose * remaining)
 
 
 def _needed(dataset: Dataset, keyword: str, name: str) -> Any:
@@ -214,7 +262,8 @@ def _scan_start(headers: Sequence[Dataset], name: str) -> datetime:
 
 def _injection(header: Dataset, tracer: Dataset, name: str) -> datetime:
     if text := tracer.get("RadiopharmaceuticalStartDateTime"):
-        return _parsed(str(text), "RadiopharmaceuticalStartDateTime", name)
+        zone = str(header.get("TimezoneOffsetFromUTC") or "")
+        return _parsed(str(text).removesuffix(zone) if zone else str(text), "RadiopharmaceuticalStartDateTime", name)
     time = _needed(tracer, "RadiopharmaceuticalStartTime", name)
     return _parsed(f"{_needed(header, 'SeriesDate', name)}{time}", "RadiopharmaceuticalStartTime", name)
 
@@ -224,40 +273,64 @@ def _moment(header: Dataset, date: str, time: str, name: str) -> datetime:
 
 
 def _parsed(text: str, keyword: str, name: str) -> datetime:
-    """YYYYMMDDHHMMSS; fractions and the offset from UTC are cut off: all times of a scan have the same."""
+    """YYYYMMDDHH[MM[SS[.FFFFFF]]], without fractions. An offset from UTC that the series does not have as well is refused."""
+    match = _MOMENT.fullmatch(text.strip())
     try:
-        return datetime.strptime(text[:14], "%Y%m%d%H%M%S")
+        return datetime.strptime(f"{match[1]:0<14}" if match else "", "%Y%m%d%H%M%S")
     except ValueError:
-        raise InputError(f"{name} cannot be scaled to SUV: its {keyword} is no date and time.") from None
+        raise InputError(
+            f"{name} cannot be scaled to SUV: its {keyword} is no date and time of the series' own zone."
+        ) from None
 
 
-def check_series_output(folder: Path, mri: Path) -> None:
-    """UsageError where a derived series could not be written later: asked before the work starts."""
+def check_series_output(folder: Path, mri: Path, pet: Path) -> None:
+    """Asked before the work starts: whether a derived series could be written later.
+
+    Raises:
+        UsageError: the folder is not new, or cannot be written to, or the MRI is no series.
+        InputError: a source lacks what a derived series must say, or they are of two patients.
+    """
     if not mri.is_dir():
         raise UsageError("A DICOM output needs the MRI as a DICOM series: patient and study are taken from it.")
-    if folder.is_file():
-        raise UsageError(f"The output {folder} is a file: give the name of a folder.")
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UsageError(f"The output {folder} is a file or a link: give the name of a folder.")
     if folder.is_dir() and any(folder.iterdir()):
         raise UsageError(f"The output folder {folder} is not empty: choose another; what is in it is never replaced.")
     if not folder.parent.is_dir():
         raise UsageError(f"The folder of the output {folder} does not exist: create it first.")
+    if not os.access(folder.parent, os.W_OK):
+        raise UsageError(f"The folder of the output {folder} cannot be written to: choose another, or check its permissions.")
+    _check_sources([("The MRI", _headers(mri, "The MRI")), *([("The PET", _headers(pet, "The PET"))] if pet.is_dir() else [])])
 
 
-def write_series(image: sitk.Image, folder: Path, mri: Path, pet: Path | None, provenance: dict[str, Any]) -> None:
+def _check_sources(sources: list[tuple[str, list[Dataset]]]) -> None:
+    for name, headers in sources:
+        for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
+            if not all(header.get(keyword) for header in headers):
+                raise InputError(f"{name} has no {keyword} in its DICOM headers, which a derived series must refer to.")
+    patients = {str(headers[0].get("PatientID") or "") for _, headers in sources}
+    if len(patients) > 1:
+        raise InputError("PET and MRI have different patient IDs: a derived series would be put into the wrong record.")
+
+
+def stage_series(
+    image: sitk.Image, folder: Path, mri: Path, pet: Path | None, provenance: dict[str, Any]
+) -> tuple[Path, Path]:
     """Write a fused volume as a derived MR series of the MRI's patient, study and frame of reference.
 
     Args:
         image: values from 0 to 4095; its axes at right angles. Stored in 16 bits, in steps of :data:`STEP`.
-        folder: does not exist, or is empty; it is there, whole, at the end, or not at all.
+        folder: as :func:`check_series_output` wants it.
         mri, pet: the folders of the sources' series; no PET where that was no series.
 
+    Returns:
+        A temporary folder beside ``folder``, which is to be renamed, and ``folder``.
+
     Raises:
-        UsageError: the geometry cannot be stored, or the folder cannot be written.
+        UsageError: the folder cannot be written; nothing is left.
     """
-    if not has_orthogonal_axes(image):
-        raise UsageError(f"The axes of the fused volume are not at right angles, which {folder} cannot store: write .nrrd.")
     series = [_headers(mri, "The MRI"), *([_headers(pet, "The PET")] if pet else [])]
-    common = _common(series[0][0], provenance)
+    common = _common(series, provenance)
     try:
         temporary = Path(tempfile.mkdtemp(prefix=".cspadn-", dir=folder.parent))
     except OSError as error:
@@ -266,18 +339,18 @@ def write_series(image: sitk.Image, folder: Path, mri: Path, pet: Path | None, p
         for index in range(image.GetSize()[2]):
             instance = _instance(image, index, common, series)
             instance.save_as(temporary / f"{index + 1:04d}.dcm", enforce_file_format=True)
-        temporary.chmod(0o755)
-        if folder.is_dir():
-            folder.rmdir()
-        temporary.replace(folder)
-    except OSError:
-        raise UsageError(f"The output {folder} cannot be written: check the permissions and the space on the disk.") from None
-    finally:
+        temporary.chmod(0o777 & ~umask())
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
+        raise UsageError(f"The output {folder} cannot be written: check the permissions and the space on the disk.") from None
+    return temporary, folder
 
 
-def _common(mri: Dataset, provenance: dict[str, Any]) -> Dataset:
+def _common(series: list[list[Dataset]], provenance: dict[str, Any]) -> Dataset:
     """What all instances of the new series share."""
+    mri = series[0][0]
     common = Dataset()
     for keyword in _COPIED:
         if keyword in mri:
@@ -290,14 +363,24 @@ def _common(mri: Dataset, provenance: dict[str, Any]) -> Dataset:
     common.ScanningSequence, common.SequenceVariant = mri.get("ScanningSequence") or "RM", mri.get("SequenceVariant") or "NONE"
     common.SOPClassUID, common.Modality, common.SeriesInstanceUID = MRImageStorage, "MR", generate_uid(None)
     common.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
-    common.SeriesDescription, common.SeriesNumber = SERIES_DESCRIPTION, 1000 + int(mri.get("SeriesNumber") or 0) % 1000
+    common.SeriesDescription, common.SeriesNumber = SERIES_DESCRIPTION, _series_number(mri)
     common.SeriesDate = common.ContentDate = common.InstanceCreationDate = now.strftime("%Y%m%d")
     common.SeriesTime = common.ContentTime = common.InstanceCreationTime = now.strftime("%H%M%S")
     common.Manufacturer, common.ManufacturerModelName = "SlicerCSpADNFusion", "CSpADNFusion"
     common.SoftwareVersions = str(provenance.get("software", "CSpADNFusion"))
     common.DerivationDescription = _derivation(provenance)
     common.ImageComments = NOTE
+    for keyword, worst, usual in (("LossyImageCompression", "01", "00"), ("BurnedInAnnotation", "YES", "NO")):
+        setattr(common, keyword, worst if any(headers[0].get(keyword) == worst for headers in series) else usual)
     return common
+
+
+def _series_number(mri: Dataset) -> int:
+    """Behind the scanner's own series, which are counted from 1."""
+    try:
+        return 1000 + int(mri.get("SeriesNumber") or 0) % 1000
+    except (TypeError, ValueError):
+        return 1000
 
 
 def _derivation(provenance: dict[str, Any]) -> str:
@@ -333,7 +416,7 @@ def _place(instance: Dataset, image: sitk.Image, index: int) -> None:
 
 def _decimal(value: float) -> str:
     """As a decimal string of DICOM, which has 16 characters: rounded to a ten-millionth."""
-    return format(round(value, 7) + 0.0, ".16g")[:16]
+    return f"{round(value, 7) + 0.0:.7f}".rstrip("0").rstrip(".")
 
 
 def _fill(instance: Dataset, values: NDArray[np.float32]) -> None:
@@ -343,7 +426,6 @@ def _fill(instance: Dataset, values: NDArray[np.float32]) -> None:
     instance.BitsAllocated, instance.BitsStored, instance.HighBit, instance.PixelRepresentation = 16, 16, 15, 0
     instance.RescaleSlope, instance.RescaleIntercept, instance.RescaleType = STEP, 0, "US"
     instance.WindowCenter, instance.WindowWidth = 2048, 4096
-    instance.BurnedInAnnotation, instance.LossyImageCompression = "NO", "00"
     instance.PixelData = stored.tobytes()
 
 
@@ -354,7 +436,7 @@ def _near(headers: list[Dataset], instance: Dataset) -> list[Dataset]:
         return headers
     place = np.dot(np.array(instance.ImagePositionPatient, float), normal)
     distances = [abs(np.dot(np.array(header.ImagePositionPatient, float), normal) - place) for header in headers]
-    reach = max(float(headers[0].get("SpacingBetweenSlices") or headers[0].get("SliceThickness") or 1), min(distances) + 1e-3)
+    reach = max(_thickness(headers[0]), min(distances) + 1e-3)
     return [header for header, distance in zip(headers, distances, strict=True) if distance < reach]
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from .errors import InputError, UsageError
+from .files import Staged, commit, umask
 from .geometry import has_orthogonal_axes
 from .metadata import NOTE, PREFIX, SOURCE_NAME
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+COLOR_SUFFIXES = (".nrrd", ".mha")  # NIfTI would be written as vectors, which few programs show as colours
 PICTURE_SUFFIX = ".png"
 _SIDECAR = ".json"
 _NOTE = f"Fused by CSpADNFusion. {NOTE}"  # NIfTI keeps 79 characters
@@ -64,10 +66,12 @@ def check_output(path: Path, suffixes: Sequence[str], *, inputs: Sequence[Path],
         raise UsageError(f"The output {path} exists: choose another name, or allow it to be replaced with --overwrite.")
 
 
-def check_storable(image: sitk.Image, path: Path) -> None:
-    """UsageError where the format of ``path`` cannot hold the geometry of ``image`` and would silently change it."""
-    if _suffix(path).startswith(".nii") and image.GetDimension() == 3 and not has_orthogonal_axes(image):
-        raise UsageError(f"The MRI's axes are not at right angles, which {path} cannot store: write .nrrd or .mha instead.")
+def check_storable(image: sitk.Image, path: Path, *, series: bool = False) -> None:
+    """UsageError where the format of ``path``, or a DICOM series, cannot hold the geometry and would silently change it."""
+    if image.GetDimension() == 3 and (series or _suffix(path).startswith(".nii")) and not has_orthogonal_axes(image):
+        raise UsageError(
+            f"The axes of the volume are not at right angles, which {path} cannot store: write .nrrd or .mha instead."
+        )
 
 
 def _suffix(path: Path) -> str:
@@ -78,32 +82,25 @@ def _suffix(path: Path) -> str:
 
 
 def write_image(image: sitk.Image, path: Path, metadata: dict[str, object] | None = None) -> None:
-    """Write to a temporary name in the same folder and rename: a file that exists is whole.
+    """As :func:`stage_image`, under its name: a file that exists is whole."""
+    commit([lambda: stage_image(image, path, metadata)])
+
+
+def stage_image(image: sitk.Image, path: Path, metadata: dict[str, object] | None = None) -> Staged:
+    """Write under a temporary name in the folder of ``path``.
 
     Args:
         metadata: written as key/value pairs where the format has them (NRRD, MetaImage).
 
     Raises:
-        UsageError: the folder cannot be written to, or the disk is full.
+        UsageError: the folder cannot be written to, or the disk is full; nothing is left.
     """
     path = path.resolve()  # a link stays a link: its target is replaced
     labelled = sitk.Image(image)
     for key, value in (metadata or {}).items():
         labelled.SetMetaData(PREFIX + key, str(value))
     labelled.SetMetaData("ITK_FileNotes", _NOTE)
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=".cspadn-", suffix=_suffix(path), dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise UsageError(f"The output {path} cannot be written: {error.strerror or error}.") from None
-    try:
-        sitk.WriteImage(labelled, temporary, useCompression=True)
-        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp gives 0600; the user's own files have the umask
-        Path(temporary).replace(path)
-    except (OSError, RuntimeError):
-        raise UsageError(f"The output {path} cannot be written: check the permissions and the space on the disk.") from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    return _staged(path, _suffix(path), lambda temporary: sitk.WriteImage(labelled, str(temporary), useCompression=True))
 
 
 def sidecar_of(path: Path) -> Path:
@@ -111,20 +108,39 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(path.name[: -len(_suffix(path))] + _SIDECAR)
 
 
-def write_sidecar(path: Path, provenance: dict[str, object], warnings: Sequence[str]) -> None:
-    """Write ``path``, JSON, with provenance and warnings: whole or not at all; UsageError where that fails."""
-    text = json.dumps({**provenance, "warnings": list(warnings)}, indent=2, ensure_ascii=False) + "\n"
-    temporary = path.with_name(f".cspadn-{os.getpid()}-{path.name}")
+def check_sidecar(path: Path, *, overwrite: bool) -> None:
+    """UsageError where there is such a file already; with ``overwrite``, where it is none of ours, as that of a BIDS image."""
+    if not path.exists():
+        return
+    if not overwrite:
+        raise UsageError(f"The output {path} exists: choose another name, or allow it to be replaced with --overwrite.")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        ours = "CSpADNFusion" in str(json.loads(path.read_text(encoding="utf-8")).get("software", ""))
+    except (OSError, ValueError, AttributeError):
+        ours = False
+    if not ours:
+        raise UsageError(f"{path} exists and was not written by cspadn: choose another name for the output beside it.")
+
+
+def stage_sidecar(path: Path, provenance: dict[str, object], warnings: Sequence[str]) -> Staged:
+    """Write provenance and warnings as JSON under a temporary name; UsageError where that fails."""
+    text = json.dumps({**provenance, "warnings": list(warnings)}, indent=2, ensure_ascii=False) + "\n"
+    return _staged(path.resolve(), _SIDECAR, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _staged(path: Path, suffix: str, write: Callable[[Path], object]) -> Staged:
+    try:
+        handle, name = tempfile.mkstemp(prefix=".cspadn-", suffix=suffix, dir=path.parent)
+        os.close(handle)
     except OSError as error:
         raise UsageError(f"The output {path} cannot be written: {error.strerror or error}.") from None
-    finally:
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o666 & ~umask())  # mkstemp gives 0600; the user's own files have the umask
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        if not isinstance(error, (OSError, RuntimeError, UnicodeError)):
+            raise
+        raise UsageError(f"The output {path} cannot be written: check the permissions and the space on the disk.") from None
+    return temporary, path

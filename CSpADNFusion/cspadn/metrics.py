@@ -22,7 +22,7 @@ from scipy import fft, ndimage
 from .errors import InputError, UsageError
 from .geometry import check_volume, resample, to_axial
 from .intensity import FUSED_MAXIMUM, Window, check_window, to_unit
-from .metadata import PREFIX
+from .metadata import PREFIX, UNITS, value_of
 from .pair import automatic_mri_window, automatic_pet_window
 
 Levels = NDArray[np.float64]  # (H, W), 0 to 255
@@ -143,9 +143,6 @@ def measure_pictures(
 ) -> Scores:
     """Measure one fused picture: :func:`measure` on the grey levels, or the luma, of all three.
 
-    Where a coloured fused picture had to clip its colours, its luma is not the fused one any more, by up to some 30 levels: to
-    measure a fusion, fuse the PET's luma as a grey picture.
-
     Args:
         pet, mri, fused: as :func:`cspadn.pictures.fuse_pictures` takes and makes them.
         pet_window, mri_window: those that the fusion was given, if any; None: black to white.
@@ -194,8 +191,9 @@ def measure_volumes(
     for image, name in volumes:
         check_volume(image, name)
     grid = to_axial(fused)
+    _check_units(pet, fused)
     windows = (
-        _given_window(pet_window, "PET") or _recorded_window(fused, "pet_window") or automatic_pet_window(pet, grid),
+        _given_window(pet_window, "PET") or _recorded_window(fused, "pet_window") or automatic_pet_window(pet, to_axial(mri)),
         _given_window(mri_window, "MRI") or _recorded_window(fused, "mri_window") or automatic_mri_window(to_axial(mri)),
         _given_window(fused_window, "fused") or _usual_fused_window(fused),
     )
@@ -261,6 +259,13 @@ def _recorded_window(fused: sitk.Image, key: str) -> Window | None:
         return check_window(lower, upper, key)
     except (TypeError, ValueError, UsageError):
         raise InputError(f"The fused file's entry {key} is no window ({text}): repair it, or give the windows.") from None
+
+
+def _check_units(pet: sitk.Image, fused: sitk.Image) -> None:
+    """InputError where the fused file says that its PET window is in other units than the PET now has."""
+    recorded, own = value_of(fused, PREFIX + "pet_units"), value_of(pet, UNITS)
+    if recorded and own and recorded != own:
+        raise InputError(f"The fused volume was made of a PET in {recorded}, this one is in {own}: scale it likewise (--suv).")
 
 
 def _usual_fused_window(fused: sitk.Image) -> Window:
