@@ -41,7 +41,7 @@ class Slab:
     """Some slices of the grid, (N, H, W), in [0, 1].
 
     Attributes:
-        pet, mri: 0 outside the field of view.
+        pet, mri: beyond the field of view, as :meth:`SlicesOnGrid.slab` goes on.
         kept: that of the two which has the grid.
         weights: of the fusion of both, against what is kept.
         pet_shown: the PET, fading out with its field of view.
