@@ -104,7 +104,12 @@ BAD_INPUT = {
     "not an image": (_not_an_image, [], 3, "cannot be read"),
     "folder without DICOM": (lambda files: files.update(pet=files["pet"].parent), [], 3, "holds no DICOM images"),
     "SUV of no series": (lambda files: None, ["--suv"], 3, "has no DICOM headers"),
-    "DICOM of no series": (lambda files: None, ["--dicom"], 2, "needs the MRI as a DICOM series"),
+    "DICOM of no series": (
+        lambda files: files.update(fused=files["fused"].with_suffix("")),
+        ["--dicom"],
+        2,
+        "needs the MRI as a DICOM series",
+    ),
     "unknown palette": (lambda files: None, ["--color", "color.nrrd", "--palette", "Pink"], 2, "no palette 'Pink'"),
     "palette without a file": (lambda files: None, ["--palette", "PET-Heat"], 2, "name its file with --color"),
     "sidecar exists": (lambda files: files["fused"].with_suffix(".json").write_text("{}", encoding="utf-8"), [], 2, "exists"),
@@ -320,6 +325,17 @@ def test_what_could_not_all_be_written_is_taken_away_again(
     assert _fuse(files, "--color", str(tmp_path / "color.nrrd")) == 2
     assert "cannot be written" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_compressed_file_without_its_end_is_refused(files: dict[str, Path], tmp_path: Path, capsys) -> None:
+    """ITK reads what is there, and fills the rest with zeros, without a word."""
+    files["mri"] = tmp_path / "mri.nii.gz"
+    sitk.WriteImage(sitk.ReadImage(str(tmp_path / "mri.nrrd")), str(files["mri"]))
+    content = files["mri"].read_bytes()
+    files["mri"].write_bytes(content[: len(content) // 2])
+    assert _fuse(files) == 3
+    assert "compressed data are not whole" in capsys.readouterr().err
+    assert not files["fused"].exists()
 
 
 STORED = {

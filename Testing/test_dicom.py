@@ -268,6 +268,17 @@ def test_two_patients_are_refused(series, tmp_path: Path, capsys) -> None:
     assert "0815" not in error
 
 
+def test_one_file_of_a_series_is_no_volume(series, tmp_path: Path, capsys) -> None:
+    series["mri"] = sorted(series["mri"].iterdir())[0]
+    assert _fuse(series, tmp_path / "fused.nrrd") == 3
+    assert "give the folder" in capsys.readouterr().err
+
+
+def test_a_folder_is_not_called_like_a_file(series, tmp_path: Path, capsys) -> None:
+    assert _fuse(series, tmp_path / "fused.nrrd", "--dicom") == 2
+    assert "is the name of a file" in capsys.readouterr().err
+
+
 def test_what_was_lossy_once_stays_so(series, tmp_path: Path) -> None:
     _edit(series["mri"], _set("LossyImageCompression", lambda index: "01"))
     (tmp_path / "out").mkdir()  # an empty folder may be there

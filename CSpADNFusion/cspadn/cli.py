@@ -96,13 +96,13 @@ def _add_fuse(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "pet", type=Path, metavar="PET", help="NIfTI, NRRD or MetaImage volume, folder of one DICOM series, or a PNG"
     )
-    command.add_argument("mri", type=Path, metavar="MRI", help="the same; defines the grid of the result")
+    command.add_argument("mri", type=Path, metavar="MRI", help="the same; has the grid of the result, unless --grid says pet")
     command.add_argument(
         *("-o", "--output"),
         type=Path,
         required=True,
         metavar="FUSED",
-        help=".nii, .nii.gz, .nrrd, .mha; .png for PNGs; a new folder with --dicom. Beside it, a .json says how it was made",
+        help=".nii, .nii.gz, .nrrd, .mha; .png for PNGs; beside it, a .json says how it was made. With --dicom: a new folder",
     )
     command.add_argument("--dicom", action="store_true", help="write a derived DICOM series; the MRI must be a series")
     command.add_argument(
@@ -204,6 +204,8 @@ def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
     if options.dicom:
         from .dicom import check_series_output
 
+        if options.output.name.lower().endswith(VOLUME_SUFFIXES):
+            raise UsageError(f"With --dicom the output is a folder, but {options.output} is the name of a file.")
         check_series_output(options.output, options.mri, options.pet)
     else:
         check_output(options.output, (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)

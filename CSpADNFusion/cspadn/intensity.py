@@ -34,7 +34,7 @@ class Window(NamedTuple):
 def check_window(lower: float, upper: float, name: str) -> Window:
     """A window given by the user; UsageError, calling its volume ``name``, unless lower < upper and both are finite."""
     if not (np.isfinite(lower) and np.isfinite(upper) and lower < upper):
-        raise UsageError(f"The {name} window runs from {lower:g} to {upper:g}: its lower end must be below its upper end.")
+        raise UsageError(f"The {name} window runs from {lower:g} to {upper:g}: it needs two finite numbers, the lower first.")
     return Window(float(lower), float(upper))
 
 

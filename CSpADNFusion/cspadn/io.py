@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +21,7 @@ VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 COLOR_SUFFIXES = (".nrrd", ".mha")  # NIfTI would be written as vectors, which few programs show as colours
 PICTURE_SUFFIX = ".png"
 _SIDECAR = ".json"
+_CHUNK = 2**20
 _NOTE = f"Fused by CSpADNFusion. {NOTE}"  # NIfTI keeps 79 characters
 
 
@@ -36,6 +39,7 @@ def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
         return read_series(path, name, suv=suv)
     if suv:
         raise InputError(f"{name} {path} has no DICOM headers, which SUV is computed from: give the folder of its series.")
+    _check_file(path, name)
     try:
         image = sitk.ReadImage(str(path))
         if not image.HasMetaDataKey(SOURCE_NAME):  # Slicer's files carry the name of their node
@@ -43,6 +47,22 @@ def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
         return image
     except RuntimeError:
         raise InputError(f"{name} {path} cannot be read: it is damaged, or no NIfTI, NRRD, MetaImage or PNG file.") from None
+
+
+def _check_file(path: Path, name: str) -> None:
+    """What the readers of images let pass: a compressed file whose end is missing, and one slice of a DICOM series."""
+    try:
+        with path.open("rb") as file:
+            if file.read(132)[128:] == b"DICM":
+                raise InputError(f"{name} {path} is one file of a DICOM series: give the folder that holds all of them.")
+        if path.name.lower().endswith(".gz"):
+            with gzip.open(path) as file:
+                while file.read(_CHUNK):
+                    pass
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise InputError(f"{name} {path} cannot be read: it is damaged, its compressed data are not whole.") from None
+    except OSError as error:
+        raise InputError(f"{name} {path} cannot be read: {error.strerror or error}.") from None
 
 
 def is_picture(path: Path) -> bool:
