@@ -24,7 +24,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from .errors import InputError, UsageError
-from .files import umask
+from .files import Staged, umask
 from .metadata import FRAME_UID, NOTE, SERIES_UID, SOURCE_NAME, UNITS
 
 STEP = 0.125  # of the stored values of a written series: 4095 becomes 32760, and no step is rounded in decimals
@@ -313,9 +313,7 @@ def _check_sources(sources: list[tuple[str, list[Dataset]]]) -> None:
         raise InputError("PET and MRI have different patient IDs: a derived series would be put into the wrong record.")
 
 
-def stage_series(
-    image: sitk.Image, folder: Path, mri: Path, pet: Path | None, provenance: dict[str, Any]
-) -> tuple[Path, Path]:
+def stage_series(image: sitk.Image, folder: Path, mri: Path, pet: Path | None, provenance: dict[str, Any]) -> Staged:
     """Write a fused volume as a derived MR series of the MRI's patient, study and frame of reference.
 
     Args:
