@@ -4,14 +4,14 @@ Nothing heavy is imported at file scope: opening the module needs neither torch 
 """
 
 import logging
+import sys
 from pathlib import Path
 
+import qt
 import slicer
 import vtk
-from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -20,7 +20,12 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+from cspadn.errors import CancelledError, FusionError, InputError, MissingPackageError, UsageError
+from cspadn.settings import DEFAULT_PALETTE, FusionSettings
+from CSpADNFusionLib.parameters import CSpADNFusionParameterNode
+
 RESOURCES = Path(__file__).resolve().parent / "Resources"
+_PACKAGES = ("CSpADNFusionLib", "cspadn")  # reloaded with the module
 
 
 class CSpADNFusion(ScriptedLoadableModule):
@@ -39,28 +44,15 @@ class CSpADNFusion(ScriptedLoadableModule):
         self.parent.acknowledgementText = _(
             "Implements CSpA-DN: Channel and Spatial Attention Dense Network for Fusing PET and MRI Images (Li et al., 2020)."
         )
-        slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", onStartupCompleted)
 
 
-def registerSampleData():
-    """Add the shipped pair to the Sample Data module."""
-    from CSpADNFusionLib import samples
+def onStartupCompleted():
+    """Add the shipped pair to the Sample Data module, and the comparison to the layouts that a scene may ask for."""
+    from CSpADNFusionLib import comparison, samples
 
     samples.registerSampleData(RESOURCES)
-
-
-@parameterNodeWrapper
-class CSpADNFusionParameterNode:
-    """The choices of the panel, kept in the scene.
-
-    petVolume - The PET, scalar.
-    mriVolume - The MRI, scalar; the fused volume lies on its grid.
-    fusedVolume - The volume that receives the result; none: a new one is made.
-    """
-
-    petVolume: vtkMRMLScalarVolumeNode
-    mriVolume: vtkMRMLScalarVolumeNode
-    fusedVolume: vtkMRMLScalarVolumeNode
+    comparison.registerLayout()
 
 
 class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -72,22 +64,41 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
+        self._observedInputs = []
 
     def setup(self):
+        from CSpADNFusionLib.panel import DeviceView, PairView, RunView
+
         ScriptedLoadableModuleWidget.setup(self)
         panel = slicer.util.loadUI(self.resourcePath("UI/CSpADNFusion.ui"))
         self.layout.addWidget(panel)
         self.ui = slicer.util.childWidgetVariables(panel)
         panel.setMRMLScene(slicer.mrmlScene)
         self.logic = CSpADNFusionLogic()
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.ui.applyButton.clicked.connect(self.onApplyButton)
-        self.ui.progressBar.setVisible(False)
+        self._pair, self._run, self._device = PairView(self.ui), RunView(self.ui), DeviceView(self.ui, self.onDeviceChosen)
+        self._observeScene()
+        self._connectButtons()
         self.initializeParameterNode()
+
+    def _observeScene(self):
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneReplaced)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneReplaced)
+
+    def _connectButtons(self):
+        self.ui.applyButton.clicked.connect(self.onApplyButton)
+        self.ui.sampleDataButton.clicked.connect(self.onSampleDataButton)
+        self.ui.petPaletteButton.clicked.connect(self.onPetPaletteButton)
+        self.ui.compareButton.clicked.connect(self.onCompareButton)
+        self.ui.plotButton.clicked.connect(self.onPlotButton)
+        self.ui.weightsButton.clicked.connect(self.onWeightsButton)
+        self.ui.advancedCollapsibleButton.contentsCollapsed.connect(self.onAdvancedCollapsed)
 
     def cleanup(self):
         self.logic.closeWorker()
+        self._device.close()
+        self.setParameterNode(None)
         self.removeObservers()
 
     def enter(self):
@@ -96,11 +107,19 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def exit(self):
         self.setParameterNode(None)
 
+    def onReload(self):
+        """Reload the library with the module; torch stays."""
+        for name in [name for name in sys.modules if name.split(".")[0] in _PACKAGES]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
     def onSceneStartClose(self, _caller, _event):
-        self.logic.cancelFusion()
+        if self.logic.isFusing():
+            self.logic.closeWorker()
+            self._run.stop(_("Stopped: the scene was closed."))
         self.setParameterNode(None)
 
-    def onSceneEndClose(self, _caller, _event):
+    def onSceneReplaced(self, _caller, _event):
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -111,72 +130,236 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show and observe another parameter node, or none."""
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply)
+            node = self._parameterNode.parameterNode  # not the wrapper: the mixin never lets go of what it has observed
+            self.removeObserver(node, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
         self._parameterNode = parameterNode
+        self._pair.forget()
+        self._observeInputs()
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
-            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply)
-            self._checkCanApply()
+            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+            self.onParametersModified()
 
-    def _checkCanApply(self, _caller=None, _event=None):
+    def onParametersModified(self, _caller=None, _event=None):
+        """Bring everything up to date that depends on the choices."""
+        self._observeInputs()
+        self._pair.show(self._inputs(), self._parameterNode)
+        self._device.show(self._parameterNode.device)
+        self._enableWidgets()
+        self._checkCanApply()
+
+    def _observeInputs(self):
+        """Their position and voxels may change while selected. Without the mixin, which would keep deleted volumes."""
+        parameters = self._parameterNode
+        chosen = dict.fromkeys((parameters.petVolume, parameters.mriVolume)) if parameters else {}
+        nodes = [node for node in chosen if node]
+        if nodes == [node for node, _tags in self._observedInputs]:
+            return
+        for node, tags in self._observedInputs:
+            for tag in tags:
+                node.RemoveObserver(tag)
+        events = slicer.vtkMRMLTransformableNode.TransformModifiedEvent, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent
+        self._observedInputs = [(node, [node.AddObserver(event, self.onInputModified) for event in events]) for node in nodes]
+
+    def onInputModified(self, _caller, _event):
+        self._pair.forget()
+        self.onParametersModified()
+
+    def _inputs(self):
+        """PET and MRI node where both can be looked into, else None."""
+        nodes = self._parameterNode.petVolume, self._parameterNode.mriVolume
+        return nodes if self.logic.obstacle(*nodes) is None else None
+
+    def onAdvancedCollapsed(self, collapsed):
+        """What takes a moment is found out when somebody wants to see it."""
+        if not collapsed and self._parameterNode:
+            self._pair.show(self._inputs(), self._parameterNode)
+            self._device.search()
+
+    def _enableWidgets(self):
+        parameters, nodes = self._parameterNode, self._inputs()
+        for name in ("pet", "mri"):
+            for end in ("Lower", "Upper"):
+                getattr(self.ui, f"{name}{end}SpinBox").setEnabled(parameters.window(name) is not None)
+        self.ui.colorSelector.setEnabled(parameters.makeColor)
+        self.ui.metricsSelector.setEnabled(parameters.makeMetrics)
+        self.ui.modelComboBox.setEnabled(not parameters.weightsFile)
+        self.ui.compareButton.setEnabled(nodes is not None)
+        self.ui.petPaletteButton.setEnabled(nodes is not None)
+        self.ui.plotButton.setEnabled(self._lastMetrics() is not None)
+        self._showBlend()
+
+    def _showBlend(self):
+        from CSpADNFusionLib import comparison
+
+        if comparison.isShown():
+            comparison.setPetOpacity(self._parameterNode.petOpacity)
+
+    def _lastMetrics(self):
+        """The table of the last result, if it was measured."""
+        from CSpADNFusionLib.roles import METRICS_ROLE
+
+        fusedNode = self._parameterNode.lastFusedVolume
+        return fusedNode.GetNodeReference(METRICS_ROLE) if fusedNode else None
+
+    def _checkCanApply(self):
         """Apply turns into Cancel during a run; before it, its tooltip says why it cannot be pressed."""
         running = self.logic.isFusing()
-        parameters = self._parameterNode
-        nodes = parameters.petVolume, parameters.mriVolume, parameters.fusedVolume
-        obstacle = None if running else self.logic.obstacle(*nodes)
+        obstacle = None if running else self._obstacle()
         self.ui.applyButton.setText(_("Cancel") if running else _("Apply"))
         self.ui.applyButton.setEnabled(obstacle is None)
         self.ui.applyButton.setToolTip(obstacle or (_("Stop the fusion") if running else _("Fuse the two volumes")))
 
+    def _obstacle(self):
+        parameters = self._parameterNode
+        nodes = parameters.petVolume, parameters.mriVolume, *parameters.outputs()
+        return self.logic.obstacle(*nodes) or self._windowObstacle() or self._weightsObstacle()
+
+    def _windowObstacle(self):
+        for name, text in (("pet", _("PET")), ("mri", _("MRI"))):
+            lower, upper = self._parameterNode.window(name) or (0, 1)
+            if lower >= upper:
+                return _("Choose a {name} window whose lower end is below its upper end").format(name=text)
+        return None
+
+    def _weightsObstacle(self):
+        file = self._parameterNode.weightsFile
+        if not file or (file.endswith(".safetensors") and Path(file).is_file()):
+            return None
+        return _("Choose a weights file that exists, with the ending .safetensors, or none")
+
+    def onDeviceChosen(self, device):
+        if self._parameterNode:
+            self._parameterNode.device = device
+
+    def onSampleDataButton(self, _checked=False):
+        from CSpADNFusionLib import samples
+
+        with slicer.util.tryWithErrorDisplay(_("The sample data could not be loaded."), waitCursor=True):
+            petNode, mriNode = samples.loadSamplePair(RESOURCES)
+            self._parameterNode.petVolume, self._parameterNode.mriVolume = petNode, mriNode
+            slicer.util.setSliceViewerLayers(background=mriNode, foreground=petNode, foregroundOpacity=0.5, fit=True)
+
+    def onPetPaletteButton(self, _checked=False):
+        palette = slicer.mrmlScene.GetFirstNodeByName(self._parameterNode.palette)
+        petNode = self._parameterNode.petVolume
+        petNode.CreateDefaultDisplayNodes()
+        petNode.GetDisplayNode().SetAndObserveColorNodeID(palette.GetID())
+
+    def onWeightsButton(self, _checked=False):
+        title, kinds = _("Weights of a network"), _("Weights") + " (*.safetensors)"
+        file = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, self._parameterNode.weightsFile, kinds)
+        file = file[0] if isinstance(file, tuple) else file  # PythonQt gives the name alone
+        if file:
+            self._parameterNode.weightsFile = file
+
+    def onCompareButton(self, _checked=False):
+        from CSpADNFusionLib import comparison
+
+        if not comparison.show(self._parameterNode):
+            self._run.say(_("There is no window to show the comparison in."))
+
+    def onPlotButton(self, _checked=False):
+        from CSpADNFusionLib import metrics
+
+        if not metrics.show(self._lastMetrics()):
+            self._run.say(_("There is no window to show the plot in."))
+
     def onApplyButton(self, _checked=False):
         if self.logic.isFusing():
             self.logic.cancelFusion()
-            self.ui.statusLabel.setText(_("Stopping..."))
+            self._run.say(_("Stopping..."))
             return
-        with slicer.util.tryWithErrorDisplay(_("The volumes could not be fused."), waitCursor=True):
+        try:
             self._startFusion()
+        except (FusionError, OSError) as error:  # OSError: no place for the worker's files
+            self._run.stop(_("Not started."))
+            slicer.util.errorDisplay(str(error))
+        self._checkCanApply()
 
     def _startFusion(self):
         from CSpADNFusionLib.dependencies import ensureDependencies
 
-        ensureDependencies(self.resourcePath("requirements.txt"))
         parameters = self._parameterNode
-        self.logic.startFusion(
-            parameters.petVolume,
-            parameters.mriVolume,
-            parameters.fusedVolume,
-            onProgress=self.onProgress,
-            onFinished=self.onFinished,
-            onFailed=self.onFailed,
-        )
-        self.ui.progressBar.setMaximum(0)  # busy, until the worker knows how many slices there are
-        self._showRunning(True, _("Starting..."))
+        if not self._mayReplace(parameters.outputs()):
+            return
+        ensureDependencies(self.resourcePath("requirements.txt"))
+        self._device.showTorch()
+        fused, color, table = parameters.outputs()
+        with slicer.util.WaitCursor():
+            self.logic.startFusion(
+                *(parameters.petVolume, parameters.mriVolume, fused, color),
+                metricsTableNode=table,
+                metrics=parameters.makeMetrics,
+                onProgress=self._run.progress,
+                onFinished=self.onFinished,
+                onFailed=self.onFailed,
+                onLog=self._run.log,
+                **parameters.settings(),
+            )
+        self._run.start()
 
-    def onProgress(self, done, total):
-        self.ui.progressBar.setMaximum(total)
-        self.ui.progressBar.setValue(done)
-        self.ui.statusLabel.setText(_("{done} of {total} slices").format(done=done, total=total))
+    def _mayReplace(self, outputs):
+        """Ask before anything is lost that a chosen output holds already."""
+        full = [node.GetName() for node in outputs if node and holdsData(node)]
+        text = _("This replaces what {names} holds. Go on?").format(names=", ".join(full))
+        return not full or slicer.util.confirmOkCancelDisplay(text)
 
     def onFinished(self, fusedNode, warnings):
-        self._showRunning(False, "\n".join([_("Done: {name}").format(name=fusedNode.GetName()), *warnings]))
-        slicer.util.setSliceViewerLayers(background=fusedNode, foreground=None, fit=True)
+        lines = [_("Done: {name}").format(name=fusedNode.GetName()), *warnings]
+        if self._parameterNode:
+            self._parameterNode.lastFusedVolume = fusedNode
+            self._showResult(fusedNode)
+        self._run.stop("\n".join(lines))
+        for line in lines:
+            self._run.log(line)
+        self._afterRun()
 
-    def onFailed(self, message):
-        self._showRunning(False, _("Failed.") if message else _("Cancelled."))
+    def _showResult(self, fusedNode):
+        from CSpADNFusionLib import comparison
+
+        if comparison.isShown():
+            comparison.update(self._parameterNode)
+        else:
+            slicer.util.setSliceViewerLayers(background=fusedNode, foreground=None, fit=True)
+
+    def onFailed(self, message, details=""):
+        self._run.stop(_("Failed.") if message else _("Cancelled."))
+        self._afterRun()
         if message:
-            slicer.util.errorDisplay(message)
+            self._run.log(message)
+            slicer.util.errorDisplay(message, **({"detailedText": details} if details else {}))
 
-    def _showRunning(self, running, status):
-        self.ui.progressBar.setVisible(running)
-        self.ui.statusLabel.setText(status)
+    def _afterRun(self):
         if self._parameterNode:
             self._checkCanApply()
+
+
+def holdsData(node):
+    """Whether a volume has voxels, or a table columns."""
+    if node.IsA("vtkMRMLTableNode"):
+        return node.GetNumberOfColumns() > 0
+    return node.GetImageData() is not None and node.GetImageData().GetNumberOfPoints() > 0
 
 
 class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
     """Fusion of nodes, for the panel, the console and scripts; needs no window.
 
-    >>> fusedNode = CSpADNFusionLogic().fuse(petNode, mriNode)  # doctest: +SKIP
+    With ``petNode`` and ``mriNode`` two scalar volume nodes of the same head:
+
+    >>> logic = CSpADNFusionLogic()
+    >>> fusedNode = logic.fuse(petNode, mriNode, palette="PET-Heat", metrics=True)
+    >>> fusedNode.GetName()
+    'MRI-PET fused'
+    >>> fusedNode.GetAttribute("CSpADNFusion.model")
+    'cspadn'
+    >>> fusedNode.GetNodeReference("CSpADNFusionColor").GetName()
+    'MRI-PET fused color'
+    >>> fusedNode.GetNodeReference("CSpADNFusionMetrics").GetName()
+    'MRI-PET fused metrics'
+    >>> logic.fuse(petNode, petNode)
+    Traceback (most recent call last):
+    cspadn.errors.InputError: Select two different volumes
     """
 
     def __init__(self):
@@ -186,93 +369,128 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         return CSpADNFusionParameterNode(super().getParameterNode())
 
-    def obstacle(self, petNode, mriNode, outputNode=None, colorOutputNode=None):
+    def missingPackages(self):
+        """Names of the packages that fusing needs and that cannot be imported here."""
+        from CSpADNFusionLib.dependencies import missingPackages
+
+        return missingPackages()
+
+    def obstacle(self, petNode, mriNode, outputNode=None, colorOutputNode=None, metricsTableNode=None):
         """Why these nodes cannot be fused into these outputs, in a sentence; None where nothing is in the way."""
+        return self._inputObstacle(petNode, mriNode) or self._outputObstacle(
+            (petNode, mriNode), outputNode, colorOutputNode, metricsTableNode
+        )
+
+    def _inputObstacle(self, petNode, mriNode):
         if not petNode or not mriNode:
             return _("Select a PET and an MRI volume")
         if petNode is mriNode:
             return _("Select two different volumes")
-        if outputNode and outputNode in (petNode, mriNode):
+        for node in (petNode, mriNode):
+            if not holdsData(node):
+                return _("The volume '{name}' holds no voxels: load it again, or choose another").format(name=node.GetName())
+        return None
+
+    def _outputObstacle(self, inputs, outputNode, colorOutputNode, metricsTableNode):
+        if outputNode and outputNode in inputs:
             return _("Select an output volume that is not an input")
         if colorOutputNode and not colorOutputNode.IsA("vtkMRMLVectorVolumeNode"):
             return _("Select a vector volume for the colours")
-        if colorOutputNode and colorOutputNode in (petNode, mriNode, outputNode):
+        if colorOutputNode and colorOutputNode in (*inputs, outputNode):
             return _("Select a colour volume that is not an input and not the fused volume")
+        if metricsTableNode and not metricsTableNode.IsA("vtkMRMLTableNode"):
+            return _("Select a table for the metrics")
         return None
 
-    def fuse(self, petNode, mriNode, outputNode=None, colorOutputNode=None, **settings):
+    def fuse(
+        self, petNode, mriNode, outputNode=None, colorOutputNode=None, *, metricsTableNode=None, metrics=False,
+        progress=None, cancelled=None, **settings,
+    ):  # fmt: skip
         """Fuse in this process and return the fused volume node.
 
         The result lies on the MRI's grid, under its parent transform, with values from 0 to 4095; with ``grid="pet"``, on the
-        PET's and under its.
+        PET's and under its. It refers to its colour volume as "CSpADNFusionColor" and to its table as "CSpADNFusionMetrics".
 
         :param petNode, mriNode: scalar volume nodes, registered to each other, under any linear or non-linear transforms.
         :param outputNode: receives the result; default: a new node, named "<MRI>-<PET> fused".
         :param colorOutputNode: vector volume node that receives the fused volume in the hues of a PET palette; default: a new
             node with the setting ``palette``, else none.
-        :param settings: fields of :class:`cspadn.FusionSettings`, and ``progress`` and ``cancelled`` of :func:`cspadn.fuse`.
-        :raises ValueError, cspadn.errors.FusionError: with a sentence that says what is wrong; the scene is as it was.
-        :raises RuntimeError: torch or safetensors is not installed.
+        :param metricsTableNode: table node that receives the metrics of each slice; default: a new one with ``metrics``.
+        :param metrics: whether to measure.
+        :param progress: called with the slices done and the slices in all, while they are fused and again while measured.
+        :param cancelled: asked before each slice; True stops.
+        :param settings: fields of :class:`cspadn.FusionSettings`: model, device, grid, pet_window, mri_window, palette.
+        :raises cspadn.errors.FusionError: with a sentence that says what is wrong; the scene is as it was. Of its subclasses:
+            InputError (a volume), UsageError (a setting), ModelError (the weights), MissingPackageError (torch or safetensors
+            is not installed), MemoryExhaustedError, CancelledError.
         """
-        self._checkNodes(petNode, mriNode, outputNode, colorOutputNode)
+        self._checkNodes(petNode, mriNode, outputNode, colorOutputNode, metricsTableNode)
         self._checkPackages()
         import cspadn
-        from CSpADNFusionLib import nodes
+        from CSpADNFusionLib import nodes, results, worker
 
-        callbacks = {name: settings.pop(name, None) for name in ("progress", "cancelled")}
         chosen = self._settings(colorOutputNode, settings)
         place = nodes.placeOf(petNode, mriNode, chosen.grid)
-        pet, mri = nodes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid)
-        result = cspadn.fuse(pet, mri, chosen, **callbacks)
+        images = nodes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid)
+        result = cspadn.fuse(*images, chosen, progress=progress, cancelled=cancelled)
+        rows = None
+        if metrics or metricsTableNode:
+            from cspadn.metrics import measure_fusion
+
+            rows = measure_fusion(*images, result, progress=progress, cancelled=cancelled).to_rows()
         for warning in result.warnings:
             logging.warning(f"CSpADNFusion: {warning}")
-        return self._store(result.image, result.color, result.provenance, place, outputNode, colorOutputNode)
+        outcome = worker.Outcome(result.image, result.color, rows, result.provenance, result.warnings)
+        return results.store(outcome, place, outputNode, colorOutputNode, metricsTableNode)
 
     def startFusion(
-        self, petNode, mriNode, outputNode=None, colorOutputNode=None, *, onProgress, onFinished, onFailed, **settings
-    ):
+        self, petNode, mriNode, outputNode=None, colorOutputNode=None, *, metricsTableNode=None, metrics=False,
+        onProgress, onFinished, onFailed, onLog=None, **settings,
+    ):  # fmt: skip
         """Fuse in a worker process and return at once; the same result as :meth:`fuse`.
 
-        :param onProgress: called with the slices done and the slices in all.
+        :param onProgress: called with the slices done, the slices in all, and the step ("Fusing" or "Measuring").
         :param onFinished: called with the fused volume node and a list of warnings.
-        :param onFailed: called with a sentence for the user; "" where the run was cancelled. The scene is as it was.
+        :param onFailed: called with a sentence for the user, "" where the run was cancelled, and the last lines of the
+            worker's log. The scene is as it was.
+        :param onLog: called with each line that the worker prints beside its progress.
         """
         if self._worker:
-            raise RuntimeError(_("A fusion is running already."))
-        self._checkNodes(petNode, mriNode, outputNode, colorOutputNode)
-        from CSpADNFusionLib import nodes, worker
+            raise UsageError(_("A fusion is running already: wait for it, or cancel it."))
+        outputs = outputNode, colorOutputNode, metricsTableNode
+        self._checkNodes(petNode, mriNode, *outputs)
+        from CSpADNFusionLib import nodes, results, worker
 
         chosen = self._settings(colorOutputNode, settings)
         place = nodes.placeOf(petNode, mriNode, chosen.grid)
 
-        def finished(image, color, provenance, warnings):
+        def finished(outcome):
             self._worker = None
             try:
-                fusedNode = self._store(image, color, provenance, place, outputNode, colorOutputNode)
+                fusedNode = results.store(outcome, place, *outputs)
             except Exception as error:
-                onFailed(str(error))
+                onFailed(str(error), "")
             else:
-                onFinished(fusedNode, warnings)
+                onFinished(fusedNode, outcome.warnings)
 
-        def failed(message):
+        def failed(message, log):
             self._worker = None
-            onFailed(message)
+            onFailed(message, log)
 
         images = nodes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid)
-        self._worker = worker.FusionWorker(*images, chosen, onProgress, finished, failed)
+        callbacks = worker.Callbacks(onProgress, finished, failed, onLog or logging.info)
+        self._worker = worker.FusionWorker(*images, chosen, bool(metrics or metricsTableNode), callbacks)
 
     def _settings(self, colorOutputNode, settings):
-        from cspadn.settings import DEFAULT_PALETTE, FusionSettings
-
-        if colorOutputNode:
-            settings = {"palette": DEFAULT_PALETTE, **settings}
+        if colorOutputNode and settings.get("palette") is None:
+            settings = {**settings, "palette": DEFAULT_PALETTE}
         return FusionSettings(**settings)
 
     def isFusing(self):
         return self._worker is not None
 
     def cancelFusion(self):
-        """Ask a running worker to stop; onFailed("") follows when it has."""
+        """Ask a running worker to stop; onFailed("", ...) follows when it has."""
         if self._worker:
             self._worker.cancel()
 
@@ -284,57 +502,79 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
     def _checkNodes(self, *nodes):
         if obstacle := self.obstacle(*nodes):
-            raise ValueError(obstacle)
+            raise InputError(obstacle)
 
     def _checkPackages(self):
-        from CSpADNFusionLib.dependencies import missingPackages
-
-        if missing := missingPackages():
+        if missing := self.missingPackages():
             text = _("Fusion needs {packages}: press Apply in the module once, which installs what is missing.")
-            raise RuntimeError(text.format(packages=", ".join(missing)))
-
-    def _store(self, image, color, provenance, place, outputNode, colorOutputNode):
-        from CSpADNFusionLib import nodes
-
-        for node in (outputNode, colorOutputNode):
-            if node and node.GetScene() is None:
-                raise RuntimeError(_("The output volume was deleted while the fusion ran: press Apply again."))
-        fusedNode = outputNode or self._newNode("vtkMRMLScalarVolumeNode", place.fusedName)
-        nodes.updateVolumeNodeFromFusion(fusedNode, image, place, provenance)
-        if color is not None:
-            colorNode = colorOutputNode or self._newNode("vtkMRMLVectorVolumeNode", f"{place.fusedName} color")
-            nodes.updateVolumeNodeFromFusion(colorNode, color, place, provenance)
-        return fusedNode
-
-    def _newNode(self, className, name):
-        return slicer.mrmlScene.AddNewNodeByClass(className, slicer.mrmlScene.GenerateUniqueName(name))
+            raise MissingPackageError(text.format(packages=", ".join(missing)))
 
 
 class CSpADNFusionTest(ScriptedLoadableModuleTest):
-    """The self test that Slicer runs: the sample pair, fused through the logic."""
+    """The self test that Slicer runs: the sample pair through the whole path, with the real model."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
-        self.setUp()
-        self.test_fuseSamplePair()
+        for check in (self.test_SamplePair, self.test_Cancel):
+            self.setUp()
+            check()
+        self.delayDisplay(_("Test passed"))
 
-    def test_fuseSamplePair(self):
-        import SampleData
-
+    def _samplePair(self):
+        """The two nodes; skips where the model cannot run."""
         from CSpADNFusionLib import samples
-        from CSpADNFusionLib.dependencies import missingPackages
 
-        if missing := missingPackages():
+        if missing := CSpADNFusionLogic().missingPackages():
+            self.delayDisplay(f"Skipped, since the model cannot run: {', '.join(missing)} not installed")
             self.skipTest(f"not installed: {', '.join(missing)}")
+        return samples.loadSamplePair(RESOURCES)
+
+    def test_SamplePair(self):
+        petNode, mriNode = self._samplePair()
         self.delayDisplay("Fusing the sample pair")
-        registerSampleData()
-        petNode, mriNode = (SampleData.SampleDataLogic().downloadSample(name) for name in (samples.PET, samples.MRI))
-        fusedNode = CSpADNFusionLogic().fuse(petNode, mriNode)
+        fusedNode = CSpADNFusionLogic().fuse(petNode, mriNode, palette="PET-Heat", metrics=True)
+        self._checkVoxels(fusedNode, mriNode)
+        self._checkHierarchy(fusedNode, mriNode)
+        self.assertEqual(fusedNode.GetName(), f"{mriNode.GetName()}-{petNode.GetName()} fused")
+        self.assertEqual(fusedNode.GetAttribute("CSpADNFusion.model"), "cspadn")
+        self.assertEqual(len(fusedNode.GetAttribute("CSpADNFusion.model_sha256")), 64)
+        self._checkMetrics(fusedNode.GetNodeReference("CSpADNFusionMetrics"))
+
+    def _checkVoxels(self, fusedNode, mriNode):
         fused, mri = slicer.util.arrayFromVolume(fusedNode), slicer.util.arrayFromVolume(mriNode)
         self.assertEqual(fused.shape, mri.shape)
+        self.assertGreaterEqual(fused.min(), 0)
         self.assertGreater(fused.max(), 1000)
         self.assertLessEqual(fused.max(), 4095)
-        self.assertEqual(fusedNode.GetName(), f"{mriNode.GetName()}-{petNode.GetName()} fused")
-        self.delayDisplay("Test passed")
+        matrices = [vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()]
+        for node, matrix in zip((fusedNode, mriNode), matrices, strict=True):
+            node.GetIJKToRASMatrix(matrix)
+        self.assertEqual(*(slicer.util.arrayFromVTKMatrix(matrix).tolist() for matrix in matrices))
+
+    def _checkHierarchy(self, fusedNode, mriNode):
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        items = [hierarchy.GetItemByDataNode(node) for node in (fusedNode, mriNode)] if hierarchy else [0, 0]
+        self.assertEqual(*(hierarchy.GetItemParent(item) if item else None for item in items))
+
+    def _checkMetrics(self, tableNode):
+        from CSpADNFusionLib import metrics
+
+        self.assertGreater(tableNode.GetNumberOfRows(), 50)
+        means = metrics.meanOf(tableNode)
+        self.assertEqual(list(means), ["EN", "MI", "Qabf", "FMI_pixel", "FMI_dct", "SSIM"])
+        self.assertTrue(all(0 < value < 8 for value in means.values()), means)
+        self.assertEqual(len(metrics.chartsOf(tableNode)), 2)
+
+    def test_Cancel(self):
+        """A run that is cancelled at its second slice leaves nothing in the scene."""
+        petNode, mriNode = self._samplePair()
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        done = []
+        with self.assertRaises(CancelledError):
+            CSpADNFusionLogic().fuse(
+                petNode, mriNode, progress=lambda count, _total: done.append(count), cancelled=lambda: len(done) > 1
+            )
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
+        self.assertLess(len(done), 3)

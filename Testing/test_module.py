@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +15,13 @@ import pytest
 import SimpleITK as sitk
 
 from conftest import ROOT, blobs, volume
+from cspadn.errors import InputError, MissingPackageError
 from cspadn.intensity import FUSED_MAXIMUM
 from slicer_application import application, records
 from test_mrml import MODULE_FILE, node_of
 
 TIMEOUT = 120
+REQUIREMENTS = ROOT / "CSpADNFusion" / "Resources" / "requirements.txt"
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def test_apply_fuses_in_a_worker(panel, pair, tmp_path) -> None:
     fused = slicer.util.getNode("MRI-PET fused")
     expected = sitk.GetArrayFromImage(cspadn.fuse(*pair).image)
     np.testing.assert_allclose(slicer.util.arrayFromVolume(fused), expected, atol=1e-4 * FUSED_MAXIMUM)
-    assert panel.ui.statusLabel.text() == "Done: MRI-PET fused"
+    assert panel.ui.statusLabel.text().splitlines()[0] == "Done: MRI-PET fused"
     assert panel.ui.progressBar.value() == panel.ui.progressBar.maximum() == 8
     assert panel.ui.applyButton.text() == "Apply"
     assert [request["requester"] for request in _pip_requests()] == ["CSpADNFusion"]
@@ -105,7 +111,11 @@ def _volumes(scene) -> list[str]:
 
 @pytest.fixture
 def long_panel(scene):
-    """The opened module with volumes whose fusion takes long enough to be interrupted."""
+    return _long_panel()
+
+
+def _long_panel():
+    """The opened module with volumes whose fusion takes long enough to be interrupted, and has begun."""
     node_of(volume(blobs((12, 40, 40), seed=1), spacing=(3, 3, 10)), "PET")
     node_of(volume(blobs((120, 96, 96), seed=2), spacing=(1.25, 1.25, 1)), "MRI")
     panel = application.openModule(MODULE_FILE)
@@ -136,9 +146,62 @@ def test_cancel_leaves_the_scene_as_it_was(long_panel, scene) -> None:
 def test_closing_the_scene_stops_the_run(long_panel, scene) -> None:
     process = long_panel.logic._worker._process
     scene.Clear(0)
-    _wait(long_panel)
-    _assert_interrupted(long_panel, process)
+    assert not long_panel.logic.isFusing()
+    assert process.wait(timeout=TIMEOUT) != 0
+    assert long_panel.ui.statusLabel.text() == "Stopped: the scene was closed."
+    application.processEvents()
+    assert long_panel.ui.applyButton.text() == "Apply"
+    assert records.messages == []
+    assert _temporary_folders() == []
     assert _volumes(scene) == []
+
+
+def _launcher(folder: Path) -> Path:
+    """A PythonSlicer like Slicer's own: a launcher whose end does not end the Python that it started."""
+    folder.mkdir()
+    file = folder / "PythonSlicer"
+    file.write_text(f'#!/bin/sh\n"{sys.executable}" "$@" & echo $! > "{folder}/pid"; wait $!\n')
+    file.chmod(0o755)
+    return folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the launcher is a shell script")
+@pytest.mark.parametrize("end", ["scene", "module"])
+def test_no_worker_survives_behind_a_launcher(scene, tmp_path, monkeypatch, end: str) -> None:
+    launcher = _launcher(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{launcher}{os.pathsep}{os.environ['PATH']}")
+    panel = _long_panel()
+    worker = int((launcher / "pid").read_text())
+    assert _runs(worker)
+    scene.Clear(0) if end == "scene" else application.closeModules()
+    deadline = time.monotonic() + 10
+    while _runs(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _runs(worker)
+    assert _temporary_folders() == []
+    assert panel.logic._worker is None
+
+
+def _runs(process: int) -> bool:
+    """Whether a process is alive, and not only waits for its parent to look."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_killed_worker_is_one_clear_message(long_panel, scene) -> None:
+    before = _volumes(scene)
+    os.kill(long_panel.logic._worker._process.pid, signal.SIGKILL)
+    _wait(long_panel)
+    (message,) = records.texts("error")
+    assert message.startswith("The fusion was ended from outside, perhaps for lack of memory")
+    assert long_panel.ui.statusLabel.text() == "Failed."
+    assert long_panel.ui.applyButton.text() == "Apply"
+    assert _volumes(scene) == before
+    assert _temporary_folders() == []
 
 
 def test_closing_the_panel_stops_the_worker_and_removes_its_files(long_panel) -> None:
@@ -153,9 +216,9 @@ def test_closing_the_panel_stops_the_worker_and_removes_its_files(long_panel) ->
 def test_progress_that_cannot_be_shown_does_not_stop_the_run(panel, monkeypatch) -> None:
     _select(panel)
     panel.ui.applyButton.click()
-    monkeypatch.setattr(panel.logic._worker, "_onProgress", lambda *_: 1 / 0)
+    monkeypatch.setattr(panel.ui.progressBar, "setValue", lambda *_: 1 / 0)
     _wait(panel)
-    assert panel.ui.statusLabel.text() == "Done: MRI-PET fused"
+    assert panel.ui.statusLabel.text().splitlines()[0] == "Done: MRI-PET fused"
 
 
 def test_a_result_that_cannot_be_read_is_a_failure(panel, monkeypatch) -> None:
@@ -163,7 +226,7 @@ def test_a_result_that_cannot_be_read_is_a_failure(panel, monkeypatch) -> None:
     panel.ui.applyButton.click()
     monkeypatch.setattr(panel.logic._worker, "_result", lambda: 1 / 0)
     _wait(panel)
-    assert records.texts("error") == ["division by zero"]
+    assert records.texts("error") == ["The result cannot be read: division by zero"]
     assert panel.ui.applyButton.text() == "Apply"
     assert _temporary_folders() == []
 
@@ -175,7 +238,7 @@ def test_an_output_deleted_during_the_run_is_a_failure(panel, scene) -> None:
     panel.ui.applyButton.click()
     scene.RemoveNode(output)
     _wait(panel)
-    assert records.texts("error") == ["The output volume was deleted while the fusion ran: press Apply again."]
+    assert records.texts("error") == ["The output was deleted while the fusion ran: press Apply again."]
     assert panel.ui.applyButton.text() == "Apply"
 
 
@@ -233,7 +296,7 @@ def test_all_settings_reach_the_worker(panel, pair) -> None:
     done: list = []
     panel.logic.startFusion(
         slicer.util.getNode("PET"), slicer.util.getNode("MRI"), onProgress=lambda *_: None,
-        onFinished=lambda node, _warnings: done.append(node), onFailed=done.append, pet_window=(-1e-05, 80),
+        onFinished=lambda node, _warnings: done.append(node), onFailed=lambda *_: done.append(None), pet_window=(-1e-05, 80),
     )  # fmt: skip
     _wait(panel)
     assert done[0].GetAttribute("CSpADNFusion.pet_window") == "[-1e-05, 80.0]"
@@ -249,7 +312,7 @@ def test_the_logic_checks_its_nodes_as_the_panel_does(panel) -> None:
 
     pet, mri = slicer.util.getNode("PET"), slicer.util.getNode("MRI")
     for nodes, words in (((None, mri), "Select a PET"), ((pet, pet), "two different"), ((pet, mri, pet), "not an input")):
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(InputError, match=words):
             panel.logic.fuse(*nodes)
 
 
@@ -259,7 +322,7 @@ def test_the_console_says_what_is_not_installed(panel, monkeypatch) -> None:
     from CSpADNFusionLib import dependencies
 
     monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(RuntimeError, match="needs torch, safetensors: press Apply"):
+    with pytest.raises(MissingPackageError, match="needs torch, safetensors: press Apply"):
         panel.logic.fuse(slicer.util.getNode("PET"), slicer.util.getNode("MRI"))
 
 
@@ -285,9 +348,10 @@ def test_a_worker_that_dies_is_reported_with_its_last_lines(panel, monkeypatch) 
     _select(panel)
     panel.ui.applyButton.click()
     _wait(panel)
-    (message,) = records.texts("error")
-    assert message.startswith("The fusion stopped unexpectedly (exit code 2).")
-    assert "--no-such-option" in message
+    (message,) = [each for each in records.messages if each["level"] == "error"]
+    assert message["text"] == "The fusion stopped unexpectedly (exit code 2)."
+    assert "--no-such-option" in message["detailedText"]
+    assert "--no-such-option" in panel.ui.logTextEdit.toPlainText()
 
 
 def test_choices_survive_leaving_and_entering(panel) -> None:
@@ -302,14 +366,12 @@ def test_missing_torch_and_extension_get_a_clear_word(panel, monkeypatch) -> Non
     from CSpADNFusionLib import dependencies
 
     monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(RuntimeError, match="Install the PyTorch extension"):
-        dependencies.ensureDependencies(ROOT / "CSpADNFusion" / "Resources" / "requirements.txt")
+    with pytest.raises(MissingPackageError, match="Install the PyTorch extension"):
+        dependencies.ensureDependencies(REQUIREMENTS)
     assert records.pipRequests == []
 
 
 def test_declining_torch_installs_nothing(panel, monkeypatch) -> None:
-    import types
-
     from CSpADNFusionLib import dependencies
 
     asked: list[dict] = []
@@ -320,10 +382,61 @@ def test_declining_torch_installs_nothing(panel, monkeypatch) -> None:
 
     monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=Declined))
     monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(RuntimeError, match="was not installed"):
-        dependencies.ensureDependencies(ROOT / "CSpADNFusion" / "Resources" / "requirements.txt")
-    assert asked == [{"askConfirmation": True, "torchVersionRequirement": ">=2.2"}]
+    records.answers.append(False)
+    with pytest.raises(MissingPackageError, match="was not installed"):
+        dependencies.ensureDependencies(REQUIREMENTS)
+    (question,) = records.messages
+    assert "about 200 MB" in question["text"]
+    assert asked == []
+    records.answers.append(True)
+    with pytest.raises(MissingPackageError, match="was not installed"):
+        dependencies.ensureDependencies(REQUIREMENTS)
+    assert asked == [{"torchVersionRequirement": ">=2.2"}]
     assert records.pipRequests == []
+
+
+def test_nothing_is_installed_while_slicer_is_tested(panel, monkeypatch) -> None:
+    """Under --testing Slicer answers every question with yes."""
+    import slicer
+
+    from CSpADNFusionLib import dependencies
+
+    class Installer:
+        def installTorch(self, **_options):
+            raise AssertionError("it must not be asked to")
+
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=Installer))
+    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    slicer.app.testing = True
+    with pytest.raises(MissingPackageError):
+        dependencies.ensureDependencies(REQUIREMENTS)
+
+
+def test_a_failed_installation_is_one_sentence(panel, monkeypatch) -> None:
+    from CSpADNFusionLib import dependencies
+
+    class Broken:
+        def installTorch(self, **_options):
+            raise OSError("no route to host")
+
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=Broken))
+    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    records.answers.append(True)
+    with pytest.raises(MissingPackageError, match="could not be installed: no route to host"):
+        dependencies.ensureDependencies(REQUIREMENTS)
+
+
+def test_apply_without_torch_says_what_to_do_and_starts_nothing(panel, monkeypatch) -> None:
+    from CSpADNFusionLib import dependencies
+
+    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    _select(panel)
+    panel.ui.applyButton.click()
+    (message,) = records.texts("error")
+    assert "Install the PyTorch extension" in message
+    assert panel.ui.applyButton.text() == "Apply"
+    assert panel.ui.applyButton.isEnabled()
+    assert not panel.logic.isFusing()
 
 
 def test_the_modules_self_test_passes(panel) -> None:
@@ -350,8 +463,3 @@ print(type(panel).__name__, [name for name in heavy if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["CSpADNFusionWidget []"], done.stderr
-
-
-@pytest.mark.parametrize("name", ["petSelector", "mriSelector", "fusedSelector", "applyButton", "progressBar", "statusLabel"])
-def test_every_widget_explains_itself(panel, name: str) -> None:
-    assert getattr(panel.ui, name).toolTip()

@@ -206,7 +206,7 @@ def test_a_failure_leaves_the_scene_as_it_was(logic, pair, scene) -> None:
         logic.fuse(pet_node, mri_node, output)
     with pytest.raises(InputError, match="'empty' holds no voxels"):
         logic.fuse(empty, mri_node)
-    with pytest.raises(ValueError, match="not an input"):
+    with pytest.raises(InputError, match="not an input"):
         logic.fuse(pet_node, mri_node, mri_node)
     assert _state(scene) == before
 
@@ -296,9 +296,9 @@ def test_a_colour_volume_lies_beside_the_fused_one(logic, pair, scene) -> None:
     logic.fuse(pet_node, mri_node, fused, color)  # once more, into the same nodes
     assert color.GetAttribute("CSpADNFusion.palette") == "PET-Heat"
     assert fused.GetAttribute("CSpADNFusion.pet_series_uid") is None
-    with pytest.raises(ValueError, match="vector volume"):
+    with pytest.raises(InputError, match="vector volume"):
         logic.fuse(pet_node, mri_node, colorOutputNode=mri_node)
-    with pytest.raises(ValueError, match="not an input"):
+    with pytest.raises(InputError, match="not an input"):
         logic.fuse(pet_node, mri_node, colorOutputNode=color, outputNode=color)
 
 

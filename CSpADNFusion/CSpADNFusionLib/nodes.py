@@ -101,7 +101,7 @@ def updateVolumeNodeFromFusion(node, image, place, provenance):
         for key, value in provenance.items():
             node.SetAttribute(PREFIX + key, str(value))
     _show(node, image.GetNumberOfComponentsPerPixel() > 1)
-    _putBeside(node, place.mriNode)
+    putBeside(node, place.mriNode)
 
 
 def _show(node, colored):
@@ -114,8 +114,8 @@ def _show(node, colored):
     display.SetWindowLevelMinMax(0, _WHITE if colored else FUSED_MAXIMUM)
 
 
-def _putBeside(node, mriNode):
-    """Put the node into the MRI's study. Without the application there may be no items for either."""
+def putBeside(node, mriNode):
+    """Put a node into the MRI's study. Without the application there may be no items for either."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
     items = [hierarchy.GetItemByDataNode(each) for each in (node, mriNode)] if hierarchy else []
     if items and hierarchy.GetInvalidItemID() not in items:
@@ -152,7 +152,7 @@ def _warped(movingNode, gridNode, gridImage):
     voxels, rasToIjk = sitk.GetArrayViewFromImage(image), np.linalg.inv(_ijkToRas(movingNode))
     warped = np.empty(gridImage.GetSize()[::-1], np.float32)
     for index, points in enumerate(_voxelCentres(gridNode, warped.shape)):
-        ijk = _transformed(transform, points) @ rasToIjk[:3, :3].T + rasToIjk[:3, 3]
+        ijk = transformed(transform, points) @ rasToIjk[:3, :3].T + rasToIjk[:3, 3]
         values = ndimage.map_coordinates(voxels, ijk[:, ::-1].T, np.float64, order=1, mode="nearest")
         inside = ((ijk >= -0.5) & (ijk <= np.array(voxels.shape[::-1]) - 0.5)).all(axis=1)
         warped[index] = np.where(inside, values, np.nan).reshape(warped.shape[1:])
@@ -175,12 +175,13 @@ def _voxelCentres(node, shape):
         yield np.stack([column, row, np.full_like(row, index)], axis=1) @ ijkToRas[:3, :3].T + ijkToRas[:3, 3]
 
 
-def _transformed(transform, points):
+def transformed(transform, points):
+    """Points (N, 3) through a VTK transform."""
     source, target = vtk.vtkPoints(), vtk.vtkPoints()
     source.SetData(numpy_to_vtk(points, deep=True))
     target.SetDataTypeToDouble()
     transform.TransformPoints(source, target)
-    return vtk_to_numpy(target.GetData())
+    return vtk_to_numpy(target.GetData()).copy()
 
 
 def _ijkToRas(node):

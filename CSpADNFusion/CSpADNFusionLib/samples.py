@@ -26,3 +26,15 @@ def registerSampleData(resourcesFolder):
             checksums="SHA256:" + hashlib.sha256(path.read_bytes()).hexdigest(),
             thumbnailFileName=str(resourcesFolder / "Icons" / f"{name}.png"),
         )
+
+
+def loadSamplePair(resourcesFolder):
+    """The shipped PET and MRI as nodes of the scene, the PET in the palette that people know it in."""
+    import slicer
+    from SampleData import SampleDataLogic
+
+    registerSampleData(resourcesFolder)
+    logic = SampleDataLogic()
+    mriNode, petNode = logic.downloadSample(MRI), logic.downloadSample(PET)
+    petNode.GetDisplayNode().SetAndObserveColorNodeID(slicer.mrmlScene.GetFirstNodeByName("PET-Heat").GetID())
+    return petNode, mriNode

@@ -1,40 +1,73 @@
-"""Fusion in a process beside Slicer, so that its window stays alive: ``python -m cspadn fuse ... --progress json``."""
+"""One fusion in a process beside Slicer: ``python -m cspadn fuse ... --progress json``."""
 
+import csv
 import json
 import logging
-import os
 import shutil
-import sys
 import tempfile
 from collections import deque
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
 import slicer
+from slicer.i18n import tr as _
 
 from cspadn.metadata import PREFIX
+from CSpADNFusionLib import process
 
-MODULE_FOLDER = Path(__file__).resolve().parent.parent
 FOLDER_PREFIX = "CSpADNFusion-"
-COLOR_FILE = "color.nrrd"
+COLOR_FILE, METRICS_FILE = "color.nrrd", "metrics.csv"
+_KILLED = (-9, 137)  # by SIGKILL; 137 is what a launcher says of it
 _LOG_LINES = 20  # kept for a message about a worker that failed without one
+
+
+class Outcome(NamedTuple):
+    """What a run made.
+
+    :ivar image: the fused volume, a SimpleITK image.
+    :ivar color: RGB image, or None.
+    :ivar metrics: rows of :meth:`cspadn.metrics.VolumeScores.to_rows`, or None.
+    :ivar provenance: dictionary.
+    :ivar warnings: list of sentences.
+    """
+
+    image: Any
+    color: Any
+    metrics: Any
+    provenance: Any
+    warnings: Any
+
+
+class Callbacks(NamedTuple):
+    """What to call during a run, all from Slicer's event loop.
+
+    :ivar onProgress: with the slices done, the slices in all, and the name of the step.
+    :ivar onFinished: with the :class:`Outcome`.
+    :ivar onFailed: with a sentence for the user, "" where the run was cancelled, and the last lines of the worker's log.
+    :ivar onLog: with a line for the log.
+    """
+
+    onProgress: Any
+    onFinished: Any
+    onFailed: Any
+    onLog: Any
 
 
 class FusionWorker:
     """One run. The images go over as files in a private folder, which is removed at the end.
 
-    Exactly one of ``onFinished`` and ``onFailed`` is called, once, from Slicer's event loop; neither after :meth:`close`.
+    Exactly one of ``onFinished`` and ``onFailed`` is called, once; neither after :meth:`close`.
 
     :param pet, mri: images in one space, as from :func:`CSpADNFusionLib.nodes.imagesFromVolumeNodes`.
     :param settings: a :class:`cspadn.settings.FusionSettings`.
-    :param onProgress: called with the slices done and the slices in all.
-    :param onFinished: called with the fused image, the colour image or None, the provenance and a list of warnings.
-    :param onFailed: called with a sentence for the user; "" where the run was cancelled.
+    :param measured: whether to measure the slices as well.
+    :param callbacks: a :class:`Callbacks`.
     """
 
-    def __init__(self, pet, mri, settings, onProgress, onFinished, onFailed):
-        self._onProgress, self._onFinished, self._onFailed = onProgress, onFinished, onFailed
+    def __init__(self, pet, mri, settings, measured, callbacks):
+        self._callbacks = callbacks
         self._log = deque(maxlen=_LOG_LINES)
         self._warnings = []
         self._error = None
@@ -43,7 +76,7 @@ class FusionWorker:
         try:
             for name, image in (("pet", pet), ("mri", mri)):
                 sitk.WriteImage(image, str(self._folder / f"{name}.nrrd"), useCompression=False)
-            self._process = self._start(settings)
+            self._process = self._start(settings, measured)
         except Exception:
             self._removeFolder()
             raise
@@ -55,29 +88,24 @@ class FusionWorker:
             (self._folder / "cancel").touch()
 
     def close(self):
-        """Stop at once and say nothing more: Slicer or the panel is going away."""
+        """Stop at once and say nothing more: Slicer, the scene or the panel is going away.
+
+        To end the process may end only a launcher: the worker itself ends when its folder is gone.
+        """
         self._closed = True
         self.cancel()
         self._process.terminate()
-        self._removeFolder()  # a worker that outlives its launcher stops when its folder is gone
+        self._removeFolder()
 
-    def _start(self, settings):
+    def _start(self, settings, measured):
         # Names relative to the private folder: some readers on Windows fail on a user's non-ASCII path.
         arguments = [
-            *(pythonExecutable(), "-m", "cspadn", "fuse", "pet.nrrd", "mri.nrrd", "--output", "fused.nrrd"),
+            *("fuse", "pet.nrrd", "mri.nrrd", "--output", "fused.nrrd"),
+            *(["--metrics", METRICS_FILE] if measured else []),
             *("--progress", "json", "--cancel-file", "cancel"),
             *settingsArguments(settings),
         ]
-        path = os.pathsep.join([str(MODULE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])])
-        return slicer.util.launchConsoleProcess(
-            arguments,
-            useStartupEnvironment=False,
-            updateEnvironment={"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
-            cwd=str(self._folder),
-            blocking=False,
-            logCallback=self._onLine,
-            completedCallback=self._onExit,
-        )
+        return process.launch(arguments, self._folder, self._onLine, self._onExit)
 
     def _onLine(self, line):
         """One line of the worker's output. An exception here would stop Slicer from reading on."""
@@ -85,39 +113,50 @@ class FusionWorker:
             self._onEvent(json.loads(line))
         except (ValueError, TypeError, KeyError):  # no event of ours: something that a library printed
             self._log.append(line)
+            self._tell(self._callbacks.onLog, line)
         except Exception:
             logging.exception("CSpADNFusion: the progress could not be shown")
 
     def _onEvent(self, event):
         kind = event["event"]
-        if kind == "progress" and not self._closed:
-            self._onProgress(event["done"], event["total"])
+        if kind == "progress":
+            self._tell(self._callbacks.onProgress, event["done"], event["total"], event["step"])
         elif kind == "warning":
             self._warnings.append(event["message"])
         elif kind == "error":
             self._error = event["message"]
 
+    def _tell(self, callback, *arguments):
+        if not self._closed:
+            callback(*arguments)
+
     def _onExit(self, code):
         try:
-            result = None if self._cancelled or code else self._result()
+            outcome = None if self._cancelled or code else self._result()
             failure = "" if self._cancelled else self._failure(code)
         except Exception as error:
-            result, failure = None, str(error)
+            outcome, failure = None, _("The result cannot be read: {error}").format(error=error)
         self._removeFolder()
-        if self._closed:
-            return
-        if result is None:
-            self._onFailed(failure)
+        if outcome is None:
+            self._tell(self._callbacks.onFailed, failure, "\n".join(self._log))
         else:
-            self._onFinished(*result, self._warnings)
+            self._tell(self._callbacks.onFinished, outcome)
 
     def _result(self):
         image, colorFile = sitk.ReadImage(str(self._folder / "fused.nrrd")), self._folder / COLOR_FILE
         color = sitk.ReadImage(str(colorFile)) if colorFile.exists() else None
-        return image, color, provenanceOf(image)
+        return Outcome(image, color, self._rows(), provenanceOf(image), self._warnings)
+
+    def _rows(self):
+        file = self._folder / METRICS_FILE
+        return list(csv.reader(file.read_text(encoding="utf-8").splitlines())) if file.exists() else None
 
     def _failure(self, code):
-        return self._error or "\n".join([f"The fusion stopped unexpectedly (exit code {code}).", *self._log])
+        if self._error:
+            return self._error
+        if code in _KILLED:
+            return _("The fusion was ended from outside, perhaps for lack of memory: close other programs and try again.")
+        return _("The fusion stopped unexpectedly (exit code {code}).").format(code=code)
 
     def _removeFolder(self):
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -127,12 +166,6 @@ def provenanceOf(image):
     """The provenance that ``cspadn fuse`` wrote into a file, as text by name."""
     keys = [key for key in image.GetMetaDataKeys() if key.startswith(PREFIX)]
     return {key[len(PREFIX) :]: image.GetMetaData(key) for key in keys}
-
-
-def pythonExecutable():
-    """Slicer's Python, with Slicer's libraries; the running interpreter where there is no application."""
-    beside = Path(sys.executable).with_name("PythonSlicer" + (".exe" if os.name == "nt" else ""))
-    return shutil.which("PythonSlicer") or str(beside if beside.exists() else sys.executable)
 
 
 def settingsArguments(settings):

@@ -13,6 +13,8 @@ import math
 import os
 import platform
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from .files import Staged
     from .fusion import FusionResult
     from .metrics import VolumeScores
+
+
+_WATCH_SECONDS = 0.2  # between two looks whether the application that started us is still there
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -114,6 +119,9 @@ def _add_fuse(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", metavar="NAME|FILE", help="a name of 'cspadn models', or a .safetensors file")
     command.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
     _add_windows(command, "in the volume's units; default: by percentiles")
+    command.add_argument(
+        "--metrics", type=Path, metavar="FILE.csv", help="measure each slice as well: the paper's four metrics, MI and SSIM"
+    )
     command.add_argument("--progress", choices=("bar", "json", "none"), default="bar", help="default: bar, on a terminal")
     command.add_argument("--cancel-file", type=Path, metavar="FILE", help="stop as soon as this file exists")
     command.add_argument("--overwrite", action="store_true", help="replace an existing output")
@@ -160,7 +168,7 @@ def _run_fuse(options: argparse.Namespace) -> int:
 
     _silence_libraries()
     keep_freed_memory()
-    check_names(path for path in (options.pet, options.mri, options.output, options.color) if path)
+    check_names(path for path in (options.pet, options.mri, options.output, options.color, options.metrics) if path)
     pictures = is_picture(options.pet)
     if pictures != is_picture(options.mri):
         raise InputError("One input is a PNG and the other is not: give two PNGs, or two volumes.")
@@ -168,13 +176,22 @@ def _run_fuse(options: argparse.Namespace) -> int:
     _check_outputs(options, pictures)
     pet, mri = read_image(options.pet, "The PET", suv=options.suv), read_image(options.mri, "The MRI")
     check_storable(mri if options.grid == "mri" else pet, options.output, series=options.dicom)
-    with _progress(options.progress) as progress:
-        result = (fuse_pictures if pictures else fuse)(
-            pet, mri, settings, progress=progress, cancelled=_cancelled(options.cancel_file)
-        )
-    _write(options, result)
+    cancelled = _cancelled(options.cancel_file)
+    with _progress(options.progress, "Fusing") as progress:
+        result = (fuse_pictures if pictures else fuse)(pet, mri, settings, progress=progress, cancelled=cancelled)
+    scores = _measured(options, (pet, mri, result), cancelled) if options.metrics else None
+    _write(options, result, scores)
     _report(options, result.warnings)
     return 0
+
+
+def _measured(
+    options: argparse.Namespace, fused: tuple[Any, Any, FusionResult], cancelled: Callable[[], bool] | None
+) -> VolumeScores:
+    from .metrics import measure_fusion
+
+    with _progress(options.progress, "Measuring") as progress:
+        return measure_fusion(*fused, progress=progress, cancelled=cancelled)
 
 
 def _silence_libraries() -> None:
@@ -198,7 +215,7 @@ def _settings(options: argparse.Namespace) -> FusionSettings:
 
 def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
     """Asked before the work starts: whether everything could be written."""
-    from .io import COLOR_SUFFIXES, PICTURE_SUFFIX, VOLUME_SUFFIXES, check_output, check_sidecar, sidecar_of
+    from .io import COLOR_SUFFIXES, PICTURE_SUFFIX, TABLE_SUFFIX, VOLUME_SUFFIXES, check_output, check_sidecar, sidecar_of
 
     inputs, overwrite = (options.pet, options.mri), options.overwrite
     if options.dicom:
@@ -210,18 +227,25 @@ def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
     else:
         check_output(options.output, (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)
         check_sidecar(sidecar_of(options.output), overwrite=overwrite)
+    if options.metrics:
+        if pictures:
+            raise UsageError("--metrics is for volumes: measure pictures with 'cspadn metrics'.")
+        check_output(options.metrics, (TABLE_SUFFIX,), inputs=inputs, overwrite=overwrite)
     if options.color:
         check_output(options.color, (PICTURE_SUFFIX,) if pictures else COLOR_SUFFIXES, inputs=inputs, overwrite=overwrite)
         if options.output.resolve() in (options.color.resolve(), options.color.resolve().parent):
             raise UsageError(f"The colour volume {options.color} would lie where the fused volume does: choose another name.")
 
 
-def _write(options: argparse.Namespace, result: FusionResult) -> None:
+def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScores | None) -> None:
     """All outputs, or none: an existing one is replaced when all are written."""
     from .files import commit
-    from .io import sidecar_of, stage_image, stage_sidecar
+    from .io import sidecar_of, stage_image, stage_sidecar, stage_table
 
     stages: list[Callable[[], Staged]] = []
+    if scores is not None:
+        rows = scores.to_rows()
+        stages.append(lambda: stage_table(options.metrics, rows))
     color = result.color
     if color is not None:
         stages.append(lambda: stage_image(color, options.color, result.provenance))
@@ -237,8 +261,20 @@ def _write(options: argparse.Namespace, result: FusionResult) -> None:
 
 
 def _cancelled(file: Path | None) -> Callable[[], bool] | None:
-    """Whether to stop: the file has come, or its folder has gone, with the application that made it."""
-    return (lambda: file.exists() or not file.parent.is_dir()) if file else None
+    """Whether to stop before the next slice: the file has come.
+
+    Where its folder has gone, nobody waits for a result any more: then stop at once, whatever is being done.
+    """
+    if file is None:
+        return None
+    threading.Thread(target=_leave_with, args=(file.resolve().parent,), daemon=True).start()
+    return file.exists
+
+
+def _leave_with(folder: Path) -> None:
+    while folder.is_dir():
+        time.sleep(_WATCH_SECONDS)
+    os._exit(CancelledError.exit_code)
 
 
 def _report(options: argparse.Namespace, told: list[str]) -> None:
@@ -251,10 +287,10 @@ def _report(options: argparse.Namespace, told: list[str]) -> None:
         _emit("finished", output=str(options.output))
 
 
-def _progress(kind: str, title: str = "Fusing") -> AbstractContextManager[Callable[[int, int], None] | None]:
+def _progress(kind: str, title: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
     """What to call after each batch; a bar is drawn on a terminal only."""
     if kind == "json":
-        return nullcontext(lambda done, total: _emit("progress", done=done, total=total))
+        return nullcontext(lambda done, total: _emit("progress", step=title, done=done, total=total))
     if kind == "bar" and sys.stderr.isatty():
         return _Bar(title)
     return nullcontext(None)

@@ -33,6 +33,10 @@ class MemoryExhaustedError(FusionError):
     exit_code = 5
 
 
+class MissingPackageError(FusionError):
+    """A Python package that fusing needs is not installed."""
+
+
 class CancelledError(FusionError):
     """The caller asked to stop."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import os
@@ -19,6 +20,7 @@ from .metadata import NOTE, PREFIX, SOURCE_NAME
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 COLOR_SUFFIXES = (".nrrd", ".mha")  # NIfTI would be written as vectors, which few programs show as colours
+TABLE_SUFFIX = ".csv"
 PICTURE_SUFFIX = ".png"
 _SIDECAR = ".json"
 _CHUNK = 2**20
@@ -146,6 +148,16 @@ def stage_sidecar(path: Path, provenance: dict[str, object], warnings: Sequence[
     """Write provenance and warnings as JSON under a temporary name; UsageError where that fails."""
     text = json.dumps({**provenance, "warnings": list(warnings)}, indent=2, ensure_ascii=False) + "\n"
     return _staged(path.resolve(), _SIDECAR, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def stage_table(path: Path, rows: Sequence[Sequence[object]]) -> Staged:
+    """Write rows as CSV under a temporary name; UsageError where that fails."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+    return _staged(path.resolve(), TABLE_SUFFIX, write)
 
 
 def _staged(path: Path, suffix: str, write: Callable[[Path], object]) -> Staged:

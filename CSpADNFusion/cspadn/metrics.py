@@ -12,18 +12,21 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from .errors import InputError, UsageError
+from .errors import CancelledError, InputError, UsageError
 from .geometry import check_volume, resample, to_axial
 from .intensity import FUSED_MAXIMUM, Window, check_window, to_unit
 from .metadata import PREFIX, UNITS, value_of
 from .pair import automatic_mri_window, automatic_pet_window
+
+if TYPE_CHECKING:
+    from .fusion import FusionResult
 
 Levels = NDArray[np.float64]  # (H, W), 0 to 255
 Scores = dict[str, float]  # by the names of NAMES
@@ -32,6 +35,7 @@ _Metric = Callable[[Levels, Levels, Levels], float]  # of PET, MRI, fused
 
 Progress = Callable[[int, int], None]  # slices done, slices in all
 
+TABLE_NAMES = ("EN", "MI", "Qabf", "FMI_pixel", "FMI_dct", "SSIM")  # the paper's four, and two that others report
 _WHITE = 255
 _NOTE_KEY, _NOTE = "ITK_FileNotes", "Fused by CSpADNFusion"  # what it leaves in every file, NIfTI as well
 _EIGHT_BITS = 255.0  # a volume of another origin that does not exceed this was hardly meant to reach 4095
@@ -78,6 +82,16 @@ class VolumeScores:
         ]
         windows = {name: list(getattr(self, name)) for name in ("pet_window", "mri_window", "fused_window")}
         return {**windows, "slices": rows, "mean": without_nan(self.mean)}
+
+    def to_rows(self) -> list[list[object]]:
+        """As a table for people and spreadsheets: a header, a row for each slice that counts, the mean."""
+        rows = [[row.index, round(row.position, 3), *_rounded(row.scores)] for row in self.slices if row.counted]
+        return [["slice", "position_mm", *self.mean], *rows, ["mean", "", *_rounded(self.mean)]]
+
+
+def _rounded(scores: Scores) -> list[object]:
+    """Six decimals; empty where there is no number."""
+    return ["" if value is None else round(value, 6) for value in without_nan(scores).values()]
 
 
 def without_nan(scores: Scores) -> dict[str, float | None]:
@@ -169,6 +183,7 @@ def measure_volumes(
     fused_window: tuple[float, float] | None = None,
     names: Iterable[str] | None = None,
     progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> VolumeScores:
     """Measure each patient-axial slice of a fused volume.
 
@@ -180,8 +195,10 @@ def measure_volumes(
         pet_window, mri_window: None: those that the fused file says it was made with, or else those of :func:`cspadn.fuse`.
         fused_window: what is black and white in the fused volume; None: 0 to 4095, as :func:`cspadn.fuse` has it.
         progress: called after each slice with the slices done and the slices in all.
+        cancelled: asked before each slice; True stops.
 
     Raises:
+        CancelledError: ``cancelled`` said so.
         InputError: one is no volume, they do not overlap, or the fused volume has plainly another scale than 0 to 4095 and no
             window: values below 0 or above 4095, or none above 1, or, unless its file says that we made it, none above 255.
         UsageError: an impossible window, or an unknown name.
@@ -200,12 +217,40 @@ def measure_volumes(
     stacks = [_grey_stack(image, grid, window, name) for (image, name), window in zip(volumes, windows, strict=True)]
     rows: list[SliceScores] = []
     for index, (pet_slice, mri_slice, fused_slice) in enumerate(zip(*stacks, strict=True)):
+        if cancelled and cancelled():
+            raise CancelledError("The measuring was cancelled.")
         counted = bool(pet_slice.any() or mri_slice.any())
         scores = measure(pet_slice, mri_slice, fused_slice, chosen) if counted else dict.fromkeys(chosen, math.nan)
         rows.append(SliceScores(index, _position(grid, index), counted, scores))
         if progress:
             progress(index + 1, len(stacks[0]))
     return VolumeScores(rows, _mean_of([row.scores for row in rows if row.counted], chosen), *windows)
+
+
+def measure_fusion(
+    pet: sitk.Image,
+    mri: sitk.Image,
+    result: FusionResult,
+    *,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> VolumeScores:
+    """Measure what :func:`cspadn.fuse` has just made of a PET and an MRI, in the windows that it used.
+
+    Returns:
+        The metrics of :data:`TABLE_NAMES`, for each slice and in the mean.
+    """
+    windows = {name: result.provenance[name] for name in ("pet_window", "mri_window")}
+    return measure_volumes(
+        pet,
+        mri,
+        result.image,
+        **windows,
+        fused_window=(0, FUSED_MAXIMUM),
+        names=TABLE_NAMES,
+        progress=progress,
+        cancelled=cancelled,
+    )
 
 
 def _mean_of(rows: list[Scores], names: tuple[str, ...]) -> Scores:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .errors import UsageError
 
 DEFAULT_MODEL = "cspadn"
+MODELS = (DEFAULT_MODEL, "cspadn-paper")  # shipped, in Resources/Models
 AUTOMATIC_DEVICE = "auto"
 DEFAULT_PALETTE = "PET-Heat"
 GRIDS = ("mri", "pet")

@@ -14,6 +14,7 @@ import types
 from pathlib import Path
 
 from slicer_application import records
+from slicer_application.views import LayoutManager
 
 HERE = Path(__file__).parent
 _openWidgets: list = []
@@ -29,6 +30,7 @@ class Application:
         self._temporary = tempfile.TemporaryDirectory(prefix="Slicer-", ignore_cleanup_errors=True)
         self.temporaryPath = self.slicerHome = self._temporary.name
         self.testing = False  # a test sets True for what Slicer does under --testing: no message is ever shown
+        self.hasMainWindow = True  # a test sets False for what Slicer is under --no-main-window
         self.startupCallbacks: list = []
 
     def __getattr__(self, name):
@@ -46,7 +48,16 @@ class Application:
             self.startupCallbacks.pop(0)()
 
     def layoutManager(self):
-        """Return None, as Slicer does without its main window."""
+        """Return the layout manager; None without the main window, as in Slicer with --no-main-window."""
+        return self.views if self.hasMainWindow else None
+
+    def applicationLogic(self):
+        """Return the application's MRML logic, which knows the logics of the slice views."""
+        return self.views.applicationLogic
+
+    def moduleManager(self):
+        """Return what tells that a module is about to go away; here closeModules calls cleanup itself."""
+        return types.SimpleNamespace(connect=lambda *_: None, disconnect=lambda *_: None)
 
     def testingEnabled(self):
         """Tell whether Slicer was started with --testing."""
@@ -91,6 +102,7 @@ def newScene():
     logic.SetMRMLScene(slicer.mrmlScene)
     logic.AddDefaultColorNodes()
     slicer.app.colorLogic = logic  # without its logic the scene forgets the colour nodes when it is closed
+    slicer.app.views = LayoutManager(slicer.mrmlScene)
     return slicer.mrmlScene
 
 
@@ -113,13 +125,32 @@ def openModule(path):
     panel.setLayout(qt.QVBoxLayout())
     panel.isEntered = False
     panel.setMRMLScene(slicer.mrmlScene)
-    widget = getattr(file, name + "Widget")(panel)
+    panel.reload = lambda: _makeWidget(name, panel)
+    parent.widgetRepresentation = lambda: panel
+    _makeWidget(name, panel)
+    enterModule(openWidget(name))
+    panel.show()
+    return openWidget(name)
+
+
+def openWidget(name):
+    """Return the widget of a module; another one after the module was reloaded."""
+    import slicer
+
+    return getattr(slicer.modules, name + "Widget")
+
+
+def _makeWidget(name, panel):
+    """Make the widget as the module's file, which may have been reloaded, says now."""
+    import slicer
+
+    _openWidgets[:] = [widget for widget in _openWidgets if widget.parent is not panel]
+    widget = getattr(sys.modules[name], name + "Widget")(panel)
     setattr(slicer.modules, name + "Widget", widget)
     _openWidgets.append(widget)
     widget.setup()
-    enterModule(widget)
-    panel.show()
-    return widget
+    if panel.isEntered:
+        enterModule(widget)
 
 
 def enterModule(widget):
@@ -181,14 +212,16 @@ def _ensureFont():
 
 
 def _replaceMessagesAndViews():
-    """Replace what slicer.util shows on the screen by records; all the rest of slicer.util is the real one."""
+    """Replace slicer.util's message boxes by records, and record what is put into slice views; the rest is the real one."""
     import slicer.util
 
-    signature = inspect.signature(slicer.util.setSliceViewerLayers)
+    real = slicer.util.setSliceViewerLayers
+    signature = inspect.signature(real)
 
-    @functools.wraps(slicer.util.setSliceViewerLayers)
+    @functools.wraps(real)
     def setSliceViewerLayers(*args, **kwargs):
         records.sliceViewerLayers.append(dict(signature.bind(*args, **kwargs).arguments))
+        return real(*args, **kwargs)
 
     slicer.util.setSliceViewerLayers = setSliceViewerLayers
     slicer.util._messageDisplay = _messageDisplay

@@ -12,8 +12,10 @@ from PySide6.QtUiTools import QUiLoader as PySideUiLoader
 from PySide6.QtWidgets import (
     QAbstractButton,
     QComboBox,
+    QDoubleSpinBox,
     QHBoxLayout,
     QSizePolicy,
+    QSlider,
     QStyle,
     QStyleOptionButton,
     QStylePainter,
@@ -79,6 +81,54 @@ class ctkCollapsibleButton(QAbstractButton):
         QStylePainter(self).drawControl(QStyle.ControlElement.CE_PushButton, option)
 
     collapsed = Property(bool, lambda self: self._collapsed, setCollapsed)
+
+
+class ctkSliderWidget(QWidget):
+    """A slider with a spin box beside it, for decimal numbers."""
+
+    valueChanged = Signal(float)
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self._slider, self._spinBox, self._step = QSlider(Qt.Orientation.Horizontal), QDoubleSpinBox(), 1.0
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._slider)
+        layout.addWidget(self._spinBox)
+        self.setFocusProxy(self._slider)
+        self._spinBox.setRange(0, 99)
+        self._spinBox.valueChanged.connect(self._spinBoxChanged)
+        self._slider.valueChanged.connect(lambda steps: self._spinBox.setValue(steps * self._step))
+
+    def setRange(self, minimum, maximum):
+        """Set the ends of the slider."""
+        self._spinBox.setRange(minimum, maximum)
+        self._slider.setRange(round(minimum / self._step), round(maximum / self._step))
+
+    def setValue(self, value):
+        """Move the slider."""
+        self._spinBox.setValue(value)
+
+    def _setStep(self, step):
+        self._step = step
+        self._spinBox.setSingleStep(step)
+        self.setRange(self._spinBox.minimum(), self._spinBox.maximum())
+
+    def _spinBoxChanged(self, value):
+        wasBlocked = self._slider.blockSignals(True)
+        self._slider.setValue(round(value / self._step))
+        self._slider.blockSignals(wasBlocked)
+        self.valueChanged.emit(value)
+
+    _getValue = lambda self: self._spinBox.value()  # noqa: E731
+    value = Property(float, _getValue, setValue)
+    singleStep = Property(float, lambda self: self._step, _setStep)
+    minimum = Property(
+        float, lambda self: self._spinBox.minimum(), lambda self, end: self.setRange(end, self._spinBox.maximum())
+    )
+    maximum = Property(
+        float, lambda self: self._spinBox.maximum(), lambda self, end: self.setRange(self._spinBox.minimum(), end)
+    )
 
 
 class qMRMLWidget(QWidget):
@@ -256,7 +306,7 @@ class qMRMLNodeComboBox(QWidget):
             self.currentNodeChanged.emit(self.currentNode())
 
 
-CUSTOM_WIDGETS = (ctkCollapsibleButton, qMRMLWidget, qMRMLNodeComboBox)
+CUSTOM_WIDGETS = (ctkCollapsibleButton, ctkSliderWidget, qMRMLWidget, qMRMLNodeComboBox)
 
 
 class QUiLoader(PySideUiLoader):

@@ -75,6 +75,10 @@ class ScriptedLoadableModuleWidget:
     def setup(self):
         """Build the panel; the application calls it once."""
 
+    def onReload(self):
+        """Reload the module's file and make its widget anew."""
+        slicer.util.reloadScriptedModule(self.moduleName)
+
     def cleanup(self):
         """Release what the panel holds; the application calls it before the module goes away."""
 

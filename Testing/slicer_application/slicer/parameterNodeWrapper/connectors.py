@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctk
 import qt
 import slicer
 
@@ -67,7 +68,7 @@ def _double(widget, datatype):
     def write(value):
         widget.setValue(plain(value))
 
-    return GuiConnector(widget, lambda: plain(widget.value()), write, widget.valueChanged)
+    return GuiConnector(widget, lambda: plain(widget.property("value")), write, widget.valueChanged)
 
 
 def _choice(widget, datatype):
@@ -108,7 +109,7 @@ def createGuiConnector(widget, datatype):
     table = [
         ((qt.QCheckBox, qt.QPushButton), plain is bool, _checkable),
         ((qt.QSlider, qt.QSpinBox), plain is int, _integer),
-        ((qt.QDoubleSpinBox,), plain in (float, int), _double),
+        ((qt.QDoubleSpinBox, ctk.ctkSliderWidget), plain in (float, int), _double),
         ((qt.QComboBox,), plain in (int, float, str, bool), _choice),
         ((qt.QLineEdit, qt.QLabel), plain is str, _text),
         ((slicer.qMRMLNodeComboBox,), bool(nodeTypes(datatype)), _node),

@@ -1,0 +1,121 @@
+"""The metrics of a fused volume as MRML nodes: a table of its slices, one of their mean, and plots over the slices."""
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+MEAN_ROLE, FIRST_CHART_ROLE, SECOND_CHART_ROLE = "CSpADNFusionMean", "CSpADNFusionChartBits", "CSpADNFusionChartShares"
+SLICE, POSITION = "slice", "position_mm"
+# Two charts, since entropies reach 8 bits and all else stays below 1; the colours differ for colour-blind eyes too.
+_CHARTS = {
+    FIRST_CHART_ROLE: (_("bits"), {"EN": "#0072B2", "MI": "#D55E00"}),
+    SECOND_CHART_ROLE: (
+        _("0 to 1"),
+        {"Qabf": "#0072B2", "FMI_pixel": "#D55E00", "FMI_dct": "#009E73", "SSIM": "#CC79A7"},
+    ),
+}
+
+
+def updateMetricsNodes(tableNode, rows):
+    """Fill a table node with a row for each slice, and the nodes it refers to: the mean, and two charts with their series.
+
+    :param rows: as :meth:`cspadn.metrics.VolumeScores.to_rows` gives them, as numbers or as text.
+    """
+    header, body, mean = rows[0], rows[1:-1], rows[-1]
+    columns = [np.array([_number(row[i]) for row in body]) for i in range(len(header))]
+    columns[0] = columns[0].astype(np.int64)
+    _fill(tableNode, columns, header)
+    meanNode = _referenced(tableNode, MEAN_ROLE, "vtkMRMLTableNode", _("{name} mean").format(name=tableNode.GetName()))
+    _fillMean(meanNode, header[2:], [_number(value) for value in mean[2:]])
+    for role, (unit, series) in _CHARTS.items():
+        _plot(tableNode, role, unit, series)
+
+
+def meanOf(tableNode):
+    """The mean of each metric by its name, from the nodes of :func:`updateMetricsNodes`."""
+    table = tableNode.GetNodeReference(MEAN_ROLE).GetTable()
+    return {table.GetValue(row, 0).ToString(): table.GetValue(row, 1).ToDouble() for row in range(table.GetNumberOfRows())}
+
+
+def chartsOf(tableNode):
+    """The two chart nodes of a table."""
+    return [chart for role in _CHARTS if (chart := tableNode.GetNodeReference(role))]
+
+
+def show(tableNode):
+    """Show the chart of the metrics from 0 to 1, and the table, in Slicer's layout for both; False without a window."""
+    manager = slicer.app.layoutManager()
+    if manager is None:
+        return False
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotTableView)
+    logic = slicer.app.applicationLogic()
+    logic.GetSelectionNode().SetActiveTableID(tableNode.GetID())
+    logic.GetSelectionNode().SetActivePlotChartID(tableNode.GetNodeReferenceID(SECOND_CHART_ROLE))
+    logic.PropagateTableSelection()
+    logic.PropagatePlotChartSelection()
+    return True
+
+
+def _number(value):
+    return float("nan") if value == "" else float(value)
+
+
+def _fill(tableNode, columns, names):
+    """With a schema: without one, a saved scene gives back text, which cannot be plotted."""
+    with slicer.util.NodeModify(tableNode):
+        slicer.util.updateTableFromArray(tableNode, columns, list(names))
+        for name, column in zip(names, columns, strict=True):
+            tableNode.SetColumnType(name, vtk.VTK_LONG_LONG if column.dtype.kind == "i" else vtk.VTK_DOUBLE)
+        tableNode.SetColumnUnitLabel(POSITION, "mm")
+        tableNode.SetLocked(True)
+
+
+def _fillMean(tableNode, names, values):
+    with slicer.util.NodeModify(tableNode):
+        tableNode.RemoveAllColumns()
+        metric, mean = vtk.vtkStringArray(), vtk.vtkDoubleArray()
+        metric.SetName("metric")
+        mean.SetName("mean")
+        for name, value in zip(names, values, strict=True):
+            metric.InsertNextValue(name)
+            mean.InsertNextValue(value)
+        tableNode.AddColumn(metric)
+        tableNode.AddColumn(mean)
+        tableNode.SetColumnType("metric", vtk.VTK_STRING)
+        tableNode.SetColumnType("mean", vtk.VTK_DOUBLE)
+        tableNode.SetLocked(True)
+
+
+def _plot(tableNode, role, unit, series):
+    title = f"{tableNode.GetName()} ({unit})"
+    chart = _referenced(tableNode, role, "vtkMRMLPlotChartNode", title)
+    with slicer.util.NodeModify(chart):
+        chart.SetTitle(title)
+        chart.SetXAxisTitle(_("position towards the head (mm)"))
+        chart.SetYAxisTitle(unit)
+        for metric, color in series.items():
+            seriesNode = _referenced(chart, metric, "vtkMRMLPlotSeriesNode", metric)
+            _draw(seriesNode, tableNode, metric, color)
+            if not chart.HasPlotSeriesNodeID(seriesNode.GetID()):
+                chart.AddAndObservePlotSeriesNodeID(seriesNode.GetID())
+
+
+def _draw(seriesNode, tableNode, metric, color):
+    with slicer.util.NodeModify(seriesNode):
+        seriesNode.SetAndObserveTableNodeID(tableNode.GetID())
+        seriesNode.SetPlotType(seriesNode.PlotTypeScatter)
+        seriesNode.SetXColumnName(POSITION)
+        seriesNode.SetYColumnName(metric)
+        seriesNode.SetMarkerStyle(seriesNode.MarkerStyleNone)
+        seriesNode.SetLineWidth(2)
+        seriesNode.SetColor(*(int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)))
+
+
+def _referenced(node, role, className, name):
+    """The node that another refers to in a role; made if there is none."""
+    found = node.GetNodeReference(role)
+    if found is None:
+        found = node.GetScene().AddNewNodeByClass(className, node.GetScene().GenerateUniqueName(name))
+        node.SetNodeReferenceID(role, found.GetID())
+    return found

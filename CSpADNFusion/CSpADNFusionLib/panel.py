@@ -1,0 +1,180 @@
+"""Parts of the panel, each of which keeps some widgets up to date. None of them needs torch."""
+
+import math
+import time
+
+import slicer
+from slicer.i18n import tr as _
+
+from cspadn.errors import FusionError
+from cspadn.settings import AUTOMATIC_DEVICE
+
+
+class PairView:
+    """The line under the inputs, and the windows that the fusion would take, in the fields of those that are automatic."""
+
+    def __init__(self, ui):
+        self._ui = ui
+        self.forget()
+
+    def forget(self):
+        """The inputs have changed: look again."""
+        self._described = self._windowed = None
+
+    def show(self, nodes, parameters):
+        """
+        :param nodes: PET and MRI; None where they cannot be fused.
+        :param parameters: the panel's parameter node, which receives the automatic windows.
+        """
+        state = (*(node.GetID() for node in nodes), parameters.grid) if nodes else None
+        if not nodes:
+            self._ui.pairLabel.setText(_("Select a PET and an MRI of the same head, registered to each other."))
+        elif state != self._described:
+            self._describe(nodes, parameters.grid.lower())
+        self._described = state
+        automatic = parameters.petWindowAutomatic or parameters.mriWindowAutomatic
+        # Windows take a moment: only when somebody can see them.
+        if nodes and automatic and state != self._windowed and not self._ui.advancedCollapsibleButton.property("collapsed"):
+            self._windowed = state
+            self._showWindows(nodes, parameters)
+
+    def _describe(self, nodes, grid):
+        from CSpADNFusionLib import overview
+
+        try:
+            self._ui.pairLabel.setText(overview.pairText(*nodes, grid))
+        except FusionError as error:
+            self._ui.pairLabel.setText(str(error))
+
+    def _showWindows(self, nodes, parameters):
+        from CSpADNFusionLib import overview
+
+        try:
+            with slicer.util.WaitCursor():
+                windows = overview.automaticWindows(*nodes, parameters.grid.lower())
+        except FusionError as error:
+            self._ui.pairLabel.setText(str(error))
+            return
+        with slicer.util.NodeModify(parameters):
+            for name, window in zip(("pet", "mri"), windows, strict=True):
+                if getattr(parameters, f"{name}WindowAutomatic"):
+                    self._showWindow(name, window, parameters)
+
+    def _showWindow(self, name, window, parameters):
+        for end, value in zip(("Lower", "Upper"), window, strict=True):
+            getattr(self._ui, f"{name}{end}SpinBox").setDecimals(decimalsOf(window))
+            setattr(parameters, f"{name}Window{end}", float(value))
+
+
+class DeviceView:
+    """The devices in their combo box, and which torch computes."""
+
+    def __init__(self, ui, onChosen):
+        self._ui, self._onChosen = ui, onChosen
+        self._search, self._chosen = None, AUTOMATIC_DEVICE
+        self._devices = {"cpu": _("CPU")}  # by torch's names, until they have been looked for
+        ui.deviceComboBox.currentIndexChanged.connect(self._onIndexChanged)
+        self.showTorch()
+        self.show(self._chosen)
+
+    def showTorch(self):
+        """Its version, found without importing it."""
+        from CSpADNFusionLib.devices import torchVersion
+
+        version = torchVersion()
+        absent = _("PyTorch is not installed yet: Apply asks before it installs it.")
+        devices = ", ".join(self._devices.values())
+        present = _("PyTorch {version}, on: {devices}") if self._search else _("PyTorch {version}")
+        self._ui.torchLabel.setText(present.format(version=version, devices=devices) if version else absent)
+
+    def show(self, chosen):
+        """Those that compute here, and the chosen one, which may have been chosen on another machine."""
+        self._chosen = chosen
+        items = {AUTOMATIC_DEVICE: _("Automatic"), **{name: f"{text} ({name})" for name, text in self._devices.items()}}
+        items.setdefault(chosen, _("{device} (not found here)").format(device=chosen))
+        comboBox = self._ui.deviceComboBox
+        wasBlocked = comboBox.blockSignals(True)
+        comboBox.clear()
+        for name, text in items.items():
+            comboBox.addItem(text, name)
+        comboBox.setCurrentIndex(list(items).index(chosen))
+        comboBox.blockSignals(wasBlocked)
+
+    def search(self):
+        """Look for the devices, once, beside Slicer."""
+        from CSpADNFusionLib.dependencies import missingPackages
+        from CSpADNFusionLib.devices import DeviceSearch
+
+        if self._search is None and not missingPackages():
+            self._search = DeviceSearch(self._onFound)
+
+    def close(self):
+        """The panel is going away."""
+        if self._search:
+            self._search.close()
+
+    def _onFound(self, devices):
+        self._devices = devices
+        self.show(self._chosen)
+        self.showTorch()
+
+    def _onIndexChanged(self, _index):
+        comboBox = self._ui.deviceComboBox
+        self._onChosen(comboBox.itemData(comboBox.property("currentIndex")))
+
+
+class RunView:
+    """Progress bar, status line and log of a run."""
+
+    def __init__(self, ui):
+        self._ui = ui
+        self._step = None
+        ui.progressBar.setVisible(False)
+
+    def start(self):
+        """Busy, until the worker knows how many slices there are."""
+        self._step = None
+        self._ui.progressBar.setMaximum(0)
+        self._ui.progressBar.setVisible(True)
+        self.say(_("Starting..."))
+
+    def progress(self, done, total, step):
+        """So many slices of a step are done; after some of them, how long the rest will take."""
+        if step != self._step:
+            self._step, self._start, self._first = step, time.monotonic(), done
+        self._ui.progressBar.setMaximum(total)
+        self._ui.progressBar.setValue(done)
+        text = _("{step}: {done} of {total} slices").format(step=_STEPS.get(step, step), done=done, total=total)
+        if self._first < done < total:
+            left = (time.monotonic() - self._start) / (done - self._first) * (total - done)
+            text = _("{progress}, about {duration} left").format(progress=text, duration=durationText(left))
+        self.say(text)
+
+    def stop(self, status):
+        """The run is over."""
+        self._ui.progressBar.setVisible(False)
+        self.say(status)
+
+    def say(self, status):
+        """Show a sentence in the status line."""
+        self._ui.statusLabel.setText(status)
+
+    def log(self, line):
+        """Add a line to the log."""
+        self._ui.logTextEdit.appendPlainText(line)
+
+
+_STEPS = {"Fusing": _("Fusing"), "Measuring": _("Measuring")}
+
+
+def decimalsOf(window):
+    """How many decimals show the ends of a window to about four digits of its width."""
+    width = max(window[1] - window[0], 1e-9)
+    return min(12, max(1, 3 - math.floor(math.log10(width))))
+
+
+def durationText(seconds):
+    """Seconds in words, as exact as a guess can be."""
+    if seconds < 90:
+        return _("{count} s").format(count=max(1, round(seconds)))
+    return _("{count} min").format(count=round(seconds / 60))

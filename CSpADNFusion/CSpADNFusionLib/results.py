@@ -1,0 +1,58 @@
+"""What a run made, as nodes of the scene: all of it, or nothing."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from cspadn.errors import InputError
+from CSpADNFusionLib import metrics, nodes
+from CSpADNFusionLib.roles import COLOR_ROLE, METRICS_ROLE
+
+
+def store(outcome, place, outputNode, colorOutputNode, metricsTableNode):
+    """Put a result into the given nodes, or into new ones, and return the fused volume node.
+
+    :param outcome: a :class:`CSpADNFusionLib.worker.Outcome`.
+    :param place: from :func:`CSpADNFusionLib.nodes.placeOf`, when the run started.
+    :raises InputError: a given node has left the scene.
+    """
+    for node in (outputNode, colorOutputNode, metricsTableNode):
+        if node and node.GetScene() is None:
+            raise InputError(_("The output was deleted while the fusion ran: press Apply again."))
+    before = {node.GetID() for node in _allNodes()}
+    try:
+        return _store(outcome, place, outputNode, colorOutputNode, metricsTableNode)
+    except Exception:
+        for node in _allNodes():
+            if node.GetID() not in before:
+                slicer.mrmlScene.RemoveNode(node)
+        raise
+
+
+def _allNodes():
+    scene = slicer.mrmlScene
+    return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+
+
+def _store(outcome, place, outputNode, colorOutputNode, metricsTableNode):
+    fusedNode = outputNode or _newNode("vtkMRMLScalarVolumeNode", place.fusedName)
+    nodes.updateVolumeNodeFromFusion(fusedNode, outcome.image, place, outcome.provenance)
+    colorNode = tableNode = None
+    if outcome.color is not None:
+        colorNode = colorOutputNode or _newNode("vtkMRMLVectorVolumeNode", f"{place.fusedName} color")
+        nodes.updateVolumeNodeFromFusion(colorNode, outcome.color, place, outcome.provenance)
+    if outcome.metrics is not None:
+        tableNode = metricsTableNode or _newNode("vtkMRMLTableNode", f"{place.fusedName} metrics")
+        _storeMetrics(tableNode, outcome.metrics, place)
+    for role, node in ((COLOR_ROLE, colorNode), (METRICS_ROLE, tableNode)):
+        fusedNode.SetNodeReferenceID(role, node.GetID() if node else None)
+    return fusedNode
+
+
+def _storeMetrics(tableNode, rows, place):
+    metrics.updateMetricsNodes(tableNode, rows)
+    for node in (tableNode, tableNode.GetNodeReference(metrics.MEAN_ROLE), *metrics.chartsOf(tableNode)):
+        nodes.putBeside(node, place.mriNode)
+
+
+def _newNode(className, name):
+    return slicer.mrmlScene.AddNewNodeByClass(className, slicer.mrmlScene.GenerateUniqueName(name))

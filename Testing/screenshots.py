@@ -1,0 +1,118 @@
+"""``make screenshots``: the panel, from the real .ui, and the comparison, from MRML's own slice rendering, of the sample pair.
+
+screenshots.py all FOLDER               the panel in both themes and scales, and the comparison
+screenshots.py panel FILE.png light     the panel alone (or dark), in the scale of QT_SCALE_FACTOR
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "Testing"), str(ROOT / "CSpADNFusion")]
+
+_MODULE_FILE = ROOT / "CSpADNFusion" / "CSpADNFusion.py"
+_WIDTH = 420  # pixels
+_TIMEOUT = 600
+
+
+def main() -> None:
+    """Entry point."""
+    command, target, *rest = sys.argv[1:]
+    if command == "panel":
+        _draw_panel(Path(target), rest[0])
+        return
+    folder = Path(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    for theme in ("light", "dark"):
+        for scale in (1, 2):
+            file = folder / f"panel-{theme}-{scale}00.png"
+            environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": str(scale)}
+            subprocess.run([sys.executable, __file__, "panel", str(file), theme], check=True, env=environment)
+    _draw_comparison(folder / "comparison.png")
+    print(f"Pictures: {folder.resolve()}")
+
+
+def _open_panel():
+    from slicer_application import application
+
+    application.start()
+    widget = application.openModule(_MODULE_FILE)
+    widget.ui.sampleDataButton.click()
+    return widget
+
+
+def _draw_panel(file: Path, theme: str) -> None:
+    from slicer_application import application
+
+    application.start()
+    _set_theme(theme)
+    widget = _open_panel()
+    widget.ui.advancedCollapsibleButton.setCollapsed(False)
+    application.processEvents(until=lambda: "on:" in widget.ui.torchLabel.text(), timeout=_TIMEOUT)
+    widget.parent.resize(_WIDTH, widget.parent.sizeHint().height())
+    application.processEvents()
+    widget.parent.grab().save(str(file))
+    application.closeModules()
+
+
+def _set_theme(theme: str) -> None:
+    import qt
+
+    qt.QApplication.setStyle("Fusion")
+    window, text = ("#2b2b2b", "#e8e8e8") if theme == "dark" else ("#efefef", "#101010")
+    palette = qt.QPalette(qt.QColor(window))  # derives the rest, light text on a dark window
+    for role in (qt.QPalette.WindowText, qt.QPalette.Text, qt.QPalette.ButtonText):
+        palette.setColor(qt.QPalette.Active, role, qt.QColor(text))
+        palette.setColor(qt.QPalette.Inactive, role, qt.QColor(text))
+        palette.setColor(qt.QPalette.Disabled, role, qt.QColor("#808080"))
+    qt.QApplication.setPalette(palette)
+
+
+def _draw_comparison(file: Path) -> None:
+    import matplotlib as mpl
+
+    from slicer_application import application, records
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    widget = _open_panel()
+    widget.ui.applyButton.click()
+    application.processEvents(until=lambda: not widget.logic.isFusing(), timeout=_TIMEOUT)
+    if records.texts("error"):
+        raise SystemExit(records.texts("error")[0])
+    widget.ui.compareButton.click()
+    figure, axes = plt.subplots(2, 2, figsize=(8, 8.4), facecolor="black", layout="constrained")
+    for axis, (title, pixels) in zip(axes.flat, _rendered().items(), strict=True):
+        axis.imshow(pixels, origin="lower", interpolation="nearest")
+        axis.set_title(title, color="white")
+        axis.axis("off")
+    figure.savefig(file, dpi=100)
+    application.closeModules()
+
+
+def _rendered():
+    """What each slice view of the comparison shows, (rows, columns, RGBA)."""
+    import slicer
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    from CSpADNFusionLib import comparison
+
+    pictures = {}
+    for name in comparison.VIEWS:
+        logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName(name)
+        logic.GetBlend().Update()
+        image = logic.GetBlend().GetOutput()
+        columns, rows, _ = image.GetDimensions()
+        pictures[logic.GetSliceNode().GetLayoutLabel()] = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(
+            rows, columns, -1
+        )
+    return pictures
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Layouts and slice views: MRML's own logics, without windows."""
+
+from __future__ import annotations
+
+
+class LayoutManager:
+    """`slicer.app.layoutManager()`: makes the slice views that a layout asks for, as MRML logics that render offscreen."""
+
+    def __init__(self, scene):
+        import slicer
+        import vtk
+
+        self._scene = scene
+        self._sliceLogics = vtk.vtkCollection()
+        self.applicationLogic = slicer.vtkMRMLApplicationLogic()
+        self.applicationLogic.SetMRMLScene(scene)
+        self.applicationLogic.SetSliceLogics(self._sliceLogics)
+        self._layoutLogic = slicer.vtkMRMLLayoutLogic()
+        self._layoutLogic.SetMRMLScene(scene)
+        self.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+
+    def layoutLogic(self):
+        """Return the logic that has the layout node."""
+        return self._layoutLogic
+
+    def mrmlSliceLogics(self):
+        """Return the logics of all slice views."""
+        return self._sliceLogics
+
+    def setLayout(self, layout):
+        """Show a layout."""
+        self._layoutLogic.GetLayoutNode().SetViewArrangement(layout)
+        views = self._layoutLogic.GetViewNodes()
+        for index in range(views.GetNumberOfItems()):
+            view = views.GetItemAsObject(index)
+            if view.IsA("vtkMRMLSliceNode") and self.applicationLogic.GetSliceLogic(view) is None:
+                self._addSliceView(view)
+
+    def _addSliceView(self, view, size=256):
+        import slicer
+
+        view.SetDimensions(size, size, 1)
+        logic = slicer.vtkMRMLSliceLogic()
+        logic.SetMRMLApplicationLogic(self.applicationLogic)
+        logic.SetMRMLScene(self._scene)
+        logic.SetSliceNode(view)
+        self._sliceLogics.AddItem(logic)

@@ -1,0 +1,681 @@
+"""What the panel shows and keeps: choices, the line about the pair, windows, devices, layouts, tables; and how it looks."""
+
+from __future__ import annotations
+
+import doctest
+import gc
+import sys
+import weakref
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from conftest import ROOT, blobs, volume
+from slicer_application import application, records
+from test_module import MODULE_FILE, TIMEOUT, _select, _wait
+from test_mrml import node_of, rigid, transform_of
+
+
+@pytest.fixture
+def panel(scene, pair):
+    node_of(pair[0], "PET")
+    node_of(pair[1], "MRI")
+    panel = application.openModule(MODULE_FILE)
+    _select(panel)
+    return panel
+
+
+@pytest.fixture
+def quick_panel(panel):
+    """Makes the fused volume alone."""
+    panel.ui.colorCheckBox.setChecked(False)
+    panel.ui.metricsCheckBox.setChecked(False)
+    return panel
+
+
+def _apply(panel) -> None:
+    panel.ui.applyButton.click()
+    _wait(panel)
+    assert records.texts("error") == []
+
+
+def _node(name: str):
+    import slicer
+
+    return slicer.mrmlScene.GetFirstNodeByName(name)
+
+
+# Apply
+
+
+def _obstacles():
+    return {
+        "no volumes": (lambda p: p.ui.petSelector.setCurrentNode(None), "Select a PET and an MRI volume"),
+        "one volume": (lambda p: p.ui.mriSelector.setCurrentNode(_node("PET")), "Select two different volumes"),
+        "empty volume": (lambda p: p.ui.petSelector.setCurrentNode(_add("Scalar", "empty")), "'empty' holds no voxels"),
+        "output is input": (lambda p: p.ui.fusedSelector.setCurrentNode(_node("MRI")), "not an input"),
+        "PET window": (lambda p: _window(p, "pet", 5, 5), "Choose a PET window"),
+        "MRI window": (lambda p: _window(p, "mri", 9, 1), "Choose a MRI window"),
+        "weights": (lambda p: p.ui.weightsLineEdit.setText("/no/such.safetensors"), "Choose a weights file that exists"),
+        "pickle": (lambda p: p.ui.weightsLineEdit.setText(__file__), "the ending .safetensors"),
+    }
+
+
+def _add(kind: str, name: str):
+    import slicer
+
+    return slicer.mrmlScene.AddNewNodeByClass(f"vtkMRML{kind}VolumeNode", name)
+
+
+def _window(panel, name: str, lower: float, upper: float) -> None:
+    getattr(panel.ui, f"{name}WindowCheckBox").setChecked(False)
+    getattr(panel.ui, f"{name}LowerSpinBox").setValue(lower)
+    getattr(panel.ui, f"{name}UpperSpinBox").setValue(upper)
+
+
+@pytest.mark.parametrize("name", _obstacles())
+def test_apply_is_disabled_and_its_tooltip_says_why(panel, name: str) -> None:
+    hinder, words = _obstacles()[name]
+    assert panel.ui.applyButton.isEnabled()
+    hinder(panel)
+    assert not panel.ui.applyButton.isEnabled()
+    assert words in panel.ui.applyButton.toolTip()
+
+
+def test_an_output_that_is_not_made_is_no_obstacle(panel) -> None:
+    panel.ui.fusedSelector.setCurrentNode(None)
+    color = _add("Vector", "colours")
+    panel._parameterNode.colorVolume = color
+    assert panel.ui.applyButton.isEnabled()
+    assert panel.logic.obstacle(_node("PET"), _node("MRI"), None, _node("MRI")) == "Select a vector volume for the colours"
+    assert panel.logic.obstacle(_node("PET"), _node("MRI"), None, None, color) == "Select a table for the metrics"
+
+
+def test_everything_is_made_named_and_shown(panel) -> None:
+    import slicer
+
+    from cspadn import metrics
+
+    pet_display = _display_state(_node("PET")), _display_state(_node("MRI"))
+    _apply(panel)
+    fused, color = _node("MRI-PET fused"), _node("MRI-PET fused color")
+    table = fused.GetNodeReference("CSpADNFusionMetrics")
+    assert fused.GetNodeReference("CSpADNFusionColor") is color
+    assert table.GetName() == "MRI-PET fused metrics"
+    assert [table.GetColumnName(i) for i in range(8)] == ["slice", "position_mm", *metrics.TABLE_NAMES]
+    assert panel._parameterNode.lastFusedVolume is fused
+    assert records.sliceViewerLayers[-1]["background"] is fused
+    assert (_display_state(_node("PET")), _display_state(_node("MRI"))) == pet_display
+    _apply(panel)  # once more: to new nodes, without a question
+    assert _node("MRI-PET fused_1") is not None
+    assert panel._parameterNode.lastFusedVolume is slicer.util.getNode("MRI-PET fused_1")
+
+
+def _display_state(node) -> tuple:
+    display = node.GetDisplayNode()
+    return (display.GetWindow(), display.GetLevel(), display.GetColorNodeID(), display.GetMTime()) if display else ()
+
+
+def test_what_exists_is_replaced_only_after_a_question(quick_panel) -> None:
+    import slicer
+
+    output = node_of(volume(blobs((3, 4, 5))), "precious")
+    quick_panel.ui.fusedSelector.setCurrentNode(output)
+    before = slicer.util.arrayFromVolume(output).copy()
+    records.answers.append(False)
+    quick_panel.ui.applyButton.click()
+    assert not quick_panel.logic.isFusing()
+    assert records.messages[-1]["text"] == "This replaces what precious holds. Go on?"
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(output), before)
+    records.answers.append(True)
+    _apply(quick_panel)
+    assert slicer.util.arrayFromVolume(output).shape == slicer.util.arrayFromVolume(_node("MRI")).shape
+    assert _node("MRI-PET fused") is None
+
+
+def test_settings_of_the_panel_reach_the_result(quick_panel) -> None:
+    parameters = quick_panel._parameterNode
+    quick_panel.ui.modelComboBox.setCurrentText("cspadn-paper")
+    quick_panel.ui.gridComboBox.setCurrentText("PET")
+    quick_panel.ui.deviceComboBox.setCurrentIndex(1)
+    _window(quick_panel, "pet", 1.5, 55.25)
+    assert (parameters.model, parameters.grid, parameters.device) == ("cspadn-paper", "PET", "cpu")
+    _apply(quick_panel)
+    fused = _node("MRI-PET fused")
+    attributes = [fused.GetAttribute(f"CSpADNFusion.{name}") for name in ("model", "grid", "device", "pet_window")]
+    assert attributes == ["cspadn-paper", "pet", "cpu", "[1.5, 55.25]"]
+    assert fused.GetSpacing() == _node("PET").GetSpacing()
+    assert _node("MRI-PET fused color") is None
+
+
+def test_a_weights_file_takes_the_place_of_the_model(quick_panel, tmp_path) -> None:
+    import shutil
+
+    folder = tmp_path / "Wörter 'and' \"quotes\""
+    folder.mkdir()
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(ROOT / "CSpADNFusion/Resources/Models" / f"cspadn-paper{suffix}", folder / f"mine{suffix}")
+    quick_panel.ui.weightsLineEdit.setText(str(folder / "mine.safetensors"))
+    assert not quick_panel.ui.modelComboBox.isEnabled()
+    _apply(quick_panel)
+    assert _node("MRI-PET fused").GetAttribute("CSpADNFusion.model") == "cspadn-paper"
+
+
+def test_a_damaged_weights_file_gets_the_workers_sentence(quick_panel, tmp_path) -> None:
+    (tmp_path / "bad.safetensors").write_bytes(b"nothing")
+    quick_panel.ui.weightsLineEdit.setText(str(tmp_path / "bad.safetensors"))
+    quick_panel.ui.applyButton.click()
+    _wait(quick_panel)
+    (message,) = records.texts("error")
+    assert "bad" in message
+    assert "Traceback" not in message
+
+
+def test_temporary_paths_with_spaces_quotes_and_other_letters(quick_panel, tmp_path, monkeypatch) -> None:
+    import slicer
+
+    folder = tmp_path / "Übung 'eins' \"zwei\" 日本"
+    folder.mkdir()
+    monkeypatch.setattr(slicer.app, "temporaryPath", str(folder))
+    _apply(quick_panel)
+    assert _node("MRI-PET fused") is not None
+    assert list(folder.iterdir()) == []
+
+
+def test_no_room_for_the_workers_files_is_one_message(quick_panel, tmp_path, monkeypatch) -> None:
+    import slicer
+
+    monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path / "gone"))
+    quick_panel.ui.applyButton.click()
+    assert len(records.texts("error")) == 1
+    assert quick_panel.ui.statusLabel.text() == "Not started."
+    assert quick_panel.ui.applyButton.text() == "Apply"
+
+
+def test_progress_tells_slices_and_time_left(panel, monkeypatch) -> None:
+    from CSpADNFusionLib import panel as parts
+
+    now = [100.0]
+    monkeypatch.setattr(parts.time, "monotonic", lambda: now[0])
+    panel._run.start()
+    panel._run.progress(1, 94, "Fusing")
+    assert panel.ui.statusLabel.text() == "Fusing: 1 of 94 slices"
+    now[0] += 10
+    panel._run.progress(11, 94, "Fusing")
+    assert panel.ui.statusLabel.text() == "Fusing: 11 of 94 slices, about 83 s left"
+    assert (panel.ui.progressBar.value(), panel.ui.progressBar.maximum()) == (11, 94)
+    now[0] += 100
+    panel._run.progress(12, 94, "Fusing")
+    assert panel.ui.statusLabel.text().endswith("about 14 min left")
+    panel._run.progress(1, 94, "Measuring")
+    assert panel.ui.statusLabel.text() == "Measuring: 1 of 94 slices"
+
+
+# Inputs
+
+
+def test_the_line_under_the_inputs(panel, scene) -> None:
+    text = panel.ui.pairLabel.text()
+    assert text == (
+        "PET 14 x 12 x 7 (3.5 x 3.5 x 4 mm), units not known · MRI 24 x 20 x 8 (2 x 2 x 3 mm) · "
+        "the PET covers 100% of the MRI's box · slices 0.0° to axial"
+    )
+    _node("PET").SetAndObserveTransformNodeID(transform_of(rigid(0, (24, 0, 0))).GetID())
+    assert "the PET covers 50% of the MRI's box" in panel.ui.pairLabel.text()
+    tilt = np.eye(4)
+    tilt[1:3, 1:3] = rigid(30, (0, 0, 0))[:2, :2]
+    import slicer
+
+    matrix = slicer.util.vtkMatrixFromArray(tilt @ np.diag([-2, -2, 3, 1]))
+    _node("MRI").SetIJKToRASMatrix(matrix)
+    panel.ui.gridComboBox.setCurrentText("PET")
+    assert "slices 0.0° to axial" in panel.ui.pairLabel.text()
+    panel.ui.gridComboBox.setCurrentText("MRI")
+    assert "slices 30.0° to axial" in panel.ui.pairLabel.text()
+    panel.ui.petSelector.setCurrentNode(None)
+    assert panel.ui.pairLabel.text().startswith("Select a PET and an MRI")
+
+
+def test_the_units_of_the_pet(panel) -> None:
+    import slicer
+
+    from CSpADNFusionLib.overview import unitsOf
+
+    assert unitsOf(_node("PET")) is None
+    units = slicer.vtkCodedEntry()
+    units.SetValueSchemeMeaning("{SUVbw}g/ml", "UCUM", "Standardized Uptake Value body weight")
+    _node("PET").SetVoxelValueUnits(units)
+    assert unitsOf(_node("PET")) == "Standardized Uptake Value body weight"
+
+
+def test_overlap_goes_through_a_warp(panel) -> None:
+    from CSpADNFusionLib.overview import overlap
+    from test_mrml import _warp
+
+    _node("PET").SetAndObserveTransformNodeID(_warp(_node("PET").GetScene(), lambda _: np.array([24.0, 0, 0])))
+    assert overlap(_node("PET"), _node("MRI")) == pytest.approx(0.5, abs=0.03)
+
+
+def test_automatic_windows_are_those_that_the_fusion_takes(quick_panel) -> None:
+    import json
+
+    assert quick_panel.ui.petUpperSpinBox.value() == 1  # nobody looks: nothing is computed
+    quick_panel.ui.advancedCollapsibleButton.setCollapsed(False)
+    _apply(quick_panel)
+    fused = _node("MRI-PET fused")
+    for name in ("pet", "mri"):
+        shown = [getattr(quick_panel.ui, f"{name}{end}SpinBox").value() for end in ("Lower", "Upper")]
+        assert shown == pytest.approx(json.loads(fused.GetAttribute(f"CSpADNFusion.{name}_window")), abs=0.01)
+        assert not getattr(quick_panel.ui, f"{name}LowerSpinBox").isEnabled()
+    quick_panel.ui.petWindowCheckBox.setChecked(False)
+    assert quick_panel.ui.petLowerSpinBox.isEnabled()
+    assert quick_panel._parameterNode.window("pet") == pytest.approx(shown_window(fused, "pet"), abs=0.01)
+
+
+def shown_window(fused, name: str) -> list[float]:
+    import json
+
+    return json.loads(fused.GetAttribute(f"CSpADNFusion.{name}_window"))
+
+
+def test_small_values_get_more_decimals() -> None:
+    pytest.importorskip("slicer")
+    from CSpADNFusionLib.panel import decimalsOf
+
+    assert [decimalsOf(window) for window in ((0, 20000), (0, 8), (0, 0.002), (0, 0))] == [1, 3, 6, 12]
+
+
+def test_devices_are_looked_for_when_somebody_looks(panel) -> None:
+    assert panel.ui.torchLabel.text().startswith("PyTorch 2.")
+    assert "on:" not in panel.ui.torchLabel.text()
+    panel._parameterNode.device = "cuda:7"  # chosen on another machine
+    assert panel.ui.deviceComboBox.currentText() == "cuda:7 (not found here)"
+    panel.ui.advancedCollapsibleButton.setCollapsed(False)
+    application.processEvents(until=lambda: "on:" in panel.ui.torchLabel.text(), timeout=TIMEOUT)
+    assert panel.ui.torchLabel.text().endswith("on: CPU")
+    assert panel._parameterNode.device == "cuda:7"
+    panel.ui.deviceComboBox.setCurrentIndex(0)
+    assert panel._parameterNode.device == "auto"
+
+
+def test_the_panel_goes_away_while_devices_are_looked_for(panel) -> None:
+    panel.ui.advancedCollapsibleButton.setCollapsed(False)
+    process = panel._device._search._process
+    application.closeModules()
+    assert process.wait(timeout=TIMEOUT) != 0
+    application.processEvents()
+    assert records.messages == []
+
+
+def test_without_torch_all_else_works(scene, monkeypatch) -> None:
+    import importlib.metadata
+
+    from CSpADNFusionLib import dependencies
+
+    def absent(_name):
+        raise importlib.metadata.PackageNotFoundError
+
+    panel = application.openModule(MODULE_FILE)
+    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    panel._device.showTorch()
+    assert panel.ui.torchLabel.text() == "PyTorch is not installed yet: Apply asks before it installs it."
+    panel.ui.sampleDataButton.click()
+    panel.ui.advancedCollapsibleButton.setCollapsed(False)
+    assert panel._device._search is None
+    assert panel.ui.applyButton.isEnabled()
+    assert panel.ui.petUpperSpinBox.value() > 1000
+    panel.ui.compareButton.click()
+    assert records.messages == []
+
+
+def test_sample_data_fill_the_selectors(scene) -> None:
+    panel = application.openModule(MODULE_FILE)
+    panel.ui.sampleDataButton.click()
+    assert panel.ui.petSelector.currentNode().GetName() == "MNI152_FDG_simulated"
+    assert panel.ui.mriSelector.currentNode().GetName() == "MNI152_T1"
+    assert panel.ui.petSelector.currentNode().GetDisplayNode().GetColorNode().GetName() == "PET-Heat"
+    assert panel.ui.applyButton.isEnabled()
+
+
+def test_the_pet_takes_the_palette_when_asked(panel) -> None:
+    panel.ui.paletteComboBox.setCurrentText("PET-DICOM")
+    panel.ui.petPaletteButton.click()
+    assert _node("PET").GetDisplayNode().GetColorNode().GetName() == "PET-DICOM"
+
+
+# The scene
+
+
+def test_choices_survive_a_saved_scene(panel) -> None:
+    import slicer
+
+    output = node_of(volume(blobs((3, 4, 5))), "output")
+    parameters = panel._parameterNode
+    panel.ui.fusedSelector.setCurrentNode(output)
+    panel.ui.colorCheckBox.setChecked(False)
+    panel.ui.paletteComboBox.setCurrentText("PET-Rainbow")
+    panel.ui.petOpacitySlider.setValue(0.25)
+    panel.ui.gridComboBox.setCurrentText("PET")
+    _window(panel, "mri", 2.5, 77.25)
+    parameters.device, parameters.weightsFile = "cpu", "/some where/ö.safetensors"
+    scene = slicer.mrmlScene
+    scene.SetSaveToXMLString(1)
+    scene.Commit()
+    saved = scene.GetSceneXMLString()
+    scene.Clear(0)
+    assert panel.ui.petSelector.currentNode() is None
+    assert panel.ui.colorCheckBox.isChecked()
+    assert panel.ui.applyButton.toolTip() == "Select a PET and an MRI volume"
+    scene.SetLoadFromXMLString(1)
+    scene.SetSceneXMLString(saved)
+    scene.Import()
+    application.processEvents()
+    assert [s.currentNode().GetName() for s in (panel.ui.petSelector, panel.ui.mriSelector, panel.ui.fusedSelector)] == [
+        "PET",
+        "MRI",
+        "output",
+    ]
+    assert not panel.ui.colorCheckBox.isChecked()
+    assert panel.ui.paletteComboBox.currentText() == "PET-Rainbow"
+    assert panel.ui.petOpacitySlider.property("value") == 0.25
+    assert panel.ui.gridComboBox.currentText() == "PET"
+    assert (panel.ui.mriLowerSpinBox.value(), panel.ui.mriUpperSpinBox.value()) == (2.5, 77.25)
+    assert panel.ui.deviceComboBox.currentText() == "CPU (cpu)"
+    assert panel.ui.weightsLineEdit.text() == "/some where/ö.safetensors"
+
+
+def test_a_volume_that_is_removed_is_let_go(panel, scene) -> None:
+    gone = weakref.ref(_node("PET"))
+    scene.RemoveNode(_node("PET"))
+    gc.collect()
+    assert gone() is None
+    assert not panel.ui.applyButton.isEnabled()
+
+
+def test_no_observer_stays_behind(panel, scene) -> None:
+    import slicer
+
+    node = panel._parameterNode.parameterNode
+    for _ in range(3):
+        application.exitModule(panel)
+        application.enterModule(panel)
+    application.exitModule(panel)
+    gc.collect()
+    assert not node.HasObserver("ModifiedEvent")
+    assert not any(_node(name).HasObserver(slicer.vtkMRMLTransformableNode.TransformModifiedEvent) for name in ("PET", "MRI"))
+    application.enterModule(panel)
+    application.closeModules()
+    gc.collect()
+    assert panel.Observations == []
+    assert not node.HasObserver("ModifiedEvent")
+
+
+def test_reloading_the_module_reloads_its_library(panel) -> None:
+    old = sys.modules["CSpADNFusionLib.panel"], sys.modules["cspadn.settings"]
+    try:
+        panel.onReload()
+        reloaded = application.openWidget("CSpADNFusion")
+        assert reloaded is not panel
+        assert sys.modules["CSpADNFusionLib.panel"] is not old[0]
+        assert sys.modules["cspadn.settings"] is not old[1]
+        assert reloaded.ui.petSelector.currentNode().GetName() == "PET"
+        assert reloaded.ui.applyButton.isEnabled()
+    finally:
+        _restore_library()
+
+
+@pytest.fixture(autouse=True)
+def _library():
+    """The imported library; a test that reloads it puts it back, so that other tests compare the same classes."""
+    _saved.clear()
+    _saved.update({n: m for n, m in sys.modules.items() if n.split(".")[0] in ("cspadn", "CSpADNFusionLib", "CSpADNFusion")})
+
+
+_saved: dict = {}
+
+
+def _restore_library() -> None:
+    application.closeModules()
+    for name in [n for n in sys.modules if n.split(".")[0] in ("cspadn", "CSpADNFusionLib", "CSpADNFusion")]:
+        del sys.modules[name]
+    sys.modules.update(_saved)
+
+
+# Comparison, table, plot
+
+
+def _views() -> dict:
+    import slicer
+
+    logic = slicer.app.applicationLogic()
+    names = ("FusionPET", "FusionMRI", "FusionBlend", "FusionFused")
+    return {name.removeprefix("Fusion"): logic.GetSliceLogicByLayoutName(name) for name in names}
+
+
+def test_the_comparison_shows_all_four_at_one_place(panel) -> None:
+    import slicer
+
+    for name in ("PET", "MRI"):
+        _node(name).CreateDefaultDisplayNodes()
+        _node(name).GetDisplayNode().SetAutoWindowLevel(False)
+    before = _display_state(_node("PET")), _display_state(_node("MRI"))
+    _apply(panel)
+    panel.ui.compareButton.click()
+    views = _views()
+    composites = {name: view.GetSliceCompositeNode() for name, view in views.items()}
+    scene = slicer.mrmlScene
+
+    def shown(name: str) -> tuple:
+        ids = composites[name].GetBackgroundVolumeID(), composites[name].GetForegroundVolumeID()
+        return tuple(scene.GetNodeByID(each).GetName() if each else None for each in ids)
+
+    assert shown("PET") == ("PET", None)
+    assert shown("MRI") == ("MRI", None)
+    assert shown("Blend") == ("MRI", "PET")
+    assert shown("Fused") == ("MRI-PET fused color", None)
+    assert all(composite.GetLinkedControl() for composite in composites.values())
+    nodes = [view.GetSliceNode() for view in views.values()]
+    places = [slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS()).tolist() for node in nodes]
+    assert all(place == places[0] for place in places)
+    assert all(node.GetFieldOfView() == nodes[0].GetFieldOfView() for node in nodes)
+    assert {node.GetViewGroup() for node in nodes} == {1}
+    assert nodes[0].GetOrientation() == "Axial"
+    panel.ui.petOpacitySlider.setValue(0.3)
+    assert composites["Blend"].GetForegroundOpacity() == pytest.approx(0.3)
+    assert (_display_state(_node("PET")), _display_state(_node("MRI"))) == before
+    _apply(panel)  # the next result comes into the comparison
+    assert shown("Fused") == ("MRI-PET fused color_1", None)
+
+
+def test_before_there_is_a_result_the_comparison_has_an_empty_view(panel) -> None:
+    panel.ui.compareButton.click()
+    assert _views()["Fused"].GetSliceCompositeNode().GetBackgroundVolumeID() is None
+
+
+def test_the_layout_is_known_from_the_start(panel) -> None:
+    """A scene that was saved in the comparison opens in it."""
+    import slicer
+
+    from CSpADNFusionLib import comparison
+
+    assert slicer.app.layoutManager().layoutLogic().GetLayoutNode().IsLayoutDescription(comparison.LAYOUT_ID)
+
+
+def test_without_a_window_there_is_no_comparison_but_a_word(panel, monkeypatch) -> None:
+    import slicer
+
+    monkeypatch.setattr(slicer.app, "hasMainWindow", False)
+    panel.ui.compareButton.click()
+    assert panel.ui.statusLabel.text() == "There is no window to show the comparison in."
+    _apply(panel)
+    panel.ui.plotButton.click()
+    assert panel.ui.statusLabel.text() == "There is no window to show the plot in."
+
+
+def test_the_table_holds_what_the_command_measures(panel, pair) -> None:
+    import cspadn
+    from cspadn.metrics import measure_fusion
+    from CSpADNFusionLib import metrics
+
+    _apply(panel)
+    expected = measure_fusion(*pair, cspadn.fuse(*pair))
+    table = _node("MRI-PET fused metrics")
+    rows = [row for row in expected.slices if row.counted]
+    for i, row in enumerate(rows):
+        assert table.GetTable().GetValue(i, 0).ToInt() == row.index
+        assert table.GetTable().GetValue(i, 1).ToDouble() == pytest.approx(row.position, abs=1e-3)
+        for j, name in enumerate(row.scores):
+            assert table.GetTable().GetValueByName(i, name).ToDouble() == pytest.approx(row.scores[name], abs=2e-4), (j, name)
+    assert table.GetNumberOfRows() == len(rows)
+    assert metrics.meanOf(table) == pytest.approx(expected.mean, abs=2e-4)
+
+
+def test_the_plot_shows_each_metric_over_the_slices(panel) -> None:
+    import slicer
+
+    assert not panel.ui.plotButton.isEnabled()
+    _apply(panel)
+    panel.ui.plotButton.click()
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    table = _node("MRI-PET fused metrics")
+    assert selection.GetActiveTableID() == table.GetID()
+    chart = slicer.mrmlScene.GetNodeByID(selection.GetActivePlotChartID())
+    names = [chart.GetNthPlotSeriesNode(i).GetYColumnName() for i in range(chart.GetNumberOfPlotSeriesNodes())]
+    assert names == ["Qabf", "FMI_pixel", "FMI_dct", "SSIM"]
+    series = chart.GetNthPlotSeriesNode(0)
+    assert (series.GetXColumnName(), series.GetTableNode()) == ("position_mm", table)
+    layout = slicer.app.layoutManager().layoutLogic().GetLayoutNode().GetViewArrangement()
+    assert layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotTableView
+
+
+def test_measuring_into_the_same_table_keeps_its_plots(panel) -> None:
+    import slicer
+
+    logic, scene = panel.logic, slicer.mrmlScene
+    table = scene.AddNewNodeByClass("vtkMRMLTableNode", "mine")
+    for _ in range(2):
+        logic.fuse(_node("PET"), _node("MRI"), metricsTableNode=table)
+        assert scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 2
+        assert scene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 6
+
+
+def test_a_saved_table_comes_back_as_numbers(panel, tmp_path) -> None:
+    import slicer
+
+    panel.logic.fuse(_node("PET"), _node("MRI"), metrics=True)
+    table = _node("MRI-PET fused metrics")
+    storage = slicer.vtkMRMLTableStorageNode()
+    storage.SetFileName(str(tmp_path / "metrics.tsv"))
+    assert storage.WriteData(table)
+    back = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "back")
+    assert storage.ReadData(back)
+    assert back.GetTable().GetColumnByName("Qabf").GetDataTypeAsString() == "double"
+    assert back.GetTable().GetColumnByName("position_mm").GetTuple1(1) == table.GetTable().GetColumnByName(
+        "position_mm"
+    ).GetTuple1(1)
+
+
+# Console
+
+
+def test_the_example_in_the_logics_docstring(panel) -> None:
+    import CSpADNFusion
+
+    globs = {"CSpADNFusionLogic": CSpADNFusion.CSpADNFusionLogic, "petNode": _node("PET"), "mriNode": _node("MRI")}
+    parser = doctest.DocTestParser()
+    test = parser.get_doctest(CSpADNFusion.CSpADNFusionLogic.__doc__, globs, "CSpADNFusionLogic", str(MODULE_FILE), 0)
+    result = doctest.DocTestRunner().run(test)
+    assert result.attempted >= 6
+    assert result.failed == 0
+
+
+def test_a_cancelled_console_run_leaves_nothing(panel, scene) -> None:
+    from cspadn.errors import CancelledError
+
+    before = scene.GetNumberOfNodes()
+    for last in (2, 10):  # while it is fused (8 slices), and while it is measured
+        done: list = []
+        with pytest.raises(CancelledError):
+            panel.logic.fuse(
+                _node("PET"),
+                _node("MRI"),
+                metrics=True,
+                progress=lambda *count: done.append(count),  # noqa: B023
+                cancelled=lambda: len(done) >= last,  # noqa: B023
+            )
+        assert len(done) == last
+        assert scene.GetNumberOfNodes() == before
+
+
+def test_a_result_that_cannot_be_stored_leaves_nothing(panel, scene, monkeypatch) -> None:
+    from CSpADNFusionLib import metrics
+
+    monkeypatch.setattr(metrics, "updateMetricsNodes", lambda *_: 1 / 0)
+    before = scene.GetNumberOfNodes()
+    with pytest.raises(ZeroDivisionError):
+        panel.logic.fuse(_node("PET"), _node("MRI"), palette="PET-Heat", metrics=True)
+    assert scene.GetNumberOfNodes() == before
+
+
+def test_the_shipped_models_are_those_on_offer() -> None:
+    from cspadn.settings import MODELS
+    from cspadn.weights import list_models
+
+    assert sorted(MODELS) == [card.name for card in list_models()]
+
+
+# Looks
+
+
+def _widgets() -> list[str]:
+    import xml.etree.ElementTree as ElementTree
+
+    root = ElementTree.parse(ROOT / "CSpADNFusion/Resources/UI/CSpADNFusion.ui")
+    return [w.get("name", "") for w in root.iter("widget") if w.get("class") not in ("qMRMLWidget", "QLabel")]
+
+
+def test_every_widget_explains_itself_and_is_reached_by_the_keyboard(panel) -> None:
+    import xml.etree.ElementTree as ElementTree
+
+    root = ElementTree.parse(ROOT / "CSpADNFusion/Resources/UI/CSpADNFusion.ui")
+    stops = [stop.text for stop in root.iter("tabstop")]
+    assert sorted(stops) == sorted(set(_widgets()) - {"progressBar"})
+    for name in _widgets():
+        assert getattr(panel.ui, name).toolTip(), name
+
+
+def test_no_two_widgets_have_one_shortcut(panel) -> None:
+    import qt
+
+    texts = [w.text() for w in panel.parent.findChildren(qt.QWidget) if isinstance(w, (qt.QLabel, qt.QCheckBox)) and w.text()]
+    keys = [text[text.index("&") + 1].lower() for text in texts if "&" in text]
+    assert len(keys) > 10
+    assert len(keys) == len(set(keys)), sorted(keys)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_panel_in_both_scales_and_themes(tmp_path, scale: int, theme: str) -> None:
+    """Drawn by a process of its own: Qt takes the scale at its start."""
+    pytest.importorskip("slicer")
+    pytest.importorskip("PySide6")
+    import subprocess
+
+    picture = tmp_path / "panel.png"
+    script = ROOT / "Testing" / "screenshots.py"
+    subprocess.run(
+        [sys.executable, str(script), "panel", str(picture), theme], check=True, env=_scaled(scale), timeout=TIMEOUT
+    )
+    pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(picture)))
+    assert pixels.shape[1] == 420 * scale
+    background = pixels[3, 3, :3].mean()
+    assert (background < 100) == (theme == "dark")
+    assert pixels.std() > 10  # something is drawn
+
+
+def _scaled(scale: int) -> dict[str, str]:
+    import os
+
+    return {**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": str(scale)}
