@@ -7,7 +7,7 @@ DEMO := demo
 DATA ?= ../shared
 RESULTS := docs/results
 
-.PHONY: benchmark demo evaluate geometry-report test test-all check pytest format clean
+.PHONY: benchmark demo evaluate geometry-report panel-benchmark screenshots test test-all check pytest format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
@@ -25,6 +25,12 @@ geometry-report: $(READY) ## fuse real pairs in all stored orders, turned, moved
 
 benchmark: $(READY) ## time a training step against the straightforward one
 	$(BIN)/python -m training.benchmark --output $(RESULTS)/training_step.json
+
+panel-benchmark: $(READY) ## time the import of the module and the opening of its panel, in the stand-in
+	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/benchmark_panel.py
+
+screenshots: $(READY) ## draw the panel and the comparison of the sample pair: leaves PNGs in demo/screenshots
+	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/screenshots.py all $(DEMO)/screenshots
 
 test: check pytest ## what CI runs
 

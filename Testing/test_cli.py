@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import SimpleITK as sitk
 
 from conftest import ROOT, blobs
 from cspadn import cli, fuse
+from cspadn.errors import CancelledError, UsageError
 from cspadn.intensity import FUSED_MAXIMUM
 from cspadn.weights import DEFAULT_MODEL, list_models
 
@@ -183,6 +185,59 @@ def test_cancel_file(files: dict[str, Path], tmp_path: Path, capfd) -> None:
     assert _fuse(files, "--cancel-file", str(tmp_path / "stop")) == 130
     assert not files["fused"].exists()
     assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_a_worker_ends_with_its_folder(tmp_path: Path) -> None:
+    """Whatever it is doing, and not only between two slices."""
+    folder = tmp_path / "private"
+    folder.mkdir()
+    code = (
+        "import time; from pathlib import Path; from cspadn import cli;"
+        f"cli._cancelled(Path({str(folder / 'cancel')!r})); print('ready', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    folder.rmdir()
+    assert process.wait(timeout=20) == 130
+    process.stdout.close()
+
+
+def test_metrics_in_a_table_beside_the_volume(files: dict[str, Path], tmp_path: Path, capfd) -> None:
+    from cspadn.metrics import TABLE_NAMES, measure_fusion
+
+    table = tmp_path / "metrics.csv"
+    assert _fuse(files, "--metrics", str(table), "--progress", "json") == 0
+    steps = [(event["step"], event["done"]) for event in _events(capfd.readouterr().out) if event["event"] == "progress"]
+    assert steps == [("Fusing", i + 1) for i in range(8)] + [("Measuring", i + 1) for i in range(8)]
+    header, *rows, mean = list(csv.reader(table.open(encoding="utf-8")))
+    assert header == ["slice", "position_mm", *TABLE_NAMES]
+    images = [sitk.ReadImage(str(files[name])) for name in ("pet", "mri")]
+    expected = measure_fusion(*images, fuse(*images))
+    assert [int(row[0]) for row in rows] == [row.index for row in expected.slices if row.counted]
+    assert mean[:2] == ["mean", ""]
+    assert [float(value) for value in mean[2:]] == pytest.approx(list(expected.mean.values()), abs=1e-6)
+    assert _fuse(files, "--metrics", str(table)) == 2
+    assert _fuse(files, "--metrics", str(tmp_path / "metrics.txt"), "--overwrite") == 2
+
+
+def test_no_table_without_its_volume(files: dict[str, Path], tmp_path: Path, monkeypatch) -> None:
+    def no_table(*_arguments):
+        raise UsageError("no space")
+
+    monkeypatch.setattr("cspadn.io.stage_table", no_table)
+    assert _fuse(files, "--metrics", str(tmp_path / "metrics.csv")) == 2
+    assert not files["fused"].exists()
+    assert not (tmp_path / "metrics.csv").exists()
+
+
+def test_measuring_can_be_cancelled(pair) -> None:
+    from cspadn.metrics import measure_fusion
+
+    done: list[int] = []
+    result = fuse(*pair)
+    with pytest.raises(CancelledError):
+        measure_fusion(*pair, result, progress=lambda count, _: done.append(count), cancelled=lambda: len(done) == 3)
+    assert done == [1, 2, 3]
 
 
 def test_keyboard_interrupt_exits_130(files: dict[str, Path], monkeypatch, capfd) -> None:

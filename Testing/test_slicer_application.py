@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pytest
 
 from slicer_application import application, records
@@ -19,6 +20,7 @@ import slicer.packaging  # noqa: E402
 import slicer.util  # noqa: E402
 from slicer.parameterNodeWrapper import Choice, Default, WithinRange, parameterNodeWrapper  # noqa: E402
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic  # noqa: E402
+from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("scene")
 
@@ -29,7 +31,9 @@ WIDGETS = [
     ("QCheckBox", "colorCheckBox", "color", "<property name='text'><string>Color</string></property>"),
     ("QComboBox", "deviceComboBox", "device", ""),
     ("QLineEdit", "nameLineEdit", "outputName", ""),
+    ("ctkSliderWidget", "opacitySlider", "opacity", "<property name='singleStep'><double>0.05</double></property>"),
 ]
+CUSTOM = ("qMRMLWidget", "qMRMLNodeComboBox", "ctkSliderWidget")
 CONNECTION = """<connection><sender>Fusion</sender><signal>mrmlSceneChanged(vtkMRMLScene*)</signal>
  <receiver>mriSelector</receiver><slot>setMRMLScene(vtkMRMLScene*)</slot></connection>"""
 UI = """<?xml version="1.0" encoding="UTF-8"?><ui version="4.0"><class>Fusion</class>
@@ -69,6 +73,7 @@ class Parameters:
     pet: slicer.vtkMRMLScalarVolumeNode | None
     batch: Annotated[int, WithinRange(1, 64)] = 8
     level: Annotated[float, WithinRange(0.0, 1.0), Default(0.5)]
+    opacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
     color: bool = True
     device: Annotated[str, Choice(["auto", "cpu"])] = "auto"
     outputName: str
@@ -83,7 +88,7 @@ def parameterNode():
     return Parameters(FusionLogic().getParameterNode())
 
 
-def loadUi(folder, connections=CONNECTION, collapsed="false", customWidgets=("qMRMLWidget", "qMRMLNodeComboBox")):
+def loadUi(folder, connections=CONNECTION, collapsed="false", customWidgets=CUSTOM):
     """Write a .ui file, load it and return the top widget and its children by name."""
     rows = "".join(
         f"<item row='{row}' column='0'><widget class='QLabel'><property name='text'><string>{name}:</string></property>"
@@ -244,6 +249,54 @@ def test_observers_of_the_parameter_node_hear_one_event_for_a_group_of_changes()
 def test_reserved_names_are_refused():
     with pytest.raises(ValueError, match="default"):
         parameterNodeWrapper(type("Wrong", (), {"__annotations__": {"default": int}}))
+
+
+def test_slider_and_its_spin_box_move_together(tmp_path):
+    node = parameterNode()
+    _top, ui = loadUi(tmp_path)
+    node.connectGui(ui)
+    assert ui.opacitySlider.property("value") == 0.5
+    ui.opacitySlider.setValue(2)
+    assert node.opacity == 1
+    ui.opacitySlider.findChild(qt.QSlider).setValue(5)
+    assert node.opacity == 0.25
+    node.opacity = 0.3
+    assert ui.opacitySlider.findChild(qt.QDoubleSpinBox).value() == pytest.approx(0.3)
+
+
+def test_a_layout_makes_its_slice_views():
+    manager, logic = slicer.app.layoutManager(), slicer.app.applicationLogic()
+    assert [logic.GetSliceLogicByLayoutName(name) is None for name in ("Red", "Slice4")] == [False, True]
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourByTwoSliceView)
+    view = logic.GetSliceLogicByLayoutName("Slice4")
+    volume = addVolume("MRI")
+    slicer.util.updateVolumeFromArray(volume, np.full((4, 5, 6), 100, np.int16))
+    volume.CreateDefaultDisplayNodes()
+    volume.GetDisplayNode().SetAutoWindowLevel(False)
+    volume.GetDisplayNode().SetWindowLevelMinMax(0, 200)
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    view.GetBlend().Update()
+    picture = vtk_to_numpy(view.GetBlend().GetOutput().GetPointData().GetScalars())
+    assert picture[:, 0].max() == pytest.approx(127, abs=1)
+
+
+def test_without_the_main_window_there_is_no_layout_manager(monkeypatch):
+    monkeypatch.setattr(slicer.app, "hasMainWindow", False)
+    assert slicer.app.layoutManager() is None
+
+
+def test_a_reloaded_module_has_another_widget(tmp_path):
+    path = tmp_path / "Tiny.py"
+    path.write_text(MODULE)
+    widget = application.openModule(path)
+    path.write_text(MODULE + "    edition = 2\n")
+    widget.onReload()
+    reloaded = application.openWidget("Tiny")
+    assert reloaded is not widget
+    assert (widget.calls[-1], reloaded.edition) == ("cleanup", 2)
+    application.closeModules()
+    assert widget.calls.count("cleanup") == 1
+    sys.modules.pop("Tiny", None)
 
 
 def test_collapsible_button_hides_its_contents(tmp_path):
