@@ -404,7 +404,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
     def fuse(
         self, petNode, mriNode, outputNode=None, colorOutputNode=None, *, metricsTableNode=None, metrics=False,
-        progress=None, cancelled=None, **settings,
+        progress=None, cancelled=None, warned=None, **settings,
     ):  # fmt: skip
         """Fuse in this process and return the fused volume node.
 
@@ -419,6 +419,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         :param metrics: whether to measure.
         :param progress: called with the slices done and the slices in all, while they are fused and again while measured.
         :param cancelled: asked before each slice; True stops.
+        :param warned: called with each warning, a sentence; default: they go to Slicer's log.
         :param settings: fields of :class:`cspadn.FusionSettings`: model, device, grid, pet_window, mri_window, palette.
         :raises cspadn.errors.FusionError: with a sentence that says what is wrong; the scene is as it was. Of its subclasses:
             InputError (a volume), UsageError (a setting), ModelError (the weights), MissingPackageError (torch or safetensors
@@ -439,7 +440,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
             rows = measure_fusion(*images, result, progress=progress, cancelled=cancelled).to_rows()
         for warning in result.warnings:
-            logging.warning(f"CSpADNFusion: {warning}")
+            (warned or logging.warning)(warning)
         outcome = worker.Outcome(result.image, result.color, rows, result.provenance, result.warnings)
         return results.store(outcome, place, outputNode, colorOutputNode, metricsTableNode)
 

@@ -18,7 +18,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from cspadn.errors import InputError
 from cspadn.geometry import check_volume
 from cspadn.intensity import FUSED_MAXIMUM, without_holes
-from cspadn.metadata import FRAME_UID, NAN_IS_OUTSIDE, PREFIX, SERIES_UID, SOURCE_NAME
+from cspadn.metadata import FRAME_UID, NAN_IS_OUTSIDE, PREFIX, SERIES_UID, SOURCE_NAME, UNITS
 
 _WHITE = 255
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -60,6 +60,9 @@ def imagesFromVolumeNodes(petNode, mriNode, grid="mri"):
 def _label(image, node):
     """What the result's provenance shall know: the node's name, and the DICOM series and frame that it was loaded from."""
     image.SetMetaData(SOURCE_NAME, node.GetName())
+    for key in (SERIES_UID, FRAME_UID, UNITS):  # of a node that was made of an image
+        if value := node.GetAttribute(key):
+            image.SetMetaData(key, value)
     uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
     database = getattr(slicer, "dicomDatabase", None)
     if not uids or database is None:

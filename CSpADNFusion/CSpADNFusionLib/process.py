@@ -23,11 +23,13 @@ def launch(arguments, folder, onLine, onExit):
     :param onLine: called with each line of its output, from Slicer's event loop.
     :param onExit: called with its exit code, after its last line.
     """
+    # Threads that wait must not spin: Slicer draws on the same cores, and each would wait for the other.
+    waiting = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
     path = os.pathsep.join([str(MODULE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])])
     return slicer.util.launchConsoleProcess(
         [pythonExecutable(), "-m", "cspadn", *arguments],
         useStartupEnvironment=False,
-        updateEnvironment={"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
+        updateEnvironment={"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "OMP_WAIT_POLICY": waiting},
         cwd=str(folder),
         blocking=False,
         logCallback=onLine,

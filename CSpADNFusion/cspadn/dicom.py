@@ -69,7 +69,16 @@ def read_series(folder: Path, name: str, *, suv: bool = False) -> sitk.Image:
     Raises:
         InputError: no series, more than one, a gap, or slices that do not form a straight stack; for SUV, a missing tag.
     """
-    headers = _headers(folder, name)
+    return read_files(_files(folder, name), folder, name, suv=suv)
+
+
+def read_files(files: Sequence[Path], folder: Path, name: str, *, suv: bool = False) -> sitk.Image:
+    """As :func:`read_series`, of files that need not be alone in their folder, nor all in one.
+
+    Args:
+        folder: where they lie, for errors and for the label of the volume.
+    """
+    headers = _headers_of(files, folder, name)
     _check_one_volume(headers, folder, name)
     headers, distances = _sorted(headers)
     spacing = _spacing(headers, distances, folder, name)
@@ -87,20 +96,29 @@ def read_series(folder: Path, name: str, *, suv: bool = False) -> sitk.Image:
 
 def _headers(folder: Path, name: str) -> list[Dataset]:
     """Of the files in a folder that are DICOM images; InputError where there are none, or one cannot be read."""
-    headers: list[Dataset] = []
-    for path in _files(folder, name):
-        try:
-            header = pydicom.dcmread(path, stop_before_pixels=True)
-            kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
-        except InvalidDicomError:  # no DICOM at all
-            continue
-        except Exception:  # pydicom parses what it is given: damage shows as errors of many kinds
-            raise InputError(f"{name}: the DICOM file {path} cannot be read: it is damaged, or not permitted.") from None
-        if "Rows" in header or not kind or "Image Storage" in UID(kind).name:  # a DICOMDIR, a report and others are no images
-            headers.append(header)
+    return _headers_of(_files(folder, name), folder, name)
+
+
+def _headers_of(files: Sequence[Path], folder: Path, name: str) -> list[Dataset]:
+    headers = [header for path in files if (header := read_header(path, name)) is not None]
     if not headers:
         raise InputError(f"{name} {folder} holds no DICOM images: give the folder that holds the files of one series.")
     return headers
+
+
+def read_header(path: Path, name: str) -> Dataset | None:
+    """Of a DICOM image, without its pixels; None for any other file. InputError, which says ``name``, where it is damaged."""
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+    except InvalidDicomError:  # no DICOM at all
+        return None
+    except Exception:  # pydicom parses what it is given: damage shows as errors of many kinds
+        raise InputError(f"{name}: the DICOM file {path} cannot be read: it is damaged, or not permitted.") from None
+    if len(header) == 0:
+        raise InputError(f"{name}: the DICOM file {path} cannot be read: it is damaged, and ends before its headers do.")
+    # A DICOMDIR, a report and others are no images.
+    return header if "Rows" in header or not kind or "Image Storage" in UID(kind).name else None
 
 
 def _files(folder: Path, name: str) -> list[Path]:

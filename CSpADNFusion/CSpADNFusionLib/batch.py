@@ -1,0 +1,288 @@
+"""Fuse many pairs, one after the other: a bad pair is recorded, and the rest goes on."""
+
+import contextlib
+import csv
+import json
+import logging
+import math
+import time
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from cspadn.errors import CancelledError, FusionError, InputError, UsageError
+from cspadn.files import commit
+from cspadn.io import (
+    COLOR_SUFFIXES,
+    TABLE_SUFFIX,
+    VOLUME_SUFFIXES,
+    check_output,
+    check_sidecar,
+    stage_image,
+    stage_sidecar,
+    stage_table,
+)
+from cspadn.metadata import PREFIX
+from cspadn.metrics import TABLE_NAMES
+from cspadn.settings import FusionSettings
+from CSpADNFusionLib import metrics
+from CSpADNFusionLib.loading import volumeNodeFromImage
+from CSpADNFusionLib.nodes import imageFromVolumeNode
+from CSpADNFusionLib.pairs import Outputs, nameOutputs
+from CSpADNFusionLib.roles import COLOR_ROLE, METRICS_ROLE
+
+SUMMARY_FILE = "summary.csv"
+DONE, FAILED = "done", "failed"
+_COLUMNS = ["pet", "mri", "output", "status", "message", "warnings", "seconds"]
+_WINDOWS = ("pet_window", "mri_window")  # in the provenance, all else of which is text
+
+
+@dataclass
+class Options:
+    """What holds for all pairs.
+
+    :ivar folder: receives the outputs.
+    :ivar settings: fields of :class:`cspadn.settings.FusionSettings`.
+    :ivar protected: files that are never overwritten, beside the inputs.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    measured: bool = False
+    suv: bool = False
+    overwrite: bool = False
+    protected: list[Path] = field(default_factory=list)
+
+    def outputsOf(self, name):
+        """The files that come of a pair."""
+        return Outputs.of(self.folder, name, color=self.settings.get("palette") is not None, metrics=self.measured)
+
+
+@dataclass
+class Record:
+    """What became of a pair."""
+
+    status: str
+    message: str = ""
+    warnings: list[str] = field(default_factory=list)
+    means: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def checkSettings(settings):
+    """Whether the settings can be carried out at all: else every pair would fail, after it was read.
+
+    :raises cspadn.errors.FusionError: they cannot.
+    """
+    from cspadn.device import resolve_device
+    from cspadn.intensity import check_window
+    from cspadn.weights import load_model
+
+    chosen = FusionSettings(**settings)
+    for name in _WINDOWS:
+        if window := getattr(chosen, name):
+            check_window(*window, name[:3].upper())
+    load_model(chosen.model)
+    resolve_device(chosen.device)
+
+
+class Batch:
+    """A run over all pairs.
+
+    :param pairs: of :mod:`CSpADNFusionLib.pairs`.
+    :param options: :class:`Options`.
+    :param fuse: ``CSpADNFusionLogic.fuse``.
+    :param say: called with each line of progress.
+    :raises UsageError: nothing can be written to the folder, or a file of another origin is where the summary would be.
+    """
+
+    def __init__(self, pairs, options, fuse, say=print):
+        self._pairs, self._options, self._fuse, self._say = pairs, options, fuse, say
+        self._summary = Summary(options)
+        self._inputs = [*options.protected, *(path for pair in pairs for path in pair.inputs)]
+        nameOutputs(pairs, options.outputsOf)
+
+    def run(self):
+        """Fuse what can be fused, and return the exit code: 0 all done, 1 any failure, 130 interrupted."""
+        _silenceLibraries()
+        interrupted = False
+        try:
+            for number, pair in enumerate(self._pairs, 1):
+                self._summary.add(pair, record := self._attempt(pair))
+                self._say(f"[{number}/{len(self._pairs)}] {_lineOf(pair, record)}")
+                self._summary.write(self._say)
+                slicer.app.processEvents()  # writes what was said to Slicer's log
+        except KeyboardInterrupt:
+            interrupted = True
+        written = self._summary.write(self._say)
+        self._say(self._counts())
+        if interrupted:
+            return CancelledError.exit_code
+        return 0 if written and self._summary.failed == 0 else 1
+
+    def _counts(self):
+        done, failed = self._summary.done, self._summary.failed
+        left = len(self._pairs) - done - failed
+        return f"{done} done, {failed} failed{f', {left} left' if left else ''}: {self._summary.path}"
+
+    def _attempt(self, pair):
+        start = time.monotonic()
+        record = self._record(pair)
+        record.seconds = time.monotonic() - start
+        return record
+
+    def _record(self, pair):
+        """Whatever goes wrong with one pair becomes a sentence."""
+        try:
+            return self._fusePair(pair)
+        except FusionError as error:
+            return Record(FAILED, str(error))
+        except Exception as error:
+            logging.exception(f"CSpADNFusion: unexpected error with {pair.output}")
+            first = next(iter(str(error).splitlines()), "")
+            return Record(FAILED, f"Unexpected error ({type(error).__name__}: {first}): the log says where.")
+
+    def _fusePair(self, pair):
+        """Nothing of the pair is kept in the scene, nor anything half-done in the folder."""
+        if pair.obstacle:
+            raise InputError(pair.obstacle)
+        options, outputs = self._options, self._options.outputsOf(pair.output)
+        self._checkOutputs(outputs)
+        told = []
+        with _nodesRemovedAfterwards(slicer.mrmlScene):
+            petNode, mriNode = (volumeNodeFromImage(image, name) for image, name in pair.load(options.suv))
+            fusedNode = self._fuse(petNode, mriNode, metrics=options.measured, warned=told.append, **options.settings)
+            commit(_stages(fusedNode, outputs, told))
+            tableNode = fusedNode.GetNodeReference(METRICS_ROLE)
+            return Record(DONE, warnings=told, means=metrics.meanOf(tableNode) if tableNode else {})
+
+    def _checkOutputs(self, outputs):
+        """Before the work starts."""
+        kinds = ((outputs.fused, VOLUME_SUFFIXES), (outputs.color, COLOR_SUFFIXES), (outputs.metrics, (TABLE_SUFFIX,)))
+        for path, suffixes in kinds:
+            if path:
+                check_output(path, suffixes, inputs=self._inputs, overwrite=self._options.overwrite)
+        check_sidecar(outputs.sidecar, overwrite=self._options.overwrite)
+
+
+class Summary:
+    """A CSV file with a line for each pair that was attempted; whole at any time.
+
+    :raises UsageError: it cannot be written, or would replace a file that is no summary.
+    """
+
+    def __init__(self, options):
+        self.path = options.folder / SUMMARY_FILE
+        self.done = self.failed = 0
+        self._metrics = TABLE_NAMES if options.measured else ()
+        self._rows = [[*_COLUMNS, *(f"mean_{name}" for name in self._metrics)]]
+        self._check(options.protected)
+        self._commit()
+
+    def _check(self, protected):
+        if not self.path.exists():
+            return
+        if any(self.path.samefile(file) for file in protected):
+            raise UsageError(f"The list of pairs {self.path} lies where the summary is to be: rename it.")
+        try:
+            with self.path.open(encoding="utf-8", newline="") as file:
+                ours = next(csv.reader(file), [])[: len(_COLUMNS)] == _COLUMNS
+        except (OSError, UnicodeDecodeError, csv.Error):
+            ours = False
+        if not ours:
+            raise UsageError(f"{self.path} is no summary of an earlier run: rename it, or choose another folder.")
+
+    def add(self, pair, record):
+        """A line for a pair."""
+        self.done += record.status == DONE
+        self.failed += record.status == FAILED
+        means = (_cell(record.means.get(name, math.nan)) for name in self._metrics)
+        told = [pair.pet, pair.mri, pair.output, record.status, record.message, " ".join(record.warnings)]
+        self._rows.append([*map(_printable, told), f"{record.seconds:.1f}", *means])
+
+    def write(self, say):
+        """True where that succeeds. On Windows it does not while another program shows the file: it will the next time."""
+        try:
+            self._commit()
+        except FusionError as error:
+            say(f"The summary is not up to date: {error}")
+            return False
+        return True
+
+    def _commit(self):
+        commit([lambda: stage_table(self.path, self._rows)])
+
+
+def _stages(fusedNode, outputs, told):
+    """What :func:`cspadn.files.commit` wants: each file written under a temporary name."""
+    provenance = _provenanceOf(fusedNode)
+    stages = []
+    if outputs.metrics:
+        rows = _rowsOf(fusedNode.GetNodeReference(METRICS_ROLE))
+        stages.append(lambda: stage_table(outputs.metrics, rows))
+    if outputs.color:
+        color = imageFromVolumeNode(fusedNode.GetNodeReference(COLOR_ROLE))
+        stages.append(lambda: stage_image(color, outputs.color, provenance))
+    image = imageFromVolumeNode(fusedNode)
+    stages.append(lambda: stage_sidecar(outputs.sidecar, provenance, told))
+    stages.append(lambda: stage_image(image, outputs.fused, provenance))
+    return stages
+
+
+def _provenanceOf(node):
+    """As :attr:`cspadn.fusion.FusionResult.provenance` has it, from the attributes of a node."""
+    keys = [key for key in node.GetAttributeNames() if key.startswith(PREFIX)]
+    provenance = {key[len(PREFIX) :]: node.GetAttribute(key) for key in keys}
+    return {name: json.loads(value) if name in _WINDOWS else value for name, value in provenance.items()}
+
+
+def _rowsOf(tableNode):
+    """As :meth:`cspadn.metrics.VolumeScores.to_rows` has it, from the nodes of :func:`metrics.updateMetricsNodes`."""
+    table, mean = tableNode.GetTable(), metrics.meanOf(tableNode)
+    columns = [table.GetColumn(index) for index in range(table.GetNumberOfColumns())]
+    rows = [[column.GetTuple1(row) for column in columns] for row in range(table.GetNumberOfRows())]
+    body = [[int(index), *map(_cell, values)] for index, *values in rows]
+    return [[column.GetName() for column in columns], *body, ["mean", "", *map(_cell, mean.values())]]
+
+
+def _cell(value):
+    return "" if math.isnan(value) else value
+
+
+@contextlib.contextmanager
+def _nodesRemovedAfterwards(scene):
+    """What came into the scene meanwhile goes again, but for nodes that a scene has once, such as the subject hierarchy."""
+    known = {node.GetID() for node in _nodesOf(scene)}
+    try:
+        yield
+    finally:
+        for node in _nodesOf(scene):
+            if node.GetID() not in known and not node.GetSingletonTag():
+                scene.RemoveNode(node)
+
+
+def _nodesOf(scene):
+    return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+
+
+def _silenceLibraries():
+    """Their remarks on harmless headers; those of pydicom quote what stands there, which may be personal."""
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    warnings.filterwarnings("ignore", category=UserWarning)
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
+
+
+def _lineOf(pair, record):
+    if record.status == FAILED:
+        return _printable(f"{FAILED}: {record.message}")
+    return _printable(f"{DONE}: {pair.output} ({record.seconds:.1f} s)")
+
+
+def _printable(text):
+    """Names of files may hold bytes that are no UTF-8."""
+    return text.encode(errors="backslashreplace").decode()

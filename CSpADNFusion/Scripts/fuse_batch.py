@@ -1,0 +1,141 @@
+"""Fuse many pairs of PET and MRI with 3D Slicer, without its window. Research use only, not for diagnosis.
+
+    Slicer --no-splash --no-main-window --python-script fuse_batch.py -- --pairs pairs.csv --output FOLDER
+    Slicer --no-splash --no-main-window --python-script fuse_batch.py -- --studies STUDIES --output FOLDER
+
+Exit codes: 0 all pairs done, 1 any failed, 2 wrong usage, 130 interrupted.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import slicer.util
+
+NAME = "fuse_batch"
+UNEXPECTED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments):
+    """Return the exit code. No exception may leave: Slicer would go on and, without a window, wait for ever."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Slicer lets Ctrl-C end it at once
+    try:
+        _makeImportable()
+        return _run(_ownArguments(arguments))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        logging.exception(f"{NAME}: unexpected error")
+        _complain(f"unexpected error ({type(error).__name__}: {error}).")
+        return UNEXPECTED
+
+
+def _makeImportable():
+    """Where the module is not installed, it lies in the folder above this file's."""
+    folder = str(Path(__file__).resolve().parent.parent)
+    if not hasattr(slicer.modules, "cspadnfusion") and folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def _ownArguments(arguments):
+    """Slicer takes the "--" that ends its own arguments away; other versions may leave it."""
+    return arguments[arguments.index("--") + 1 :] if "--" in arguments else arguments
+
+
+def _run(arguments):
+    from cspadn.errors import FusionError
+
+    try:
+        options = _parser().parse_args(arguments)
+        _checkPackages()
+        return _batch(options).run()
+    except SystemExit as request:  # of --help
+        return request.code or 0
+    except FusionError as error:
+        _complain(error)
+        return WRONG_USAGE
+
+
+def _checkPackages():
+    from cspadn.errors import MissingPackageError
+    from CSpADNFusionLib.dependencies import missingPackages
+
+    if missing := missingPackages():
+        raise MissingPackageError(
+            f"Fusion needs {' and '.join(missing)}: press Apply once in the module, in Slicer's window, which installs it."
+        )
+
+
+def _batch(options):
+    """What is to be done, checked as far as it can be before it starts."""
+    from CSpADNFusion import CSpADNFusionLogic
+    from CSpADNFusionLib import batch, pairs
+
+    _checkUsage(options)
+    chosen = {name: getattr(options, name) for name in ("model", "device", "grid", "pet_window", "mri_window", "palette")}
+    settings = {name: value for name, value in chosen.items() if value is not None}
+    batch.checkSettings(settings)
+    listed = pairs.pairsOfTable(options.pairs) if options.pairs else pairs.pairsOfStudies(options.studies, options.output)
+    _makeFolder(options.output)
+    protected = [options.pairs] if options.pairs else []
+    run = batch.Options(options.output, settings, options.metrics, options.suv, options.overwrite, protected)
+    return batch.Batch(listed, run, CSpADNFusionLogic().fuse, lambda line: print(line, flush=True))
+
+
+def _checkUsage(options):
+    from cspadn.errors import UsageError
+    from cspadn.files import check_names
+
+    if (options.pairs is None) == (options.studies is None):
+        raise UsageError("Say what to fuse: either --pairs FILE.csv or --studies FOLDER.")
+    if options.output is None:
+        raise UsageError("Say where the results shall lie: --output FOLDER.")
+    check_names(path for path in (options.pairs, options.studies, options.output) if path)
+
+
+def _makeFolder(folder):
+    from cspadn.errors import UsageError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"The output folder {folder} cannot be made: {error.strerror or error}.") from None
+
+
+class _Parser(argparse.ArgumentParser):
+    """What is wrong becomes an error like any other: argparse itself would end the program."""
+
+    def error(self, message):
+        from cspadn.errors import UsageError
+
+        raise UsageError(f"wrong usage, {message}.")
+
+
+def _parser():
+    parser = _Parser(prog=NAME, allow_abbrev=False, description="Fuse many pairs of PET and MRI with CSpA-DN.")
+    parser.add_argument(
+        "--pairs", type=Path, metavar="FILE.csv", help="columns pet, mri and, if wanted, output; UTF-8, paths from the file on"
+    )
+    parser.add_argument("--studies", type=Path, metavar="FOLDER", help="in place of --pairs: a folder for each DICOM study")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="receives the fused volumes and summary.csv")
+    parser.add_argument("--model", metavar="NAME|FILE", help="a shipped model, or a .safetensors file")
+    parser.add_argument("--device", help="auto (default), cpu, cuda, cuda:N or mps")
+    parser.add_argument("--grid", metavar="mri|pet", help="whose voxels the result has; default: mri")
+    for kind in ("pet", "mri"):
+        parser.add_argument(f"--{kind}-window", type=float, nargs=2, metavar=("LO", "HI"), help="default: by percentiles")
+    parser.add_argument("--palette", metavar="NAME", help="write a colour volume as well, in the hues of this PET palette")
+    parser.add_argument("--metrics", action="store_true", help="measure each slice as well")
+    parser.add_argument("--suv", action="store_true", help="scale DICOM PETs to SUV by body weight first")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
+    return parser
+
+
+def _complain(text):
+    """Names of files may hold bytes that are no UTF-8."""
+    print(f"{NAME}: {text}".encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    slicer.util.exit(main(sys.argv[1:]))
