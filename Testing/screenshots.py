@@ -52,7 +52,7 @@ def _draw_panel(file: Path, theme: str) -> None:
     _set_theme(theme)
     widget = _open_panel()
     widget.ui.advancedCollapsibleButton.setCollapsed(False)
-    application.processEvents(until=lambda: "on:" in widget.ui.torchLabel.text(), timeout=_TIMEOUT)
+    application.processEvents(until=lambda: "here:" in widget.ui.torchLabel.text(), timeout=_TIMEOUT)
     widget.parent.resize(_WIDTH, widget.parent.sizeHint().height())
     application.processEvents()
     widget.parent.grab().save(str(file))
@@ -100,10 +100,10 @@ def _rendered():
     import slicer
     from vtk.util.numpy_support import vtk_to_numpy
 
-    from CSpADNFusionLib import comparison
+    from CSpADNFusionLib import layouts
 
     pictures = {}
-    for name in comparison.VIEWS:
+    for name in layouts.SLICE_VIEWS:
         logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName(name)
         logic.GetBlend().Update()
         image = logic.GetBlend().GetOutput()

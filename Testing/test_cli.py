@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -193,13 +195,25 @@ def test_a_worker_ends_with_its_folder(tmp_path: Path) -> None:
     folder.mkdir()
     code = (
         "import time; from pathlib import Path; from cspadn import cli;"
-        f"cli._cancelled(Path({str(folder / 'cancel')!r})); print('ready', flush=True); time.sleep(60)"
+        f"watching = cli._watching(Path({str(folder / 'cancel')!r})); watching.__enter__();"
+        "print('ready', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     folder.rmdir()
     assert process.wait(timeout=20) == 130
     process.stdout.close()
+
+
+def test_a_program_that_has_fused_outlives_the_folder(files: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "private"
+    folder.mkdir()
+    before = threading.active_count()
+    assert _fuse(files, "--cancel-file", str(folder / "cancel")) == 0
+    folder.rmdir()
+    time.sleep(3 * cli._WATCH_SECONDS)
+    assert threading.active_count() <= before
+    assert _fuse(files, "--cancel-file", str(folder / "cancel"), "--overwrite") == 2
 
 
 def test_metrics_in_a_table_beside_the_volume(files: dict[str, Path], tmp_path: Path, capfd) -> None:

@@ -137,10 +137,63 @@ def test_cancel_leaves_the_scene_as_it_was(long_panel, scene) -> None:
     process = long_panel.logic._worker._process
     before = _volumes(scene)
     long_panel.ui.applyButton.click()
+    assert long_panel.ui.statusLabel.text().startswith("Stopping...")
     _wait(long_panel)
     _assert_interrupted(long_panel, process)
     assert long_panel.ui.statusLabel.text() == "Cancelled."
     assert _volumes(scene) == before
+
+
+def test_a_second_press_ends_a_worker_that_does_not_listen(long_panel, scene, monkeypatch) -> None:
+    from CSpADNFusionLib.worker import FusionWorker
+
+    process = long_panel.logic._worker._process
+    monkeypatch.setattr(FusionWorker, "cancel", lambda self: setattr(self, "_cancelled", True))  # the worker hears nothing
+    before = _volumes(scene)
+    long_panel.ui.applyButton.click()
+    long_panel.ui.applyButton.click()
+    assert not long_panel.logic.isFusing()
+    assert process.wait(timeout=TIMEOUT) != 0
+    assert long_panel.ui.statusLabel.text() == "Cancelled."
+    assert long_panel.ui.applyButton.text() == "Apply"
+    application.processEvents()
+    assert _volumes(scene) == before
+    assert _temporary_folders() == []
+
+
+def test_a_double_click_does_not_cancel_what_it_starts(panel) -> None:
+    _select(panel)
+    panel.ui.applyButton.click()
+    panel.ui.applyButton.click()
+    assert not panel.logic.isCancelling()
+    _wait(panel)
+    assert panel.ui.statusLabel.text().startswith("Done")
+
+
+def test_a_result_that_comes_while_another_module_is_shown(panel) -> None:
+    _select(panel)
+    panel.ui.applyButton.click()
+    application.exitModule(panel)
+    _wait(panel)
+    application.enterModule(panel)
+    assert panel._parameterNode.lastFusedVolume.GetName() == "MRI-PET fused"
+    assert panel.ui.plotButton.isEnabled()
+
+
+def test_a_result_that_cannot_be_stored_is_a_failure(panel, monkeypatch) -> None:
+    from CSpADNFusionLib import metrics
+
+    def full(*_arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(metrics, "updateMetricsNodes", full)
+    _select(panel)
+    panel.ui.applyButton.click()
+    _wait(panel)
+    (message,) = [each for each in records.messages if each["level"] == "error"]
+    assert message["text"] == "The result could not be put into the scene, which is as it was."
+    assert "MemoryError" in message["detailedText"]
+    assert panel.ui.statusLabel.text() == "Failed."
 
 
 def test_closing_the_scene_stops_the_run(long_panel, scene) -> None:
@@ -157,10 +210,13 @@ def test_closing_the_scene_stops_the_run(long_panel, scene) -> None:
 
 
 def _launcher(folder: Path) -> Path:
-    """A PythonSlicer like Slicer's own: a launcher whose end does not end the Python that it started."""
+    """A PythonSlicer like Slicer's own: its end does not end the Python that it started; of one that was killed it says so."""
     folder.mkdir()
     file = folder / "PythonSlicer"
-    file.write_text(f'#!/bin/sh\n"{sys.executable}" "$@" & echo $! > "{folder}/pid"; wait $!\n')
+    file.write_text(
+        f'#!/bin/sh\n"{sys.executable}" "$@" & echo $! > "{folder}/pid"; wait $!; code=$?\n'
+        "if [ $code -gt 128 ]; then echo 'error: [python] exit abnormally - Report the problem.'; exit 1; fi; exit $code\n"
+    )
     file.chmod(0o755)
     return folder
 
@@ -191,10 +247,15 @@ def _runs(process: int) -> bool:
     return state != "Z"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_a_killed_worker_is_one_clear_message(long_panel, scene) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="signals, and the launcher is a shell script")
+@pytest.mark.parametrize("launched", [False, True])
+def test_a_killed_worker_is_one_clear_message(scene, tmp_path, monkeypatch, launched: bool) -> None:
+    launcher = _launcher(tmp_path / "bin")
+    if launched:
+        monkeypatch.setenv("PATH", f"{launcher}{os.pathsep}{os.environ['PATH']}")
+    long_panel = _long_panel()
     before = _volumes(scene)
-    os.kill(long_panel.logic._worker._process.pid, signal.SIGKILL)
+    os.kill(int((launcher / "pid").read_text()) if launched else long_panel.logic._worker._process.pid, signal.SIGKILL)
     _wait(long_panel)
     (message,) = records.texts("error")
     assert message.startswith("The fusion was ended from outside, perhaps for lack of memory")
@@ -277,7 +338,7 @@ def test_all_settings_reach_the_worker(panel, pair) -> None:
     settings = cspadn.FusionSettings(
         model="mine.safetensors", device="cpu", grid="pet", palette="PET-DICOM", pet_window=(-1e-05, 80)
     )
-    arguments = settingsArguments(settings)
+    arguments = settingsArguments(settings, "private")
     assert arguments == [
         "--model",
         str(Path("mine.safetensors").resolve()),
@@ -286,7 +347,7 @@ def test_all_settings_reach_the_worker(panel, pair) -> None:
         "--grid",
         "pet",
         "--color",
-        "color.nrrd",
+        "private/color.nrrd",
         "--palette",
         "PET-DICOM",
         "--pet-window",
@@ -344,7 +405,7 @@ def test_a_failure_gives_the_workers_sentence(panel, scene) -> None:
 def test_a_worker_that_dies_is_reported_with_its_last_lines(panel, monkeypatch) -> None:
     from CSpADNFusionLib import worker
 
-    monkeypatch.setattr(worker, "settingsArguments", lambda _settings: ["--no-such-option"])
+    monkeypatch.setattr(worker, "settingsArguments", lambda *_: ["--no-such-option"])
     _select(panel)
     panel.ui.applyButton.click()
     _wait(panel)
@@ -383,14 +444,12 @@ def test_declining_torch_installs_nothing(panel, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=Declined))
     monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
     records.answers.append(False)
-    with pytest.raises(MissingPackageError, match="was not installed"):
-        dependencies.ensureDependencies(REQUIREMENTS)
+    assert not dependencies.ensureDependencies(REQUIREMENTS)
     (question,) = records.messages
     assert "about 200 MB" in question["text"]
     assert asked == []
     records.answers.append(True)
-    with pytest.raises(MissingPackageError, match="was not installed"):
-        dependencies.ensureDependencies(REQUIREMENTS)
+    assert not dependencies.ensureDependencies(REQUIREMENTS)
     assert asked == [{"torchVersionRequirement": ">=2.2"}]
     assert records.pipRequests == []
 
@@ -424,6 +483,67 @@ def test_a_failed_installation_is_one_sentence(panel, monkeypatch) -> None:
     records.answers.append(True)
     with pytest.raises(MissingPackageError, match="could not be installed: no route to host"):
         dependencies.ensureDependencies(REQUIREMENTS)
+
+
+def test_a_torch_that_is_too_old_is_refused(panel, monkeypatch) -> None:
+    import slicer.packaging
+
+    from CSpADNFusionLib import dependencies
+
+    monkeypatch.setattr(slicer.packaging, "pip_check", lambda requirement: "torch" not in str(requirement))
+    with pytest.raises(MissingPackageError, match=r"too old, fusing needs >=2\.2"):
+        dependencies.ensureDependencies(REQUIREMENTS)
+
+
+def test_declining_is_no_failure(panel, monkeypatch) -> None:
+    from CSpADNFusionLib import dependencies
+
+    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=None))
+    records.answers.append(False)
+    _select(panel)
+    panel.ui.applyButton.click()
+    assert records.texts("error") == []
+    assert panel.ui.statusLabel.text().startswith("Not started: what fusing needs was not installed.")
+
+
+def test_a_second_press_while_a_question_is_open_does_nothing(panel, monkeypatch) -> None:
+    from CSpADNFusionLib import dependencies
+
+    pressed: list[bool] = []
+
+    def question(_text):
+        panel.ui.applyButton.click()  # the window is alive while the question is open
+        pressed.append(True)
+        return False
+
+    import slicer
+
+    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=None))
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", question)
+    _select(panel)
+    panel.ui.applyButton.click()
+    assert pressed == [True]
+
+
+def test_leaving_the_module_while_a_question_is_open(panel, monkeypatch) -> None:
+    import slicer
+
+    from CSpADNFusionLib import dependencies
+
+    def question(_text):
+        application.exitModule(panel)
+        return False
+
+    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=None))
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", question)
+    _select(panel)
+    panel.ui.applyButton.click()
+    application.enterModule(panel)
+    assert panel.ui.applyButton.text() == "Apply"
+    assert panel.ui.applyButton.isEnabled()
 
 
 def test_apply_without_torch_says_what_to_do_and_starts_nothing(panel, monkeypatch) -> None:

@@ -56,7 +56,7 @@ def _obstacles():
         "empty volume": (lambda p: p.ui.petSelector.setCurrentNode(_add("Scalar", "empty")), "'empty' holds no voxels"),
         "output is input": (lambda p: p.ui.fusedSelector.setCurrentNode(_node("MRI")), "not an input"),
         "PET window": (lambda p: _window(p, "pet", 5, 5), "Choose a PET window"),
-        "MRI window": (lambda p: _window(p, "mri", 9, 1), "Choose a MRI window"),
+        "MRI window": (lambda p: _window(p, "mri", 9, 1), "Choose an MRI window"),
         "weights": (lambda p: p.ui.weightsLineEdit.setText("/no/such.safetensors"), "Choose a weights file that exists"),
         "pickle": (lambda p: p.ui.weightsLineEdit.setText(__file__), "the ending .safetensors"),
     }
@@ -216,17 +216,19 @@ def test_progress_tells_slices_and_time_left(panel, monkeypatch) -> None:
 
 
 def test_the_line_under_the_inputs(panel, scene) -> None:
+    import slicer
+
     text = panel.ui.pairLabel.text()
     assert text == (
         "PET 14 x 12 x 7 (3.5 x 3.5 x 4 mm), units not known · MRI 24 x 20 x 8 (2 x 2 x 3 mm) · "
         "the PET covers 100% of the MRI's box · slices 0.0° to axial"
     )
-    _node("PET").SetAndObserveTransformNodeID(transform_of(rigid(0, (24, 0, 0))).GetID())
-    assert "the PET covers 50% of the MRI's box" in panel.ui.pairLabel.text()
+    shift = transform_of(rigid(0, (12, 0, 0)))
+    _node("PET").SetAndObserveTransformNodeID(shift.GetID())
+    shift.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(rigid(0, (24, 0, 0))))  # it is dragged
+    application.processEvents(until=lambda: "the PET covers 50% of the MRI's box" in panel.ui.pairLabel.text())
     tilt = np.eye(4)
     tilt[1:3, 1:3] = rigid(30, (0, 0, 0))[:2, :2]
-    import slicer
-
     matrix = slicer.util.vtkMatrixFromArray(tilt @ np.diag([-2, -2, 3, 1]))
     _node("MRI").SetIJKToRASMatrix(matrix)
     panel.ui.gridComboBox.setCurrentText("PET")
@@ -288,15 +290,28 @@ def test_small_values_get_more_decimals() -> None:
 
 def test_devices_are_looked_for_when_somebody_looks(panel) -> None:
     assert panel.ui.torchLabel.text().startswith("PyTorch 2.")
-    assert "on:" not in panel.ui.torchLabel.text()
+    assert panel.ui.torchLabel.text().endswith("device: auto")
     panel._parameterNode.device = "cuda:7"  # chosen on another machine
+    assert panel.ui.torchLabel.text().endswith("device: cuda:7")
     assert panel.ui.deviceComboBox.currentText() == "cuda:7 (not found here)"
     panel.ui.advancedCollapsibleButton.setCollapsed(False)
-    application.processEvents(until=lambda: "on:" in panel.ui.torchLabel.text(), timeout=TIMEOUT)
-    assert panel.ui.torchLabel.text().endswith("on: CPU")
+    application.processEvents(until=lambda: "here:" in panel.ui.torchLabel.text(), timeout=TIMEOUT)
+    assert panel.ui.torchLabel.text().endswith("here: CPU")
     assert panel._parameterNode.device == "cuda:7"
     panel.ui.deviceComboBox.setCurrentIndex(0)
     assert panel._parameterNode.device == "auto"
+
+
+def test_devices_are_found_between_warnings(panel) -> None:
+    found: list = []
+    from CSpADNFusionLib.devices import DeviceSearch
+
+    search = DeviceSearch(found.append)
+    search._process.terminate()
+    for lines, code in ((["UserWarning: old driver", "{", '"devices": {"cpu": "CPU"}', "}", "bye"], 0), (["no"], 0), ([], 1)):
+        search._lines[:] = lines
+        search._onExit(code)
+    assert found == [{"cpu": "CPU"}, None, None]
 
 
 def test_the_panel_goes_away_while_devices_are_looked_for(panel) -> None:
@@ -327,6 +342,7 @@ def test_without_torch_all_else_works(scene, monkeypatch) -> None:
     assert panel.ui.applyButton.isEnabled()
     assert panel.ui.petUpperSpinBox.value() > 1000
     panel.ui.compareButton.click()
+    assert _views()["Blend"].GetSliceCompositeNode().GetForegroundVolumeID() == panel._parameterNode.petVolume.GetID()
     assert records.messages == []
 
 
@@ -386,6 +402,60 @@ def test_choices_survive_a_saved_scene(panel) -> None:
     assert panel.ui.weightsLineEdit.text() == "/some where/ö.safetensors"
 
 
+def test_a_saved_result_can_be_compared_and_plotted(panel) -> None:
+    import slicer
+
+    _apply(panel)
+    panel.ui.modelComboBox.setCurrentText("cspadn-paper")
+    panel.ui.metricsCheckBox.setChecked(False)
+    scene = slicer.mrmlScene
+    scene.SetSaveToXMLString(1)
+    scene.Commit()
+    saved = scene.GetSceneXMLString()
+    scene.Clear(0)
+    scene.SetLoadFromXMLString(1)
+    scene.SetSceneXMLString(saved)
+    scene.Import()
+    assert panel.ui.modelComboBox.currentText() == "cspadn-paper"
+    assert not panel.ui.metricsCheckBox.isChecked()
+    assert panel._parameterNode.lastFusedVolume.GetName() == "MRI-PET fused"
+    for name in ("PET", "MRI"):  # the text has no voxels
+        slicer.util.updateVolumeFromArray(_node(name), blobs((5, 9, 9)))
+    application.processEvents(until=panel.ui.compareButton.isEnabled)
+    panel.ui.compareButton.click()
+    fused = _views()["Fused"].GetSliceCompositeNode().GetBackgroundVolumeID()
+    assert scene.GetNodeByID(fused).GetName() == "MRI-PET fused color"
+    assert panel.ui.plotButton.isEnabled()
+
+
+def test_a_scene_that_is_added_changes_no_choice(panel) -> None:
+    import slicer
+
+    other = slicer.vtkMRMLScene()
+    other.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "other")
+    other.SetSaveToXMLString(1)
+    other.Commit()
+    scene = slicer.mrmlScene
+    scene.SetLoadFromXMLString(1)
+    scene.SetSceneXMLString(other.GetSceneXMLString())
+    scene.Import()
+    assert _node("other") is not None
+    assert panel.ui.petSelector.currentNode().GetName() == "PET"
+    assert panel._parameterNode.mriVolume.GetName() == "MRI"
+    assert panel.ui.applyButton.isEnabled()
+
+
+def test_choices_that_this_version_does_not_have_become_the_default(panel) -> None:
+    node = panel._parameterNode.parameterNode
+    application.exitModule(panel)
+    node.SetParameter("palette", "PET-Future")
+    node.SetParameter("model", "cspadn-9")
+    application.enterModule(panel)
+    assert panel.ui.paletteComboBox.currentText() == "PET-Heat"
+    assert panel.ui.modelComboBox.currentText() == "cspadn"
+    assert panel.ui.applyButton.isEnabled()
+
+
 def test_a_volume_that_is_removed_is_let_go(panel, scene) -> None:
     gone = weakref.ref(_node("PET"))
     scene.RemoveNode(_node("PET"))
@@ -404,7 +474,7 @@ def test_no_observer_stays_behind(panel, scene) -> None:
     application.exitModule(panel)
     gc.collect()
     assert not node.HasObserver("ModifiedEvent")
-    assert not any(_node(name).HasObserver(slicer.vtkMRMLTransformableNode.TransformModifiedEvent) for name in ("PET", "MRI"))
+    assert not any(_node(name).HasObserver(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent) for name in ("PET", "MRI"))
     application.enterModule(panel)
     application.closeModules()
     gc.collect()
@@ -487,6 +557,17 @@ def test_the_comparison_shows_all_four_at_one_place(panel) -> None:
     assert (_display_state(_node("PET")), _display_state(_node("MRI"))) == before
     _apply(panel)  # the next result comes into the comparison
     assert shown("Fused") == ("MRI-PET fused color_1", None)
+    node_of(volume(blobs((5, 9, 9))), "another PET")
+    panel.ui.petSelector.setCurrentNode(
+        _node("another PET")
+    )  # so does another input, but not beside the fused volume of the first
+    assert shown("PET") == ("another PET", None)
+    assert shown("Fused") == (None, None)
+    panel.ui.compareButton.click()
+    assert panel.ui.statusLabel.text().startswith("The last fused volume was made of another pair")
+    composites["Fused"].SetBackgroundVolumeID(_node("MRI").GetID())  # the user's own choice
+    panel.ui.petOpacitySlider.setValue(0.6)
+    assert shown("Fused") == ("MRI", None)
 
 
 def test_before_there_is_a_result_the_comparison_has_an_empty_view(panel) -> None:
@@ -498,9 +579,10 @@ def test_the_layout_is_known_from_the_start(panel) -> None:
     """A scene that was saved in the comparison opens in it."""
     import slicer
 
-    from CSpADNFusionLib import comparison
+    from CSpADNFusionLib import layouts
 
-    assert slicer.app.layoutManager().layoutLogic().GetLayoutNode().IsLayoutDescription(comparison.LAYOUT_ID)
+    node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    assert all(node.IsLayoutDescription(layout) for layout in (layouts.COMPARISON, layouts.METRICS))
 
 
 def test_without_a_window_there_is_no_comparison_but_a_word(panel, monkeypatch) -> None:
@@ -538,16 +620,21 @@ def test_the_plot_shows_each_metric_over_the_slices(panel) -> None:
     assert not panel.ui.plotButton.isEnabled()
     _apply(panel)
     panel.ui.plotButton.click()
-    selection = slicer.app.applicationLogic().GetSelectionNode()
-    table = _node("MRI-PET fused metrics")
-    assert selection.GetActiveTableID() == table.GetID()
-    chart = slicer.mrmlScene.GetNodeByID(selection.GetActivePlotChartID())
-    names = [chart.GetNthPlotSeriesNode(i).GetYColumnName() for i in range(chart.GetNumberOfPlotSeriesNodes())]
-    assert names == ["Qabf", "FMI_pixel", "FMI_dct", "SSIM"]
-    series = chart.GetNthPlotSeriesNode(0)
-    assert (series.GetXColumnName(), series.GetTableNode()) == ("position_mm", table)
-    layout = slicer.app.layoutManager().layoutLogic().GetLayoutNode().GetViewArrangement()
-    assert layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotTableView
+    scene, table = slicer.mrmlScene, _node("MRI-PET fused metrics")
+    charts = [
+        scene.GetNodeByID(scene.GetSingletonNode(name, "vtkMRMLPlotViewNode").GetPlotChartNodeID())
+        for name in ("FusionPlot1", "FusionPlot2")
+    ]
+    series = [[chart.GetNthPlotSeriesNode(i) for i in range(chart.GetNumberOfPlotSeriesNodes())] for chart in charts]
+    assert [[each.GetYColumnName() for each in some] for some in series] == [
+        ["EN", "MI"],
+        ["Qabf", "FMI_pixel", "FMI_dct", "SSIM"],
+    ]
+    assert all((each.GetXColumnName(), each.GetTableNode()) == ("position_mm", table) for some in series for each in some)
+    assert scene.GetSingletonNode("FusionTable", "vtkMRMLTableViewNode").GetTableNodeID() == table.GetID()
+    scene.RemoveNode(table)
+    panel.ui.plotButton.click()
+    assert panel.ui.statusLabel.text() == "The table of the last result is no longer in the scene."
 
 
 def test_measuring_into_the_same_table_keeps_its_plots(panel) -> None:
@@ -629,21 +716,52 @@ def test_the_shipped_models_are_those_on_offer() -> None:
 # Looks
 
 
-def _widgets() -> list[str]:
+def _ui():
     import xml.etree.ElementTree as ElementTree
 
-    root = ElementTree.parse(ROOT / "CSpADNFusion/Resources/UI/CSpADNFusion.ui")
-    return [w.get("name", "") for w in root.iter("widget") if w.get("class") not in ("qMRMLWidget", "QLabel")]
+    return ElementTree.parse(ROOT / "CSpADNFusion/Resources/UI/CSpADNFusion.ui").getroot()
 
 
-def test_every_widget_explains_itself_and_is_reached_by_the_keyboard(panel) -> None:
-    import xml.etree.ElementTree as ElementTree
-
-    root = ElementTree.parse(ROOT / "CSpADNFusion/Resources/UI/CSpADNFusion.ui")
-    stops = [stop.text for stop in root.iter("tabstop")]
-    assert sorted(stops) == sorted(set(_widgets()) - {"progressBar"})
-    for name in _widgets():
+def test_every_widget_explains_itself(panel) -> None:
+    names = [widget.get("name") for widget in _ui().iter("widget") if widget.get("class") != "qMRMLWidget"]
+    assert len(names) > 40
+    for name in names:
         assert getattr(panel.ui, name).toolTip(), name
+
+
+def test_the_keyboard_reaches_every_widget_in_its_order(panel) -> None:
+    """By the tab key itself, from the first widget to the last."""
+    import qt
+    from PySide6.QtTest import QTest
+
+    panel.ui.advancedCollapsibleButton.setCollapsed(False)
+    panel.ui.logCollapsibleButton.setCollapsed(False)
+    panel.ui.petWindowCheckBox.setChecked(False)
+    panel.ui.mriWindowCheckBox.setChecked(False)
+    panel.parent.activateWindow()
+    application.processEvents()
+    stops = [stop.text for stop in _ui().iter("tabstop")]
+    getattr(panel.ui, stops[0]).setFocus()
+    reached = []
+    while len(reached) < 60 and (not reached or reached[-1] != "logTextEdit"):
+        reached += [_stop_of(slicer_focus())]
+        QTest.keyClick(slicer_focus(), qt.Qt.Key_Tab)
+    distinct = [name for i, name in enumerate(reached) if i == 0 or name != reached[i - 1]]
+    assert distinct == [name for name in stops if name not in ("plotButton",)]  # greyed
+
+
+def slicer_focus():
+    import slicer
+
+    return slicer.app.focusWidget()
+
+
+def _stop_of(widget) -> str:
+    """The name of the tab stop that a widget is a part of."""
+    stops = {stop.text for stop in _ui().iter("tabstop")}
+    while widget is not None and widget.objectName() not in stops:
+        widget = widget.parentWidget()
+    return widget.objectName() if widget else ""
 
 
 def test_no_two_widgets_have_one_shortcut(panel) -> None:

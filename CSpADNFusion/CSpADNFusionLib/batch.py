@@ -260,7 +260,8 @@ def _nodesRemovedAfterwards(scene):
         yield
     finally:
         for node in _nodesOf(scene):
-            if node.GetID() not in known and not node.GetSingletonTag():
+            # Some go with another one, as a display node with its volume.
+            if node.GetScene() and node.GetID() not in known and not node.GetSingletonTag():
                 scene.RemoveNode(node)
 
 

@@ -1,69 +1,60 @@
-"""The comparison layout: PET | MRI | blend | fused, in four linked slice views."""
+"""The comparison: PET | MRI | blend | fused, in four linked slice views. The display of the volumes is not touched."""
 
 import slicer
 
-from CSpADNFusionLib.roles import COLOR_ROLE
+from CSpADNFusionLib import layouts
+from CSpADNFusionLib.layouts import BLEND, FUSED, MRI, PET
+from CSpADNFusionLib.roles import COLOR_ROLE, MRI_ROLE, PET_ROLE
 
-LAYOUT_ID = 20205  # of our own: Slicer keeps those below 500 for itself
-PET, MRI, BLEND, FUSED = VIEWS = ("FusionPET", "FusionMRI", "FusionBlend", "FusionFused")  # layout names of the slice views
-_LABELS = {PET: "PET", MRI: "MRI", BLEND: "Blend", FUSED: "Fused"}
-_COLORS = {PET: "#D98A00", MRI: "#4A90D9", BLEND: "#9B59B6", FUSED: "#3DA35D"}
 _GROUP = 1  # linked among themselves, not with Slicer's own views; a saved scene keeps no other number
-
-
-def registerLayout():
-    """Make the layout known, so that a scene that was saved in it opens in it. Without a main window there are no layouts."""
-    manager = slicer.app.layoutManager()
-    if manager is None:
-        return
-    node = manager.layoutLogic().GetLayoutNode()
-    if not node.IsLayoutDescription(LAYOUT_ID):
-        node.AddLayoutDescription(LAYOUT_ID, _description())
+_FIELD = "CSpADNFusion.shown"  # attribute of the fused view: what the module has put into the four
 
 
 def isShown():
     """Whether the comparison is what Slicer shows."""
-    manager = slicer.app.layoutManager()
-    return manager is not None and manager.layoutLogic().GetLayoutNode().GetViewArrangement() == LAYOUT_ID
+    return layouts.isShown(layouts.COMPARISON)
 
 
 def show(parameters):
-    """Switch to the layout and fill its views. The display of the volumes is not touched.
+    """Switch to the layout and fill its views.
 
-    :param parameters: the panel's parameter node: PET, MRI, the last fused volume, of which the colour volume is shown if
-        there is one, and the PET's opacity.
+    :param parameters: the panel's parameter node: PET, MRI, the last fused volume, and the PET's opacity.
     :returns: False where there is no window to show it in.
     """
-    manager = slicer.app.layoutManager()
-    if manager is None:
+    if not layouts.show(layouts.COMPARISON):
         return False
-    registerLayout()
-    manager.setLayout(LAYOUT_ID)
-    slicer.app.processEvents()  # the views get their size, which decides how the slices fit
+    _composite(FUSED).RemoveAttribute(_FIELD)
     update(parameters)
     _fit(parameters.mriVolume)
     return True
 
 
+def fusedNodeOf(parameters):
+    """The last fused volume, in colour where there is one; None where it was made of another pair than the selected one."""
+    fused = parameters.lastFusedVolume
+    if not fused or [fused.GetNodeReference(role) for role in (PET_ROLE, MRI_ROLE)] != [
+        parameters.petVolume,
+        parameters.mriVolume,
+    ]:
+        return None
+    return fused.GetNodeReference(COLOR_ROLE) or fused
+
+
 def update(parameters):
-    """Put other volumes into the views, at the slice they show."""
-    pet, mri, fused = parameters.petVolume, parameters.mriVolume, parameters.lastFusedVolume
-    shown = (fused.GetNodeReference(COLOR_ROLE) or fused) if fused else None
-    for name, background, foreground in ((PET, pet, None), (MRI, mri, None), (BLEND, mri, pet), (FUSED, shown, None)):
-        composite = _sliceLogic(name).GetSliceCompositeNode()
+    """Follow what is selected, at the slice that is shown. What the user has put into the views since then stays."""
+    _composite(BLEND).SetForegroundOpacity(parameters.petOpacity)
+    pet, mri, fused = parameters.petVolume, parameters.mriVolume, fusedNodeOf(parameters)
+    shown = " ".join(node.GetID() if node else "-" for node in (pet, mri, fused))
+    if _composite(FUSED).GetAttribute(_FIELD) == shown:
+        return
+    _composite(FUSED).SetAttribute(_FIELD, shown)
+    for name, background, foreground in ((PET, pet, None), (MRI, mri, None), (BLEND, mri, pet), (FUSED, fused, None)):
+        composite = _composite(name)
         with slicer.util.NodeModify(composite):
             composite.SetBackgroundVolumeID(background.GetID() if background else None)
             composite.SetForegroundVolumeID(foreground.GetID() if foreground else None)
             composite.SetLabelVolumeID(None)
             composite.SetLinkedControl(True)
-    setPetOpacity(parameters.petOpacity)
-
-
-def setPetOpacity(opacity):
-    """How opaque, from 0 to 1, the PET lies over the MRI in the blend."""
-    logic = _sliceLogic(BLEND)
-    if logic:
-        logic.GetSliceCompositeNode().SetForegroundOpacity(opacity)
 
 
 def _fit(mriNode):
@@ -73,7 +64,7 @@ def _fit(mriNode):
     reference.SetOrientationToAxial()
     first.FitSliceToVolume(mriNode, *reference.GetDimensions()[:2])
     first.SnapSliceOffsetToIJK()
-    for name in VIEWS:
+    for name in layouts.SLICE_VIEWS:
         node = _sliceLogic(name).GetSliceNode()
         with slicer.util.NodeModify(node):
             node.SetViewGroup(_GROUP)
@@ -82,20 +73,9 @@ def _fit(mriNode):
             node.UpdateMatrices()
 
 
+def _composite(name):
+    return _sliceLogic(name).GetSliceCompositeNode()
+
+
 def _sliceLogic(name):
     return slicer.app.applicationLogic().GetSliceLogicByLayoutName(name)
-
-
-def _description():
-    rows = "".join(f'<item><layout type="horizontal">{_item(a)}{_item(b)}</layout></item>' for a, b in (VIEWS[:2], VIEWS[2:]))
-    return f'<layout type="vertical">{rows}</layout>'
-
-
-def _item(name):
-    return (
-        f'<item><view class="vtkMRMLSliceNode" singletontag="{name}">'
-        '<property name="orientation" action="default">Axial</property>'
-        f'<property name="viewlabel" action="default">{_LABELS[name]}</property>'
-        f'<property name="viewcolor" action="default">{_COLORS[name]}</property>'
-        "</view></item>"
-    )

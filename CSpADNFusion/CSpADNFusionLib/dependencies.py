@@ -13,7 +13,7 @@ TORCH_REQUIREMENT = ">=2.2"
 _QUESTION = _(
     "Fusion needs PyTorch, which is not installed yet.\n\nThe PyTorch extension will download and install it, with"
     " torchvision: about 200 MB for the processor alone, several GB where there is an NVIDIA graphics card. That takes some"
-    " minutes, in which Slicer does not respond.\n\nInstall it now?"
+    " minutes.\n\nInstall it now?"
 )
 
 
@@ -25,32 +25,50 @@ def missingPackages():
 def ensureDependencies(requirementsFile):
     """Make torch and the packages of ``requirementsFile`` importable, asking first; to be called on Apply only.
 
-    :raises cspadn.errors.MissingPackageError: one is missing and cannot be had, or the user declined; says what to do.
+    :returns: False where the user declined.
+    :raises cspadn.errors.MissingPackageError: one is missing or too old, and cannot be had; says what to do.
     """
-    if "torch" in missingPackages():
-        _installTorch()
+    if "torch" in missingPackages() and not _installTorch():
+        return False
+    _checkTorchVersion()
+    requirements = slicer.packaging.load_requirements(requirementsFile)
     try:
-        slicer.packaging.pip_ensure(slicer.packaging.load_requirements(requirementsFile), requester="CSpADNFusion")
-    except (RuntimeError, subprocess.CalledProcessError) as error:
-        raise MissingPackageError(_("Python packages are missing: {error}").format(error=error)) from error
+        slicer.packaging.pip_ensure(requirements, requester="CSpADNFusion")
+    except RuntimeError:  # the user declined
+        return False
+    except subprocess.CalledProcessError as error:
+        names = ", ".join(str(requirement) for requirement in requirements)
+        text = _("These Python packages could not be installed: {names}. Check the connection, and see Slicer's log.")
+        raise MissingPackageError(text.format(names=names)) from error
     importlib.invalidate_caches()
     if missing := missingPackages():  # Slicer installs nothing while it is tested
         raise MissingPackageError(_("Fusion needs {packages}, not installed here.").format(packages=", ".join(missing)))
+    return True
+
+
+def _checkTorchVersion():
+    """One that another extension has brought may be too old."""
+    if not slicer.packaging.pip_check(f"torch{TORCH_REQUIREMENT}"):
+        text = _(
+            "This PyTorch is too old, fusing needs {version}: uninstall it in PyTorch Utils, restart Slicer, press Apply."
+        )
+        raise MissingPackageError(text.format(version=TORCH_REQUIREMENT))
 
 
 def _installTorch():
+    """False where the user declined."""
     try:
         import PyTorchUtils
     except ModuleNotFoundError:
         raise MissingPackageError(
             _("Fusion needs PyTorch. Install the PyTorch extension (Extensions Manager), restart Slicer, and try again.")
         ) from None
-    if slicer.app.testingEnabled() or not slicer.util.confirmOkCancelDisplay(_QUESTION):
-        raise MissingPackageError(_("Fusion needs PyTorch, which was not installed. Press Apply to be asked again."))
+    if slicer.app.testingEnabled():  # every question is answered with yes then
+        raise MissingPackageError(_("Fusion needs PyTorch, which is not installed while Slicer is tested."))
+    if not slicer.util.confirmOkCancelDisplay(_QUESTION):
+        return False
     try:
-        torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(torchVersionRequirement=TORCH_REQUIREMENT)
+        return PyTorchUtils.PyTorchUtilsLogic().installTorch(torchVersionRequirement=TORCH_REQUIREMENT) is not None
     except Exception as error:
         text = _("PyTorch could not be installed: {error}. The module PyTorch Utils has more choices.")
         raise MissingPackageError(text.format(error=error)) from error
-    if torch is None:
-        raise MissingPackageError(_("Fusion needs PyTorch, which was not installed. Press Apply to be asked again."))

@@ -20,7 +20,7 @@ class DeviceSearch:
     """Looks for the devices that compute, once.
 
     :param onFound: called with their names by torch's identifiers, best first, such as {"cuda:0": "NVIDIA ...", "cpu": "CPU"};
-        never where they could not be found out, or after :meth:`close`.
+        with None where they could not be found out; not after :meth:`close`.
     """
 
     def __init__(self, onFound):
@@ -34,10 +34,13 @@ class DeviceSearch:
         self._process.terminate()
 
     def _onExit(self, code):
-        if code or not self._onFound:
-            return
+        if self._onFound:
+            self._onFound(None if code else self._devices())
+
+    def _devices(self):
+        """The JSON may stand between warnings of torch about a driver."""
+        text = "\n".join(self._lines)
         try:
-            devices = json.loads("\n".join(self._lines))["devices"]
-        except (ValueError, KeyError, TypeError):  # something that a library printed in between
-            return
-        self._onFound(devices)
+            return json.loads(text[text.index("{") : text.rindex("}") + 1])["devices"]
+        except (ValueError, KeyError):
+            return None

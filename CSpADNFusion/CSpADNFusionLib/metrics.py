@@ -5,6 +5,8 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from CSpADNFusionLib import layouts
+
 MEAN_ROLE, FIRST_CHART_ROLE, SECOND_CHART_ROLE = "CSpADNFusionMean", "CSpADNFusionChartBits", "CSpADNFusionChartShares"
 SLICE, POSITION = "slice", "position_mm"
 # Two charts, since entropies reach 8 bits and all else stays below 1; the colours differ for colour-blind eyes too.
@@ -43,17 +45,21 @@ def chartsOf(tableNode):
     return [chart for role in _CHARTS if (chart := tableNode.GetNodeReference(role))]
 
 
+def companionsOf(tableNode):
+    """What :func:`updateMetricsNodes` has made beside the table: the table of the mean, the charts and their series."""
+    charts = chartsOf(tableNode)
+    series = [chart.GetNthPlotSeriesNode(i) for chart in charts for i in range(chart.GetNumberOfPlotSeriesNodes())]
+    return [tableNode.GetNodeReference(MEAN_ROLE), *charts, *series]
+
+
 def show(tableNode):
-    """Show the chart of the metrics from 0 to 1, and the table, in Slicer's layout for both; False without a window."""
-    manager = slicer.app.layoutManager()
-    if manager is None:
+    """Show both charts and the table, in a layout of their own; False without a window."""
+    if not layouts.show(layouts.METRICS):
         return False
-    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotTableView)
-    logic = slicer.app.applicationLogic()
-    logic.GetSelectionNode().SetActiveTableID(tableNode.GetID())
-    logic.GetSelectionNode().SetActivePlotChartID(tableNode.GetNodeReferenceID(SECOND_CHART_ROLE))
-    logic.PropagateTableSelection()
-    logic.PropagatePlotChartSelection()
+    scene = slicer.mrmlScene
+    for name, chart in zip((layouts.FIRST_PLOT, layouts.SECOND_PLOT), chartsOf(tableNode), strict=True):
+        scene.GetSingletonNode(name, "vtkMRMLPlotViewNode").SetPlotChartNodeID(chart.GetID())
+    scene.GetSingletonNode(layouts.TABLE, "vtkMRMLTableViewNode").SetTableNodeID(tableNode.GetID())
     return True
 
 
@@ -62,11 +68,9 @@ def _number(value):
 
 
 def _fill(tableNode, columns, names):
-    """With a schema: without one, a saved scene gives back text, which cannot be plotted."""
     with slicer.util.NodeModify(tableNode):
         slicer.util.updateTableFromArray(tableNode, columns, list(names))
-        for name, column in zip(names, columns, strict=True):
-            tableNode.SetColumnType(name, vtk.VTK_LONG_LONG if column.dtype.kind == "i" else vtk.VTK_DOUBLE)
+        tableNode.SetUseColumnTitleAsColumnHeader(True)
         tableNode.SetColumnUnitLabel(POSITION, "mm")
         tableNode.SetLocked(True)
 
@@ -82,8 +86,7 @@ def _fillMean(tableNode, names, values):
             mean.InsertNextValue(value)
         tableNode.AddColumn(metric)
         tableNode.AddColumn(mean)
-        tableNode.SetColumnType("metric", vtk.VTK_STRING)
-        tableNode.SetColumnType("mean", vtk.VTK_DOUBLE)
+        tableNode.SetUseColumnTitleAsColumnHeader(True)
         tableNode.SetLocked(True)
 
 
@@ -91,7 +94,9 @@ def _plot(tableNode, role, unit, series):
     title = f"{tableNode.GetName()} ({unit})"
     chart = _referenced(tableNode, role, "vtkMRMLPlotChartNode", title)
     with slicer.util.NodeModify(chart):
-        chart.SetTitle(title)
+        chart.SetTitle(" ".join(series))  # that of the node is too long to be drawn
+        chart.SetTitleFontSize(14)
+        chart.SetLegendFontSize(12)
         chart.SetXAxisTitle(_("position towards the head (mm)"))
         chart.SetYAxisTitle(unit)
         for metric, color in series.items():

@@ -29,6 +29,7 @@ class Place(NamedTuple):
 
     ijkToRas: Any  # 4x4 array
     transformNode: Any
+    petNode: Any
     mriNode: Any
     fusedName: str
 
@@ -37,7 +38,7 @@ def placeOf(petNode, mriNode, grid="mri"):
     """Remember geometry and parent transform of the node that gives the grid, and how the fused volume shall be called."""
     name = f"{mriNode.GetName()}-{petNode.GetName()} fused"
     gridNode = petNode if grid == "pet" else mriNode
-    return Place(_ijkToRas(gridNode).copy(), gridNode.GetParentTransformNode(), mriNode, name)
+    return Place(_ijkToRas(gridNode).copy(), gridNode.GetParentTransformNode(), petNode, mriNode, name)
 
 
 def imagesFromVolumeNodes(petNode, mriNode, grid="mri"):

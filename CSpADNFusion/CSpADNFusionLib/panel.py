@@ -1,8 +1,10 @@
 """Parts of the panel, each of which keeps some widgets up to date. None of them needs torch."""
 
+import contextlib
 import math
 import time
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -50,7 +52,7 @@ class PairView:
         from CSpADNFusionLib import overview
 
         try:
-            with slicer.util.WaitCursor():
+            with waitCursor():
                 windows = overview.automaticWindows(*nodes, parameters.grid.lower())
         except FusionError as error:
             self._ui.pairLabel.setText(str(error))
@@ -71,7 +73,7 @@ class DeviceView:
 
     def __init__(self, ui, onChosen):
         self._ui, self._onChosen = ui, onChosen
-        self._search, self._chosen = None, AUTOMATIC_DEVICE
+        self._search, self._found, self._chosen = None, False, AUTOMATIC_DEVICE
         self._devices = {"cpu": _("CPU")}  # by torch's names, until they have been looked for
         ui.deviceComboBox.currentIndexChanged.connect(self._onIndexChanged)
         self.showTorch()
@@ -84,8 +86,10 @@ class DeviceView:
         version = torchVersion()
         absent = _("PyTorch is not installed yet: Apply asks before it installs it.")
         devices = ", ".join(self._devices.values())
-        present = _("PyTorch {version}, on: {devices}") if self._search else _("PyTorch {version}")
-        self._ui.torchLabel.setText(present.format(version=version, devices=devices) if version else absent)
+        present = _("PyTorch {version}; here: {devices}") if self._found else _("PyTorch {version}; device: {chosen}")
+        self._ui.torchLabel.setText(
+            present.format(version=version, devices=devices, chosen=self._chosen) if version else absent
+        )
 
     def show(self, chosen):
         """Those that compute here, and the chosen one, which may have been chosen on another machine."""
@@ -99,6 +103,8 @@ class DeviceView:
             comboBox.addItem(text, name)
         comboBox.setCurrentIndex(list(items).index(chosen))
         comboBox.blockSignals(wasBlocked)
+        if not self._found:
+            self.showTorch()
 
     def search(self):
         """Look for the devices, once, beside Slicer."""
@@ -114,7 +120,11 @@ class DeviceView:
             self._search.close()
 
     def _onFound(self, devices):
-        self._devices = devices
+        """None: they could not be found out; the next look tries again."""
+        if devices is None:
+            self._search = None
+            return
+        self._devices, self._found = devices, True
         self.show(self._chosen)
         self.showTorch()
 
@@ -129,14 +139,19 @@ class RunView:
     def __init__(self, ui):
         self._ui = ui
         self._step = None
+        self._started = float("-inf")
         ui.progressBar.setVisible(False)
 
     def start(self):
         """Busy, until the worker knows how many slices there are."""
-        self._step = None
+        self._step, self._started = None, time.monotonic()
         self._ui.progressBar.setMaximum(0)
         self._ui.progressBar.setVisible(True)
         self.say(_("Starting..."))
+
+    def seconds(self):
+        """Since the last start."""
+        return time.monotonic() - self._started
 
     def progress(self, done, total, step):
         """So many slices of a step are done; after some of them, how long the rest will take."""
@@ -162,6 +177,25 @@ class RunView:
     def log(self, line):
         """Add a line to the log."""
         self._ui.logTextEdit.appendPlainText(line)
+
+
+@contextlib.contextmanager
+def waitCursor():
+    """Slicer's own lets the user's clicks through when it begins: a second Apply would start before the first has."""
+    slicer.app.setOverrideCursor(qt.Qt.WaitCursor)
+    try:
+        yield
+    finally:
+        slicer.app.restoreOverrideCursor()
+
+
+def makeReachable(ui):
+    """By the keyboard: a node selector keeps the focus from its combo box, and a slider widget does not pass it on."""
+    for selector in (ui.petSelector, ui.mriSelector, ui.fusedSelector, ui.colorSelector, ui.metricsSelector):
+        comboBox = selector.findChildren(qt.QComboBox)[0]
+        comboBox.setFocusProxy(None)
+        selector.setFocusProxy(comboBox)
+    ui.petOpacitySlider.setFocusProxy(ui.petOpacitySlider.findChildren(qt.QSlider)[0])
 
 
 _STEPS = {"Fusing": _("Fusing"), "Measuring": _("Measuring")}

@@ -48,6 +48,12 @@ class CSpADNFusionParameterNode:
     mriWindowLower: float = 0.0
     mriWindowUpper: float = 1.0
 
+    def repair(self):
+        """A scene may name a model or a palette that this version does not have: then the default."""
+        for name, choices in (("model", MODELS), ("palette", PALETTES), ("grid", GRIDS)):
+            if getattr(self, name) not in choices:
+                setattr(self, name, self.default(name).value)
+
     def window(self, name):
         """The window of "pet" or "mri" as (lower, upper); None: automatic."""
         if getattr(self, f"{name}WindowAutomatic"):

@@ -5,7 +5,7 @@ from slicer.i18n import tr as _
 
 from cspadn.errors import InputError
 from CSpADNFusionLib import metrics, nodes
-from CSpADNFusionLib.roles import COLOR_ROLE, METRICS_ROLE
+from CSpADNFusionLib.roles import COLOR_ROLE, METRICS_ROLE, MRI_ROLE, PET_ROLE
 
 
 def store(outcome, place, outputNode, colorOutputNode, metricsTableNode):
@@ -43,14 +43,15 @@ def _store(outcome, place, outputNode, colorOutputNode, metricsTableNode):
     if outcome.metrics is not None:
         tableNode = metricsTableNode or _newNode("vtkMRMLTableNode", f"{place.fusedName} metrics")
         _storeMetrics(tableNode, outcome.metrics, place)
-    for role, node in ((COLOR_ROLE, colorNode), (METRICS_ROLE, tableNode)):
-        fusedNode.SetNodeReferenceID(role, node.GetID() if node else None)
+    related = {COLOR_ROLE: colorNode, METRICS_ROLE: tableNode, PET_ROLE: place.petNode, MRI_ROLE: place.mriNode}
+    for role, node in related.items():
+        fusedNode.SetNodeReferenceID(role, node.GetID() if node and node.GetScene() else None)
     return fusedNode
 
 
 def _storeMetrics(tableNode, rows, place):
     metrics.updateMetricsNodes(tableNode, rows)
-    for node in (tableNode, tableNode.GetNodeReference(metrics.MEAN_ROLE), *metrics.chartsOf(tableNode)):
+    for node in (tableNode, *metrics.companionsOf(tableNode)):
         nodes.putBeside(node, place.mriNode)
 
 

@@ -35,6 +35,7 @@ def loadSamplePair(resourcesFolder):
 
     registerSampleData(resourcesFolder)
     logic = SampleDataLogic()
-    mriNode, petNode = logic.downloadSample(MRI), logic.downloadSample(PET)
+    petNode = logic.downloadSample(PET)
+    mriNode = logic.downloadSample(MRI)  # last, so that the views are turned to its slices: the PET's are oblique
     petNode.GetDisplayNode().SetAndObserveColorNodeID(slicer.mrmlScene.GetFirstNodeByName("PET-Heat").GetID())
     return petNode, mriNode

@@ -19,7 +19,8 @@ from CSpADNFusionLib import process
 
 FOLDER_PREFIX = "CSpADNFusion-"
 COLOR_FILE, METRICS_FILE = "color.nrrd", "metrics.csv"
-_KILLED = (-9, 137)  # by SIGKILL; 137 is what a launcher says of it
+_KILLED = (-9, 137)  # by SIGKILL, as the system does when memory is short; 137 from a shell
+_LAUNCHER_SAYS = "exit abnormally"  # Slicer's launcher, which itself ends with 1, of a program that was killed
 _LOG_LINES = 20  # kept for a message about a worker that failed without one
 
 
@@ -81,6 +82,10 @@ class FusionWorker:
             self._removeFolder()
             raise
 
+    def isCancelled(self):
+        """Whether it was asked to stop."""
+        return self._cancelled
+
     def cancel(self):
         """Ask the worker to stop; it does so before its next slice. A result that comes all the same is dropped."""
         self._cancelled = True
@@ -98,14 +103,16 @@ class FusionWorker:
         self._removeFolder()
 
     def _start(self, settings, measured):
-        # Names relative to the private folder: some readers on Windows fail on a user's non-ASCII path.
+        # Relative names: some readers on Windows fail on a user's non-ASCII path. From the folder above, since Windows does
+        # not remove a folder that is somebody's working folder, and the worker ends when its folder has gone.
+        folder = self._folder.name
         arguments = [
-            *("fuse", "pet.nrrd", "mri.nrrd", "--output", "fused.nrrd"),
-            *(["--metrics", METRICS_FILE] if measured else []),
-            *("--progress", "json", "--cancel-file", "cancel"),
-            *settingsArguments(settings),
+            *("fuse", f"{folder}/pet.nrrd", f"{folder}/mri.nrrd", "--output", f"{folder}/fused.nrrd"),
+            *(["--metrics", f"{folder}/{METRICS_FILE}"] if measured else []),
+            *("--progress", "json", "--cancel-file", f"{folder}/cancel"),
+            *settingsArguments(settings, folder),
         ]
-        return process.launch(arguments, self._folder, self._onLine, self._onExit)
+        return process.launch(arguments, self._folder.parent, self._onLine, self._onExit)
 
     def _onLine(self, line):
         """One line of the worker's output. An exception here would stop Slicer from reading on."""
@@ -119,7 +126,7 @@ class FusionWorker:
 
     def _onEvent(self, event):
         kind = event["event"]
-        if kind == "progress":
+        if kind == "progress" and not self._cancelled:
             self._tell(self._callbacks.onProgress, event["done"], event["total"], event["step"])
         elif kind == "warning":
             self._warnings.append(event["message"])
@@ -154,7 +161,7 @@ class FusionWorker:
     def _failure(self, code):
         if self._error:
             return self._error
-        if code in _KILLED:
+        if code in _KILLED or any(_LAUNCHER_SAYS in line for line in self._log):
             return _("The fusion was ended from outside, perhaps for lack of memory: close other programs and try again.")
         return _("The fusion stopped unexpectedly (exit code {code}).").format(code=code)
 
@@ -168,12 +175,12 @@ def provenanceOf(image):
     return {key[len(PREFIX) :]: image.GetMetaData(key) for key in keys}
 
 
-def settingsArguments(settings):
-    """Settings as arguments of ``cspadn fuse``, which runs in another folder."""
+def settingsArguments(settings, folder):
+    """Settings as arguments of ``cspadn fuse``, which runs elsewhere and puts a colour volume into ``folder``."""
     model = str(Path(settings.model).resolve()) if settings.model.endswith(".safetensors") else settings.model
     arguments = ["--model", model, "--device", settings.device, "--grid", settings.grid]
     if settings.palette is not None:
-        arguments += ["--color", COLOR_FILE, "--palette", settings.palette]
+        arguments += ["--color", f"{folder}/{COLOR_FILE}", "--palette", settings.palette]
     for name in ("pet_window", "mri_window"):
         window = getattr(settings, name)
         if window is not None:  # argparse takes -0.00001 for a number, but not -1e-05

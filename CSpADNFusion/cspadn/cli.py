@@ -14,10 +14,9 @@ import os
 import platform
 import sys
 import threading
-import time
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +158,11 @@ def _add_metrics(command: argparse.ArgumentParser) -> None:
 
 
 def _run_fuse(options: argparse.Namespace) -> int:
+    with _watching(options.cancel_file):
+        return _fuse(options)
 
+
+def _fuse(options: argparse.Namespace) -> int:
     from .allocator import keep_freed_memory
     from .files import check_names
     from .fusion import fuse
@@ -261,20 +264,31 @@ def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScor
 
 
 def _cancelled(file: Path | None) -> Callable[[], bool] | None:
-    """Whether to stop before the next slice: the file has come.
+    """Whether to stop before the next slice: the file has come."""
+    return None if file is None else file.exists
 
-    Where its folder has gone, nobody waits for a result any more: then stop at once, whatever is being done.
-    """
+
+@contextmanager
+def _watching(file: Path | None) -> Iterator[None]:
+    """End the process, whatever it is doing, when the folder of the cancel file has gone: nobody waits for a result then."""
     if file is None:
-        return None
-    threading.Thread(target=_leave_with, args=(file.resolve().parent,), daemon=True).start()
-    return file.exists
+        yield
+        return
+    folder, over = file.resolve().parent, threading.Event()
+    if not folder.is_dir():
+        raise UsageError(f"The folder of the cancel file {file} does not exist: create it first.")
 
+    def watch() -> None:
+        while folder.is_dir():
+            if over.wait(_WATCH_SECONDS):
+                return
+        os._exit(CancelledError.exit_code)
 
-def _leave_with(folder: Path) -> None:
-    while folder.is_dir():
-        time.sleep(_WATCH_SECONDS)
-    os._exit(CancelledError.exit_code)
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _report(options: argparse.Namespace, told: list[str]) -> None:

@@ -13,6 +13,8 @@ import time
 import types
 from pathlib import Path
 
+import vtk
+
 from slicer_application import records
 from slicer_application.views import LayoutManager
 
@@ -103,7 +105,19 @@ def newScene():
     logic.AddDefaultColorNodes()
     slicer.app.colorLogic = logic  # without its logic the scene forgets the colour nodes when it is closed
     slicer.app.views = LayoutManager(slicer.mrmlScene)
+    slicer.mrmlScene.AddObserver(slicer.mrmlScene.NodeAddedEvent, _putIntoSubjectHierarchy)
     return slicer.mrmlScene
+
+
+@vtk.calldata_type(vtk.VTK_OBJECT)
+def _putIntoSubjectHierarchy(scene, event, node):
+    """In Slicer, the plugins of the subject hierarchy make an item for each node that holds data."""
+    import slicer
+
+    if any(node.IsA(f"vtkMRML{kind}Node") for kind in ("Volume", "Table", "PlotChart", "PlotSeries", "Transform")):
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+        if hierarchy and not node.GetHideFromEditors() and not scene.IsImporting():
+            hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
 
 
 def openModule(path):

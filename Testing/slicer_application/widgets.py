@@ -95,7 +95,6 @@ class ctkSliderWidget(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._slider)
         layout.addWidget(self._spinBox)
-        self.setFocusProxy(self._slider)
         self._spinBox.setRange(0, 99)
         self._spinBox.valueChanged.connect(self._spinBoxChanged)
         self._slider.valueChanged.connect(lambda steps: self._spinBox.setValue(steps * self._step))
@@ -182,6 +181,7 @@ class qMRMLNodeComboBox(QWidget):
         super().__init__(parent)
         self._scene, self._observations, self._requestedID, self._refreshing = None, [], "", False
         self._comboBox = QComboBox(self)
+        self._comboBox.setFocusProxy(self)  # so that the tab key passes over it: as in Slicer
         self._comboBox.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -267,7 +267,7 @@ class qMRMLNodeComboBox(QWidget):
         """Follow the scene, and the names of its listed nodes."""
         self._stopObserving()
         scene = self._scene
-        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndImportEvent) if scene else ()
+        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent) if scene else ()
         watched = [(scene, event) for event in events] + [(node, vtk.vtkCommand.ModifiedEvent) for node in nodes]
         # The scene outlives this widget and must neither hold it nor call it when it is gone.
         reference = weakref.ref(self)
@@ -277,6 +277,22 @@ class qMRMLNodeComboBox(QWidget):
                 reference()._refresh()
 
         self._observations = [(obj, obj.AddObserver(event, refresh)) for obj, event in watched]
+        if scene:
+            self._observations.append((scene, scene.AddObserver(scene.EndImportEvent, self._makeEmptied(), 1.0)))
+
+    def _makeEmptied(self):
+        """When a scene was added, Slicer's selectors are filled anew, and nothing is selected: before anyone else is told."""
+        reference = weakref.ref(self)
+
+        def empty(caller, event):
+            if reference() is not None and shiboken6.isValid(reference()):
+                reference()._empty()
+
+        return empty
+
+    def _empty(self):
+        self._refresh()
+        self.setCurrentNodeID("")
 
     def _refresh(self):
         """List the nodes again and keep the selection; when its node is gone the next or the last one takes its place."""
