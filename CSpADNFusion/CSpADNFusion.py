@@ -136,6 +136,8 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
 
     def onSceneStartImport(self, _caller, _event):
+        if not self.logic.isFusing():
+            self._run.say("")  # what happened in another scene
         self.setParameterNode(None)
 
     def onSceneReplaced(self, _caller, _event):

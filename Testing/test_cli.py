@@ -189,6 +189,17 @@ def test_cancel_file(files: dict[str, Path], tmp_path: Path, capfd) -> None:
     assert capfd.readouterr().err.count("\n") == 1
 
 
+def test_json_progress_keeps_a_traceback_behind_its_sentence(files: dict[str, Path], monkeypatch, capfd) -> None:
+    def unforeseen(*_args, **_kwargs):
+        raise ValueError("odd")
+
+    monkeypatch.setattr("cspadn.fusion.fuse", unforeseen)
+    assert _fuse(files, "--progress", "json") == 1
+    out, err = capfd.readouterr()
+    assert [event["message"] for event in _events(out)] == ["Unexpected error (ValueError: odd): please report it."]
+    assert "Traceback" in err
+
+
 def test_a_worker_ends_with_its_folder(tmp_path: Path) -> None:
     """Whatever it is doing, and not only between two slices."""
     folder = tmp_path / "private"

@@ -21,5 +21,5 @@ def test_links_lead_somewhere(document) -> None:
 def test_catalogue_pictures_exist() -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     pictures = re.findall(r"/main/(Resources/[^\"\s]+)", cmake)
-    assert len(pictures) == 2
+    assert len(pictures) == 4
     assert all((ROOT / picture).is_file() for picture in pictures)

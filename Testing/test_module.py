@@ -48,12 +48,12 @@ def test_apply_says_what_is_missing(panel) -> None:
 
     button = panel.ui.applyButton
     assert not button.isEnabled()
-    assert button.toolTip() == "Select a PET and an MRI volume"
+    assert button.toolTip() == "<p>Select a PET and an MRI volume</p>"
     _select(panel)
     assert button.isEnabled()
     panel.ui.mriSelector.setCurrentNode(slicer.util.getNode("PET"))
     assert not button.isEnabled()
-    assert button.toolTip() == "Select two different volumes"
+    assert button.toolTip() == "<p>Select two different volumes</p>"
     _select(panel)
     panel.ui.fusedSelector.setCurrentNode(slicer.util.getNode("MRI"))
     assert not button.isEnabled()

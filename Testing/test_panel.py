@@ -383,7 +383,7 @@ def test_choices_survive_a_saved_scene(panel) -> None:
     scene.Clear(0)
     assert panel.ui.petSelector.currentNode() is None
     assert panel.ui.colorCheckBox.isChecked()
-    assert panel.ui.applyButton.toolTip() == "Select a PET and an MRI volume"
+    assert panel.ui.applyButton.toolTip() == "<p>Select a PET and an MRI volume</p>"
     scene.SetLoadFromXMLString(1)
     scene.SetSceneXMLString(saved)
     scene.Import()

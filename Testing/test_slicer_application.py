@@ -88,13 +88,13 @@ def parameterNode():
     return Parameters(FusionLogic().getParameterNode())
 
 
-def loadUi(folder, connections=CONNECTION, collapsed="false", customWidgets=CUSTOM):
+def loadUi(folder, connections=CONNECTION, collapsed="false", customWidgets=CUSTOM, more=""):
     """Write a .ui file, load it and return the top widget and its children by name."""
     rows = "".join(
         f"<item row='{row}' column='0'><widget class='QLabel'><property name='text'><string>{name}:</string></property>"
-        f"</widget></item><item row='{row}' column='1'><widget class='{kind}' name='{widget}'>{more}"
+        f"</widget></item><item row='{row}' column='1'><widget class='{kind}' name='{widget}'>{own}{more}"
         f"<property name='SlicerParameterName' stdset='0'><string>{name}</string></property></widget></item>"
-        for row, (kind, widget, name, more) in enumerate(WIDGETS)
+        for row, (kind, widget, name, own) in enumerate(WIDGETS)
     )
     names = (*customWidgets, "ctkCollapsibleButton")
     custom = "".join(f"<customwidget><class>{n}</class><extends>QWidget</extends></customwidget>" for n in names)
@@ -308,6 +308,43 @@ def test_collapsible_button_hides_its_contents(tmp_path):
     assert ui.batchSpinBox.isVisible()
     ui.inputs.click()
     assert not ui.batchSpinBox.isVisible()
+
+
+def test_tool_tips_become_rich_text(tmp_path):
+    tip = "<property name='toolTip'><string>How opaque</string></property>"
+    _top, ui = loadUi(tmp_path, more=tip)
+    assert ui.nameLineEdit.toolTip() == "<p>How opaque</p>"
+    ui.nameLineEdit.setToolTip("Else")
+    assert ui.nameLineEdit.toolTip() == "<p>Else</p>"
+    ui.nameLineEdit.setToolTip("PET & MRI")
+    assert ui.nameLineEdit.toolTip() == "<p>PET &amp; MRI</p>"
+    ui.nameLineEdit.setToolTip("")
+    assert ui.nameLineEdit.toolTip() == ""
+
+
+def test_tab_passes_over_node_selectors_and_sliders_until_told_otherwise(tmp_path):
+    _top, ui = loadUi(tmp_path)
+    assert ui.mriSelector.findChild(qt.QComboBox).focusProxy() is ui.mriSelector
+    assert ui.opacitySlider.focusProxy() is None
+
+
+def test_combo_box_is_emptied_when_a_scene_is_added():
+    first = addVolume("first")
+    comboBox = makeComboBox(noneEnabled=True)
+    comboBox.setCurrentNode(first)
+    slicer.mrmlScene.InvokeEvent(slicer.mrmlScene.EndImportEvent)
+    assert comboBox.currentNode() is None
+    assert comboBox.nodes() == [first]
+
+
+def test_data_nodes_get_an_item_in_the_subject_hierarchy():
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    items = [
+        hierarchy.GetItemByDataNode(addVolume("a", f"vtkMRML{kind}Node")) for kind in ("ScalarVolume", "Table", "PlotChart")
+    ]
+    assert hierarchy.GetInvalidItemID() not in items
+    assert {hierarchy.GetItemParent(item) for item in items} == {hierarchy.GetSceneItemID()}
+    assert hierarchy.GetItemByDataNode(addVolume("a", "vtkMRMLScriptedModuleNode")) == hierarchy.GetInvalidItemID()
 
 
 def test_panel_shows_text(tmp_path):

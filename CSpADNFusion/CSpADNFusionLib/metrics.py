@@ -71,7 +71,6 @@ def _fill(tableNode, columns, names):
     with slicer.util.NodeModify(tableNode):
         slicer.util.updateTableFromArray(tableNode, columns, list(names))
         tableNode.SetUseColumnTitleAsColumnHeader(True)
-        tableNode.SetColumnUnitLabel(POSITION, "mm")
         tableNode.SetLocked(True)
 
 
@@ -94,7 +93,7 @@ def _plot(tableNode, role, unit, series):
     title = f"{tableNode.GetName()} ({unit})"
     chart = _referenced(tableNode, role, "vtkMRMLPlotChartNode", title)
     with slicer.util.NodeModify(chart):
-        chart.SetTitle(" ".join(series))  # that of the node is too long to be drawn
+        chart.SetTitle(", ".join(series))  # that of the node is too long to be drawn
         chart.SetTitleFontSize(14)
         chart.SetLegendFontSize(12)
         chart.SetXAxisTitle(_("position towards the head (mm)"))

@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -48,10 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if sys.flags.dev_mode:
             raise
-        return _fail(options, _explained(error))
+        for_program = getattr(options, "progress", None) == "json"
+        if for_program:  # which has a place for it that people open when they want to
+            traceback.print_exc()
+        return _fail(options, _explained(error, "'python -X dev -m cspadn' shows where." if not for_program else ""))
 
 
-def _explained(error: Exception) -> FusionError:
+def _explained(error: Exception, hint: str) -> FusionError:
     """One sentence for what nobody foresaw."""
     if isinstance(error, ModuleNotFoundError):
         return FusionError(f"The Python package '{error.name}' is missing: install it with pip.")
@@ -62,7 +66,7 @@ def _explained(error: Exception) -> FusionError:
         return MemoryExhaustedError("There is not enough memory for these volumes: close other programs, or crop them.")
     first_line = next(iter(str(error).splitlines()), "")
     return FusionError(
-        f"Unexpected error ({type(error).__name__}: {first_line}): please report it; 'python -X dev -m cspadn' shows where."
+        f"Unexpected error ({type(error).__name__}: {first_line}): please report it{'; ' + hint if hint else '.'}"
     )
 
 

@@ -346,6 +346,8 @@ class QUiLoader(PySideUiLoader):
         buffer.setData(QByteArray(ElementTree.tostring(root)))
         buffer.open(QBuffer.OpenModeFlag.ReadOnly)
         top = super().load(buffer, parent)
+        for widget in (top, *top.findChildren(QWidget)):
+            widget.setToolTip(widget.toolTip())  # as Slicer changes it
         for sender, receiver in sceneConnections:
             self._named(top, sender).mrmlSceneChanged.connect(self._named(top, receiver).setMRMLScene)
         return top
