@@ -6,6 +6,7 @@ READY := $(VENV)/ready
 DEMO := demo
 DATA ?= ../shared
 RESULTS := docs/results
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile # a process, not a thread, per core
 
 .PHONY: benchmark demo evaluate geometry-report panel-benchmark screenshots test test-all check pytest format clean
 
@@ -35,7 +36,7 @@ screenshots: $(READY) ## draw the panel and the comparison of the sample pair: l
 test: check pytest ## what CI runs
 
 test-all: check $(READY) ## the slow tests as well
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -45,7 +46,7 @@ check: $(READY)
 	$(BIN)/python Testing/check_cmake.py
 
 pytest: $(READY)
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 format: $(READY)
 	$(BIN)/ruff format .

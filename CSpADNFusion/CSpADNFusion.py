@@ -280,10 +280,9 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             slicer.util.setSliceViewerLayers(**layers, fit=True)
 
     def onPetPaletteButton(self, _checked=False):
-        palette = slicer.mrmlScene.GetFirstNodeByName(self._parameterNode.palette)
-        petNode = self._parameterNode.petVolume
-        petNode.CreateDefaultDisplayNodes()
-        petNode.GetDisplayNode().SetAndObserveColorNodeID(palette.GetID())
+        from CSpADNFusionLib.nodes import showInPalette
+
+        showInPalette(self._parameterNode.petVolume, self._parameterNode.palette)
 
     def onWeightsButton(self, _checked=False):
         title, kinds = _("Weights of a network"), _("Weights") + " (*.safetensors)"

@@ -12,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 
 from conftest import ROOT, blobs, volume
+from cspadn.settings import PALETTES
 from slicer_application import application, records
 from test_module import MODULE_FILE, TIMEOUT, _select, _wait
 from test_mrml import node_of, rigid, transform_of
@@ -355,10 +356,11 @@ def test_sample_data_fill_the_selectors(scene) -> None:
     assert panel.ui.applyButton.isEnabled()
 
 
-def test_the_pet_takes_the_palette_when_asked(panel) -> None:
-    panel.ui.paletteComboBox.setCurrentText("PET-DICOM")
+@pytest.mark.parametrize("name", PALETTES)
+def test_the_pet_takes_the_palette_when_asked(panel, name: str) -> None:
+    panel.ui.paletteComboBox.setCurrentText(name)
     panel.ui.petPaletteButton.click()
-    assert _node("PET").GetDisplayNode().GetColorNode().GetName() == "PET-DICOM"
+    assert _node("PET").GetDisplayNode().GetColorNode().GetName() == name
 
 
 # The scene

@@ -118,6 +118,12 @@ def _show(node, colored):
     display.SetWindowLevelMinMax(0, _WHITE if colored else FUSED_MAXIMUM)
 
 
+def showInPalette(node, palette):
+    """Show a volume node in one of :data:`cspadn.settings.PALETTES`, which are Slicer's own."""
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetAndObserveColorNodeID(f"vtkMRMLPETProceduralColorNode{palette}")
+
+
 def putBeside(node, mriNode):
     """Put a node into the MRI's study. Without the application there may be no items for either."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())

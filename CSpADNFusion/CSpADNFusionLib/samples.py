@@ -30,12 +30,14 @@ def registerSampleData(resourcesFolder):
 
 def loadSamplePair(resourcesFolder):
     """The shipped PET and MRI as nodes of the scene, the PET in the palette that people know it in."""
-    import slicer
     from SampleData import SampleDataLogic
+
+    from cspadn.settings import DEFAULT_PALETTE
+    from CSpADNFusionLib.nodes import showInPalette
 
     registerSampleData(resourcesFolder)
     logic = SampleDataLogic()
     petNode = logic.downloadSample(PET)
     mriNode = logic.downloadSample(MRI)  # last, so that the views are turned to its slices: the PET's are oblique
-    petNode.GetDisplayNode().SetAndObserveColorNodeID(slicer.mrmlScene.GetFirstNodeByName("PET-Heat").GetID())
+    showInPalette(petNode, DEFAULT_PALETTE)
     return petNode, mriNode
