@@ -17,9 +17,9 @@ from .color import palette_of, recolored
 from .device import is_out_of_memory, resolve_device
 from .errors import CancelledError, MemoryExhaustedError
 from .geometry import axial_view
+from .inference import FusionNetwork
 from .intensity import FUSED_MAXIMUM, from_network_range, to_network_range
 from .metadata import NOTE
-from .network import CSpADN
 from .pair import Pair
 from .settings import FusionSettings
 from .weights import Model, load_model
@@ -78,7 +78,7 @@ def fuse(
     settings = settings or FusionSettings()
     palette = None if settings.palette is None else palette_of(settings.palette)
     model = load_model(settings.model)
-    fuser = _SliceFuser(model.network, resolve_device(settings.device))
+    fuser = _SliceFuser(FusionNetwork(model.network), resolve_device(settings.device))
     pair = Pair.of(pet, mri, settings)
     fused = np.empty(pair.shape, np.float32)
     colored = np.empty((*pair.shape, 0 if palette is None else 3), np.uint8)
@@ -122,7 +122,7 @@ def _fuse_slab(
 class _SliceFuser:
     """The network on its device. Out of memory, it halves its batch, then moves to the CPU, and says so."""
 
-    network: CSpADN
+    network: FusionNetwork
     device: torch.device
     batch: int = 0
     warnings: list[str] = field(default_factory=list)
