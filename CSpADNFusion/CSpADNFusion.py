@@ -70,6 +70,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._observedInputs = []
         self._inputTimer = None
+        self._lastInputs = {}
         self._starting = False
         self._device = None
 
@@ -93,6 +94,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneReplaced)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneReplaced)
         self._inputTimer = qt.QTimer()
@@ -144,6 +146,12 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, _caller, _event, node):
+        """Of a node that goes away, Slicer's selectors would take the next one in the list in its place."""
+        if self._parameterNode:
+            self._parameterNode.forget(node)
+
     def initializeParameterNode(self):
         self.setParameterNode(self.logic.getParameterNode())
 
@@ -154,6 +162,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             node = self._parameterNode.parameterNode  # not the wrapper: the mixin never lets go of what it has observed
             self.removeObserver(node, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
         self._parameterNode = parameterNode
+        self._lastInputs = {}
         self._pair.forget()
         self._observeInputs()
         if self._parameterNode:
@@ -165,11 +174,22 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onParametersModified(self, _caller=None, _event=None):
         """Bring everything up to date that depends on the choices."""
         self._observeInputs()
+        self._noticeOtherInputs()
         self._pair.show(self._inputs(), self._parameterNode)
         self._device.show(self._parameterNode.device)
         self._enableWidgets()
         self._showCompared()
         self._checkCanApply()
+
+    def _noticeOtherInputs(self):
+        """A window chosen for one volume hardly fits another; nor does what was said of the last run."""
+        parameters = self._parameterNode
+        for name, node in (("pet", parameters.petVolume), ("mri", parameters.mriVolume)):
+            last, self._lastInputs[name] = self._lastInputs.get(name), node.GetID() if node else None
+            if last and last != self._lastInputs[name]:
+                setattr(parameters, f"{name}WindowAutomatic", True)
+                if not self.logic.isFusing():
+                    self._run.say("")
 
     def _observeInputs(self):
         """Their position and voxels may change while selected. Without the mixin, which would keep deleted volumes."""
@@ -240,7 +260,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _obstacle(self):
         parameters = self._parameterNode
         nodes = parameters.petVolume, parameters.mriVolume, *parameters.outputs()
-        return self.logic.obstacle(*nodes) or self._windowObstacle() or self._weightsObstacle()
+        return self.logic.obstacle(*nodes) or self._pair.obstacle() or self._windowObstacle() or self._weightsObstacle()
 
     def _windowObstacle(self):
         obstacles = {
@@ -297,7 +317,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if not comparison.show(self._parameterNode):
             self._run.say(_("There is no window to show the comparison in."))
         elif self._parameterNode.lastFusedVolume and not comparison.fusedNodeOf(self._parameterNode):
-            self._run.say(_("The last fused volume was made of another pair: press Apply to compare this one."))
+            self._run.say(_("PET or MRI is another one than was fused last, or was moved since then: press Apply to compare."))
 
     def onPlotButton(self, _checked=False):
         from CSpADNFusionLib import metrics
@@ -364,6 +384,15 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 **parameters.settings(),
             )
         self._run.start()
+        self._scrollToStatus()
+
+    def _scrollToStatus(self):
+        """Where the panel is higher than its window, the progress would be out of sight."""
+        area = self.parent
+        while area and not hasattr(area, "ensureWidgetVisible"):
+            area = area.parentWidget()
+        if area:
+            area.ensureWidgetVisible(self.ui.statusLabel)
 
     def _mayReplace(self, outputs):
         """Ask before anything is lost that a chosen output holds already."""
@@ -376,7 +405,6 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._run.stop("\n".join(lines))
         for line in lines:
             self._run.log(line)
-        self.logic.getParameterNode().lastFusedVolume = fusedNode  # also while another module is shown
         self._afterRun()
         self._showInViews(background=fusedNode, foreground=None)
 
@@ -496,7 +524,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         self._checkNodes(petNode, mriNode, outputNode, colorOutputNode, metricsTableNode)
         self._checkPackages()
         import cspadn
-        from CSpADNFusionLib import nodes, results, worker
+        from CSpADNFusionLib import nodes, worker
 
         chosen = self._settings(colorOutputNode, settings)
         place = nodes.placeOf(petNode, mriNode, chosen.grid)
@@ -510,7 +538,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         for warning in result.warnings:
             (warned or logging.warning)(warning)
         outcome = worker.Outcome(result.image, result.color, rows, result.provenance, result.warnings)
-        return results.store(outcome, place, outputNode, colorOutputNode, metricsTableNode)
+        return self._stored(outcome, place, outputNode, colorOutputNode, metricsTableNode)
 
     def startFusion(
         self, petNode, mriNode, outputNode=None, colorOutputNode=None, *, metricsTableNode=None, metrics=False,
@@ -529,7 +557,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         outputs = outputNode, colorOutputNode, metricsTableNode
         self._checkNodes(petNode, mriNode, *outputs)
         self._checkPackages()
-        from CSpADNFusionLib import nodes, results, worker
+        from CSpADNFusionLib import nodes, worker
 
         chosen = self._settings(colorOutputNode, settings)
         place = nodes.placeOf(petNode, mriNode, chosen.grid)
@@ -537,7 +565,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         def finished(outcome):
             self._worker = None
             try:
-                fusedNode = results.store(outcome, place, *outputs)
+                fusedNode = self._stored(outcome, place, *outputs)
             except FusionError as error:
                 onFailed(str(error), "")
             except Exception:
@@ -553,6 +581,14 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         images = nodes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid)
         callbacks = worker.Callbacks(onProgress, finished, failed, onLog or logging.info)
         self._worker = worker.FusionWorker(*images, chosen, bool(metrics or metricsTableNode), callbacks)
+
+    def _stored(self, outcome, place, *outputs):
+        """The fused node, which the panel now compares and plots, whoever made it."""
+        from CSpADNFusionLib import results
+
+        fusedNode = results.store(outcome, place, *outputs)
+        self.getParameterNode().lastFusedVolume = fusedNode
+        return fusedNode
 
     def _settings(self, colorOutputNode, settings):
         if colorOutputNode and settings.get("palette") is None:

@@ -387,9 +387,13 @@ def test_the_console_says_what_is_not_installed(panel, monkeypatch) -> None:
         panel.logic.fuse(slicer.util.getNode("PET"), slicer.util.getNode("MRI"))
 
 
-def test_a_failure_gives_the_workers_sentence(panel, scene) -> None:
+def test_a_failure_gives_the_workers_sentence(panel, scene, monkeypatch) -> None:
+    """Of what the panel itself has not seen."""
     import slicer
 
+    from CSpADNFusionLib import overview
+
+    monkeypatch.setattr(overview, "obstacle", lambda *_: None)
     slicer.util.getNode("PET").SetOrigin(9999, 0, 0)
     _select(panel)
     before = _volumes(scene)
@@ -397,6 +401,7 @@ def test_a_failure_gives_the_workers_sentence(panel, scene) -> None:
     _wait(panel)
     (message,) = records.texts("error")
     assert message == "The PET and the MRI do not overlap in space: register them first, or check their origins."
+    assert panel.ui.logTextEdit.toPlainText().count("do not overlap") == 1
     assert panel.ui.statusLabel.text() == "Failed."
     assert _volumes(scene) == before
     assert _temporary_folders() == []

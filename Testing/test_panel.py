@@ -55,6 +55,9 @@ def _obstacles():
         "no volumes": (lambda p: p.ui.petSelector.setCurrentNode(None), "Select a PET and an MRI volume"),
         "one volume": (lambda p: p.ui.mriSelector.setCurrentNode(_node("PET")), "Select two different volumes"),
         "empty volume": (lambda p: p.ui.petSelector.setCurrentNode(_add("Scalar", "empty")), "'empty' holds no voxels"),
+        "constant volume": (lambda p: p.ui.petSelector.setCurrentNode(_filled(7.0)), "'filled' is empty: all its voxels"),
+        "not a number": (lambda p: p.ui.petSelector.setCurrentNode(_filled(np.nan)), "'filled' holds no finite intensities"),
+        "far away": (lambda p: p.ui.petSelector.setCurrentNode(_far_away()), "do not overlap in space"),
         "output is input": (lambda p: p.ui.fusedSelector.setCurrentNode(_node("MRI")), "not an input"),
         "PET window": (lambda p: _window(p, "pet", 5, 5), "Choose a PET window"),
         "MRI window": (lambda p: _window(p, "mri", 9, 1), "Choose an MRI window"),
@@ -67,6 +70,14 @@ def _add(kind: str, name: str):
     import slicer
 
     return slicer.mrmlScene.AddNewNodeByClass(f"vtkMRML{kind}VolumeNode", name)
+
+
+def _filled(value: float):
+    return node_of(volume(np.full((7, 12, 14), value, np.float32), spacing=(3.5, 3.5, 4), origin=(-24, -21, 3)), "filled")
+
+
+def _far_away():
+    return node_of(volume(blobs((7, 12, 14)), origin=(999, 0, 0)), "far")
 
 
 def _window(panel, name: str, lower: float, upper: float) -> None:
@@ -109,7 +120,8 @@ def test_everything_is_made_named_and_shown(panel) -> None:
     assert records.sliceViewerLayers[-1]["background"] is fused
     assert (_display_state(_node("PET")), _display_state(_node("MRI"))) == pet_display
     _apply(panel)  # once more: to new nodes, without a question
-    assert _node("MRI-PET fused_1") is not None
+    assert _node("MRI-PET fused_1 color") is not None
+    assert _node("MRI-PET fused_1 metrics mean") is not None
     assert panel._parameterNode.lastFusedVolume is slicer.util.getNode("MRI-PET fused_1")
 
 
@@ -421,8 +433,8 @@ def test_a_saved_result_can_be_compared_and_plotted(panel) -> None:
     assert panel.ui.modelComboBox.currentText() == "cspadn-paper"
     assert not panel.ui.metricsCheckBox.isChecked()
     assert panel._parameterNode.lastFusedVolume.GetName() == "MRI-PET fused"
-    for name in ("PET", "MRI"):  # the text has no voxels
-        slicer.util.updateVolumeFromArray(_node(name), blobs((5, 9, 9)))
+    for name, size in (("PET", (7, 12, 14)), ("MRI", (8, 20, 24)), ("MRI-PET fused", (8, 20, 24))):  # the text has no voxels
+        slicer.util.updateVolumeFromArray(_node(name), blobs(size))
     application.processEvents(until=panel.ui.compareButton.isEnabled)
     panel.ui.compareButton.click()
     fused = _views()["Fused"].GetSliceCompositeNode().GetBackgroundVolumeID()
@@ -459,11 +471,46 @@ def test_choices_that_this_version_does_not_have_become_the_default(panel) -> No
 
 
 def test_a_volume_that_is_removed_is_let_go(panel, scene) -> None:
+    node_of(volume(blobs((3, 4, 5))), "next in the list")
     gone = weakref.ref(_node("PET"))
     scene.RemoveNode(_node("PET"))
     gc.collect()
     assert gone() is None
+    assert panel.ui.petSelector.currentNode() is None
     assert not panel.ui.applyButton.isEnabled()
+
+
+def test_what_was_moved_since_it_was_fused_is_not_compared(panel) -> None:
+    import slicer
+
+    shift = transform_of(rigid(0, (1, 0, 0)))
+    _node("PET").SetAndObserveTransformNodeID(shift.GetID())
+    _apply(panel)
+    panel.ui.compareButton.click()
+    fused = _views()["Fused"].GetSliceCompositeNode()
+    assert fused.GetBackgroundVolumeID() == _node("MRI-PET fused color").GetID()
+    shift.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(rigid(0, (9, 0, 0))))
+    application.processEvents(until=lambda: fused.GetBackgroundVolumeID() is None)
+    panel.ui.compareButton.click()
+    assert "was moved since then" in panel.ui.statusLabel.text()
+    shift.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(rigid(0, (1, 0, 0))))
+    application.processEvents(until=lambda: fused.GetBackgroundVolumeID() is not None)
+
+
+def test_a_window_chosen_for_one_volume_is_not_taken_for_another(panel) -> None:
+    _window(panel, "pet", 2, 9)
+    _window(panel, "mri", 3, 8)
+    node_of(volume(blobs((6, 12, 14))), "another PET")
+    panel.ui.petSelector.setCurrentNode(_node("another PET"))
+    assert panel._parameterNode.window("pet") is None
+    assert panel._parameterNode.window("mri") == (3, 8)
+
+
+def test_what_the_console_fused_is_compared_and_plotted(panel) -> None:
+    panel.logic.fuse(_node("PET"), _node("MRI"), metrics=True)
+    assert panel.ui.plotButton.isEnabled()
+    panel.ui.compareButton.click()
+    assert _views()["Fused"].GetSliceCompositeNode().GetBackgroundVolumeID() == _node("MRI-PET fused").GetID()
 
 
 def test_no_observer_stays_behind(panel, scene) -> None:
@@ -558,7 +605,7 @@ def test_the_comparison_shows_all_four_at_one_place(panel) -> None:
     assert composites["Blend"].GetForegroundOpacity() == pytest.approx(0.3)
     assert (_display_state(_node("PET")), _display_state(_node("MRI"))) == before
     _apply(panel)  # the next result comes into the comparison
-    assert shown("Fused") == ("MRI-PET fused color_1", None)
+    assert shown("Fused") == ("MRI-PET fused_1 color", None)
     node_of(volume(blobs((5, 9, 9))), "another PET")
     panel.ui.petSelector.setCurrentNode(
         _node("another PET")
@@ -566,7 +613,7 @@ def test_the_comparison_shows_all_four_at_one_place(panel) -> None:
     assert shown("PET") == ("another PET", None)
     assert shown("Fused") == (None, None)
     panel.ui.compareButton.click()
-    assert panel.ui.statusLabel.text().startswith("The last fused volume was made of another pair")
+    assert panel.ui.statusLabel.text().startswith("PET or MRI is another one than was fused last")
     composites["Fused"].SetBackgroundVolumeID(_node("MRI").GetID())  # the user's own choice
     panel.ui.petOpacitySlider.setValue(0.6)
     assert shown("Fused") == ("MRI", None)

@@ -4,7 +4,7 @@ import slicer
 
 from CSpADNFusionLib import layouts
 from CSpADNFusionLib.layouts import BLEND, FUSED, MRI, PET
-from CSpADNFusionLib.roles import COLOR_ROLE, MRI_ROLE, PET_ROLE
+from CSpADNFusionLib.roles import COLOR_ROLE, MRI_ROLE, PET_ROLE, PLACES
 
 _GROUP = 1  # linked among themselves, not with Slicer's own views; a saved scene keeps no other number
 _FIELD = "CSpADNFusion.shown"  # attribute of the fused view: what the module has put into the four
@@ -30,12 +30,16 @@ def show(parameters):
 
 
 def fusedNodeOf(parameters):
-    """The last fused volume, in colour where there is one; None where it was made of another pair than the selected one."""
-    fused = parameters.lastFusedVolume
-    if not fused or [fused.GetNodeReference(role) for role in (PET_ROLE, MRI_ROLE)] != [
-        parameters.petVolume,
-        parameters.mriVolume,
-    ]:
+    """The last fused volume, in colour where there is one; None where it does not belong to the selected pair any more.
+
+    It was made of another one then, or PET, MRI or itself was moved since.
+    """
+    from CSpADNFusionLib.nodes import relativePlaces
+
+    fused, pet, mri = parameters.lastFusedVolume, parameters.petVolume, parameters.mriVolume
+    if not fused or [fused.GetNodeReference(role) for role in (PET_ROLE, MRI_ROLE)] != [pet, mri]:
+        return None
+    if fused.GetAttribute(PLACES) != relativePlaces(pet, fused, mri):
         return None
     return fused.GetNodeReference(COLOR_ROLE) or fused
 

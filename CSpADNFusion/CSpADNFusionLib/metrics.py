@@ -100,6 +100,7 @@ def _plot(tableNode, role, unit, series):
         chart.SetYAxisTitle(unit)
         for metric, color in series.items():
             seriesNode = _referenced(chart, metric, "vtkMRMLPlotSeriesNode", metric)
+            seriesNode.SetName(metric)  # what the legend says, although other charts have it too
             _draw(seriesNode, tableNode, metric, color)
             if not chart.HasPlotSeriesNodeID(seriesNode.GetID()):
                 chart.AddAndObservePlotSeriesNodeID(seriesNode.GetID())

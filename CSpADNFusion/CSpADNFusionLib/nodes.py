@@ -5,6 +5,7 @@ volume which gives the grid, the MRI unless the PET is chosen, so that the fused
 transform as they are.
 """
 
+import json
 import logging
 from typing import Any, NamedTuple
 
@@ -32,13 +33,49 @@ class Place(NamedTuple):
     petNode: Any
     mriNode: Any
     fusedName: str
+    relative: str  # where PET and grid lie in the MRI, as :func:`relativePlaces` has it
 
 
 def placeOf(petNode, mriNode, grid="mri"):
     """Remember geometry and parent transform of the node that gives the grid, and how the fused volume shall be called."""
     name = f"{mriNode.GetName()}-{petNode.GetName()} fused"
     gridNode = petNode if grid == "pet" else mriNode
-    return Place(_ijkToRas(gridNode).copy(), gridNode.GetParentTransformNode(), petNode, mriNode, name)
+    return Place(
+        _ijkToRas(gridNode).copy(),
+        gridNode.GetParentTransformNode(),
+        petNode,
+        mriNode,
+        name,
+        relativePlaces(petNode, gridNode, mriNode),
+    )
+
+
+def relativePlaces(petNode, gridNode, mriNode):
+    """Where the corners of the PET and of the grid lie in the MRI, in its voxels, to a tenth, through all transforms: as text,
+    which says later whether anything was moved since a fusion.
+    """
+    places = [transformed(ijkToIjk(node, mriNode), _corners(node)) for node in (petNode, gridNode)]
+    return json.dumps((np.concatenate(places).round(1) + 0.0).tolist())
+
+
+def _corners(node):
+    last = np.array(node.GetImageData().GetDimensions()) - 1.0 if node.GetImageData() else np.zeros(3)
+    return np.array(list(np.ndindex(2, 2, 2))) * last
+
+
+def ijkToIjk(sourceNode, targetNode):
+    """From the voxels of one volume node to those of another, through the parent transforms of both."""
+    ends = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    sourceNode.GetIJKToRASMatrix(ends[0])
+    targetNode.GetRASToIJKMatrix(ends[1])
+    between = vtk.vtkGeneralTransform()
+    parents = sourceNode.GetParentTransformNode(), targetNode.GetParentTransformNode()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(*parents, between)
+    whole = vtk.vtkGeneralTransform()
+    whole.Concatenate(ends[1])
+    whole.Concatenate(between)
+    whole.Concatenate(ends[0])
+    return whole
 
 
 def imagesFromVolumeNodes(petNode, mriNode, grid="mri"):

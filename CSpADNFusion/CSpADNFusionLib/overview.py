@@ -3,12 +3,11 @@
 import numpy as np
 import SimpleITK as sitk
 import slicer
-import vtk
 from slicer.i18n import tr as _
 
 from cspadn.geometry import check_volume, tilt, to_axial
 from cspadn.pair import automatic_mri_window, automatic_pet_window
-from CSpADNFusionLib.nodes import imagesFromVolumeNodes, transformed
+from CSpADNFusionLib.nodes import ijkToIjk, imagesFromVolumeNodes, transformed
 
 _LATTICE_POINTS = 24  # along each axis of the grid volume
 _HALF_VOXEL = 0.5
@@ -31,6 +30,19 @@ def pairText(petNode, mriNode, grid="mri"):
     )
 
 
+def obstacle(petNode, mriNode):
+    """Why the two cannot be fused, as far as that is seen at a glance; None where nothing is in the way."""
+    for node in (petNode, mriNode):
+        lowest, highest = node.GetImageData().GetPointData().GetScalars().GetFiniteRange()
+        if lowest > highest:
+            return _("The volume '{name}' holds no finite intensities").format(name=node.GetName())
+        if lowest == highest:
+            return _("The volume '{name}' is empty: all its voxels are equal").format(name=node.GetName())
+    if overlap(petNode, mriNode) == 0:
+        return _("PET and MRI do not overlap in space: register them first, or check their origins")
+    return None
+
+
 def _volumeText(node):
     size = " x ".join(str(extent) for extent in node.GetImageData().GetDimensions())
     spacing = " x ".join(f"{length:.3g}" for length in node.GetSpacing())
@@ -48,7 +60,7 @@ def unitsOf(node):
 
 def overlap(petNode, mriNode):
     """The share, from 0 to 1, of the MRI's box that lies in the PET's, counted on a lattice; through all transforms."""
-    ijk = transformed(_ijkToIjk(mriNode, petNode), _lattice(mriNode.GetImageData().GetDimensions()))
+    ijk = transformed(ijkToIjk(mriNode, petNode), _lattice(mriNode.GetImageData().GetDimensions()))
     last = np.array(petNode.GetImageData().GetDimensions()) - 1
     inside = ((ijk >= -_HALF_VOXEL) & (ijk <= last + _HALF_VOXEL)).all(axis=1)
     return float(inside.mean())
@@ -78,18 +90,3 @@ def automaticWindows(petNode, mriNode, grid="mri"):
 def _lattice(size):
     axes = [np.linspace(0, extent - 1, min(extent, _LATTICE_POINTS)) for extent in size]
     return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
-
-
-def _ijkToIjk(sourceNode, targetNode):
-    """From the voxels of one volume node to those of another, through the parent transforms of both."""
-    ends = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
-    sourceNode.GetIJKToRASMatrix(ends[0])
-    targetNode.GetRASToIJKMatrix(ends[1])
-    between = vtk.vtkGeneralTransform()
-    parents = sourceNode.GetParentTransformNode(), targetNode.GetParentTransformNode()
-    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(*parents, between)
-    whole = vtk.vtkGeneralTransform()
-    whole.Concatenate(ends[1])
-    whole.Concatenate(between)
-    whole.Concatenate(ends[0])
-    return whole

@@ -21,7 +21,11 @@ class PairView:
 
     def forget(self):
         """The inputs have changed: look again."""
-        self._described = self._windowed = None
+        self._described = self._windowed = self._obstacle = None
+
+    def obstacle(self):
+        """Why the pair that was shown last cannot be fused, as far as can be seen so quickly; None where nothing is seen."""
+        return self._obstacle
 
     def show(self, nodes, parameters):
         """
@@ -30,6 +34,7 @@ class PairView:
         """
         state = (*(node.GetID() for node in nodes), parameters.grid) if nodes else None
         if not nodes:
+            self._obstacle = None
             self._ui.pairLabel.setText(_("Select a PET and an MRI of the same head, registered to each other."))
         elif state != self._described:
             self._describe(nodes, parameters.grid.lower())
@@ -45,8 +50,10 @@ class PairView:
 
         try:
             self._ui.pairLabel.setText(overview.pairText(*nodes, grid))
+            self._obstacle = overview.obstacle(*nodes)
         except FusionError as error:
             self._ui.pairLabel.setText(str(error))
+            self._obstacle = str(error)
 
     def _showWindows(self, nodes, parameters):
         from CSpADNFusionLib import overview

@@ -48,6 +48,12 @@ class CSpADNFusionParameterNode:
     mriWindowLower: float = 0.0
     mriWindowUpper: float = 1.0
 
+    def forget(self, node):
+        """Nothing is chosen where this node was."""
+        for name in ("petVolume", "mriVolume", "fusedVolume", "colorVolume", "metricsTable", "lastFusedVolume"):
+            if getattr(self, name) is node:
+                setattr(self, name, None)
+
     def repair(self):
         """A scene may name a model or a palette that this version does not have: then the default."""
         for name, choices in (("model", MODELS), ("palette", PALETTES), ("grid", GRIDS)):

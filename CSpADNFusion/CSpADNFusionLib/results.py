@@ -5,7 +5,7 @@ from slicer.i18n import tr as _
 
 from cspadn.errors import InputError
 from CSpADNFusionLib import metrics, nodes
-from CSpADNFusionLib.roles import COLOR_ROLE, METRICS_ROLE, MRI_ROLE, PET_ROLE
+from CSpADNFusionLib.roles import COLOR_ROLE, METRICS_ROLE, MRI_ROLE, PET_ROLE, PLACES
 
 
 def store(outcome, place, outputNode, colorOutputNode, metricsTableNode):
@@ -38,14 +38,15 @@ def _store(outcome, place, outputNode, colorOutputNode, metricsTableNode):
     nodes.updateVolumeNodeFromFusion(fusedNode, outcome.image, place, outcome.provenance)
     colorNode = tableNode = None
     if outcome.color is not None:
-        colorNode = colorOutputNode or _newNode("vtkMRMLVectorVolumeNode", f"{place.fusedName} color")
+        colorNode = colorOutputNode or _newNode("vtkMRMLVectorVolumeNode", f"{fusedNode.GetName()} color")
         nodes.updateVolumeNodeFromFusion(colorNode, outcome.color, place, outcome.provenance)
     if outcome.metrics is not None:
-        tableNode = metricsTableNode or _newNode("vtkMRMLTableNode", f"{place.fusedName} metrics")
+        tableNode = metricsTableNode or _newNode("vtkMRMLTableNode", f"{fusedNode.GetName()} metrics")
         _storeMetrics(tableNode, outcome.metrics, place)
     related = {COLOR_ROLE: colorNode, METRICS_ROLE: tableNode, PET_ROLE: place.petNode, MRI_ROLE: place.mriNode}
     for role, node in related.items():
         fusedNode.SetNodeReferenceID(role, node.GetID() if node and node.GetScene() else None)
+    fusedNode.SetAttribute(PLACES, place.relative)
     return fusedNode
 
 

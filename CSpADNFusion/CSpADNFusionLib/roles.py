@@ -2,3 +2,4 @@
 
 COLOR_ROLE, METRICS_ROLE = "CSpADNFusionColor", "CSpADNFusionMetrics"
 PET_ROLE, MRI_ROLE = "CSpADNFusionPET", "CSpADNFusionMRI"
+PLACES = "CSpADNFusionPlaces"  # attribute: how the two lay to each other, from nodes.relativePlaces

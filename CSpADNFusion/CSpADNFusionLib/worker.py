@@ -119,8 +119,9 @@ class FusionWorker:
         try:
             self._onEvent(json.loads(line))
         except (ValueError, TypeError, KeyError):  # no event of ours: something that a library printed
-            self._log.append(line)
-            self._tell(self._callbacks.onLog, line)
+            if line != f"cspadn: {self._error}":  # said already
+                self._log.append(line)
+                self._tell(self._callbacks.onLog, line)
         except Exception:
             logging.exception("CSpADNFusion: the progress could not be shown")
 
