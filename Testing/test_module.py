@@ -428,6 +428,14 @@ def test_choices_survive_leaving_and_entering(panel) -> None:
     assert panel.ui.applyButton.isEnabled()
 
 
+def _without_torch(monkeypatch, extension) -> None:
+    """As if torch were not installed, and the PyTorch extension had this logic."""
+    from CSpADNFusionLib import dependencies
+
+    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=extension))
+
+
 def test_missing_torch_and_extension_get_a_clear_word(panel, monkeypatch) -> None:
     from CSpADNFusionLib import dependencies
 
@@ -446,8 +454,7 @@ def test_declining_torch_installs_nothing(panel, monkeypatch) -> None:
         def installTorch(self, **options):
             asked.append(options)
 
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=Declined))
-    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    _without_torch(monkeypatch, Declined)
     records.answers.append(False)
     assert not dependencies.ensureDependencies(REQUIREMENTS)
     (question,) = records.messages
@@ -469,8 +476,7 @@ def test_nothing_is_installed_while_slicer_is_tested(panel, monkeypatch) -> None
         def installTorch(self, **_options):
             raise AssertionError("it must not be asked to")
 
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=Installer))
-    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    _without_torch(monkeypatch, Installer)
     slicer.app.testing = True
     with pytest.raises(MissingPackageError):
         dependencies.ensureDependencies(REQUIREMENTS)
@@ -483,8 +489,7 @@ def test_a_failed_installation_is_one_sentence(panel, monkeypatch) -> None:
         def installTorch(self, **_options):
             raise OSError("no route to host")
 
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=Broken))
-    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    _without_torch(monkeypatch, Broken)
     records.answers.append(True)
     with pytest.raises(MissingPackageError, match="could not be installed: no route to host"):
         dependencies.ensureDependencies(REQUIREMENTS)
@@ -501,10 +506,8 @@ def test_a_torch_that_is_too_old_is_refused(panel, monkeypatch) -> None:
 
 
 def test_declining_is_no_failure(panel, monkeypatch) -> None:
-    from CSpADNFusionLib import dependencies
 
-    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=None))
+    _without_torch(monkeypatch, None)
     records.answers.append(False)
     _select(panel)
     panel.ui.applyButton.click()
@@ -513,7 +516,6 @@ def test_declining_is_no_failure(panel, monkeypatch) -> None:
 
 
 def test_a_second_press_while_a_question_is_open_does_nothing(panel, monkeypatch) -> None:
-    from CSpADNFusionLib import dependencies
 
     pressed: list[bool] = []
 
@@ -524,8 +526,7 @@ def test_a_second_press_while_a_question_is_open_does_nothing(panel, monkeypatch
 
     import slicer
 
-    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=None))
+    _without_torch(monkeypatch, None)
     monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", question)
     _select(panel)
     panel.ui.applyButton.click()
@@ -535,14 +536,11 @@ def test_a_second_press_while_a_question_is_open_does_nothing(panel, monkeypatch
 def test_leaving_the_module_while_a_question_is_open(panel, monkeypatch) -> None:
     import slicer
 
-    from CSpADNFusionLib import dependencies
-
     def question(_text):
         application.exitModule(panel)
         return False
 
-    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=None))
+    _without_torch(monkeypatch, None)
     monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", question)
     _select(panel)
     panel.ui.applyButton.click()
