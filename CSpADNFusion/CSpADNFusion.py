@@ -536,7 +536,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
             rows = measure_fusion(*images, result, progress=progress, cancelled=cancelled).to_rows()
         for warning in result.warnings:
-            (warned or logging.warning)(warning)
+            warned(warning) if warned else logging.warning(f"CSpADNFusion: {warning}")
         outcome = worker.Outcome(result.image, result.color, rows, result.provenance, result.warnings)
         return self._stored(outcome, place, outputNode, colorOutputNode, metricsTableNode)
 

@@ -515,35 +515,24 @@ def test_declining_is_no_failure(panel, monkeypatch) -> None:
     assert panel.ui.statusLabel.text().startswith("Not started: what fusing needs was not installed.")
 
 
-def test_a_second_press_while_a_question_is_open_does_nothing(panel, monkeypatch) -> None:
-
-    pressed: list[bool] = []
-
-    def question(_text):
-        panel.ui.applyButton.click()  # the window is alive while the question is open
-        pressed.append(True)
-        return False
-
+def _decline_after(panel, monkeypatch, deed) -> None:
+    """Press Apply without torch; the window is alive while the question is open, and this is done meanwhile."""
     import slicer
 
     _without_torch(monkeypatch, None)
-    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", question)
+    asked: list[bool] = []
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda _text: bool(asked.append(True) or deed()))
     _select(panel)
     panel.ui.applyButton.click()
-    assert pressed == [True]
+    assert asked == [True]
+
+
+def test_a_second_press_while_a_question_is_open_does_nothing(panel, monkeypatch) -> None:
+    _decline_after(panel, monkeypatch, panel.ui.applyButton.click)
 
 
 def test_leaving_the_module_while_a_question_is_open(panel, monkeypatch) -> None:
-    import slicer
-
-    def question(_text):
-        application.exitModule(panel)
-        return False
-
-    _without_torch(monkeypatch, None)
-    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", question)
-    _select(panel)
-    panel.ui.applyButton.click()
+    _decline_after(panel, monkeypatch, lambda: application.exitModule(panel))
     application.enterModule(panel)
     assert panel.ui.applyButton.text() == "Apply"
     assert panel.ui.applyButton.isEnabled()

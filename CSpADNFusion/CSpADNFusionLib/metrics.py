@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 from CSpADNFusionLib import layouts
 
 MEAN_ROLE, FIRST_CHART_ROLE, SECOND_CHART_ROLE = "CSpADNFusionMean", "CSpADNFusionChartBits", "CSpADNFusionChartShares"
-SLICE, POSITION = "slice", "position_mm"
+POSITION = "position_mm"
 # Two charts, since entropies reach 8 bits and all else stays below 1; the colours differ for colour-blind eyes too.
 _CHARTS = {
     FIRST_CHART_ROLE: (_("bits"), {"EN": "#0072B2", "MI": "#D55E00"}),

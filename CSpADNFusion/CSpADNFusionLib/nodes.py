@@ -101,13 +101,16 @@ def _label(image, node):
     for key in (SERIES_UID, FRAME_UID, UNITS):  # of a node that was made of an image
         if value := node.GetAttribute(key):
             image.SetMetaData(key, value)
+    for key, tag in ((SERIES_UID, "0020,000e"), (FRAME_UID, "0020,0052")):
+        if value := dicomValue(node, tag):
+            image.SetMetaData(key, value)
+
+
+def dicomValue(node, tag):
+    """A value of the DICOM series that a node was loaded from; None where that is not known."""
     uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
     database = getattr(slicer, "dicomDatabase", None)
-    if not uids or database is None:
-        return
-    for key, tag in ((SERIES_UID, "0020,000e"), (FRAME_UID, "0020,0052")):
-        if value := database.instanceValue(uids[0], tag):
-            image.SetMetaData(key, value)
+    return (database.instanceValue(uids[0], tag) or None) if uids and database else None
 
 
 def imageFromVolumeNode(node, rasToTargetRas=None):

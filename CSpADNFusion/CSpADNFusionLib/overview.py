@@ -2,12 +2,11 @@
 
 import numpy as np
 import SimpleITK as sitk
-import slicer
 from slicer.i18n import tr as _
 
 from cspadn.geometry import check_volume, tilt, to_axial
 from cspadn.pair import automatic_mri_window, automatic_pet_window
-from CSpADNFusionLib.nodes import ijkToIjk, imagesFromVolumeNodes, transformed
+from CSpADNFusionLib.nodes import dicomValue, ijkToIjk, imagesFromVolumeNodes, transformed
 
 _LATTICE_POINTS = 24  # along each axis of the grid volume
 _HALF_VOXEL = 0.5
@@ -54,8 +53,7 @@ def unitsOf(node):
     entry = node.GetVoxelValueUnits()
     if entry and (entry.GetCodeMeaning() or entry.GetCodeValue()):
         return entry.GetCodeMeaning() or entry.GetCodeValue()
-    uids, database = (node.GetAttribute("DICOM.instanceUIDs") or "").split(), getattr(slicer, "dicomDatabase", None)
-    return (database.instanceValue(uids[0], "0054,1001") or None) if uids and database else None
+    return dicomValue(node, "0054,1001")
 
 
 def overlap(petNode, mriNode):

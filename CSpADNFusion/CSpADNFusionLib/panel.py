@@ -83,8 +83,7 @@ class DeviceView:
         self._search, self._found, self._chosen = None, False, AUTOMATIC_DEVICE
         self._devices = {"cpu": _("CPU")}  # by torch's names, until they have been looked for
         ui.deviceComboBox.currentIndexChanged.connect(self._onIndexChanged)
-        self.showTorch()
-        self.show(self._chosen)
+        self._fill()
 
     def showTorch(self):
         """Its version, found without importing it."""
@@ -99,19 +98,23 @@ class DeviceView:
         )
 
     def show(self, chosen):
-        """Those that compute here, and the chosen one, which may have been chosen on another machine."""
-        self._chosen = chosen
+        """Another one was chosen; this is asked at every change of any choice."""
+        if chosen != self._chosen:
+            self._chosen = chosen
+            self._fill()
+
+    def _fill(self):
+        """With those that compute here, and the chosen one, which may have been chosen on another machine."""
         items = {AUTOMATIC_DEVICE: _("Automatic"), **{name: f"{text} ({name})" for name, text in self._devices.items()}}
-        items.setdefault(chosen, _("{device} (not found here)").format(device=chosen))
+        items.setdefault(self._chosen, _("{device} (not found here)").format(device=self._chosen))
         comboBox = self._ui.deviceComboBox
         wasBlocked = comboBox.blockSignals(True)
         comboBox.clear()
         for name, text in items.items():
             comboBox.addItem(text, name)
-        comboBox.setCurrentIndex(list(items).index(chosen))
+        comboBox.setCurrentIndex(list(items).index(self._chosen))
         comboBox.blockSignals(wasBlocked)
-        if not self._found:
-            self.showTorch()
+        self.showTorch()
 
     def search(self):
         """Look for the devices, once, beside Slicer."""
@@ -132,8 +135,7 @@ class DeviceView:
             self._search = None
             return
         self._devices, self._found = devices, True
-        self.show(self._chosen)
-        self.showTorch()
+        self._fill()
 
     def _onIndexChanged(self, _index):
         comboBox = self._ui.deviceComboBox
