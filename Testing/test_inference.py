@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
-import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
 
+from cspadn import criss_cross, inference, maps, products
+from cspadn.criss_cross import CrissCrossSums
 from cspadn.inference import FusionNetwork
 from cspadn.network import ATTENTION, CSpADN, NetworkConfig
+from cspadn.pair import Pair
+from cspadn.settings import FusionSettings
 from cspadn.weights import load_model
+from cspadn.winograd import WinogradConv2d
+from training.benchmark import make_straightforward
 
 TOLERANCE = 2e-5  # of [-1, 1]: 1e-5 of the range
 
@@ -57,11 +63,11 @@ SOURCES = {
 }
 
 
-def _difference(network: CSpADN, sources: torch.Tensor) -> float:
+def _difference(network: CSpADN, sources: torch.Tensor, reference: CSpADN | None = None) -> float:
     """The greatest, where something is seen; elsewhere the result is black."""
     ready = FusionNetwork(network)(sources)
     with torch.inference_mode():
-        plain = network(sources)
+        plain = (reference or network)(sources)
     seen = (sources > -1).any(dim=1, keepdim=True)
     assert ready.shape == plain.shape
     assert (ready[~seen] == -1).all()
@@ -88,33 +94,109 @@ def test_the_black_around_a_head_matters() -> None:
     assert (whole[:, :, 21:71, 16:79] - alone).abs().max() > 20 * TOLERANCE
 
 
-def test_large_logits_do_not_overflow() -> None:
+@pytest.mark.parametrize(("factor", "tolerance"), [(3, 1e-4), (300, 1e-3)])
+def test_large_logits_do_not_overflow(factor: float, tolerance: float) -> None:
     network = network_of("spatial")
-    network.attention.query.weight.data *= 300
-    network.attention.key.weight.data *= 300
+    network.attention.query.weight.data *= factor
+    network.attention.key.weight.data *= factor
     fused = FusionNetwork(network)(SOURCES["head"])
     assert torch.isfinite(fused).all()
-    assert _difference(network, SOURCES["noise"]) <= 1e-3  # of logits of thousands, float32 keeps that much
+    for name in ("noise", "head", "at two borders"):
+        assert _difference(network, SOURCES[name]) <= tolerance  # of logits of thousands, float32 keeps that much
+
+
+def test_small_logits_are_exponentiated_as_they_are(monkeypatch) -> None:
+    """The shipped model's, which a pass for their maxima would not change."""
+    monkeypatch.setattr(CrissCrossSums, "_maxima", lambda _: 1 / 0)
+    assert _difference(load_model().network, SOURCES["noise"]) <= TOLERANCE
 
 
 def test_black_slices_cost_nothing(monkeypatch) -> None:
     ready = FusionNetwork(network_of("both"))
-    monkeypatch.setattr(ready.encoder, "forward", lambda _: 1 / 0)
+    monkeypatch.setattr(ready, "_encode", lambda *_: 1 / 0)
     assert (ready(black(3, 2, 40, 50)) == -1).all()
 
 
-def test_only_the_crop_is_computed(monkeypatch) -> None:
-    ready = FusionNetwork(network_of("both"))
-    shapes: list[tuple[int, ...]] = []
-    encode = ready.encoder.forward
+def test_only_what_is_near_the_head_is_computed(monkeypatch) -> None:
+    """A disc: neither its crop nor the whole slice, and of the first layers less than of the later ones."""
+    rows, columns = torch.meshgrid(torch.arange(200), torch.arange(220), indexing="ij")
+    sources = black(1, 2, 200, 220)
+    sources[..., (rows - 100) ** 2 + (columns - 110) ** 2 < 60**2] = 0.5
+    places = _count_places(monkeypatch)
+    network = network_of("both")
+    assert _difference(network, sources) <= TOLERANCE
+    encoder, decoder = places[:9], places[9:]
+    assert encoder == sorted(encoder)
+    assert decoder[0] > decoder[1]
+    assert max(places) < 0.95 * (120 + 18) ** 2 + 16 * 2 * 138  # the crop's corners; the columns are aligned
 
-    def recorded(sources: torch.Tensor) -> torch.Tensor:
-        shapes.append(tuple(sources.shape))
-        return encode(sources)
 
-    monkeypatch.setattr(ready.encoder, "forward", recorded)
-    ready(SOURCES["head"])
-    assert shapes == [(2, 2, 32 + 2 * 9, 45 + 2 * 9)]
+def _count_places(monkeypatch) -> list[int]:
+    """How many places each layer computes."""
+    places: list[int] = []
+
+    def counted(layer, source, target, windows, *rest) -> None:
+        places.append(sum(len(rows) * len(columns) for rows, columns in windows))
+        maps.convolve(layer, source, target, windows, *rest)
+
+    monkeypatch.setattr(inference, "convolve", counted)
+    return places
+
+
+@pytest.mark.parametrize("decoder", [(8,), (66, 64, 12, 12, 12, 12, 12, 12)], ids=["sees less far", "sees farther"])
+def test_other_depths_are_equal_too(decoder: tuple[int, ...]) -> None:
+    """The encoder reaches five places; wide layers take Winograd's way."""
+    torch.manual_seed(0)
+    network = CSpADN(NetworkConfig(common_channels=40, dense_modules=2, decoder_channels=decoder)).eval()
+    network.attention.spatial.alpha.data.fill_(0.8)
+    for name in ("noise", "head", "at two borders", "one pixel"):
+        assert _difference(network, SOURCES[name]) <= TOLERANCE
+
+
+def test_heads_apart_are_equal_too() -> None:
+    sources = black(1, 2, 120, 90)
+    sources[:, :, 5:20, 8:30] = noise(1, 2, 15, 22)
+    sources[:, :, 90:118, 50:90] = noise(1, 2, 28, 40)
+    assert _difference(network_of("both"), sources) <= TOLERANCE
+
+
+def test_few_affinities_at_a_time_are_equal_too(monkeypatch) -> None:
+    """As on large slices, of which a line is all that fits."""
+    monkeypatch.setattr(criss_cross, "_CPU_AFFINITIES", 1)
+    for name in ("noise", "head"):
+        assert _difference(network_of("both"), SOURCES[name]) <= TOLERANCE
+
+
+def test_without_onednn_it_is_the_same(monkeypatch) -> None:
+    monkeypatch.setattr(products, "_onednn", None)
+    for name in ("noise", "head"):
+        assert _difference(network_of("both"), SOURCES[name]) <= TOLERANCE
+
+
+def test_all_lines_at_once_as_on_a_gpu(monkeypatch) -> None:
+    monkeypatch.setattr(products, "_onednn", None)
+    monkeypatch.setattr(criss_cross, "_CPU_AFFINITIES", criss_cross._GPU_AFFINITIES)
+    monkeypatch.setattr(inference, "_WIDE_ROWS", inference._GPU_ROWS)
+    monkeypatch.setattr(inference, "_NARROW_ROWS", inference._GPU_ROWS)
+    for name in SOURCES:
+        assert _difference(network_of("both"), SOURCES[name]) <= TOLERANCE
+
+
+def test_half_precision_is_near() -> None:
+    """For GPUs; the documented bound is 0.003 of the range."""
+    network = load_model().network
+    exact, half = FusionNetwork(network), FusionNetwork(network).half()
+    for name in ("noise", "head", "at two borders"):
+        assert (exact(SOURCES[name]) - half(SOURCES[name])).abs().max() <= 2 * 0.003
+
+
+@pytest.mark.parametrize("columns", [2, 6, 34])
+def test_winograds_way_is_the_plain_convolution(columns: int) -> None:
+    torch.manual_seed(0)
+    conv = torch.nn.Conv2d(5, 7, 3)
+    image = torch.randn(2, 5, 9, columns + 2)
+    with torch.inference_mode():
+        torch.testing.assert_close(WinogradConv2d(conv)(image), conv(image), rtol=1e-4, atol=1e-5)
 
 
 def test_the_network_it_was_made_of_is_as_it_was() -> None:
@@ -125,15 +207,29 @@ def test_the_network_it_was_made_of_is_as_it_was() -> None:
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
 
 
-def test_slices_of_the_real_volume(shared: Path) -> None:
-    """Each sixteenth; the background of this head is black, its borders are not straight."""
-    from cspadn.pair import Pair
-    from cspadn.settings import FusionSettings
+PAIRS = {
+    "atlas": ("aanlib/PET_axial.nii.gz", "aanlib/MRI_axial.nii.gz"),
+    "MNI, one subject": ("mni/PET.nii.gz", "mni/single_subj_T1.nii.gz"),
+    "MNI, template": ("mni/CN_PET_TEMPLATE.nii.gz", "mni/single_subj_T1.nii.gz"),
+}
 
-    folder = shared / "data" / "volumes" / "aanlib"
-    pet, mri = (sitk.ReadImage(str(folder / f"{name}_axial.nii.gz")) for name in ("PET", "MRI"))
-    pair, network = Pair.of(pet, mri, FusionSettings()), load_model().network
-    worst = max(
-        _difference(network, torch.from_numpy(pair.slab(i, i + 1).sources) * 2 - 1) for i in np.arange(4, pair.slices, 16)
-    )
-    assert worst <= TOLERANCE
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_slices_of_real_volumes(shared: Path, pair: str) -> None:
+    """Some slices. The background of these heads is black or speckled, its borders are not straight."""
+    assert _worst_of_volume(shared, pair, 16) <= TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", PAIRS)
+def test_every_slice_of_real_volumes(shared: Path, pair: str) -> None:
+    assert _worst_of_volume(shared, pair, 1) <= TOLERANCE
+
+
+def _worst_of_volume(shared: Path, name: str, step: int) -> float:
+    """Against the straightforward implementation, which the benchmarks time as well."""
+    images = (sitk.ReadImage(str(shared / "data" / "volumes" / file)) for file in PAIRS[name])
+    pair, network = Pair.of(*images, FusionSettings()), load_model().network
+    plain = make_straightforward(copy.deepcopy(network)).eval()
+    slices = (torch.from_numpy(pair.slab(i, i + 1).sources) * 2 - 1 for i in range(step // 4, pair.slices, step))
+    return max(_difference(network, sources, plain) for sources in slices if (sources > -1).any())

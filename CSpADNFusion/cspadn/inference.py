@@ -1,45 +1,35 @@
 """The network made ready for fusing: the fused slices of :class:`cspadn.network.CSpADN`, for less work.
 
-Nothing is approximated (docs/adr/0013):
+Nothing is approximated (docs/adr/0013, 0014):
 
 * Batch norm is folded into the convolution before it.
-* The affinities of criss-cross attention exist for a few lines at a time. Rows and columns have a softmax each, without its
-  division; the two are merged through their maxima. The value projection comes after the sum, which it commutes with.
-* All 1x1 convolutions that remain are two matrix products: query and key, and what is added to the features.
-* Around the head a slice is black. There the features are one vector, which enters the softmaxes, the Gram matrix and the mean
-  as often as it stands there; only a crop around the head is computed. Slices that are all black cost nothing.
+* Around the head a slice is black. There the encoder's features are one vector, which enters both attentions as often as it
+  stands there; what is computed follows the head line by line. Slices that are all black cost nothing.
+* Layers work on some rows at a time, which a processor's cache holds, and write into one buffer: nothing is concatenated.
+  Wide ones need a third fewer multiplications (:mod:`cspadn.winograd`).
+* Criss-cross attention: :mod:`cspadn.criss_cross`. Channel attention: through the Gram matrix of the features.
+* All 1x1 convolutions that remain are matrix products.
 """
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .attention import ChannelAttention, CrissCrossAttention
-from .network import CSpADN
+from .criss_cross import CrissCrossSums, Extent, as_matrix, at
+from .maps import Layer, convolve, empty_map, fill_around, reflect_frame
+from .network import CSpADN, reflect_pad
+from .products import put_product
+from .region import Region, Window
 
 _BLACK = -1.0  # in the network's range
-_CPU_LOGITS, _GPU_LOGITS = 2**19, 2**26  # affinities at a time: on a CPU, what its cache holds
-
-
-@dataclass(frozen=True)
-class Outside:
-    """What was left out around a crop: positions that all have the same features.
-
-    Attributes:
-        features: (C,).
-        rows, columns: how many of each were left out.
-        positions: of the whole slice.
-    """
-
-    features: Tensor
-    rows: int
-    columns: int
-    positions: int
+_WIDE_ROWS, _NARROW_ROWS, _GPU_ROWS = 16, 64, 2**20  # at a time, of layers: on a CPU what its cache holds, on a GPU all
 
 
 class FusionNetwork(nn.Module):
@@ -48,141 +38,156 @@ class FusionNetwork(nn.Module):
     Where both sources are black, so is the result, whatever the network makes of it there.
     """
 
-    outside: Tensor
+    black_middles: Tensor
+    black_features: Tensor
 
     def __init__(self, network: CSpADN) -> None:
         super().__init__()
         ready = copy.deepcopy(network).eval().requires_grad_(False)
-        _fold_batch_norms(ready)
-        self.encoder, self.decoder = ready.encoder, ready.decoder
+        encoder, decoder = _layers(ready.encoder), _layers(ready.decoder)
+        self._encoder, self._decoder = nn.ModuleList(encoder), nn.ModuleList(decoder)
         self.spatial = next((each for each in ready.attention.modules() if isinstance(each, CrissCrossAttention)), None)
         self.channel = next((each for each in ready.attention.modules() if isinstance(each, ChannelAttention)), None)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        layers = sum(isinstance(each, nn.Conv2d) for each in self.encoder.modules())
-        self._margin = max(layers, sum(isinstance(each, nn.Conv2d) for each in self.decoder.modules()))
-        with torch.inference_mode():
-            black = torch.full((1, 2, 3, 3), _BLACK)
-            self.register_buffer("outside", self.encoder(black)[0, :, 1, 1].clone())
+        # As far as a seen place reaches, and as far as it sees.
+        self.reach, self.sight = len(encoder), len(decoder)
+        self.margin = max(self.reach + 1, self.sight)
+        middles, features = _of_black(encoder)
+        self.register_buffer("black_middles", middles)
+        self.register_buffer("black_features", features)
 
     @torch.inference_mode()
     def forward(self, sources: Tensor) -> Tensor:
-        """Fuse as :meth:`CSpADN.forward`: (N, 2, H, W) in [-1, 1] to (N, 1, H, W)."""
+        """Fuse as :meth:`CSpADN.forward`: (N, 2, H, W) in [-1, 1] to (N, 1, H, W), both float32, whatever is used between."""
         seen = (sources > _BLACK).any(dim=1, keepdim=True)  # (N, 1, H, W)
-        height, width = sources.shape[-2:]
-        rows, columns = (_extent(seen.any(dim=axis).any(dim=0).flatten(), self._margin) for axis in (-1, -2))
         fused = torch.full_like(seen, _BLACK, dtype=torch.float32)
-        if len(rows) == 0:
+        whole = Region(seen.any(dim=0)[0].cpu().numpy())
+        rows, columns = whole.rows(self.margin), whole.transposed.rows(self.margin)
+        if not rows:
             return fused
-        crop = sources[:, :, rows.start : rows.stop, columns.start : columns.stop]
-        outside = Outside(self.outside, height - len(rows), width - len(columns), height * width)
-        features = self.encoder(crop.contiguous(memory_format=torch.channels_last))
-        decoded = self.decoder(self._attended(features, outside))
-        fused[:, :, rows.start : rows.stop, columns.start : columns.stop] = decoded
+        box = (..., slice(rows.start, rows.stop), slice(columns.start, columns.stop))
+        region, (height, width) = Region(whole.seen[box]), seen.shape[-2:]
+        extent = Extent(region, height, width, self.black_features, self.reach, self.sight)
+        features = self._encode(sources[box].to(self.black_features.dtype), region)
+        self._attend(features, extent)
+        fused[box] = self._decode(features, region)
         return fused.masked_fill_(~seen, _BLACK)
 
-    def _attended(self, features: Tensor, outside: Outside) -> Tensor:
-        """The sum of F5 and C5, one of them, or F0 itself: (N, C, H, W) to the same."""
-        last = features.permute(0, 2, 3, 1)  # (N, H, W, C): a view, since channels come last
-        flat = last.flatten(1, 2)
-        attended = (bool(self.spatial) + bool(self.channel)) * flat if self.spatial or self.channel else flat
-        if self.channel:
-            weight, bias = _channel_product(self.channel, flat, outside)
-            attended = attended.add_(bias).baddbmm_(flat, weight.mT)
+    def _encode(self, sources: Tensor, region: Region) -> Tensor:
+        """F0 with a frame: (N, C, H + 2, W + 2)."""
+        framed = reflect_pad(sources)
+        features, done = empty_map(framed, len(self.black_features)), 0
+        source, blacks = framed, iter(self.black_middles)
+        for margin, layer in enumerate(_typed(self._encoder), start=1):
+            windows = self._windows(region, margin, layer)
+            if margin % 2:  # the common block, or the second layer of a module: its map stays
+                new = slice(done, done := done + layer.out_channels)
+                target, black, following = features[:, new], self.black_features[new], features[:, :done]
+            else:
+                black = next(blacks)
+                target = following = empty_map(framed, layer.out_channels)
+            fill_around(target, windows, black)
+            convolve(layer, source, target, windows)
+            source = following
+        return features
+
+    def _attend(self, framed: Tensor, extent: Extent) -> None:
+        """Put the sum of F5 and C5, or one of them, in the place of F0, as far as the decoder sees."""
+        if not (self.spatial or self.channel):
+            return
+        channels_last = framed.permute(0, 2, 3, 1)
+        features = channels_last[:, 1:-1, 1:-1]
+        weight, bias = self._own_product(features, extent)
+        for window, summed in self._sums(channels_last, extent):
+            own = features[at(window)]
+            attended = torch.empty_like(flat := own.flatten(1, 2))
+            put_product(Tensor.copy_, attended, flat, weight)
+            if self.spatial and summed is not None:
+                value = self.spatial.alpha * as_matrix(self.spatial.value)[0].mT
+                put_product(Tensor.add_, attended, summed.flatten(1, 2), value.expand(len(own), -1, -1))
+            own.copy_(attended.add_(bias).view_as(own))
+        reflect_frame(framed)
+
+    def _sums(self, framed: Tensor, extent: Extent) -> Iterable[tuple[Window, Tensor | None]]:
         if self.spatial:
-            summed = _criss_cross_sum(self.spatial, last, outside)
-            weight, bias = (self.spatial.alpha * each for each in _matrix(self.spatial.value))
-            attended = attended.add_(bias).baddbmm_(summed.flatten(1, 2), weight.mT.expand(len(flat), -1, -1))
-        return attended.view_as(last).permute(0, 3, 1, 2)
+            return CrissCrossSums(self.spatial, framed, extent).bands()
+        return ((window, None) for window in self._windows(extent.region, self.sight))
+
+    def _own_product(self, features: Tensor, extent: Extent) -> tuple[Tensor, Tensor]:
+        """What each place's own features give, of both modules: weight (N, C, C) and bias (N, 1, C)."""
+        count, channels = len(features), features.shape[-1]
+        weight = torch.eye(channels, dtype=features.dtype, device=features.device).expand(count, -1, -1)
+        bias = features.new_zeros(count, 1, channels)
+        if self.spatial:
+            bias = bias + self.spatial.alpha * as_matrix(self.spatial.value)[1]
+        if self.channel:
+            product, product_bias = _channel_product(self.channel, *self._moments(features, extent))
+            weight, bias = (1 + bool(self.spatial)) * weight + product.mT, bias + product_bias
+        return weight.to(features.dtype), bias.to(features.dtype)
+
+    def _moments(self, features: Tensor, extent: Extent) -> tuple[Tensor, Tensor]:
+        """Over all places of the slices: the mean of f f^T, (N, C, C), and of f, (N, C, 1)."""
+        count, channels = len(features), features.shape[-1]
+        positions = left = extent.height * extent.width
+        gram, total = (features.new_zeros(count, *size, dtype=torch.float32) for size in ((channels, channels), (channels,)))
+        for window in self._windows(extent.region, self.reach):
+            some = features[at(window)].flatten(1, 2).float()
+            put_product(Tensor.add_, gram, (some / positions).mT, some)
+            total += some.sum(1) / positions
+            left -= some.shape[1]
+        black = extent.black.float()
+        return gram + left / positions * torch.outer(black, black), (total + left / positions * black).unsqueeze(-1)
+
+    def _decode(self, features: Tensor, region: Region) -> Tensor:
+        """(N, C, H + 2, W + 2) to (N, 1, H, W)."""
+        for sight, layer in zip(reversed(range(self.sight)), _typed(self._decoder), strict=True):
+            target = empty_map(features, layer.out_channels)
+            convolve(layer, features, target, self._windows(region, sight, layer), torch.relu_ if sight else torch.tanh_)
+            features = target
+        return features[..., 1:-1, 1:-1]
+
+    def _windows(self, region: Region, margin: int, layer: Layer | None = None) -> list[Window]:
+        rows = _NARROW_ROWS if layer and not layer.winograd else _WIDE_ROWS
+        return list(region.windows(margin, rows if self.black_features.is_cpu else _GPU_ROWS))
 
 
-def _fold_batch_norms(network: nn.Module) -> None:
-    """Each convolution takes the batch norm after it into its weights."""
-    for sequence in [each for each in network.modules() if isinstance(each, nn.Sequential)]:
-        for index in range(len(sequence) - 1):
-            first, second = sequence[index], sequence[index + 1]
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                sequence[index], sequence[index + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
+def _layers(network: nn.Module) -> list[Layer]:
+    """The 3x3 convolutions in their order, each with the batch norm after it in its weights."""
+    modules = [each for each in network.modules() if isinstance(each, (nn.Conv2d, nn.BatchNorm2d))]
+    return [
+        Layer(fuse_conv_bn_eval(conv, after) if isinstance(after, nn.BatchNorm2d) else conv)
+        for conv, after in zip(modules, [*modules[1:], None], strict=True)
+        if isinstance(conv, nn.Conv2d)
+    ]
 
 
-def _extent(seen: Tensor, margin: int) -> range:
-    """From the first to the last place that is seen, with a margin as far as there is room; empty where none is."""
-    places = seen.nonzero()
-    if not len(places):
-        return range(0)
-    return range(max(0, int(places[0]) - margin), min(len(seen), int(places[-1]) + 1 + margin))
+def _typed(layers: nn.ModuleList) -> Iterable[Layer]:
+    return (layer for layer in layers if isinstance(layer, Layer))
 
 
-def _matrix(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """Weight (out, in) and bias (out,) of a 1x1 convolution."""
-    assert layer.bias is not None
-    return layer.weight.flatten(1), layer.bias
+def _of_black(encoder: list[Layer]) -> tuple[Tensor, Tensor]:
+    """What the encoder makes of a black slice: of each module the layer between, (modules, channels), and F0, (C,)."""
+    common, *dense = (partial(_constant, layer) for layer in encoder)
+    middles, features = [], common(torch.full((2,), _BLACK))
+    for first, second in zip(dense[::2], dense[1::2], strict=True):
+        middles.append(first(features))
+        features = torch.cat([features, second(middles[-1])])
+    return torch.stack(middles), features
+
+
+def _constant(layer: Layer, value: Tensor) -> Tensor:
+    """What a layer makes of a map that has one value, (C,), everywhere."""
+    return (layer.weight.sum((2, 3)) @ value + layer.bias).relu()
 
 
 # Channel attention
 
 
-def _channel_product(module: ChannelAttention, flat: Tensor, outside: Outside) -> tuple[Tensor, Tensor]:
-    """beta A C3 as a product with the features: weight (N, C, C) and bias (N, 1, C), from features (N, positions, C)."""
-    share = (outside.positions - flat.shape[1]) / outside.positions
-    gram = torch.bmm(flat.mT / outside.positions, flat) + share * torch.outer(outside.features, outside.features)
-    mean = (flat.sum(1) / outside.positions + share * outside.features).unsqueeze(-1)  # (N, C, 1)
-    (query, query_bias), (key, key_bias) = _matrix(module.query), _matrix(module.key)
+def _channel_product(module: ChannelAttention, gram: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+    """beta A C3 as a product with the features: weight (N, C, C) and bias (N, 1, C)."""
+    (query, query_bias), (key, key_bias), (weight, bias) = (
+        [part.float() for part in as_matrix(each)] for each in (module.query, module.key, module.value)
+    )
     # As ChannelAttention has it: rows y (key, C2), columns x (query, C1).
     logits = key @ gram @ query.mT + (key @ mean) * query_bias + key_bias[:, None] * (query @ mean).mT
     affinity = module.beta * (logits + torch.outer(key_bias, query_bias)).softmax(-1)
-    weight, bias = _matrix(module.value)
     return affinity @ weight, (affinity @ bias).unsqueeze(1)
-
-
-# Criss-cross attention
-
-
-def _criss_cross_sum(module: CrissCrossAttention, last: Tensor, outside: Outside) -> Tensor:
-    """The features, not yet projected to values, summed over row and column of each position: (N, H, W, C) to the same."""
-    (query_weight, query_bias), (key_weight, key_bias) = _matrix(module.query), _matrix(module.key)
-    weight, bias, reduced = torch.cat([query_weight, key_weight]), torch.cat([query_bias, key_bias]), len(query_bias)
-    both = (last @ weight.mT).add_(bias)
-    query, key = both[..., :reduced], both[..., reduced:]
-    row = _line_sums(query, key, last)
-    column = _line_sums(query.transpose(1, 2), key.transpose(1, 2), last.transpose(1, 2), itself=False)
-    parts = [row, tuple(part.transpose(1, 2) for part in column)]
-    if outside.rows or outside.columns:
-        logits = query @ (key_weight @ outside.features + key_bias)  # (N, H, W): to any position outside, all alike
-        count = torch.full_like(logits, outside.rows + outside.columns)
-        parts.append((count.unsqueeze(-1) * outside.features, logits.unsqueeze(-1), count.unsqueeze(-1)))
-    return _merged(parts)
-
-
-def _merged(parts: list[tuple[Tensor, ...]]) -> Tensor:
-    """Softmax-weighted sums of several sets of positions, of each its sum, maximum and divisor, as the sum over all."""
-    maximum = torch.stack([part[1] for part in parts]).amax(0)
-    weights = [(part[1] - maximum).exp_() for part in parts]
-    divisor = sum(weight * part[2] for weight, part in zip(weights, parts, strict=True))
-    merged = parts[0][0] * (weights[0] / divisor)
-    for weight, part in zip(weights[1:], parts[1:], strict=True):
-        merged.addcmul_(part[0], weight / divisor)
-    return merged
-
-
-def _line_sums(query: Tensor, key: Tensor, value: Tensor, *, itself: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-    """Along each line, without the softmax's division: sum (N, L, M, C), maximum and divisor (N, L, M, 1).
-
-    Args:
-        query, key, value: (N, L, M, channels), M positions on each line.
-        itself: whether a position attends to itself.
-    """
-    count, lines, places = query.shape[:3]
-    query, key, value = (each.reshape(count * lines, places, -1) for each in (query, key, value))
-    sums, maxima, divisors = torch.empty_like(value), *query.new_empty(2, count * lines, places, 1)
-    step = max(1, (_CPU_LOGITS if query.device.type == "cpu" else _GPU_LOGITS) // places**2)
-    for start in range(0, count * lines, step):
-        some = slice(start, start + step)
-        logits = torch.bmm(query[some], key[some].mT)
-        if not itself:
-            logits.diagonal(dim1=-2, dim2=-1).fill_(float("-inf"))
-        torch.amax(logits, -1, keepdim=True, out=maxima[some])
-        logits.sub_(maxima[some].clamp_min_(torch.finfo(logits.dtype).min)).exp_()  # a line of one place has no maximum
-        torch.sum(logits, -1, keepdim=True, out=divisors[some])
-        torch.bmm(logits, value[some], out=sums[some])
-    shape = (count, lines, places, -1)
-    return sums.view(shape), maxima.view(shape), divisors.view(shape)

@@ -63,10 +63,10 @@ class ReflectConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size=3)
 
     def forward(self, image: Tensor) -> Tensor:
-        return super().forward(_reflect_pad(image))
+        return super().forward(reflect_pad(image))
 
 
-def _reflect_pad(image: Tensor) -> Tensor:
+def reflect_pad(image: Tensor) -> Tensor:
     """Pad by one pixel. A line of one pixel has nothing to reflect: it is repeated."""
     if min(image.shape[-2:]) > 1:
         return functional.pad(image, (1, 1, 1, 1), mode="reflect")
