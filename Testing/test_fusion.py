@@ -16,6 +16,7 @@ import cspadn
 from conftest import blobs, volume
 from cspadn import color, device, fusion, intensity
 from cspadn.errors import CancelledError, InputError, MemoryExhaustedError, ModelError, UsageError
+from cspadn.fuser import SliceFuser
 from cspadn.intensity import FUSED_MAXIMUM, Window, to_unit
 from cspadn.weights import load_model
 
@@ -107,7 +108,7 @@ def test_what_is_black_in_both_stays_black() -> None:
     outside = pixels.max(axis=0) == 0
     assert fused[outside].max() == 0
     assert np.median(fused[~outside]) > 0
-    alone = fusion._SliceFuser(load_model().network, torch.device("cpu"))(pixels.swapaxes(0, 1) / 255)
+    alone = SliceFuser(load_model().network, torch.device("cpu"))(pixels.swapaxes(0, 1) / 255)
     assert alone[outside].max() > 0
 
 
@@ -216,23 +217,23 @@ OUT_OF_MEMORY = [
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "mps", "cpu", "python"])
 def test_out_of_memory_halves_the_batch(error: Exception) -> None:
     network = _Hungry(2, error)
-    fuser = fusion._SliceFuser(network, torch.device("cpu"))
-    fuser.batch = 8
+    slices = SliceFuser(network, torch.device("cpu"))
+    slices.batch = 8
     sources = np.random.default_rng(0).random((8, 2, 3, 3), np.float32)
-    np.testing.assert_allclose(fuser(sources), sources.mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(slices(sources), sources.mean(axis=1), atol=1e-6)
     assert network.sizes[:3] == [8, 4, 2]
-    assert fuser.batch == 2
-    assert len(fuser.warnings) == 2
+    assert slices.batch == 2
+    assert len(slices.warnings) == 2
 
 
 def test_out_of_memory_moves_to_the_cpu(monkeypatch) -> None:
     """The GPU is played by torch's device without storage: moving there and back is real, its computing is not."""
-    monkeypatch.setattr(fusion._SliceFuser, "_run", _run_on_cpu_only)
-    fuser = fusion._SliceFuser(torch.nn.Identity(), torch.device("meta"))
+    monkeypatch.setattr(SliceFuser, "_run", _run_on_cpu_only)
+    slices = SliceFuser(torch.nn.Identity(), torch.device("meta"))
     sources = np.zeros((3, 2, 2, 2), np.float32)
-    assert fuser(sources).shape == (3, 2, 2)
-    assert fuser.device.type == "cpu"
-    assert "went on with the CPU" in fuser.warnings[-1]
+    assert slices(sources).shape == (3, 2, 2)
+    assert slices.device.type == "cpu"
+    assert "went on with the CPU" in slices.warnings[-1]
 
 
 def _run_on_cpu_only(self, sources: np.ndarray) -> np.ndarray:
@@ -242,15 +243,15 @@ def _run_on_cpu_only(self, sources: np.ndarray) -> np.ndarray:
 
 
 def test_out_of_memory_for_one_slice_on_the_cpu_is_the_end() -> None:
-    fuser = fusion._SliceFuser(_Hungry(0, MemoryError()), torch.device("cpu"))
+    slices = SliceFuser(_Hungry(0, MemoryError()), torch.device("cpu"))
     with pytest.raises(MemoryExhaustedError):
-        fuser(np.zeros((1, 2, 3, 3), np.float32))
+        slices(np.zeros((1, 2, 3, 3), np.float32))
 
 
 def test_other_errors_are_not_swallowed() -> None:
-    fuser = fusion._SliceFuser(_Hungry(0, RuntimeError("a bug")), torch.device("cpu"))
+    slices = SliceFuser(_Hungry(0, RuntimeError("a bug")), torch.device("cpu"))
     with pytest.raises(RuntimeError, match="a bug"):
-        fuser(np.zeros((1, 2, 3, 3), np.float32))
+        slices(np.zeros((1, 2, 3, 3), np.float32))
 
 
 def test_devices(monkeypatch) -> None:
@@ -396,7 +397,7 @@ import numpy as np, SimpleITK as sitk
 import cspadn
 from cspadn import fusion
 
-fusion._SliceFuser._run = lambda self, sources: sources.mean(axis=1)  # the volumes' memory, not the network's
+SliceFuser._run = lambda self, sources: sources.mean(axis=1)  # the volumes' memory, not the network's
 ramp = np.arange(512, dtype=np.int16)
 mri = sitk.GetImageFromArray(np.broadcast_to(ramp[:, None] + ramp, (400, 512, 512)))
 mri.SetSpacing((0.5, 0.5, 0.5))

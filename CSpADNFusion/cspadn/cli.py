@@ -167,14 +167,12 @@ def _run_fuse(options: argparse.Namespace) -> int:
 
 
 def _fuse(options: argparse.Namespace) -> int:
-    from .allocator import keep_freed_memory
     from .files import check_names
     from .fusion import fuse
     from .io import check_storable, is_picture, read_image
     from .pictures import fuse_pictures
 
     _silence_libraries()
-    keep_freed_memory()
     check_names(path for path in (options.pet, options.mri, options.output, options.color, options.metrics) if path)
     pictures = is_picture(options.pet)
     if pictures != is_picture(options.mri):

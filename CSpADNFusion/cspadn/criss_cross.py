@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .attention import CrissCrossAttention
+from .maps import Workspace
 from .products import put_product
 from .region import Region, Window, aligned
 
@@ -46,21 +47,23 @@ class CrissCrossSums:
     """Features, not yet projected to values, summed with the weights of their softmax.
 
     Args:
-        framed: the features of the part that is there, with a frame of one pixel: (N, H + 2, W + 2, C).
+        framed: the features of the part that is there, with a frame of one pixel: (N, C, H + 2, W + 2), channels last.
+        workspace: the sums stand in its map "odd".
     """
 
-    def __init__(self, module: CrissCrossAttention, framed: Tensor, extent: Extent) -> None:
-        self._extent, self._features = extent, framed[:, 1:-1, 1:-1]
+    def __init__(self, module: CrissCrossAttention, framed: Tensor, workspace: Workspace, extent: Extent) -> None:
+        self._extent, self._features = extent, _inner(framed)
         (query, query_bias), (key, key_bias) = as_matrix(module.query), as_matrix(module.key)
-        both = framed.new_empty(*framed.shape[:3], 2 * len(query))
+        both = workspace.map("queries and keys", framed, 2 * len(query)).permute(0, 2, 3, 1)
         weight = torch.cat([query * _LOG2_E, key])  # so that the affinities are powers of 2, which torch computes faster
-        put_product(Tensor.copy_, both.flatten(0, 2), framed.flatten(0, 2), weight.mT)
+        put_product(Tensor.copy_, both.flatten(0, 2), framed.permute(0, 2, 3, 1).flatten(0, 2), weight.mT)
         both += torch.cat([query_bias * _LOG2_E, key_bias])
         inner = both[:, 1:-1, 1:-1]
         self._query, self._key = inner[..., : len(query)], inner[..., len(query) :]
         self._black_key = key @ extent.black + key_bias
         self._shift = self._maxima() if self._may_overflow() else None
-        self._sums, self._divisors = torch.empty_like(self._features), self._query.new_ones(*self._query.shape[:3], 1)
+        self._sums = _inner(workspace.map("odd", framed, framed.shape[1]))
+        self._divisors = self._query.new_ones(*self._query.shape[:3], 1)
         self._missing = np.zeros(self._query.shape[2], np.int64)
         self._add_columns()
 
@@ -143,6 +146,11 @@ def at(window: Window) -> tuple[slice, slice, slice]:
     """The index of a window in (N, H, W, ...)."""
     rows, columns = window
     return slice(None), slice(rows.start, rows.stop), slice(columns.start, columns.stop)
+
+
+def _inner(framed: Tensor) -> Tensor:
+    """(N, C, H + 2, W + 2) to (N, H, W, C)."""
+    return framed.permute(0, 2, 3, 1)[:, 1:-1, 1:-1]
 
 
 def _turned(each: Tensor) -> Tensor:

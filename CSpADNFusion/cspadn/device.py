@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from .errors import UsageError
@@ -43,6 +45,19 @@ def resolve_device(name: str) -> torch.device:
         choices = ", ".join([AUTOMATIC_DEVICE, *available])
         raise UsageError(f"There is no device '{name}' here that computes: use one of {choices}.")
     return torch.device(full_name)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that computing on a device may take; of the main memory, all there is, since what files cache in it is free
+    too. None where it cannot be told.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    if device.type == "cpu" and hasattr(os, "sysconf"):  # not on Windows
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -23,10 +23,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .attention import ChannelAttention, CrissCrossAttention
 from .criss_cross import CrissCrossSums, Extent, as_matrix, at
-from .maps import Layer, convolve, empty_map, fill_around, reflect_frame
+from .maps import Layer, Workspace, convolve, fill_around, reflect_frame
 from .network import CSpADN, reflect_pad
 from .products import put_product
-from .region import Region, Window
+from .region import Region, Window, aligned
 
 _BLACK = -1.0  # in the network's range
 _WIDE_ROWS, _NARROW_ROWS, _GPU_ROWS = 16, 64, 2**20  # at a time, of layers: on a CPU what its cache holds, on a GPU all
@@ -51,6 +51,7 @@ class FusionNetwork(nn.Module):
         # As far as a seen place reaches, and as far as it sees.
         self.reach, self.sight = len(encoder), len(decoder)
         self.margin = max(self.reach + 1, self.sight)
+        self._workspace = Workspace()  # two maps, from one to the other and back
         middles, features = _of_black(encoder)
         self.register_buffer("black_middles", middles)
         self.register_buffer("black_features", features)
@@ -61,21 +62,22 @@ class FusionNetwork(nn.Module):
         seen = (sources > _BLACK).any(dim=1, keepdim=True)  # (N, 1, H, W)
         fused = torch.full_like(seen, _BLACK, dtype=torch.float32)
         whole = Region(seen.any(dim=0)[0].cpu().numpy())
-        rows, columns = whole.rows(self.margin), whole.transposed.rows(self.margin)
+        rows, columns = (
+            aligned(lines, length) for lines, length in zip(whole.box(self.margin), whole.seen.shape, strict=True)
+        )
         if not rows:
             return fused
         box = (..., slice(rows.start, rows.stop), slice(columns.start, columns.stop))
         region, (height, width) = Region(whole.seen[box]), seen.shape[-2:]
         extent = Extent(region, height, width, self.black_features, self.reach, self.sight)
-        features = self._encode(sources[box].to(self.black_features.dtype), region)
-        self._attend(features, extent)
-        fused[box] = self._decode(features, region)
+        given = sources[box].to(self.black_features.dtype)
+        fused[box] = self._decode(self._attend(self._encode(given, region), extent), region)
         return fused.masked_fill_(~seen, _BLACK)
 
     def _encode(self, sources: Tensor, region: Region) -> Tensor:
         """F0 with a frame: (N, C, H + 2, W + 2)."""
         framed = reflect_pad(sources)
-        features, done = empty_map(framed, len(self.black_features)), 0
+        features, done = self._workspace.map("even", framed, len(self.black_features)), 0
         source, blacks = framed, iter(self.black_middles)
         for margin, layer in enumerate(_typed(self._encoder), start=1):
             windows = self._windows(region, margin, layer)
@@ -84,20 +86,19 @@ class FusionNetwork(nn.Module):
                 target, black, following = features[:, new], self.black_features[new], features[:, :done]
             else:
                 black = next(blacks)
-                target = following = empty_map(framed, layer.out_channels)
+                target = following = self._workspace.map("odd", framed, layer.out_channels)
             fill_around(target, windows, black)
             convolve(layer, source, target, windows)
             source = following
         return features
 
-    def _attend(self, framed: Tensor, extent: Extent) -> None:
+    def _attend(self, framed: Tensor, extent: Extent) -> Tensor:
         """Put the sum of F5 and C5, or one of them, in the place of F0, as far as the decoder sees."""
         if not (self.spatial or self.channel):
-            return
-        channels_last = framed.permute(0, 2, 3, 1)
-        features = channels_last[:, 1:-1, 1:-1]
+            return framed
+        features = framed.permute(0, 2, 3, 1)[:, 1:-1, 1:-1]
         weight, bias = self._own_product(features, extent)
-        for window, summed in self._sums(channels_last, extent):
+        for window, summed in self._sums(framed, extent):
             own = features[at(window)]
             attended = torch.empty_like(flat := own.flatten(1, 2))
             put_product(Tensor.copy_, attended, flat, weight)
@@ -106,10 +107,11 @@ class FusionNetwork(nn.Module):
                 put_product(Tensor.add_, attended, summed.flatten(1, 2), value.expand(len(own), -1, -1))
             own.copy_(attended.add_(bias).view_as(own))
         reflect_frame(framed)
+        return framed
 
     def _sums(self, framed: Tensor, extent: Extent) -> Iterable[tuple[Window, Tensor | None]]:
         if self.spatial:
-            return CrissCrossSums(self.spatial, framed, extent).bands()
+            return CrissCrossSums(self.spatial, framed, self._workspace, extent).bands()
         return ((window, None) for window in self._windows(extent.region, self.sight))
 
     def _own_product(self, features: Tensor, extent: Extent) -> tuple[Tensor, Tensor]:
@@ -140,7 +142,7 @@ class FusionNetwork(nn.Module):
     def _decode(self, features: Tensor, region: Region) -> Tensor:
         """(N, C, H + 2, W + 2) to (N, 1, H, W)."""
         for sight, layer in zip(reversed(range(self.sight)), _typed(self._decoder), strict=True):
-            target = empty_map(features, layer.out_channels)
+            target = self._workspace.map("odd" if (self.sight - sight) % 2 else "even", features, layer.out_channels)
             convolve(layer, features, target, self._windows(region, sight, layer), torch.relu_ if sight else torch.tanh_)
             features = target
         return features[..., 1:-1, 1:-1]

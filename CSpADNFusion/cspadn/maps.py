@@ -5,6 +5,7 @@ A convolution over some rows at a time works in a processor's cache, and can lea
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 import torch
@@ -17,10 +18,22 @@ from .winograd import WinogradConv2d, is_wide
 Activation = Callable[[Tensor], Tensor]
 
 
-def empty_map(like: Tensor, channels: int) -> Tensor:
-    """A map of so many channels, of the same size as another, with any values."""
-    size = (len(like), channels, *like.shape[2:])
-    return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+class Workspace(threading.local):
+    """The memory of a thread's maps, kept from one slice to the next: asked for anew, its pages would be cleared each time."""
+
+    def __init__(self) -> None:
+        self._flat: dict[str, Tensor] = {}
+
+    def map(self, name: str, like: Tensor, channels: int) -> Tensor:
+        """A map of so many channels, of the same size as another, with any values: the last one of this name is gone."""
+        count, _, height, width = like.shape
+        size = count * channels * height * width
+        flat = self._flat.get(name, like.new_empty(0))
+        if flat.numel() < size or flat.dtype != like.dtype or flat.device != like.device:
+            self._flat.pop(name, None)
+            del flat  # before there is the new one
+            flat = self._flat[name] = like.new_empty(size)
+        return flat[:size].view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 class Layer(nn.Module):

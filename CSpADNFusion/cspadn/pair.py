@@ -97,6 +97,12 @@ class Pair:
         return tuple(self.given.GetSize()[::-1])
 
     @property
+    def pixels(self) -> int:
+        """How many an axial slice has."""
+        width, height, _ = self.axial.GetSize()
+        return int(width * height)
+
+    @property
     def slices(self) -> int:
         """How many axial slices there are."""
         return int(self.axial.GetSize()[2])

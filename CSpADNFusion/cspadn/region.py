@@ -35,6 +35,10 @@ class Region:
         """From the first to the last row that has a place within ``margin`` of one seen; empty where nothing is seen."""
         return _widened(np.flatnonzero(self._stop), margin, len(self.seen))
 
+    def box(self, margin: int) -> Window:
+        """Rows and columns from first to last."""
+        return self.rows(margin), self.transposed.rows(margin)
+
     def columns(self, rows: range, margin: int) -> range:
         """From the first to the last column that has, in these rows, a place within ``margin`` of one seen."""
         near = slice(max(0, rows.start - margin), rows.stop + margin)
@@ -43,7 +47,8 @@ class Region:
 
     def windows(self, margin: int, step: int) -> Iterator[Window]:
         """Some rows at a time, and their columns, of which there are more than needed: a multiple, but for the border's."""
-        rows, width = self.rows(margin), self.seen.shape[1]
+        height, width = self.seen.shape
+        rows = aligned(self.rows(margin), height)
         for start in rows[::step]:
             some = range(start, min(start + step, rows.stop))
             columns = self.columns(some, margin)
