@@ -6,9 +6,9 @@ READY := $(VENV)/ready
 DEMO := demo
 DATA ?= ../shared
 RESULTS := docs/results
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile # a process, not a thread, per core
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist loadfile # a process, not a thread, per core
 
-.PHONY: benchmark demo evaluate geometry-report panel-benchmark screenshots test test-all check pytest format clean
+.PHONY: bench benchmark demo evaluate geometry-report panel-benchmark screenshots test test-all check pytest format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
@@ -26,6 +26,12 @@ geometry-report: $(READY) ## fuse real pairs in all stored orders, turned, moved
 
 benchmark: $(READY) ## time a training step against the straightforward one
 	$(BIN)/python -m training.benchmark --output $(RESULTS)/training_step.json
+
+bench: $(READY) ## time fusing against other methods, about 25 minutes: rewrites the tables of docs/benchmarks.md
+	mkdir -p $(DEMO)
+	DATA=$(DATA) QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest Testing/benchmarks/bench_fusion.py --quiet --benchmark-json=$(DEMO)/bench.json \
+		--benchmark-disable-gc --benchmark-warmup=off $(BENCH)
+	$(BIN)/python Testing/benchmarks/report.py $(DEMO)/bench.json docs/benchmarks.md
 
 panel-benchmark: $(READY) ## time the import of the module and the opening of its panel, in the stand-in
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/benchmark_panel.py

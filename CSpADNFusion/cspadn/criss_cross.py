@@ -83,7 +83,7 @@ class CrissCrossSums:
                 weights = self._black_affinity(here) * torch.from_numpy(count).to(sums).unsqueeze(-1)
                 sums.addcmul_(weights, self._extent.black)
                 divisors.add_(weights)
-            yield (rows, columns), sums.div_(divisors)
+            yield (rows, columns), sums / divisors
 
     def _add_columns(self) -> None:
         """Of each place the sum over its column, without itself, which its row has."""

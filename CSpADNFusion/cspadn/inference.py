@@ -97,14 +97,12 @@ class FusionNetwork(nn.Module):
         if not (self.spatial or self.channel):
             return framed
         features = framed.permute(0, 2, 3, 1)[:, 1:-1, 1:-1]
-        weight, bias = self._own_product(features, extent)
-        for window, summed in self._sums(framed, extent):
+        weight, bias = self._product(features, extent)
+        for window, sums in self._sums(framed, extent):
             own = features[at(window)]
-            attended = torch.empty_like(flat := own.flatten(1, 2))
-            put_product(Tensor.copy_, attended, flat, weight)
-            if self.spatial and summed is not None:
-                value = self.spatial.alpha * as_matrix(self.spatial.value)[0].mT
-                put_product(Tensor.add_, attended, summed.flatten(1, 2), value.expand(len(own), -1, -1))
+            given = (torch.cat([own, sums], dim=-1) if sums is not None else own).flatten(1, 2)
+            attended = given.new_empty(*given.shape[:2], own.shape[-1])
+            put_product(Tensor.copy_, attended, given, weight)
             own.copy_(attended.add_(bias).view_as(own))
         reflect_frame(framed)
         return framed
@@ -114,16 +112,17 @@ class FusionNetwork(nn.Module):
             return CrissCrossSums(self.spatial, framed, self._workspace, extent).bands()
         return ((window, None) for window in self._windows(extent.region, self.sight))
 
-    def _own_product(self, features: Tensor, extent: Extent) -> tuple[Tensor, Tensor]:
-        """What each place's own features give, of both modules: weight (N, C, C) and bias (N, 1, C)."""
+    def _product(self, features: Tensor, extent: Extent) -> tuple[Tensor, Tensor]:
+        """What makes F5 + C5 of F0 and the sums, side by side: weight (N, 2C or C, C) and bias (N, 1, C)."""
         count, channels = len(features), features.shape[-1]
-        weight = torch.eye(channels, dtype=features.dtype, device=features.device).expand(count, -1, -1)
-        bias = features.new_zeros(count, 1, channels)
-        if self.spatial:
-            bias = bias + self.spatial.alpha * as_matrix(self.spatial.value)[1]
+        weight = torch.eye(channels, device=features.device) * (bool(self.spatial) + bool(self.channel))
+        weight, bias = weight.expand(count, -1, -1), features.new_zeros(count, 1, channels, dtype=torch.float32)
         if self.channel:
-            product, product_bias = _channel_product(self.channel, *self._moments(features, extent))
-            weight, bias = (1 + bool(self.spatial)) * weight + product.mT, bias + product_bias
+            product, bias = _channel_product(self.channel, *self._moments(features, extent))
+            weight = weight + product.mT
+        if self.spatial:
+            value, value_bias = (self.spatial.alpha * part.float() for part in as_matrix(self.spatial.value))
+            weight, bias = torch.cat([weight, value.mT.expand(count, -1, -1)], dim=1), bias + value_bias
         return weight.to(features.dtype), bias.to(features.dtype)
 
     def _moments(self, features: Tensor, extent: Extent) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-_ALIGNMENT = 16  # columns: of fewer widths, the convolutions' kernels are made once and used again
+_ROWS, _COLUMNS = 8, 16  # are multiples of: of fewer sizes, the kernels are made once and used again
 
 Window = tuple[range, range]  # rows, columns
 
@@ -48,7 +48,7 @@ class Region:
     def windows(self, margin: int, step: int) -> Iterator[Window]:
         """Some rows at a time, and their columns, of which there are more than needed: a multiple, but for the border's."""
         height, width = self.seen.shape
-        rows = aligned(self.rows(margin), height)
+        rows = aligned(self.rows(margin), height, _ROWS)
         for start in rows[::step]:
             some = range(start, min(start + step, rows.stop))
             columns = self.columns(some, margin)
@@ -56,9 +56,9 @@ class Region:
                 yield some, aligned(columns, width)
 
 
-def aligned(places: range, length: int) -> range:
+def aligned(places: range, length: int, multiple: int = _COLUMNS) -> range:
     """A range that holds this one, from a multiple to a multiple, or to the end. What lay in the other lies in it still."""
-    return range(places.start // _ALIGNMENT * _ALIGNMENT, min(-(-places.stop // _ALIGNMENT) * _ALIGNMENT, length))
+    return range(places.start // multiple * multiple, min(-(-places.stop // multiple) * multiple, length))
 
 
 def _widened(places: NDArray[np.intp], margin: int, length: int) -> range:
