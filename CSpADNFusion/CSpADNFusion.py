@@ -516,7 +516,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         :param progress: called with the slices done and the slices in all, while they are fused and again while measured.
         :param cancelled: asked before each slice; True stops.
         :param warned: called with each warning, a sentence; default: they go to Slicer's log.
-        :param settings: fields of :class:`cspadn.FusionSettings`: model, device, grid, pet_window, mri_window, palette.
+        :param settings: fields of :class:`cspadn.FusionSettings`: model, device, grid, pet_window, mri_window, palette, half.
         :raises cspadn.errors.FusionError: with a sentence that says what is wrong; the scene is as it was. Of its subclasses:
             InputError (a volume), UsageError (a setting), ModelError (the weights), MissingPackageError (torch or safetensors
             is not installed), MemoryExhaustedError, CancelledError.

@@ -66,6 +66,12 @@ def test_nifti_says_what_it_is_for(files: dict[str, Path], tmp_path: Path) -> No
     assert "Research use only" in sitk.ReadImage(str(files["fused"])).GetMetaData("ITK_FileNotes")
 
 
+def test_half_precision_on_a_cpu_is_told(files: dict[str, Path], capfd) -> None:
+    assert _fuse(files, "--half") == 0
+    assert "warning: Half precision is for GPUs" in capfd.readouterr().err
+    assert sitk.ReadImage(str(files["fused"])).GetMetaData("CSpADNFusion.precision") == "float32"
+
+
 def test_the_whole_atlas_volume(shared: Path, tmp_path: Path) -> None:
     folder = shared / "data" / "volumes" / "aanlib"
     mri = sitk.ReadImage(str(folder / "MRI_axial.nii.gz"))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ import torch
 
 import cspadn
 from conftest import blobs, volume
-from cspadn import color, device, fusion, intensity
+from cspadn import color, device, fuser, fusion, intensity
 from cspadn.errors import CancelledError, InputError, MemoryExhaustedError, ModelError, UsageError
 from cspadn.fuser import SliceFuser
 from cspadn.intensity import FUSED_MAXIMUM, Window, to_unit
@@ -108,7 +111,7 @@ def test_what_is_black_in_both_stays_black() -> None:
     outside = pixels.max(axis=0) == 0
     assert fused[outside].max() == 0
     assert np.median(fused[~outside]) > 0
-    alone = SliceFuser(load_model().network, torch.device("cpu"))(pixels.swapaxes(0, 1) / 255)
+    alone = SliceFuser(lambda: load_model().network, torch.device("cpu"))(pixels.swapaxes(0, 1) / 255)
     assert alone[outside].max() > 0
 
 
@@ -137,7 +140,11 @@ def test_progress_counts_every_slice(pair) -> None:
     assert seen == [(i + 1, 8) for i in range(8)]
 
 
-def test_cancel_stops_before_the_next_slice(pair) -> None:
+@pytest.mark.parametrize("threads", [1, 3, 8])
+def test_cancel_stops_before_the_next_slice(pair, request, threads: int) -> None:
+    """Also of a volume with fewer slices than threads."""
+    request.getfixturevalue("three_threads")  # which puts back what was
+    torch.set_num_threads(threads)
     seen: list[int] = []
     with pytest.raises(CancelledError):
         cspadn.fuse(*pair, progress=lambda done, _total: seen.append(done), cancelled=lambda: len(seen) == 3)
@@ -210,14 +217,17 @@ OUT_OF_MEMORY = [
     torch.cuda.OutOfMemoryError("CUDA out of memory."),
     RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
     RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    RuntimeError("std::bad_alloc"),
+    RuntimeError("could not create a primitive"),
+    RuntimeError("can't start new thread"),
     MemoryError(),
 ]
 
 
-@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "mps", "cpu", "python"])
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "mps", "cpu", "C++", "oneDNN", "threads", "python"])
 def test_out_of_memory_halves_the_batch(error: Exception) -> None:
     network = _Hungry(2, error)
-    slices = SliceFuser(network, torch.device("cpu"))
+    slices = SliceFuser(lambda: network, torch.device("cpu"))
     slices.batch = 8
     sources = np.random.default_rng(0).random((8, 2, 3, 3), np.float32)
     np.testing.assert_allclose(slices(sources), sources.mean(axis=1), atol=1e-6)
@@ -229,7 +239,7 @@ def test_out_of_memory_halves_the_batch(error: Exception) -> None:
 def test_out_of_memory_moves_to_the_cpu(monkeypatch) -> None:
     """The GPU is played by torch's device without storage: moving there and back is real, its computing is not."""
     monkeypatch.setattr(SliceFuser, "_run", _run_on_cpu_only)
-    slices = SliceFuser(torch.nn.Identity(), torch.device("meta"))
+    slices = SliceFuser(torch.nn.Identity, torch.device("meta"))
     sources = np.zeros((3, 2, 2, 2), np.float32)
     assert slices(sources).shape == (3, 2, 2)
     assert slices.device.type == "cpu"
@@ -243,15 +253,173 @@ def _run_on_cpu_only(self, sources: np.ndarray) -> np.ndarray:
 
 
 def test_out_of_memory_for_one_slice_on_the_cpu_is_the_end() -> None:
-    slices = SliceFuser(_Hungry(0, MemoryError()), torch.device("cpu"))
+    slices = SliceFuser(lambda: _Hungry(0, MemoryError()), torch.device("cpu"))
     with pytest.raises(MemoryExhaustedError):
         slices(np.zeros((1, 2, 3, 3), np.float32))
 
 
 def test_other_errors_are_not_swallowed() -> None:
-    slices = SliceFuser(_Hungry(0, RuntimeError("a bug")), torch.device("cpu"))
+    slices = SliceFuser(lambda: _Hungry(0, RuntimeError("a bug")), torch.device("cpu"))
     with pytest.raises(RuntimeError, match="a bug"):
         slices(np.zeros((1, 2, 3, 3), np.float32))
+
+
+_NONE_LEFT = MemoryExhaustedError("None left.")
+
+
+class _Work:
+    """Counts how many are computed at the same time; there is memory for ``room``."""
+
+    def __init__(self, error: Exception = _NONE_LEFT, room: int = 99) -> None:
+        self.error, self.room, self.running, self.most, self.threads = error, room, 0, 0, set[int]()
+        self._lock = threading.Lock()
+
+    def __call__(self, item: int) -> int:
+        with self._lock:
+            self.running += 1
+            self.most, running = max(self.most, self.running), self.running
+        self.threads.add(torch.get_num_threads())
+        time.sleep(0.05)
+        with self._lock:
+            self.running -= 1
+        if running > self.room:
+            raise self.error
+        return item * item
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_slices_are_fused_at_the_same_time_in_their_order(three_threads) -> None:
+    slices, work = SliceFuser(lambda: _Hungry(9, MemoryError()), torch.device("cpu")), _Work()
+    assert list(slices.in_order(work, range(12), 12)) == [(i, i * i) for i in range(12)]
+    assert (work.most, work.threads) == (3, {1})
+    assert torch.get_num_threads() == _threads_of_a_new_one() == 3
+    assert slices.warnings == []
+
+
+def test_two_fusions_at_once_leave_the_number_of_threads_alone(three_threads) -> None:
+    """The second starts, in a new thread, while torch has one thread for the first, and ends after it."""
+
+    def run(count: int) -> None:
+        slices = SliceFuser(lambda: _Hungry(9, MemoryError()), torch.device("cpu"))
+        workers.append(slices.workers)
+        list(slices.in_order(_Work(), range(count), count))
+
+    workers: list[int] = []
+    others = [threading.Thread(target=run, args=(count,)) for count in (9, 30)]
+    for other in others:
+        other.start()
+        time.sleep(0.05)
+    for other in others:
+        other.join()
+    assert workers == [3, 3]
+    assert torch.get_num_threads() == _threads_of_a_new_one() == 3
+
+
+def _threads_of_a_new_one() -> int:
+    found: list[int] = []
+    new = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    new.start()
+    new.join()
+    return found[0]
+
+
+def test_one_slice_takes_all_threads(three_threads) -> None:
+    slices, work = SliceFuser(lambda: _Hungry(9, MemoryError()), torch.device("cpu")), _Work()
+    assert list(slices.in_order(work, [5], 1)) == [(5, 25)]
+    assert work.threads == {3}
+
+
+@pytest.mark.parametrize("error", [MemoryExhaustedError("None left."), MemoryError(), RuntimeError("std::bad_alloc")])
+def test_without_memory_for_several_slices_it_goes_on_with_one(three_threads, error: Exception) -> None:
+    slices, work = SliceFuser(lambda: _Hungry(9, MemoryError()), torch.device("cpu")), _Work(error, room=1)
+    assert list(slices.in_order(work, range(8), 8)) == [(i, i * i) for i in range(8)]
+    assert slices.warnings == ["Out of memory with 3 slices at a time: went on with one at a time."]
+    with pytest.raises(MemoryExhaustedError):
+        list(slices.in_order(_Work(room=0), range(8), 8))
+
+
+def test_errors_and_cancelling_end_the_threads(three_threads) -> None:
+    slices, before = SliceFuser(lambda: _Hungry(9, MemoryError()), torch.device("cpu")), threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        list(slices.in_order(lambda item: 1 // (3 - item), range(8), 8))
+
+    def items() -> Iterator[int]:
+        yield from range(4)
+        raise CancelledError("Stop.")
+
+    with pytest.raises(CancelledError):
+        list(slices.in_order(_Work(), items(), 8))
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(("free", "batch"), [(10**12, 32), (3 * 10**8, 1), (2 * 10**9, 6), (0, 1)])
+def test_the_batch_of_a_gpu_follows_its_free_memory(monkeypatch, free: int, batch: int) -> None:
+    """Played by torch's device without storage."""
+    monkeypatch.setattr(fuser, "free_memory", lambda device: free)
+    slices = SliceFuser(torch.nn.Identity, torch.device("meta"), 256 * 256)
+    assert (slices.batch, slices.workers) == (batch, 1)
+
+
+def test_as_many_slices_at_a_time_as_the_memory_holds(monkeypatch, three_threads) -> None:
+    monkeypatch.setattr(fuser, "free_memory", lambda device: 10**9)
+    assert SliceFuser(torch.nn.Identity, torch.device("cpu"), 256 * 256).workers == 3
+    assert SliceFuser(torch.nn.Identity, torch.device("cpu"), 480 * 512).workers == 2
+    assert SliceFuser(torch.nn.Identity, torch.device("cpu"), 10**9).workers == 1
+
+
+def test_half_precision_is_for_gpus(monkeypatch, pair) -> None:
+    monkeypatch.setattr(SliceFuser, "_run", _run_on_cpu_only)
+    slices = SliceFuser(lambda: torch.nn.Linear(1, 1), torch.device("meta"), half=True)
+    assert slices.precision == slices.network.weight.dtype == torch.float16
+    slices(np.zeros((1, 2, 2, 2), np.float32))
+    assert slices.precision == slices.network.weight.dtype == torch.float32  # on the CPU, for want of memory
+    monkeypatch.undo()
+    result = cspadn.fuse(*pair, cspadn.FusionSettings(device="cpu", half=True))
+    assert result.provenance["precision"] == "float32"
+    assert "Half precision is for GPUs: the CPU computed in single precision." in result.warnings
+
+
+def test_free_memory(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5, 9))
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 12, raising=False)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 2, raising=False)
+    assert device.free_memory(torch.device("cuda:0")) == 5
+    assert device.free_memory(torch.device("mps")) == 10
+    monkeypatch.delattr(torch.mps, "recommended_max_memory")
+    assert device.free_memory(torch.device("mps")) is None
+    assert device.free_memory(torch.device("meta")) is None
+
+
+def test_free_main_memory(monkeypatch, tmp_path: Path) -> None:
+    """What Linux tells, a container's limit, and what a system has that tells neither."""
+    cpu, info = torch.device("cpu"), tmp_path / "meminfo"
+    monkeypatch.setattr(device, "_MEMORY_INFO", info)
+    monkeypatch.setattr(device, "_CONTAINER", tmp_path)
+    if hasattr(os, "sysconf"):
+        assert device.free_memory(cpu) == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    info.write_text("MemTotal: 9 kB\nMemAvailable:   8 kB\n")
+    assert device.free_memory(cpu) == 8192
+    (tmp_path / "memory.current").write_text("1000\n")
+    for limit, free in (("max", 8192), ("5000", 4000), ("90000", 8192), ("900", 0)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        assert device.free_memory(cpu) == free
+    monkeypatch.delattr(os, "sysconf", raising=False)
+    info.unlink()
+    assert device.free_memory(cpu) is None
+    assert SliceFuser(torch.nn.Identity, cpu, 256 * 256).workers <= 4
+
+
+def test_an_impossible_device_is_refused_before_the_work(monkeypatch, pair) -> None:
+    monkeypatch.setattr(fusion.Pair, "of", lambda *_: 1 / 0)
+    with pytest.raises(UsageError, match="no device 'tpu'"):
+        cspadn.fuse(*pair, cspadn.FusionSettings(device="tpu"))
 
 
 def test_devices(monkeypatch) -> None:
@@ -396,6 +564,8 @@ import resource, sys
 import numpy as np, SimpleITK as sitk
 import cspadn
 from cspadn import fusion
+
+from cspadn.fuser import SliceFuser
 
 SliceFuser._run = lambda self, sources: sources.mean(axis=1)  # the volumes' memory, not the network's
 ramp = np.arange(512, dtype=np.int16)

@@ -336,7 +336,7 @@ def test_all_settings_reach_the_worker(panel, pair) -> None:
     from CSpADNFusionLib.worker import settingsArguments
 
     settings = cspadn.FusionSettings(
-        model="mine.safetensors", device="cpu", grid="pet", palette="PET-DICOM", pet_window=(-1e-05, 80)
+        model="mine.safetensors", device="cpu", grid="pet", palette="PET-DICOM", pet_window=(-1e-05, 80), half=True
     )
     arguments = settingsArguments(settings, "private")
     assert arguments == [
@@ -346,6 +346,7 @@ def test_all_settings_reach_the_worker(panel, pair) -> None:
         "cpu",
         "--grid",
         "pet",
+        "--half",
         "--color",
         "private/color.nrrd",
         "--palette",

@@ -180,6 +180,7 @@ def settingsArguments(settings, folder):
     """Settings as arguments of ``cspadn fuse``, which runs elsewhere and puts a colour volume into ``folder``."""
     model = str(Path(settings.model).resolve()) if settings.model.endswith(".safetensors") else settings.model
     arguments = ["--model", model, "--device", settings.device, "--grid", settings.grid]
+    arguments += ["--half"] if settings.half else []
     if settings.palette is not None:
         arguments += ["--color", f"{folder}/{COLOR_FILE}", "--palette", settings.palette]
     for name in ("pet_window", "mri_window"):

@@ -11,9 +11,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from glibc's malloc.h
 def keep_freed_memory() -> bool:
     """Stop glibc from returning freed memory to the kernel after each layer; False where there is no glibc.
 
-    By default every feature map is mapped anew and its pages are zeroed again, which costs more CPU time than some of the
-    convolutions. The setting holds for the whole process, so only our own processes (command line, worker, training) call
-    this; it is never called inside Slicer.
+    By default every feature map is mapped anew and its pages are zeroed again, which in training costs more CPU time than some
+    of the convolutions. The setting holds for the whole process: only processes of training and evaluation call this. Fusing
+    keeps its maps itself (:class:`cspadn.maps.Workspace`).
     """
     if not sys.platform.startswith("linux"):
         return False

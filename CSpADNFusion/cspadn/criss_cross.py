@@ -115,18 +115,22 @@ class CrissCrossSums:
         return not bool(self._query.norm(dim=-1).max() * longest <= _SAFE_LOGIT)
 
     def _maxima(self) -> Tensor:
-        """The greatest logit of each place, over its row, its column, and what is black: (N, H, W, 1)."""
-        maxima: Tensor = (self._query @ self._black_key).unsqueeze(-1)
-        self._raise(maxima, self._query, self._key, self._extent.region)
-        self._raise(_turned(maxima), _turned(self._query), _turned(self._key), self._extent.region.transposed)
-        return maxima
+        """The greatest logit of each place, over its row, its column, and what is black there, so much more that sums over both with
+        weights up to 1 stay within half precision: (N, H, W, 1).
+        """
+        maxima = torch.full_like(self._query[..., :1], float("-inf"))
+        extent = self._extent
+        self._raise(maxima, self._query, self._key, extent.region, extent.width)
+        self._raise(_turned(maxima), _turned(self._query), _turned(self._key), extent.region.transposed, extent.height)
+        return maxima.add_(math.log2(extent.height + extent.width))
 
-    def _raise(self, maxima: Tensor, query: Tensor, key: Tensor, region: Region) -> None:
-        """To the greatest logit along the lines of a region."""
+    def _raise(self, maxima: Tensor, query: Tensor, key: Tensor, region: Region, length: int) -> None:
+        """To the greatest logit along the lines of a region, of which the whole slice has ``length`` places."""
         for lines, places, keys in self._lines(region):
-            logits = query[at((lines, places))] @ key[at((lines, keys))].mT
-            here = maxima[at((lines, places))]
-            torch.maximum(here, logits.amax(-1, keepdim=True), out=here)
+            here, asking = maxima[at((lines, places))], query[at((lines, places))]
+            torch.maximum(here, (asking @ key[at((lines, keys))].mT).amax(-1, keepdim=True), out=here)
+            if len(keys) < length:
+                torch.maximum(here, (asking @ self._black_key).unsqueeze(-1), out=here)
 
     def _shift_at(self, here: tuple[slice, ...]) -> Tensor | None:
         return None if self._shift is None else self._shift[here]

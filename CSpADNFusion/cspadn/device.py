@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import torch
 
 from .errors import UsageError
 from .settings import AUTOMATIC_DEVICE
+
+_MEMORY_INFO, _CONTAINER = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 def available_devices() -> dict[str, str]:
@@ -48,16 +51,33 @@ def resolve_device(name: str) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that computing on a device may take; of the main memory, all there is, since what files cache in it is free
-    too. None where it cannot be told.
-    """
+    """Bytes that computing on a device may still take; None where it cannot be told."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    if device.type == "mps":
+    if device.type == "mps" and hasattr(torch.mps, "recommended_max_memory"):  # from torch 2.5 on
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    if device.type == "cpu" and hasattr(os, "sysconf"):  # not on Windows
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None
+    return _free_main_memory() if device.type == "cpu" else None
+
+
+def _free_main_memory() -> int | None:
+    """On Linux what the system calls available, or what a container has left; elsewhere half of all there is, if known."""
+    try:
+        told = dict(line.split(":") for line in _MEMORY_INFO.read_text().splitlines())
+        free = int(told["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names  # not on Windows
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 if known else None
+    try:
+        limit, taken = (int((_CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no container, or "max"
+        return free
+    return max(0, min(free, limit - taken))
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give what torch keeps of a GPU's memory back."""
+    if device.type in ("cuda", "mps"):
+        getattr(torch, device.type).empty_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -65,5 +85,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
     words = str(error).lower()
-    signs = ("out of memory", "can't allocate memory", "failed to allocate memory")
+    allocating = ("out of memory", "can't allocate memory", "failed to allocate memory", "bad_alloc", "can't start new thread")
+    signs = (*allocating, "could not create a primitive")  # oneDNN's word, which has no memory for its kernel
     return isinstance(error, RuntimeError) and any(sign in words for sign in signs)

@@ -61,12 +61,15 @@ def fuse(
     back into the stored order of the grid volume. Where the other volume has no field of view, the grid volume is kept; the
     fusion fades into it over :data:`cspadn.geometry.BLEND_VOXELS` voxels.
 
+    On a CPU several slices are fused at the same time, in threads; until it is done, torch starts with one thread in any new
+    one (:func:`torch.set_num_threads` is the process's).
+
     Args:
         pet, mri: scalar volumes of any grid, orientation and real pixel type; they are not changed. NaN and infinity are
             background (but see :data:`cspadn.metadata.NAN_IS_OUTSIDE`).
         settings: None: the defaults.
         progress: called after each batch with the slices done and the slices in all.
-        cancelled: asked before each batch; True stops.
+        cancelled: asked before each batch is put into the result; True stops.
 
     Raises:
         InputError: a volume cannot be fused, or the two overlap in less than 1 % of the MRI's foreground.
@@ -77,13 +80,16 @@ def fuse(
     """
     settings = settings or FusionSettings()
     palette = None if settings.palette is None else palette_of(settings.palette)
-    model = load_model(settings.model)
+    model, device = load_model(settings.model), resolve_device(settings.device)
     pair = Pair.of(pet, mri, settings)
-    fuser = SliceFuser(FusionNetwork(model.network), resolve_device(settings.device), pair.pixels)
+    make = partial(FusionNetwork, model.network)
+    fuser = SliceFuser(make, device, pair.pixels, half=settings.half)
     fused = np.empty(pair.shape, np.float32)
     colored = np.empty((*pair.shape, 0 if palette is None else 3), np.uint8)
     fused_slices, colored_slices = (axial_view(voxels, pair.given) for voxels in (fused, colored))
-    for (places, slab), unit in fuser.in_order(partial(_fuse_slab, fuser), _slabs(pair, fuser, cancelled), pair.slices):
+    for (places, slab), unit in fuser.in_order(partial(_fuse_slab, fuser), _slabs(pair, fuser), pair.slices):
+        if cancelled and cancelled():
+            raise CancelledError("The fusion was cancelled.")
         fused_slices[places] = unit * np.float32(FUSED_MAXIMUM)
         if palette is not None:
             colored_slices[places] = recolored(palette, slab.pet_shown, unit)
@@ -93,12 +99,10 @@ def fuse(
     return FusionResult(image, _provenance(model, fuser, pair, settings), pair.warnings + fuser.warnings, color)
 
 
-def _slabs(pair: Pair, fuser: SliceFuser, cancelled: Callable[[], bool] | None) -> Iterator[tuple[slice, Slab]]:
+def _slabs(pair: Pair, fuser: SliceFuser) -> Iterator[tuple[slice, Slab]]:
     """The slices in batches; the fuser may have made its batch smaller since the last one."""
     first = 0
     while first < pair.slices:
-        if cancelled and cancelled():
-            raise CancelledError("The fusion was cancelled.")
         last = min(first + fuser.batch, pair.slices)
         yield slice(first, last), pair.slab(first, last)
         first = last
@@ -124,6 +128,7 @@ def _provenance(model: Model, fuser: SliceFuser, pair: Pair, settings: FusionSet
         "model_version": model.card.version,
         "model_sha256": model.card.sha256,
         "device": str(fuser.device),
+        "precision": str(fuser.precision).removeprefix("torch."),
         "grid": pair.grid,
         **pair.sources,
         "pet_window": list(pair.pet.window),

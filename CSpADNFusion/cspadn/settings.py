@@ -25,6 +25,7 @@ class FusionSettings:
         grid: whose voxels the result has, mri or pet; the other volume is interpolated there.
         pet_window, mri_window: (lower, upper) in the volume's own units; None: :func:`cspadn.intensity.automatic_window`.
         palette: one of :data:`PALETTES`: a colour volume is made as well; None: none is.
+        half: a GPU computes in half precision, at most 0.003 of the range apart (docs/benchmarks.md); a CPU does not.
     """
 
     model: str = DEFAULT_MODEL
@@ -33,6 +34,7 @@ class FusionSettings:
     pet_window: tuple[float, float] | None = None
     mri_window: tuple[float, float] | None = None
     palette: str | None = None
+    half: bool = False
 
     def __post_init__(self) -> None:
         if self.grid not in GRIDS:

@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ Fuse = Callable[[Slices], None]
 
 
 def ours(slices: Slices) -> Fuse:
-    fuser = SliceFuser(FusionNetwork(load_model().network), torch.device("cpu"), slices[0, 0].size)
+    fuser = SliceFuser(partial(FusionNetwork, load_model().network), torch.device("cpu"), slices[0, 0].size)
 
     def fuse(some: Slices) -> None:
         for _ in fuser.in_order(fuser, some[:, None], len(some)):

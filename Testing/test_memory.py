@@ -1,0 +1,78 @@
+"""Peak memory of ``cspadn fuse``, by a limit that the system enforces and by what it says was used at most."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+resource = pytest.importorskip("resource")
+if not sys.platform.startswith("linux"):
+    pytest.skip("the limit on private memory is Linux's", allow_module_level=True)
+
+THREADS = 2  # each more needs about 50 MB for slices of 256 x 256
+MEGABYTE = 2**20
+
+
+def _peak(pet: Path, mri: Path, output: Path, limit: int) -> float:
+    """Fuse with at most ``limit`` bytes of private memory, in MB the peak of all that was resident."""
+    command = [sys.executable, "-c", _CODE.format(limit=limit), str(pet), str(mri), str(output)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "Out of memory" not in done.stderr
+    assert output.exists()
+    return float(done.stdout.splitlines()[-1]) / 1024
+
+
+_CODE = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_DATA, ({limit}, {limit}))
+from cspadn.cli import main
+code = main(["fuse", *sys.argv[1:3], "--output", sys.argv[3], "--device", "cpu"])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+sys.exit(code)
+"""
+
+
+def test_the_atlas_volume_needs_less_than_640_mb(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "data" / "volumes" / "aanlib"
+    files = (folder / "PET_axial.nii.gz", folder / "MRI_axial.nii.gz")
+    assert _peak(*files, tmp_path / "fused.nii.gz", 640 * MEGABYTE) < 640
+
+
+@pytest.mark.slow
+def test_a_large_volume_needs_less_than_2500_mb(tmp_path: Path) -> None:
+    """512 x 512 x 400, float32, of which 60 slices are full of noise, so that no background is left out."""
+    voxels = np.zeros((400, 512, 512), np.float32)
+    for name in ("pet", "mri"):
+        voxels[170:230] = np.random.default_rng(len(name)).random((60, 512, 512), np.float32)
+        sitk.WriteImage(sitk.GetImageFromArray(voxels), str(tmp_path / f"{name}.mha"))
+    files = (tmp_path / "pet.mha", tmp_path / "mri.mha")
+    assert _peak(*files, tmp_path / "fused.mha", 2500 * MEGABYTE) < 2500
+
+
+def test_with_too_little_memory_it_says_so(shared: Path, tmp_path: Path) -> None:
+    """One sentence, exit code 5, and nothing written."""
+    folder = shared / "data" / "volumes" / "aanlib"
+    code = _CODE.format(limit=10**12).replace("from cspadn.cli import main", _STARVED)
+    files = [str(folder / "PET_axial.nii.gz"), str(folder / "MRI_axial.nii.gz"), str(tmp_path / "fused.nii.gz")]
+    done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True)
+    assert done.returncode == 5, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "not enough memory" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# The limit comes when everything is loaded: what is there by then, and a little.
+_STARVED = """
+from cspadn.cli import main
+import cspadn.fuser, cspadn.pictures, re
+taken = int(re.search(r"VmData:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (taken + 60 * 2**20,) * 2)
+"""
