@@ -115,8 +115,9 @@ class CrissCrossSums:
         return not bool(self._query.norm(dim=-1).max() * longest <= _SAFE_LOGIT)
 
     def _maxima(self) -> Tensor:
-        """The greatest logit of each place, over its row, its column, and what is black there, so much more that sums over both with
-        weights up to 1 stay within half precision: (N, H, W, 1).
+        """The greatest logit of each place over its row, its column, and the black there, and a little more: (N, H, W, 1).
+
+        So much more that a sum over both lines, of weights up to 1, stays within half precision.
         """
         maxima = torch.full_like(self._query[..., :1], float("-inf"))
         extent = self._extent

@@ -37,8 +37,12 @@ def check_volume(image: sitk.Image, name: str) -> None:
 
 
 def to_axial(image: sitk.Image) -> sitk.Image:
-    """Reorder and flip the axes of a volume, without interpolation, so that its slices are patient-axial."""
-    return sitk.DICOMOrient(image, AXIAL_ORIENTATION)
+    """Reorder and flip the axes of a volume, without interpolation, so that its slices are patient-axial.
+
+    Where they are already, the volume itself comes back: it must not be changed.
+    """
+    orientation = sitk.DICOMOrientImageFilter_GetOrientationFromDirectionCosines(image.GetDirection())
+    return image if orientation == AXIAL_ORIENTATION else sitk.DICOMOrient(image, AXIAL_ORIENTATION)
 
 
 def tilt(axial: sitk.Image) -> float:
