@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-import resource
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -100,7 +100,8 @@ def measure(name: str, slices: Slices, threads: int, passes: int) -> dict[str, o
         fuse(slices)
         cpu.append((time.process_time() - used) / len(slices))
         wall.append((time.perf_counter() - began) / len(slices))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not ru_maxrss, which a process that was just forked has from its parent.
+    peak = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) / 1024
     return {"cpu": cpu, "wall": wall, "peak_mb": peak}
 
 
