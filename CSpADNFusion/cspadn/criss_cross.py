@@ -52,17 +52,16 @@ class CrissCrossSums:
     """
 
     def __init__(self, module: CrissCrossAttention, framed: Tensor, workspace: Workspace, extent: Extent) -> None:
-        self._extent, self._features = extent, _inner(framed)
+        self._extent, self._features = extent, inner(framed)
         (query, query_bias), (key, key_bias) = as_matrix(module.query), as_matrix(module.key)
         both = workspace.map("queries and keys", framed, 2 * len(query)).permute(0, 2, 3, 1)
         weight = torch.cat([query * _LOG2_E, key])  # so that the affinities are powers of 2, which torch computes faster
         put_product(Tensor.copy_, both.flatten(0, 2), framed.permute(0, 2, 3, 1).flatten(0, 2), weight.mT)
         both += torch.cat([query_bias * _LOG2_E, key_bias])
-        inner = both[:, 1:-1, 1:-1]
-        self._query, self._key = inner[..., : len(query)], inner[..., len(query) :]
+        self._query, self._key = both[:, 1:-1, 1:-1, : len(query)], both[:, 1:-1, 1:-1, len(query) :]
         self._black_key = key @ extent.black + key_bias
         self._shift = self._maxima() if self._may_overflow() else None
-        self._sums = _inner(workspace.map("odd", framed, framed.shape[1]))
+        self._sums = inner(workspace.map("odd", framed, framed.shape[1]))
         self._divisors = self._query.new_ones(*self._query.shape[:3], 1)
         self._missing = np.zeros(self._query.shape[2], np.int64)
         self._add_columns()
@@ -153,7 +152,7 @@ def at(window: Window) -> tuple[slice, slice, slice]:
     return slice(None), slice(rows.start, rows.stop), slice(columns.start, columns.stop)
 
 
-def _inner(framed: Tensor) -> Tensor:
+def inner(framed: Tensor) -> Tensor:
     """(N, C, H + 2, W + 2) to (N, H, W, C)."""
     return framed.permute(0, 2, 3, 1)[:, 1:-1, 1:-1]
 

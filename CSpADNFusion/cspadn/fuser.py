@@ -83,10 +83,10 @@ class SliceFuser:
     def in_order(self, work: Callable[[T], R], items: Iterable[T], count: int) -> Iterator[tuple[T, R]]:
         """Each of ``count`` items, and what ``work`` makes of it.
 
-        ``work``, which calls this object, runs in threads of its own, for several items at the same time (a single one, in
-        the calling thread); the next item is
-        taken from ``items`` meanwhile, in the calling thread. Where there is no memory for several, it goes on with one.
-        Errors of ``work`` and of ``items`` come out here. While several are computed, torch has one thread in new threads.
+        ``work``, which calls this object, runs in threads of its own, for several items at the same time; the next item is
+        taken from ``items`` meanwhile, in the calling thread, which also does the work if there is only one. Where there is
+        no memory for several, it goes on with one. Errors of ``work`` and of ``items`` come out here. While several are
+        computed, torch has one thread in new threads.
         """
         items, left = iter(items), list[T]()
         if count == 1:  # on all of torch's threads

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .attention import ChannelAttention, CrissCrossAttention
-from .criss_cross import CrissCrossSums, Extent, as_matrix, at
+from .criss_cross import CrissCrossSums, Extent, as_matrix, at, inner
 from .maps import Layer, Workspace, convolve, fill_around, reflect_frame
 from .network import CSpADN, reflect_pad
 from .products import put_product
@@ -96,7 +96,7 @@ class FusionNetwork(nn.Module):
         """Put the sum of F5 and C5, or one of them, in the place of F0, as far as the decoder sees."""
         if not (self.spatial or self.channel):
             return framed
-        features = framed.permute(0, 2, 3, 1)[:, 1:-1, 1:-1]
+        features = inner(framed)
         weight, bias = self._product(features, extent)
         for window, sums in self._sums(framed, extent):
             own = features[at(window)]
