@@ -293,6 +293,18 @@ def test_a_full_disk_leaves_nothing(files: dict[str, Path], monkeypatch, capfd) 
     assert set(files["mri"].parent.iterdir()) == before
 
 
+@pytest.mark.parametrize("step", ["ReadImage", "WriteImage"])
+def test_no_memory_for_a_file_is_no_damage_and_no_full_disk(step: str, files: dict[str, Path], monkeypatch, capfd) -> None:
+    def no_memory(*_arguments, **_options):
+        raise RuntimeError(f"Exception thrown in SimpleITK {step}: std::bad_alloc")
+
+    monkeypatch.setattr(sitk, step, no_memory)
+    before = set(files["mri"].parent.iterdir())
+    assert _fuse(files) == 5
+    assert "There is not enough memory to" in capfd.readouterr().err
+    assert set(files["mri"].parent.iterdir()) == before
+
+
 def test_an_unwritable_folder_is_noticed_before_the_work(files: dict[str, Path], monkeypatch, capfd) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: not (path == files["fused"].parent and mode == os.W_OK))
     monkeypatch.setattr("cspadn.fusion.fuse", lambda *_args, **_options: pytest.fail("the work started"))

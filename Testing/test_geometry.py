@@ -32,11 +32,16 @@ def test_every_stored_order_has_the_same_view_and_way_back(code: str) -> None:
     stored = sitk.DICOMOrient(upright, code)
     axial = geometry.to_axial(stored)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(axial), sitk.GetArrayFromImage(upright))
-    voxels = np.empty(stored.GetSize()[::-1], np.float32)
-    geometry.axial_view(voxels, stored)[:] = sitk.GetArrayFromImage(axial)
-    np.testing.assert_array_equal(voxels, sitk.GetArrayFromImage(stored))
-    colors = np.empty((*voxels.shape, 3), np.uint8)
-    assert geometry.axial_view(colors, stored).shape == (*sitk.GetArrayFromImage(axial).shape, 3)
+    voxels = sitk.GetArrayFromImage(axial)
+    back, colors = sitk.Image(stored.GetSize(), sitk.sitkFloat32), sitk.Image(stored.GetSize(), sitk.sitkVectorFloat32, 2)
+    for image in (back, colors):
+        image.CopyInformation(stored)
+    for first in range(0, len(voxels), 3):  # the last has fewer
+        geometry.put_axial(voxels[first : first + 3], back, first)
+        geometry.put_axial(np.stack([voxels, -voxels], axis=-1)[first : first + 3], colors, first)
+    expected = sitk.GetArrayFromImage(stored)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(back), expected)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(colors), np.stack([expected, -expected], axis=-1))
 
 
 def test_left_handed_orders_are_among_them() -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .errors import CancelledError, FusionError, InputError, MemoryExhaustedError, UsageError
+from .errors import CancelledError, FusionError, InputError, MemoryExhaustedError, UsageError, is_out_of_memory
 from .settings import DEFAULT_PALETTE, GRIDS, PALETTES, FusionSettings
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .metrics import VolumeScores
 
 
+# Read by torch when it is imported: it would keep the kernels for hundreds of sizes of windows (docs/benchmarks.md, memory).
+_KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "96", "LRU_CACHE_CAPACITY": "1"}
 _WATCH_SECONDS = 0.2  # between two looks whether the application that started us is still there
 
 
@@ -59,8 +61,6 @@ def _explained(error: Exception, hint: str) -> FusionError:
     """One sentence for what nobody foresaw."""
     if isinstance(error, ModuleNotFoundError):
         return FusionError(f"The Python package '{error.name}' is missing: install it with pip.")
-
-    from .device import is_out_of_memory
 
     if is_out_of_memory(error):
         return MemoryExhaustedError("There is not enough memory for these volumes: close other programs, or crop them.")
@@ -165,15 +165,15 @@ def _add_metrics(command: argparse.ArgumentParser) -> None:
 
 
 def _run_fuse(options: argparse.Namespace) -> int:
+    for name, count in _KERNELS_KEPT.items():
+        os.environ.setdefault(name, count)
     with _watching(options.cancel_file):
         return _fuse(options)
 
 
 def _fuse(options: argparse.Namespace) -> int:
     from .files import check_names
-    from .fusion import fuse
-    from .io import check_storable, is_picture, read_image
-    from .pictures import fuse_pictures
+    from .io import is_picture
 
     _silence_libraries()
     check_names(path for path in (options.pet, options.mri, options.output, options.color, options.metrics) if path)
@@ -182,15 +182,24 @@ def _fuse(options: argparse.Namespace) -> int:
         raise InputError("One input is a PNG and the other is not: give two PNGs, or two volumes.")
     settings = _settings(options)
     _check_outputs(options, pictures)
+    result, scores = _fused(options, settings, pictures)
+    _write(options, result, scores)
+    _report(options, result.warnings)
+    return 0
+
+
+def _fused(options: argparse.Namespace, settings: FusionSettings, pictures: bool) -> tuple[FusionResult, VolumeScores | None]:
+    """The result, and its scores if asked for; PET and MRI are no longer in memory when it is written."""
+    from .fusion import fuse
+    from .io import check_storable, read_image
+    from .pictures import fuse_pictures
+
     pet, mri = read_image(options.pet, "The PET", suv=options.suv), read_image(options.mri, "The MRI")
     check_storable(mri if options.grid == "mri" else pet, options.output, series=options.dicom)
     cancelled = _cancelled(options.cancel_file)
     with _progress(options.progress, "Fusing") as progress:
         result = (fuse_pictures if pictures else fuse)(pet, mri, settings, progress=progress, cancelled=cancelled)
-    scores = _measured(options, (pet, mri, result), cancelled) if options.metrics else None
-    _write(options, result, scores)
-    _report(options, result.warnings)
-    return 0
+    return result, _measured(options, (pet, mri, result), cancelled) if options.metrics else None
 
 
 def _measured(

@@ -78,13 +78,3 @@ def empty_cache(device: torch.device) -> None:
     """Give what torch keeps of a GPU's memory back."""
     if device.type in ("cuda", "mps"):
         getattr(torch, device.type).empty_cache()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch (CUDA, MPS or CPU), ITK or Python ran out of memory. Not all have an exception class of their own."""
-    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
-        return True
-    words = str(error).lower()
-    allocating = ("out of memory", "can't allocate memory", "failed to allocate memory", "bad_alloc", "can't start new thread")
-    signs = (*allocating, "could not create a primitive")  # oneDNN's word, which has no memory for its kernel
-    return isinstance(error, RuntimeError) and any(sign in words for sign in signs)

@@ -28,7 +28,7 @@ class ModelError(FusionError):
 
 
 class MemoryExhaustedError(FusionError):
-    """Not enough memory even for one slice on the CPU."""
+    """Not enough memory for the volumes, or even for one slice on the CPU."""
 
     exit_code = 5
 
@@ -41,3 +41,13 @@ class CancelledError(FusionError):
     """The caller asked to stop."""
 
     exit_code = 130
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch (CUDA, MPS or CPU), ITK or Python ran out of memory. Not all have an exception class of their own."""
+    if isinstance(error, MemoryError):
+        return True
+    words = str(error).lower()
+    allocating = ("out of memory", "can't allocate memory", "failed to allocate memory", "bad_alloc", "can't start new thread")
+    signs = (*allocating, "could not create a primitive")  # oneDNN's word, which has no memory for its kernel
+    return isinstance(error, RuntimeError) and any(sign in words for sign in signs)

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .device import empty_cache, free_memory, is_out_of_memory
-from .errors import MemoryExhaustedError
+from .device import empty_cache, free_memory
+from .errors import MemoryExhaustedError, is_out_of_memory
 from .intensity import from_network_range, to_network_range
 
 # Of a slice that is being fused: on a CPU as measured, with room; on a GPU, where a layer takes all rows at a time, by the

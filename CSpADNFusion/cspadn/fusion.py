@@ -17,7 +17,7 @@ from .color import palette_of, recolored
 from .device import resolve_device
 from .errors import CancelledError
 from .fuser import SliceFuser
-from .geometry import axial_view
+from .geometry import put_axial
 from .inference import FusionNetwork
 from .intensity import FUSED_MAXIMUM
 from .metadata import NOTE
@@ -84,18 +84,15 @@ def fuse(
     pair = Pair.of(pet, mri, settings)
     make = partial(FusionNetwork, model.network)
     fuser = SliceFuser(make, device, pair.pixels, half=settings.half)
-    fused = np.empty(pair.shape, np.float32)
-    colored = np.empty((*pair.shape, 0 if palette is None else 3), np.uint8)
-    fused_slices, colored_slices = (axial_view(voxels, pair.given) for voxels in (fused, colored))
+    image, color = pair.blank(sitk.sitkFloat32), None if palette is None else pair.blank(sitk.sitkVectorUInt8, 3)
     for (places, slab), unit in fuser.in_order(partial(_fuse_slab, fuser), _slabs(pair, fuser), pair.slices):
         if cancelled and cancelled():
             raise CancelledError("The fusion was cancelled.")
-        fused_slices[places] = unit * np.float32(FUSED_MAXIMUM)
-        if palette is not None:
-            colored_slices[places] = recolored(palette, slab.pet_shown, unit)
+        put_axial(unit * np.float32(FUSED_MAXIMUM), image, places.start)
+        if palette is not None and color is not None:
+            put_axial(recolored(palette, slab.pet_shown, unit), color, places.start)
         if progress:
             progress(places.stop, pair.slices)
-    image, color = pair.stored(fused), None if palette is None else pair.stored(colored)
     return FusionResult(image, _provenance(model, fuser, pair, settings), pair.warnings + fuser.warnings, color)
 
 

@@ -52,18 +52,22 @@ def tilt(axial: sitk.Image) -> float:
     return math.degrees(math.acos(min(1.0, abs(normal[2]) / float(np.linalg.norm(normal)))))
 
 
-def axial_view(voxels: NDArray[Any], stored: sitk.Image) -> NDArray[Any]:
-    """The voxels of an array in the stored order of an image, seen in the order of :func:`to_axial`: a view, no copy.
+def put_axial(slices: NDArray[Any], image: sitk.Image, first: int) -> None:
+    """Put slices, which are in the order of :func:`to_axial`, where they belong in an image in its stored order, in place.
 
     Args:
-        voxels: (slices, rows, columns, ...) as ``stored`` has them.
-        stored: gives the directions of these axes.
+        slices: (N, rows, columns), or (N, rows, columns, components) for an image of vectors.
+        first: the axial index of the first of them.
     """
-    turn = np.reshape(to_axial(_corner(stored)).GetDirection(), (3, 3)).T @ np.reshape(stored.GetDirection(), (3, 3))
+    turn = np.reshape(to_axial(_corner(image)).GetDirection(), (3, 3)).T @ np.reshape(image.GetDirection(), (3, 3))
     source = np.abs(turn).argmax(axis=1)  # along each axial axis, the stored one
     flipped = turn[range(3), source] < 0
     steps = tuple(slice(None, None, -1 if flip else 1) for flip in flipped[::-1])
-    return voxels.transpose(*(2 - source[::-1]), *range(3, voxels.ndim))[steps]
+    stored = slices[steps].transpose(*np.argsort(2 - source[::-1]), *range(3, slices.ndim))
+    start = image.GetSize()[source[2]] - first - len(slices) if flipped[2] else first
+    place = [slice(None)] * 3
+    place[source[2]] = slice(start, start + len(slices))
+    image[tuple(place)] = sitk.GetImageFromArray(stored, isVector=slices.ndim > 3)
 
 
 def _corner(image: sitk.Image) -> sitk.Image:

@@ -69,6 +69,7 @@ class FusionNetwork(nn.Module):
             return fused
         box = (..., slice(rows.start, rows.stop), slice(columns.start, columns.stop))
         region, (height, width) = Region(whole.seen[box]), seen.shape[-2:]
+        self._workspace.pixels = len(seen) * (height + 2) * (width + 2)
         extent = Extent(region, height, width, self.black_features, self.reach, self.sight)
         given = sources[box].to(self.black_features.dtype)
         fused[box] = self._decode(self._attend(self._encode(given, region), extent), region)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from .errors import InputError, UsageError
+from .errors import InputError, MemoryExhaustedError, UsageError, is_out_of_memory
 from .files import Staged, commit, umask
 from .geometry import has_orthogonal_axes
 from .metadata import NOTE, PREFIX, SOURCE_NAME
@@ -28,7 +28,8 @@ _NOTE = f"Fused by CSpADNFusion. {NOTE}"  # NIfTI keeps 79 characters
 
 
 def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
-    """Read an image file, or a folder with one DICOM series; InputError, calling the image ``name``, where that fails.
+    """Read an image file, or a folder with one DICOM series; InputError, calling the image ``name``, where that fails, and
+    MemoryExhaustedError where it does not fit into memory.
 
     Args:
         suv: scale a DICOM series from Bq/ml to SUV by body weight.
@@ -47,7 +48,9 @@ def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
         if not image.HasMetaDataKey(SOURCE_NAME):  # Slicer's files carry the name of their node
             image.SetMetaData(SOURCE_NAME, path.name)
         return image
-    except RuntimeError:
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise MemoryExhaustedError(f"There is not enough memory to read {path}: close other programs.") from None
         raise InputError(f"{name} {path} cannot be read: it is damaged, or no NIfTI, NRRD, MetaImage or PNG file.") from None
 
 
@@ -116,6 +119,7 @@ def stage_image(image: sitk.Image, path: Path, metadata: dict[str, object] | Non
 
     Raises:
         UsageError: the folder cannot be written to, or the disk is full; nothing is left.
+        MemoryExhaustedError: there is no memory for it; nothing is left.
     """
     path = path.resolve()  # a link stays a link: its target is replaced
     labelled = sitk.Image(image)
@@ -172,6 +176,8 @@ def _staged(path: Path, suffix: str, write: Callable[[Path], object]) -> Staged:
         temporary.chmod(0o666 & ~umask())  # mkstemp gives 0600; the user's own files have the umask
     except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if is_out_of_memory(error):
+            raise MemoryExhaustedError(f"There is not enough memory to write {path}: close other programs.") from None
         if not isinstance(error, (OSError, RuntimeError, UnicodeError)):
             raise
         raise UsageError(f"The output {path} cannot be written: check the permissions and the space on the disk.") from None

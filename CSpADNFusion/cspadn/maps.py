@@ -19,10 +19,15 @@ Activation = Callable[[Tensor], Tensor]
 
 
 class Workspace(threading.local):
-    """The memory of a thread's maps, kept from one slice to the next: asked for anew, its pages would be cleared each time."""
+    """The memory of a thread's maps, kept from one slice to the next: asked for anew, its pages would be cleared each time.
+
+    Attributes:
+        pixels: of the largest map to come, in all slices of a batch. What of it is not used takes no memory on a CPU.
+    """
 
     def __init__(self) -> None:
         self._flat: dict[str, Tensor] = {}
+        self.pixels = 0
 
     def map(self, name: str, like: Tensor, channels: int) -> Tensor:
         """A map of so many channels, of the same size as another, with any values: the last one of this name is gone."""
@@ -32,7 +37,7 @@ class Workspace(threading.local):
         if flat.numel() < size or flat.dtype != like.dtype or flat.device != like.device:
             self._flat.pop(name, None)
             del flat  # before there is the new one
-            flat = self._flat[name] = like.new_empty(size)
+            flat = self._flat[name] = like.new_empty(max(size, channels * self.pixels))
         return flat[:size].view(count, height, width, channels).permute(0, 3, 1, 2)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -92,11 +91,6 @@ class Pair:
         return cls(pet, mri, settings.grid, axial, given, moving, named, told)
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Slices, rows, columns in the stored order of the grid volume."""
-        return tuple(self.given.GetSize()[::-1])
-
-    @property
     def pixels(self) -> int:
         """How many an axial slice has."""
         width, height, _ = self.axial.GetSize()
@@ -117,9 +111,9 @@ class Pair:
         pet, mri = to_unit(own, self.pet.window), to_unit(moved, self.mri.window)
         return Slab(pet, mri, pet, weights, pet)
 
-    def stored(self, voxels: NDArray[Any]) -> sitk.Image:
-        """Voxels in the stored order of the grid volume, as an image with its geometry, exactly."""
-        image = sitk.GetImageFromArray(voxels, isVector=voxels.ndim > 3)
+    def blank(self, pixel_type: int, components: int = 0) -> sitk.Image:
+        """A black image in the stored order of the grid volume, with its geometry, exactly."""
+        image = sitk.Image(self.given.GetSize(), pixel_type, components)
         image.CopyInformation(self.given)
         return image
 

@@ -1,7 +1,8 @@
 """One method over some slices, in a process of its own: ``python measure.py METHOD SLICES.npy THREADS PASSES``.
 
 Prints JSON: CPU and wall seconds per slice of each pass, peak resident memory, and, for ours, the operations of a pass.
-SLICES.npy holds (N, 2, H, W), PET then MRI, float32 in [0, 1]. The first slice is fused once before the clock starts.
+SLICES.npy holds (N, 2, H, W), PET then MRI, float32 in [0, 1]. The first slice is fused once before the clock starts. Each
+imports only its own modules, which count in its peak.
 """
 
 from __future__ import annotations
@@ -28,9 +29,6 @@ import torch  # noqa: E402
 from cspadn.fuser import SliceFuser  # noqa: E402
 from cspadn.inference import FusionNetwork  # noqa: E402
 from cspadn.weights import load_model  # noqa: E402
-from training.baselines import METHODS, TRAINED  # noqa: E402
-from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS  # noqa: E402
-from training.benchmark import make_straightforward  # noqa: E402
 
 Slices = NDArray[np.float32]
 Fuse = Callable[[Slices], None]
@@ -47,6 +45,8 @@ def ours(slices: Slices) -> Fuse:
 
 
 def straightforward(_: Slices) -> Fuse:
+    from training.benchmark import make_straightforward
+
     network = make_straightforward(copy.deepcopy(load_model().network)).eval()
 
     @torch.inference_mode()
@@ -59,9 +59,12 @@ def straightforward(_: Slices) -> Fuse:
 
 def published(name: str) -> Callable[[Slices], Fuse]:
     """A method of the comparison."""
-    weights = {"IFCNN": DATA / IFCNN_WEIGHTS, "TFNet": ROOT / "training" / "weights" / "tfnet.safetensors"}
 
     def make(_: Slices) -> Fuse:
+        from training.baselines import METHODS, TRAINED
+        from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS
+
+        weights = {"IFCNN": DATA / IFCNN_WEIGHTS, "TFNet": ROOT / "training" / "weights" / "tfnet.safetensors"}
         method = METHODS[name] if name in METHODS else TRAINED[name](weights[name])
         return lambda some: [method(*each) for each in some] and None
 

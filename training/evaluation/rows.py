@@ -18,8 +18,7 @@ import SimpleITK as sitk
 import torch
 
 from cspadn.allocator import keep_freed_memory
-from cspadn.device import is_out_of_memory
-from cspadn.errors import InputError, MemoryExhaustedError
+from cspadn.errors import InputError, MemoryExhaustedError, is_out_of_memory
 from cspadn.intensity import FUSED_MAXIMUM, Window, from_network_range, to_network_range, to_unit
 from cspadn.io import read_image
 from cspadn.metrics import Scores, measure
