@@ -27,7 +27,7 @@ geometry-report: $(READY) ## fuse real pairs in all stored orders, turned, moved
 benchmark: $(READY) ## time a training step against the straightforward one
 	$(BIN)/python -m training.benchmark --output $(RESULTS)/training_step.json
 
-bench: $(READY) ## time fusing against other methods, about 25 minutes: rewrites the tables of docs/benchmarks.md
+bench: $(READY) ## time fusing against other methods, about 16 minutes: rewrites the tables of docs/benchmarks.md
 	mkdir -p $(DEMO)
 	DATA=$(DATA) QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest Testing/benchmarks/bench_fusion.py --quiet --benchmark-json=$(DEMO)/bench.json \
 		--benchmark-disable-gc --benchmark-warmup=off $(BENCH)
