@@ -1,19 +1,41 @@
-# Each target sets up what it needs: a virtual environment in .venv, made anew when the dependencies change.
+# Each target sets up what it needs: a virtual environment in .venv, made anew when the dependencies change, of files whose
+# hashes stand in constraints.txt, and of no other.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+HASHED := $(PIP) --require-hashes --only-binary :all:
+TORCH := 2.13.0
+# SHA-256 of its build for the processor alone, for Python 3.11 on x86-64 Linux
+TORCH_CPU := 6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 DEMO := demo
 DATA ?= ../shared
 RESULTS := docs/results
+SECONDS := 600
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist loadfile # a process, not a thread, per core
 
-.PHONY: bench benchmark demo evaluate geometry-report panel-benchmark screenshots test test-all check pytest format clean
+.PHONY: bench benchmark constraints demo evaluate fuzz geometry-report panel-benchmark screenshots test test-all trust check pytest format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	sed -n '/^torch==/,/[^\\]$$/p' constraints.txt > $(VENV)/torch.txt
+	sed -E '/^(cuda-|nvidia-|triton==)/,/[^\\]$$/d' constraints.txt > $(VENV)/others.txt
+	if $(PIP) --dry-run --no-index torch==$(TORCH) 2>/dev/null; then \
+		$(HASHED) --no-index --requirement $(VENV)/torch.txt && $(HASHED) --requirement $(VENV)/others.txt; \
+	else $(HASHED) --requirement constraints.txt; fi
+	$(PIP) --no-build-isolation --editable .
 	touch $@
+
+# Torch that pip finds on the disk (find-links), as CI does, is PyTorch's build for the processor alone: another file than the
+# index's, which on Linux wants several GB of CUDA beside it. Hence two hashes of one version, and the branch above. Of the two
+# pip would prefer the index's, whose hash it knows before it has the file.
+constraints: $(READY) ## list anew what pyproject.toml asks for: what is listed stays, but for UPGRADE=--upgrade
+	sed 's/^\(torch==.* \)--hash=[^ ]* /\1/' constraints.txt > $(VENV)/constraints.txt
+	echo torch==$(TORCH) | $(BIN)/uv pip compile pyproject.toml - --all-extras --universal --python-version 3.11 --generate-hashes \
+		--only-binary :all: --no-annotate --custom-compile-command 'make constraints' --quiet $(UPGRADE) \
+		--output-file $(VENV)/constraints.txt
+	sed 's/^torch==.* /&--hash=sha256:$(TORCH_CPU) /' $(VENV)/constraints.txt > constraints.txt
 
 demo: $(READY) ## fuse the sample pair, and show it
 	$(BIN)/python Testing/demo.py --output $(DEMO)
@@ -32,6 +54,12 @@ bench: $(READY) ## time fusing against other methods, about 16 minutes: rewrites
 	DATA=$(DATA) QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest Testing/benchmarks/bench_fusion.py --quiet --benchmark-json=$(DEMO)/bench.json \
 		--benchmark-disable-gc --benchmark-warmup=off $(BENCH)
 	$(BIN)/python Testing/benchmarks/report.py $(DEMO)/bench.json docs/benchmarks.md
+
+trust: $(READY) ## bad inputs, faults, a long run: rewrites the tables of docs/trust.md
+	$(BIN)/python Testing/trust/report.py docs/trust.md
+
+fuzz: $(READY) ## fuzz the readers of what is ours for SECONDS, on Linux: leaves what it finds, and how far it got, in demo/fuzz
+	PYTHONPATH=Testing $(BIN)/python -m fuzz.run --seconds $(SECONDS) --folder $(DEMO)/fuzz
 
 panel-benchmark: $(READY) ## time the import of the module and the opening of its panel, in the stand-in
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/benchmark_panel.py

@@ -19,7 +19,7 @@ _QUESTION = _(
 
 def missingPackages():
     """Names of the packages that fusing needs and that cannot be imported here."""
-    return [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
+    return [name for name in ("torch", "safetensors", "filelock") if importlib.util.find_spec(name) is None]
 
 
 def ensureDependencies(requirementsFile):
