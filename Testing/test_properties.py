@@ -86,3 +86,107 @@ def test_pixel_types_do_not_matter(kind: int, factor: float) -> None:
     pet, mri = (sitk.Round(volume(blobs(seed=seed)) * factor) for seed in (5, 6))
     fused = [_array(cspadn.fuse(sitk.Cast(pet, each), sitk.Cast(mri, each)).image) for each in (sitk.sitkFloat32, kind)]
     np.testing.assert_allclose(fused[0], fused[1], atol=1e-4 * FUSED_MAXIMUM)
+
+
+anything = settings(drawn, max_examples=40)
+REAL = [
+    *(sitk.sitkUInt8, sitk.sitkInt8, sitk.sitkUInt16, sitk.sitkInt16, sitk.sitkUInt32, sitk.sitkInt32, sitk.sitkUInt64),
+    *(sitk.sitkInt64, sitk.sitkFloat32, sitk.sitkFloat64),
+]
+ODD = [np.nan, np.inf, -np.inf, 1e300, -1e300, 1e-300, 0.0]
+
+
+def mostly(likely: st.SearchStrategy, rare: st.SearchStrategy) -> st.SearchStrategy:
+    """Else nearly all would be refused."""
+    return st.sampled_from([likely] * 5 + [rare]).flatmap(lambda each: each)
+
+
+def three(each: st.SearchStrategy) -> st.SearchStrategy:
+    return st.tuples(each, each, each)
+
+
+windows = mostly(st.sampled_from([None, (0.0, 100.0), (-5.0, 0.3)]), st.tuples(st.floats(), st.floats()))
+
+
+@st.composite
+def directions(draw) -> np.ndarray:
+    """Of axes that are exchanged, flipped and, perhaps, turned."""
+    turned = draw(st.one_of(st.just((0.0, 0.0, 0.0)), angles))
+    turn = np.reshape(sitk.Euler3DTransform((0, 0, 0), *np.radians(turned)).GetMatrix(), (3, 3))
+    return turn[:, draw(st.permutations(range(3)))] * draw(three(st.sampled_from([1, -1])))
+
+
+@st.composite
+def contents(draw) -> sitk.Image:
+    """Voxels of any real type: a head, noise up to half of what the type holds, or one value; also what is no number."""
+    size = draw(st.tuples(st.integers(1, 6), st.integers(1, 24), st.integers(1, 24)))
+    kind, seed = draw(st.sampled_from(REAL)), draw(st.integers(0, 2**16))
+    dtype, random = _array(sitk.Image(1, 1, 1, kind)).dtype, np.random.default_rng(seed)
+    values = draw(st.sampled_from([blobs((6, 24, 24), seed), random.random((6, 24, 24)), np.full((6, 24, 24), 7)]))
+    values = values[tuple(map(slice, size))].astype(float)
+    if dtype.kind == "f":
+        odd = random.random(size) < draw(mostly(st.sampled_from([0, 0.05]), st.sampled_from([0.5, 1])))
+        values = np.where(odd, random.choice(ODD, size), values)
+    elif values.max() < 1:
+        values *= np.iinfo(dtype).max / 2
+    with np.errstate(over="ignore"):
+        return volume(values.astype(dtype))
+
+
+@st.composite
+def lying(draw) -> sitk.Image:
+    """Anywhere, but mostly about the origin of space."""
+    image = draw(contents())
+    image.SetSpacing(draw(mostly(three(st.floats(1, 3)), three(st.floats(1e-3, 1e3)))))
+    image.SetDirection(draw(directions()).ravel().tolist())
+    centre = image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()])
+    shift = draw(mostly(three(st.floats(-1, 1)), three(st.floats(-1e6, 1e6))))
+    image.SetOrigin((np.array(shift) - centre).tolist())
+    return image
+
+
+ways = st.builds(
+    cspadn.FusionSettings,
+    device=st.just("cpu"),
+    grid=st.sampled_from(cspadn.settings.GRIDS),
+    palette=st.sampled_from([None, *cspadn.settings.PALETTES]),
+    pet_window=windows,
+    mri_window=windows,
+)
+
+
+@anything
+@given(lying(), lying(), ways)
+def test_any_volumes_are_fused_or_refused_in_one_sentence(
+    pet: sitk.Image, mri: sitk.Image, how: cspadn.FusionSettings
+) -> None:
+    before = _state(pet), _state(mri)
+    try:
+        result = cspadn.fuse(pet, mri, how)
+    except cspadn.errors.FusionError as error:
+        assert str(error).isprintable()  # noqa: PT017
+        assert str(error).endswith(".")  # noqa: PT017
+    else:
+        _check_fused(result, mri if how.grid == "mri" else pet, how)
+    assert (_state(pet), _state(mri)) == before
+
+
+def _geometry(image: sitk.Image) -> tuple:
+    return image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection()
+
+
+def _state(image: sitk.Image) -> tuple:
+    return _array(image).tobytes(), image.GetPixelID(), image.GetMetaDataKeys(), _geometry(image)
+
+
+def _check_fused(result: cspadn.FusionResult, owner: sitk.Image, how: cspadn.FusionSettings) -> None:
+    assert _geometry(result.image) == _geometry(owner)
+    values = _array(result.image)
+    assert values.dtype == np.float32
+    assert np.isfinite(values).all()
+    assert 0 <= values.min() <= values.max() <= FUSED_MAXIMUM
+    assert (result.color is None) == (how.palette is None)
+    if result.color is not None:
+        assert _geometry(result.color) == _geometry(owner)
+        assert result.color.GetPixelIDTypeAsString() == "vector of 8-bit unsigned integer"
+        assert result.color.GetNumberOfComponentsPerPixel() == 3

@@ -2,6 +2,7 @@
 
 import csv
 import unicodedata
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ def _obstacle(row, line):
     output = row[_OUTPUT]
     if empty := [column for column in _REQUIRED if not row[column]]:
         return f"Line {line} of the list names no {' and no '.join(empty)}."
-    if output and (Path(output).name != output or "\\" in output or not output.lower().endswith(_FUSED_SUFFIX)):
+    if output and (Path(output).name != output or "\\" in output or Path(output).suffix.lower() != _FUSED_SUFFIX):
         return f"The output '{output}' in line {line} of the list must be a name without folders that ends in {_FUSED_SUFFIX}."
     return ""
 
@@ -136,10 +137,10 @@ def nameOutputs(pairs, outputsOf):
 
     :param outputsOf: the :class:`Outputs` of a name.
     """
-    taken = {}
+    taken, numbers = {}, Counter()
     for pair in sorted((pair for pair in pairs if not pair.obstacle), key=lambda pair: not pair.output):
         chosen = pair.output
-        pair.output = chosen or _free(pair.defaultName, outputsOf, taken)
+        pair.output = chosen or _free(pair.defaultName, outputsOf, taken, numbers)
         keys = _keys(outputsOf(pair.output))
         if chosen and (other := next((taken[key] for key in keys if key in taken), None)):
             pair.obstacle = f"The output {chosen} would lie where that of another pair does, {other}: choose another name."
@@ -147,11 +148,12 @@ def nameOutputs(pairs, outputsOf):
             taken.update(dict.fromkeys(keys, pair.output))
 
 
-def _free(name, outputsOf, taken):
-    number, proposed = 1, name
-    while any(key in taken for key in _keys(outputsOf(proposed))):
-        number += 1
-        proposed = f"{_stem(name)} {number}{_FUSED_SUFFIX}"
+def _free(name, outputsOf, taken, numbers):
+    """``numbers`` says how many have had the name: thousands of pairs often have the same."""
+    key, proposed = _keys(outputsOf(name))[0], name
+    while any(each in taken for each in _keys(outputsOf(proposed))):
+        numbers[key] += 1
+        proposed = f"{_stem(name)} {numbers[key] + 1}{_FUSED_SUFFIX}"
     return proposed
 
 
@@ -166,10 +168,17 @@ def _keys(outputs):
 
 def nameOf(path):
     """Of a file without its suffix, or of a folder: it may hold dots."""
-    name = path.name if path.name not in ("", "..") else path.resolve().name
+    name = path.name if path.name not in ("", "..") else _resolvedName(path)
     if _isFolder(path):
         return name
     return name[: -len(".nii.gz")] if name.lower().endswith(".nii.gz") else Path(name).stem
+
+
+def _resolvedName(path):
+    try:
+        return path.resolve().name
+    except (OSError, RuntimeError, ValueError):  # links that go round, or what no name may hold: reading it will say so
+        return ""
 
 
 def _isFolder(path):

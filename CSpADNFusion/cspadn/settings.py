@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 from .errors import UsageError
 
@@ -17,7 +18,7 @@ PALETTES = ("PET-Heat", "PET-Rainbow", "PET-Rainbow2", "PET-DICOM", "PET-HotMeta
 
 @dataclass(frozen=True)
 class FusionSettings:
-    """How to fuse. Raises UsageError where grid or palette is none of :data:`GRIDS` or :data:`PALETTES`.
+    """How to fuse. Raises UsageError where grid or palette is none of :data:`GRIDS` or :data:`PALETTES`, or a type is another.
 
     Attributes:
         model: name of a shipped model, or a .safetensors file with its card beside it.
@@ -37,7 +38,24 @@ class FusionSettings:
     half: bool = False
 
     def __post_init__(self) -> None:
+        for name, kind in (("model", str), ("device", str), ("half", bool)):
+            if not isinstance(value := getattr(self, name), kind):
+                raise UsageError(f"The setting {name} is of type {type(value).__name__}: it must be {kind.__name__}.")
+        for name in ("pet_window", "mri_window"):
+            if (window := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _ends(window, name))
         if self.grid not in GRIDS:
             raise UsageError(f"The grid is '{self.grid}': use one of {', '.join(GRIDS)}.")
         if self.palette is not None and self.palette not in PALETTES:
             raise UsageError(f"There is no palette '{self.palette}': use one of {', '.join(PALETTES)}.")
+
+
+def _ends(window: object, name: str) -> tuple[float, float]:
+    """Whether they are finite and in order is asked when they are used, by :func:`cspadn.intensity.check_window`."""
+    try:
+        lower, upper = (float(end) if isinstance(end, Real) else None for end in window)  # type: ignore[attr-defined]
+    except (TypeError, ValueError, OverflowError):
+        lower = upper = None
+    if lower is None or upper is None:
+        raise UsageError(f"The setting {name} must be two numbers, the lower and the upper end.")
+    return lower, upper
