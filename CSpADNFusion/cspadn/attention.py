@@ -84,25 +84,30 @@ class ChannelAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map F0 (N, C, H, W) to C5 of the same shape."""
         flat = features.flatten(2)  # (N, C, H*W)
-        affinity = self._affinity(flat)
-        # A (W3 F + b3) = (A W3) F + A b3: one C x C product in place of two.
-        weight, bias = (affinity @ matrix for matrix in _as_matrices(self.value))
+        gram = torch.bmm(flat / flat.shape[-1], flat.mT)  # divided first: in float16 the sums would overflow
+        weight, bias = self.product(gram, flat.mean(-1, keepdim=True))
         attended = torch.baddbmm(bias.expand(-1, -1, flat.shape[-1]), weight, flat)
         return torch.addcmul(features, self.beta, attended.view_as(features))
 
-    def _affinity(self, flat: Tensor) -> Tensor:
-        """A of equation 3, (N, C, C), from features (N, C, H*W), through their Gram matrix and mean."""
-        positions = flat.shape[-1]
-        gram = torch.bmm(flat / positions, flat.mT)  # divided first: in float16 the sums would overflow
-        mean = flat.mean(-1, keepdim=True)
-        query, query_bias = _as_matrices(self.query)
-        key, key_bias = _as_matrices(self.key)
+    def product(self, gram: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum over A of equation 4 as one product with the features: A (W3 F + b3) = (A W3) F + A b3.
+
+        Args:
+            gram, mean: over all positions, of f f^T, (N, C, C), and of f, (N, C, 1): they make the affinities A.
+
+        Returns:
+            Weight (N, C, C) and bias (N, C, 1), in the precision of ``gram``.
+        """
+        (query, query_bias), (key, key_bias), (value, value_bias) = (
+            [part.to(gram.dtype) for part in as_matrix(each)] for each in (self.query, self.key, self.value)
+        )
         # mean over positions of (Wk f + bk)(Wq f + bq)^T, rows y (key, C2), columns x (query, C1)
         logits = key @ gram @ query.mT + (key @ mean) @ query_bias.mT + key_bias @ (query @ mean + query_bias).mT
-        return logits.softmax(-1)
+        affinity = logits.softmax(-1)
+        return affinity @ value, affinity @ value_bias
 
 
-def _as_matrices(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
+def as_matrix(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
     """Weight (out, in) and bias (out, 1) of a 1x1 convolution."""
     assert layer.bias is not None
     return layer.weight.flatten(1), layer.bias.unsqueeze(-1)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .attention import CrissCrossAttention
+from .attention import CrissCrossAttention, as_matrix
 from .maps import Workspace
 from .products import put_product
 from .region import Region, Window, aligned
@@ -57,9 +57,9 @@ class CrissCrossSums:
         both = workspace.map("queries and keys", framed, 2 * len(query)).permute(0, 2, 3, 1)
         weight = torch.cat([query * _LOG2_E, key])  # so that the affinities are powers of 2, which torch computes faster
         put_product(Tensor.copy_, both.flatten(0, 2), framed.permute(0, 2, 3, 1).flatten(0, 2), weight.mT)
-        both += torch.cat([query_bias * _LOG2_E, key_bias])
+        both += torch.cat([query_bias * _LOG2_E, key_bias]).squeeze(-1)
         self._query, self._key = both[:, 1:-1, 1:-1, : len(query)], both[:, 1:-1, 1:-1, len(query) :]
-        self._black_key = key @ extent.black + key_bias
+        self._black_key = key @ extent.black + key_bias.squeeze(-1)
         self._shift = self._maxima() if self._may_overflow() else None
         self._sums = inner(workspace.map("odd", framed, framed.shape[1]))
         self._divisors = self._query.new_ones(*self._query.shape[:3], 1)
@@ -138,12 +138,6 @@ class CrissCrossSums:
     def _black_affinity(self, here: tuple[slice, ...]) -> Tensor:
         logits: Tensor = (self._query[here] @ self._black_key).unsqueeze(-1)
         return (logits if self._shift is None else logits - self._shift[here]).exp2_()
-
-
-def as_matrix(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """Weight (out, in) and bias (out,) of a 1x1 convolution."""
-    assert layer.bias is not None
-    return layer.weight.flatten(1), layer.bias
 
 
 def at(window: Window) -> tuple[slice, slice, slice]:

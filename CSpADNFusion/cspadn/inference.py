@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .attention import ChannelAttention, CrissCrossAttention
-from .criss_cross import CrissCrossSums, Extent, as_matrix, at, inner
+from .attention import ChannelAttention, CrissCrossAttention, as_matrix
+from .criss_cross import CrissCrossSums, Extent, at, inner
 from .maps import Layer, Workspace, convolve, fill_around, reflect_frame
 from .network import CSpADN, reflect_pad
 from .products import put_product
@@ -117,14 +117,14 @@ class FusionNetwork(nn.Module):
         """What makes F5 + C5 of F0 and the sums, side by side: weight (N, 2C or C, C) and bias (N, 1, C)."""
         count, channels = len(features), features.shape[-1]
         weight = torch.eye(channels, device=features.device) * (bool(self.spatial) + bool(self.channel))
-        weight, bias = weight.expand(count, -1, -1), features.new_zeros(count, 1, channels, dtype=torch.float32)
+        weight, bias = weight.expand(count, -1, -1), features.new_zeros(count, channels, 1, dtype=torch.float32)
         if self.channel:
-            product, bias = _channel_product(self.channel, *self._moments(features, extent))
-            weight = weight + product.mT
+            product, bias = self.channel.product(*self._moments(features, extent))
+            weight, bias = weight + (self.channel.beta * product).mT, self.channel.beta * bias
         if self.spatial:
             value, value_bias = (self.spatial.alpha * part.float() for part in as_matrix(self.spatial.value))
             weight, bias = torch.cat([weight, value.mT.expand(count, -1, -1)], dim=1), bias + value_bias
-        return weight.to(features.dtype), bias.to(features.dtype)
+        return weight.to(features.dtype), bias.mT.to(features.dtype)
 
     def _moments(self, features: Tensor, extent: Extent) -> tuple[Tensor, Tensor]:
         """Over all places of the slices: the mean of f f^T, (N, C, C), and of f, (N, C, 1)."""
@@ -179,17 +179,3 @@ def _of_black(encoder: list[Layer]) -> tuple[Tensor, Tensor]:
 def _constant(layer: Layer, value: Tensor) -> Tensor:
     """What a layer makes of a map that has one value, (C,), everywhere."""
     return (layer.weight.sum((2, 3)) @ value + layer.bias).relu()
-
-
-# Channel attention
-
-
-def _channel_product(module: ChannelAttention, gram: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-    """beta A C3 as a product with the features: weight (N, C, C) and bias (N, 1, C)."""
-    (query, query_bias), (key, key_bias), (weight, bias) = (
-        [part.float() for part in as_matrix(each)] for each in (module.query, module.key, module.value)
-    )
-    # As ChannelAttention has it: rows y (key, C2), columns x (query, C1).
-    logits = key @ gram @ query.mT + (key @ mean) * query_bias + key_bias[:, None] * (query @ mean).mT
-    affinity = module.beta * (logits + torch.outer(key_bias, query_bias)).softmax(-1)
-    return affinity @ weight, (affinity @ bias).unsqueeze(1)
