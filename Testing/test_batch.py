@@ -162,6 +162,7 @@ def test_the_outputs_are_those_of_the_command_line(run: Run, files: Path, tmp_pa
     for sidecar in sidecars:
         for name in ("date", "pet_source", "mri_source"):
             sidecar.pop(name, None)
+    assert sidecars[0].pop("batch")["grid"] == "mri"
     assert sidecars[0] == sidecars[1]
     for name in ("case.nrrd", "case color.nrrd"):
         images = [sitk.ReadImage(str(folder / name)) for folder in (batch, command)]
@@ -289,10 +290,33 @@ def test_existing_outputs_stay_unless_they_may_go(run: Run, files: Path, tmp_pat
         (out / name).unlink()
     assert run(*arguments) == 0
     first = (out / "MRI-PET fused.nrrd").stat().st_mtime_ns
+    (out / "MRI-PET fused color.nrrd").unlink()
     assert run(*arguments) == 1
     assert (out / "MRI-PET fused.nrrd").stat().st_mtime_ns == first
     assert run(*arguments, "--overwrite") == 0
     assert (out / "MRI-PET fused.nrrd").stat().st_mtime_ns > first
+
+
+def test_a_batch_goes_on_where_it_ended(run: Run, files: Path, tmp_path: Path, monkeypatch) -> None:
+    """What was done with the same inputs and settings is not done again, and its numbers come into the new summary."""
+    out, arguments = tmp_path / "out", ("--device", "cpu", "--metrics")
+    pairs = table(files / "pairs.csv", *[("PET.nii.gz", "MRI.nrrd")] * 2)
+    Watched(monkeypatch, lambda call: signal.raise_signal(signal.SIGTERM) if call == 2 else None)
+    before = signal.getsignal(signal.SIGTERM)
+    assert run("--pairs", pairs, "--output", out, *arguments) == 143
+    signal.signal(signal.SIGTERM, before)
+    (first,), made = summary(out), (out / "MRI-PET fused.nrrd").stat().st_mtime_ns
+    assert run("--pairs", pairs, "--output", out, *arguments) == 0
+    again, second = summary(out)
+    assert (out / "MRI-PET fused.nrrd").stat().st_mtime_ns == made
+    assert {**again, "seconds": ""} == {**first, "seconds": ""}
+    assert {name: again[name] for name in again if name.startswith("mean")} == {
+        name: second[name] for name in second if name.startswith("mean")
+    }
+    assert run("--pairs", pairs, "--output", out, *arguments, "--grid", "pet") == 1  # would be something else
+    assert all("exists" in record["message"] for record in summary(out))
+    (files / "PET.nii.gz").touch()
+    assert run("--pairs", pairs, "--output", out, *arguments) == 1  # may be something else
 
 
 def test_inputs_are_never_replaced(run: Run, files: Path) -> None:

@@ -293,6 +293,39 @@ def test_a_full_disk_leaves_nothing(files: dict[str, Path], monkeypatch, capfd) 
     assert set(files["mri"].parent.iterdir()) == before
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_nifti_that_was_not_written_whole_is_noticed(files: dict[str, Path], suffix: str, monkeypatch, capfd) -> None:
+    """ITK's writer does not say so."""
+    write = sitk.WriteImage
+
+    def cut(image: sitk.Image, name: str, **options: object) -> None:
+        write(image, name, **options)
+        os.truncate(name, Path(name).stat().st_size - 20)
+
+    monkeypatch.setattr(sitk, "WriteImage", cut)
+    files["fused"] = files["fused"].with_suffix(suffix)
+    before = set(files["mri"].parent.iterdir())
+    assert _fuse(files) == 2
+    assert "space on the disk" in capfd.readouterr().err
+    assert set(files["mri"].parent.iterdir()) == before
+
+
+def test_an_output_that_is_a_link_into_no_folder_is_noticed_before_the_work(files: dict[str, Path], capfd) -> None:
+    files["fused"].symlink_to(files["mri"].parent / "none" / "fused.nrrd")
+    assert _fuse(files) == 2
+    assert "does not exist" in capfd.readouterr().err
+    assert not (files["mri"].parent / "none").exists()
+
+
+def test_messages_are_one_line_whatever_the_names(files: dict[str, Path], capfd) -> None:
+    files["pet"] = files["pet"].with_name("a\n\x1b[2Jb.nrrd")
+    assert _fuse(files, "--progress", "json") == 3
+    told = capfd.readouterr()
+    assert told.err.endswith("a\\n\\x1b[2Jb.nrrd does not exist: check the name.\n")
+    assert told.err.count("\n") == 1
+    assert json.loads(told.out)["message"] in told.err
+
+
 @pytest.mark.parametrize("step", ["ReadImage", "WriteImage"])
 def test_no_memory_for_a_file_is_no_damage_and_no_full_disk(step: str, files: dict[str, Path], monkeypatch, capfd) -> None:
     def no_memory(*_arguments, **_options):

@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, PositronEmission
 
 from conftest import blobs, volume
 from cspadn import cli, dicom, io
-from cspadn.errors import InputError, UsageError
+from cspadn.errors import InputError, MemoryExhaustedError, UsageError
 from cspadn.io import read_image
 
 STUDY, FRAME = generate_uid(), generate_uid()
@@ -75,7 +75,8 @@ def _edit(folder: Path, change: Callable[[Dataset, int], None]) -> None:
 
 
 def test_slices_are_sorted_by_position_and_rescaled_each(series, pair) -> None:
-    (series["pet"] / "notes.txt").write_text("no DICOM", encoding="utf-8")
+    for name in ("notes.txt", "._000.dcm"):
+        (series["pet"] / name).write_text("no DICOM", encoding="utf-8")
     image = dicom.read_series(series["pet"], "The PET")
     expected = sitk.GetArrayFromImage(pair[0])
     assert np.abs(sitk.GetArrayFromImage(image) - expected).max() <= 0.01 * 7 / 2 + 1e-5  # half a step of the coarsest slope
@@ -146,6 +147,29 @@ def test_gaps_and_damaged_files_are_refused(series) -> None:
     for path in files:
         path.unlink(missing_ok=True)
     with pytest.raises(InputError, match="holds no DICOM images"):
+        dicom.read_series(series["mri"], "The MRI")
+
+
+@pytest.mark.parametrize(("name", "size"), [("first.dcm", 0), ("first.IMA", 100), ("first", 100)])
+def test_a_slice_of_which_hardly_anything_is_left_is_no_other_file(series, name: str, size: int) -> None:
+    """Else the volume would have one slice less, without a word."""
+    first = min(series["mri"].iterdir(), key=lambda path: pydicom.dcmread(path).ImagePositionPatient[2])
+    (series["mri"] / name).write_bytes(first.read_bytes()[:size])
+    first.unlink()
+    with pytest.raises(InputError, match=rf"{name} cannot be read: it is damaged"):
+        dicom.read_series(series["mri"], "The MRI")
+
+
+def test_slices_that_promise_more_than_they_hold_are_refused_before_they_are_read(series, monkeypatch) -> None:
+    _edit(series["mri"], _set("Rows", lambda index: 60000))
+    monkeypatch.setattr(sitk, "ReadImage", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(InputError, match="damaged"):
+        dicom.read_series(series["mri"], "The MRI")
+
+
+def test_more_voxels_than_memory_are_not_read(series, monkeypatch) -> None:
+    monkeypatch.setattr(dicom, "free_main_memory", lambda: 7000)
+    with pytest.raises(MemoryExhaustedError, match="more than there is memory"):
         dicom.read_series(series["mri"], "The MRI")
 
 

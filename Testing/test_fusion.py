@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,11 +18,11 @@ import torch
 
 import cspadn
 from conftest import blobs, volume
-from cspadn import color, device, fuser, fusion, intensity
+from cspadn import color, device, fuser, fusion, intensity, memory
 from cspadn.errors import CancelledError, InputError, MemoryExhaustedError, ModelError, UsageError
 from cspadn.fuser import SliceFuser
 from cspadn.intensity import FUSED_MAXIMUM, Window, to_unit
-from cspadn.weights import load_model
+from cspadn.weights import load_model, models_folder
 
 
 def _array(image: sitk.Image) -> np.ndarray:
@@ -128,10 +129,18 @@ def test_provenance_says_what_made_it(pair) -> None:
     card = load_model().card
     assert result.provenance["model"] == card.name
     assert result.provenance["model_sha256"] == card.sha256
+    assert result.provenance["model_origin"] == "shipped"
     assert result.provenance["pet_window"] == [1, 90]
     assert result.provenance["device"] == "cpu"
     assert "not for diagnosis" in result.provenance["note"]
     assert result.warnings == []
+
+
+def test_a_model_of_the_users_is_told_as_unverified(pair, tmp_path: Path) -> None:
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(models_folder() / f"cspadn{suffix}", tmp_path / f"mine{suffix}")
+    result = cspadn.fuse(*pair, cspadn.FusionSettings(device="cpu", model=str(tmp_path / "mine.safetensors")))
+    assert result.provenance["model_origin"] == "given by the user, unverified"
 
 
 def test_progress_counts_every_slice(pair) -> None:
@@ -400,16 +409,20 @@ def test_free_memory(monkeypatch) -> None:
 def test_free_main_memory(monkeypatch, tmp_path: Path) -> None:
     """What Linux tells, a container's limit, and what a system has that tells neither."""
     cpu, info = torch.device("cpu"), tmp_path / "meminfo"
-    monkeypatch.setattr(device, "_MEMORY_INFO", info)
-    monkeypatch.setattr(device, "_CONTAINER", tmp_path)
+    monkeypatch.setattr(memory, "_SYSTEM", info)
+    monkeypatch.setattr(memory, "_CONTAINER", tmp_path)
     if hasattr(os, "sysconf"):
         assert device.free_memory(cpu) == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     info.write_text("MemTotal: 9 kB\nMemAvailable:   8 kB\n")
     assert device.free_memory(cpu) == 8192
     (tmp_path / "memory.current").write_text("1000\n")
+    (tmp_path / "memory.stat").write_text("anon 900\ninactive_file 0\n")
     for limit, free in (("max", 8192), ("5000", 4000), ("90000", 8192), ("900", 0)):
         (tmp_path / "memory.max").write_text(f"{limit}\n")
         assert device.free_memory(cpu) == free
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.stat").write_text("anon 900\ninactive_file 100\n")  # a cache, which gives way
+    assert device.free_memory(cpu) == 100
     monkeypatch.delattr(os, "sysconf", raising=False)
     info.unlink()
     assert device.free_memory(cpu) is None

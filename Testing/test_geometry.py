@@ -86,6 +86,7 @@ def test_orthogonal_axes_are_told_from_sheared_ones() -> None:
         (sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3), "3 values per voxel"),
         (sitk.Image([4, 4, 4], sitk.sitkComplexFloat32), "complex"),
         (volume(np.zeros((2, 2, 2)), origin=(float("nan"), 0, 0)), "not finite"),
+        (volume(np.zeros((2, 2, 2)), direction=[[1, 1, 0], [0, 1e-9, 0], [0, 0, 1]]), "degenerate"),
     ],
 )
 def test_what_is_no_volume_is_refused(image: sitk.Image, words: str) -> None:

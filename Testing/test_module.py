@@ -384,7 +384,7 @@ def test_the_console_says_what_is_not_installed(panel, monkeypatch) -> None:
     from CSpADNFusionLib import dependencies
 
     monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(MissingPackageError, match="needs torch, safetensors: press Apply"):
+    with pytest.raises(MissingPackageError, match="needs torch, safetensors, filelock: press Apply"):
         panel.logic.fuse(slicer.util.getNode("PET"), slicer.util.getNode("MRI"))
 
 

@@ -84,6 +84,19 @@ def test_layers_must_fit(model: Path) -> None:
         weights.load_model(model)
 
 
+def test_types_must_fit(model: Path) -> None:
+    tensors = {name: tensor.double() for name, tensor in safetensors.torch.load(model.read_bytes()).items()}
+    _replace_weights(model, safetensors.torch.save(tensors))
+    with pytest.raises(ModelError, match="do not fit"):
+        weights.load_model(model)
+
+
+def test_types_that_torch_does_not_have_are_refused(model: Path) -> None:
+    _replace_weights(model, model.read_bytes().replace(b'"F32"', b'"X32"'))
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        weights.load_model(model)
+
+
 def test_values_must_be_numbers(model: Path) -> None:
     tensors = safetensors.torch.load(model.read_bytes())
     tensors["decoder.0.weight"].view(-1)[0] = float("nan")
@@ -101,7 +114,16 @@ def test_huge_files_are_not_read(model: Path) -> None:
 
 @pytest.mark.parametrize(
     "field",
-    [{"common_channels": "16"}, {"growth_channels": -1}, {"dense_modules": 200_000}, {"decoder_channels": "ab"}, {"x": 1}],
+    [
+        *(
+            {"common_channels": "16"},
+            {"growth_channels": -1},
+            {"dense_modules": 200_000},
+            {"decoder_channels": "ab"},
+            {"x": 1},
+        ),
+        {"decoder_channels": [1] * 65},
+    ],
 )
 def test_cards_with_absurd_layers_are_refused(model: Path, field: dict) -> None:
     _change_card(model, network={**TINY.to_dict(), **field})
@@ -109,7 +131,30 @@ def test_cards_with_absurd_layers_are_refused(model: Path, field: dict) -> None:
         weights.load_model(model)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"network": 3}', "\x00"])
+def test_a_network_is_made_when_its_weights_are_there(model: Path) -> None:
+    """That of the card would have 40 GB."""
+    _change_card(model, network={**TINY.to_dict(), "dense_modules": 1024, "growth_channels": 1024})
+    with pytest.raises(ModelError, match="do not fit"):
+        weights.load_model(model)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"name": 3}, {"version": "1\n2"}, {"name": "\ud800"}, {"training": []}, {"sha256": None}, {"date": 2026}]
+)
+def test_cards_with_other_types_are_refused(model: Path, fields: dict) -> None:
+    _change_card(model, **fields)
+    with pytest.raises(ModelError, match="not a model card"):
+        weights.load_model(model)
+
+
+def test_huge_cards_are_not_read(model: Path) -> None:
+    with model.with_suffix(".json").open("r+b") as file:
+        file.truncate(2**31)  # sparse
+    with pytest.raises(ModelError, match="larger"):
+        weights.load_model(model)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"network": 3}', "\x00", "[" * 100_000])
 def test_what_is_no_card_is_refused(model: Path, text: str) -> None:
     model.with_suffix(".json").write_text(text)
     with pytest.raises(ModelError, match="not a model card"):

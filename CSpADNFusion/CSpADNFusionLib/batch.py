@@ -2,6 +2,8 @@
 
 import contextlib
 import csv
+import glob
+import hashlib
 import json
 import logging
 import math
@@ -13,6 +15,7 @@ from typing import Any
 
 import slicer
 
+from cspadn import __version__
 from cspadn.errors import CancelledError, FusionError, InputError, UsageError
 from cspadn.files import commit
 from cspadn.io import (
@@ -38,6 +41,7 @@ SUMMARY_FILE = "summary.csv"
 DONE, FAILED = "done", "failed"
 _COLUMNS = ["pet", "mri", "output", "status", "message", "warnings", "seconds"]
 _WINDOWS = ("pet_window", "mri_window")  # in the provenance, all else of which is text
+_ORIGIN = "batch"  # in the side file: of which inputs, with which settings
 
 
 @dataclass
@@ -56,6 +60,23 @@ class Options:
     overwrite: bool = False
     protected: list[Path] = field(default_factory=list)
 
+    def origin(self, pair):
+        """What the results of a pair depend on, as JSON has it."""
+        from cspadn.weights import load_model
+
+        chosen = FusionSettings(**self.settings)
+        windows = {name: list(window) if (window := getattr(chosen, name)) else "automatic" for name in _WINDOWS}
+        inputs = repr([_states(path) for path in pair.inputs]).encode(errors="surrogateescape")
+        return {
+            "software": __version__,
+            "inputs": hashlib.sha256(inputs).hexdigest(),  # paths may be personal
+            "model": load_model(chosen.model).card.sha256,
+            "grid": chosen.grid,
+            "palette": chosen.palette,
+            "suv": self.suv,
+            **windows,
+        }
+
     def outputsOf(self, name):
         """The files that come of a pair."""
         return Outputs.of(self.folder, name, color=self.settings.get("palette") is not None, metrics=self.measured)
@@ -70,6 +91,7 @@ class Record:
     warnings: list[str] = field(default_factory=list)
     means: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    earlier: bool = False
 
 
 def checkSettings(settings):
@@ -106,21 +128,21 @@ class Batch:
         nameOutputs(pairs, options.outputsOf)
 
     def run(self):
-        """Fuse what can be fused, and return the exit code: 0 all done, 1 any failure, 130 interrupted."""
+        """Fuse what can be fused, and return the exit code: 0 all done, 1 any failure, 130 interrupted, 143 terminated."""
         _silenceLibraries()
-        interrupted = False
+        interrupted = None
         try:
             for number, pair in enumerate(self._pairs, 1):
                 self._summary.add(pair, record := self._attempt(pair))
                 self._say(f"[{number}/{len(self._pairs)}] {_lineOf(pair, record)}")
                 self._summary.write(self._say)
                 slicer.app.processEvents()  # writes what was said to Slicer's log
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as request:
+            interrupted = request
         written = self._summary.write(self._say)
         self._say(self._counts())
         if interrupted:
-            return CancelledError.exit_code
+            return getattr(interrupted, "exit_code", CancelledError.exit_code)
         return 0 if written and self._summary.failed == 0 else 1
 
     def _counts(self):
@@ -150,12 +172,15 @@ class Batch:
         if pair.obstacle:
             raise InputError(pair.obstacle)
         options, outputs = self._options, self._options.outputsOf(pair.output)
+        origin = options.origin(pair)
+        if not options.overwrite and (earlier := _earlier(outputs, origin)):
+            return earlier
         self._checkOutputs(outputs)
         told = []
         with _nodesRemovedAfterwards(slicer.mrmlScene):
             petNode, mriNode = (volumeNodeFromImage(image, name) for image, name in pair.load(options.suv))
             fusedNode = self._fuse(petNode, mriNode, metrics=options.measured, warned=told.append, **options.settings)
-            commit(_stages(fusedNode, outputs, told))
+            commit(_stages(fusedNode, outputs, told, origin), overwrite=options.overwrite)
             tableNode = fusedNode.GetNodeReference(METRICS_ROLE)
             return Record(DONE, warnings=told, means=metrics.meanOf(tableNode) if tableNode else {})
 
@@ -213,10 +238,51 @@ class Summary:
         return True
 
     def _commit(self):
-        commit([lambda: stage_table(self.path, self._rows)])
+        commit([lambda: stage_table(self.path, self._rows)], overwrite=True)
 
 
-def _stages(fusedNode, outputs, told):
+def _states(path):
+    """Name, size and time of all files of an input, also of those that a header may name; none of what cannot be read."""
+    try:
+        files = path.rglob("*") if path.is_dir() else path.parent.glob(f"{glob.escape(path.stem)}.*")
+        known = ((str(file), file.stat()) for file in sorted(files) if file.is_file())
+        return [(name, state.st_size, state.st_mtime_ns) for name, state in known]
+    except (OSError, ValueError):
+        return []
+
+
+def _earlier(outputs, origin):
+    """What an earlier run has told of a pair, if it did it with the same inputs and settings; None otherwise."""
+    try:
+        told = json.loads(outputs.sidecar.read_text(encoding="utf-8"))
+        if told[_ORIGIN] != origin or not all(path.exists() for path in outputs if path):
+            return None
+        if told["date"] != _dateOf(outputs.fused):  # a kill came between the two
+            return None
+        return Record(DONE, warnings=list(told["warnings"]), means=_meansOf(outputs.metrics), earlier=True)
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError):  # there is none, or it is somebody else's
+        return None
+
+
+def _dateOf(file):
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(file))
+    reader.ReadImageInformation()
+    return reader.GetMetaData(PREFIX + "date")
+
+
+def _meansOf(file):
+    """The last row of a table of metrics."""
+    if file is None:
+        return {}
+    with file.open(encoding="utf-8", newline="") as opened:
+        names, *_, values = csv.reader(opened)
+    return {name: float(value) for name, value in zip(names[2:], values[2:], strict=True) if value}
+
+
+def _stages(fusedNode, outputs, told, origin):
     """What :func:`cspadn.files.commit` wants: each file written under a temporary name."""
     provenance = _provenanceOf(fusedNode)
     stages = []
@@ -227,7 +293,7 @@ def _stages(fusedNode, outputs, told):
         color = imageFromVolumeNode(fusedNode.GetNodeReference(COLOR_ROLE))
         stages.append(lambda: stage_image(color, outputs.color, provenance))
     image = imageFromVolumeNode(fusedNode)
-    stages.append(lambda: stage_sidecar(outputs.sidecar, provenance, told))
+    stages.append(lambda: stage_sidecar(outputs.sidecar, {**provenance, _ORIGIN: origin}, told))
     stages.append(lambda: stage_image(image, outputs.fused, provenance))
     return stages
 
@@ -281,6 +347,8 @@ def _silenceLibraries():
 def _lineOf(pair, record):
     if record.status == FAILED:
         return _printable(f"{FAILED}: {record.message}")
+    if record.earlier:
+        return _printable(f"{DONE} by an earlier run: {pair.output}")
     return _printable(f"{DONE}: {pair.output} ({record.seconds:.1f} s)")
 
 

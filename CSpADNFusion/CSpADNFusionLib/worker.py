@@ -3,8 +3,6 @@
 import csv
 import json
 import logging
-import shutil
-import tempfile
 from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +12,7 @@ import SimpleITK as sitk
 import slicer
 from slicer.i18n import tr as _
 
+from cspadn.files import PrivateFolder
 from cspadn.metadata import PREFIX
 from CSpADNFusionLib import process
 
@@ -21,6 +20,7 @@ FOLDER_PREFIX = "CSpADNFusion-"
 COLOR_FILE, METRICS_FILE = "color.nrrd", "metrics.csv"
 _KILLED = (-9, 137)  # by SIGKILL, as the system does when memory is short; 137 from a shell
 _LAUNCHER_SAYS = "exit abnormally"  # Slicer's launcher, which itself ends with 1, of a program that was killed
+_MOST = 2**31 - 1  # slices, that a progress bar takes
 _LOG_LINES = 20  # kept for a message about a worker that failed without one
 
 
@@ -73,10 +73,12 @@ class FusionWorker:
         self._warnings = []
         self._error = None
         self._cancelled = self._closed = False
-        self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=slicer.app.temporaryPath))
+        self._private = PrivateFolder(Path(slicer.app.temporaryPath), FOLDER_PREFIX)
+        self._folder = self._private.path
         try:
             for name, image in (("pet", pet), ("mri", mri)):
-                sitk.WriteImage(image, str(self._folder / f"{name}.nrrd"), useCompression=False)
+                (file := self._folder / f"{name}.nrrd").touch(mode=0o600)
+                sitk.WriteImage(image, str(file), useCompression=False)
             self._process = self._start(settings, measured)
         except Exception:
             self._removeFolder()
@@ -117,22 +119,28 @@ class FusionWorker:
     def _onLine(self, line):
         """One line of the worker's output. An exception here would stop Slicer from reading on."""
         try:
-            self._onEvent(json.loads(line))
-        except (ValueError, TypeError, KeyError):  # no event of ours: something that a library printed
-            if line != f"cspadn: {self._error}":  # said already
-                self._log.append(line)
-                self._tell(self._callbacks.onLog, line)
+            shown = _shown(line)
+            if not self._onEvent(_parsed(line)) and shown != f"cspadn: {self._error}":  # said already
+                self._log.append(shown)
+                self._tell(self._callbacks.onLog, shown)
         except Exception:
             logging.exception("CSpADNFusion: the progress could not be shown")
 
     def _onEvent(self, event):
-        kind = event["event"]
-        if kind == "progress" and not self._cancelled:
-            self._tell(self._callbacks.onProgress, event["done"], event["total"], event["step"])
-        elif kind == "warning":
-            self._warnings.append(event["message"])
-        elif kind == "error":
-            self._error = event["message"]
+        """Whether it is one of ours: all else is something that a library printed."""
+        match event:
+            case {"event": "progress", "done": int(done), "total": int(total), "step": str(step)}:
+                if not self._cancelled and 0 <= done <= total <= _MOST:
+                    self._tell(self._callbacks.onProgress, int(done), int(total), _shown(step))
+            case {"event": "warning", "message": str(message)}:
+                self._warnings.append(_shown(message))
+            case {"event": "error", "message": str(message)}:
+                self._error = _shown(message)
+            case {"event": "finished"}:
+                pass
+            case _:
+                return False
+        return True
 
     def _tell(self, callback, *arguments):
         if not self._closed:
@@ -167,7 +175,20 @@ class FusionWorker:
         return _("The fusion stopped unexpectedly (exit code {code}).").format(code=code)
 
     def _removeFolder(self):
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._private.remove()
+
+
+def _parsed(line):
+    """None where it is no JSON."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _shown(text):
+    """JSON may hold halves of characters, which Qt cannot show."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def provenanceOf(image):

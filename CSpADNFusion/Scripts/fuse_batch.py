@@ -3,7 +3,7 @@
     Slicer --no-splash --no-main-window --python-script fuse_batch.py -- --pairs pairs.csv --output FOLDER
     Slicer --no-splash --no-main-window --python-script fuse_batch.py -- --studies STUDIES --output FOLDER
 
-Exit codes: 0 all pairs done, 1 any failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 all pairs done, 1 any failed, 2 wrong usage, 130 interrupted, 143 terminated.
 """
 
 import argparse
@@ -15,21 +15,32 @@ from pathlib import Path
 import slicer.util
 
 NAME = "fuse_batch"
-UNEXPECTED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+UNEXPECTED, WRONG_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+
+
+class Terminated(KeyboardInterrupt):
+    """The system, or whoever started Slicer, asked it to end (SIGTERM)."""
+
+    exit_code = TERMINATED
 
 
 def main(arguments):
     """Return the exit code. No exception may leave: Slicer would go on and, without a window, wait for ever."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Slicer lets Ctrl-C end it at once
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         _makeImportable()
         return _run(_ownArguments(arguments))
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as request:
+        return getattr(request, "exit_code", INTERRUPTED)
     except Exception as error:
         logging.exception(f"{NAME}: unexpected error")
         _complain(f"unexpected error ({type(error).__name__}: {error}).")
         return UNEXPECTED
+
+
+def _terminated(*_):
+    raise Terminated
 
 
 def _makeImportable():

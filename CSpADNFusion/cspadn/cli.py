@@ -1,7 +1,7 @@
 """The command line: ``cspadn fuse``, ``cspadn metrics``, ``cspadn models``, ``cspadn info``.
 
 Exit codes: 0 done, 1 unexpected error, 2 wrong usage, 3 input cannot be fused, 4 model refused, 5 out of memory, 130
-cancelled. An error is one line on stderr; with ``--progress json`` it is an event on stdout as well.
+cancelled, 143 terminated. An error is one line on stderr; with ``--progress json`` it is an event on stdout as well.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ import logging
 import math
 import os
 import platform
+import signal
 import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .errors import CancelledError, FusionError, InputError, MemoryExhaustedError, UsageError, is_out_of_memory
+from .errors import CancelledError, FusionError, InputError, MemoryExhaustedError, TerminatedError, UsageError
+from .memory import is_out_of_memory, require_memory
 from .settings import DEFAULT_PALETTE, GRIDS, PALETTES, FusionSettings
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 # Read by torch when it is imported: it would keep the kernels for hundreds of sizes of windows (docs/benchmarks.md, memory).
 _KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "96", "LRU_CACHE_CAPACITY": "1"}
+_LEAST_MEMORY, _LIBRARIES = 500_000_000, 700_000_000  # bytes that a fusion takes at least; of libraries, mapped
+_STDERR = 2  # its file descriptor
 _WATCH_SECONDS = 0.2  # between two looks whether the application that started us is still there
 
 
@@ -40,9 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code; wrong usage leaves through argparse's SystemExit with code 2."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        with _terminable():
+            return int(options.run(options))
     except FusionError as error:
         return _fail(options, error)
+    except _Terminated:
+        return _fail(options, TerminatedError("Terminated."))
     except KeyboardInterrupt:
         return _fail(options, CancelledError("Cancelled."))
     except BrokenPipeError:  # whoever read our output is gone: a worker ends with its application
@@ -55,6 +62,27 @@ def main(arguments: list[str] | None = None) -> int:
         if for_program:  # which has a place for it that people open when they want to
             traceback.print_exc()
         return _fail(options, _explained(error, "'python -X dev -m cspadn' shows where." if not for_program else ""))
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends as an error does: temporary files go."""
+    if threading.current_thread() is not threading.main_thread():  # only there signals can be handled
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Terminated(KeyboardInterrupt):
+    """Like an interrupt, no Exception: nothing that handles errors takes it for one."""
+
+
+def _terminated(*_: object) -> None:
+    raise _Terminated
 
 
 def _explained(error: Exception, hint: str) -> FusionError:
@@ -71,10 +99,16 @@ def _explained(error: Exception, hint: str) -> FusionError:
 
 
 def _fail(options: argparse.Namespace, error: FusionError) -> int:
+    message = _in_one_line(str(error))
     if getattr(options, "progress", None) == "json":
-        _emit("error", code=error.exit_code, message=str(error))
-    print(f"cspadn: {error}", file=sys.stderr)
+        _emit("error", code=error.exit_code, message=message)
+    print(f"cspadn: {message}", file=sys.stderr)
     return error.exit_code
+
+
+def _in_one_line(text: str) -> str:
+    """What the name of a file may hold, such as line breaks and commands to the terminal, as escapes."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _emit(event: str, **fields: Any) -> None:
@@ -167,6 +201,7 @@ def _add_metrics(command: argparse.ArgumentParser) -> None:
 def _run_fuse(options: argparse.Namespace) -> int:
     for name, count in _KERNELS_KEPT.items():
         os.environ.setdefault(name, count)
+    require_memory(_LEAST_MEMORY, _LIBRARIES)
     with _watching(options.cancel_file):
         return _fuse(options)
 
@@ -194,7 +229,8 @@ def _fused(options: argparse.Namespace, settings: FusionSettings, pictures: bool
     from .io import check_storable, read_image
     from .pictures import fuse_pictures
 
-    pet, mri = read_image(options.pet, "The PET", suv=options.suv), read_image(options.mri, "The MRI")
+    with _quiet():
+        pet, mri = read_image(options.pet, "The PET", suv=options.suv), read_image(options.mri, "The MRI")
     check_storable(mri if options.grid == "mri" else pet, options.output, series=options.dicom)
     cancelled = _cancelled(options.cancel_file)
     with _progress(options.progress, "Fusing") as progress:
@@ -218,6 +254,18 @@ def _silence_libraries() -> None:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     warnings.filterwarnings("ignore", category=UserWarning)
     logging.getLogger("pydicom").setLevel(logging.ERROR)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What image libraries write to stderr by themselves goes nowhere: it is for programmers, and may quote headers."""
+    with ExitStack() as after:
+        with suppress(OSError):  # there may be no stderr
+            after.callback(os.close, kept := os.dup(_STDERR))
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), _STDERR)
+            after.callback(os.dup2, kept, _STDERR)
+        yield
 
 
 def _settings(options: argparse.Namespace) -> FusionSettings:
@@ -274,7 +322,8 @@ def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScor
     else:
         stages.append(lambda: stage_sidecar(sidecar_of(options.output), result.provenance, result.warnings))
         stages.append(lambda: stage_image(result.image, options.output, result.provenance))
-    commit(stages)
+    with _quiet():
+        commit(stages, overwrite=options.overwrite)
 
 
 def _cancelled(file: Path | None) -> Callable[[], bool] | None:
@@ -306,7 +355,7 @@ def _watching(file: Path | None) -> Iterator[None]:
 
 
 def _report(options: argparse.Namespace, told: list[str]) -> None:
-    for warning in told:
+    for warning in map(_in_one_line, told):
         if options.progress == "json":
             _emit("warning", message=warning)
         else:
@@ -356,7 +405,8 @@ def _run_metrics(options: argparse.Namespace) -> int:
     pictures = {is_picture(file) for file in files.values()}
     if len(pictures) > 1:
         raise InputError("Some inputs are PNGs and others are not: give three PNGs, or three volumes.")
-    images = [read_image(file, name, suv=options.suv and name == "The PET") for name, file in files.items()]
+    with _quiet():
+        images = [read_image(file, name, suv=options.suv and name == "The PET") for name, file in files.items()]
     windows = {name: getattr(options, name) for name in ("pet_window", "mri_window", "fused_window")}
     if pictures == {True}:
         scores = measure_pictures(*images, **windows)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import torch
 
 from .errors import UsageError
+from .memory import free_main_memory
 from .settings import AUTOMATIC_DEVICE
-
-_MEMORY_INFO, _CONTAINER = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 def available_devices() -> dict[str, str]:
@@ -56,22 +52,7 @@ def free_memory(device: torch.device) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps" and hasattr(torch.mps, "recommended_max_memory"):  # from torch 2.5 on
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return _free_main_memory() if device.type == "cpu" else None
-
-
-def _free_main_memory() -> int | None:
-    """On Linux what the system calls available, or what a container has left; elsewhere half of all there is, if known."""
-    try:
-        told = dict(line.split(":") for line in _MEMORY_INFO.read_text().splitlines())
-        free = int(told["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names  # not on Windows
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 if known else None
-    try:
-        limit, taken = (int((_CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
-    except (OSError, ValueError):  # no container, or "max"
-        return free
-    return max(0, min(free, limit - taken))
+    return free_main_memory() if device.type == "cpu" else None
 
 
 def empty_cache(device: torch.device) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,12 +21,14 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from .errors import InputError, UsageError
-from .files import Staged, umask
+from .errors import InputError, MemoryExhaustedError, UsageError
+from .files import Staged, stage
+from .memory import free_main_memory
 from .metadata import FRAME_UID, NOTE, SERIES_UID, SOURCE_NAME, UNITS
 
 STEP = 0.125  # of the stored values of a written series: 4095 becomes 32760, and no step is rounded in decimals
 SERIES_DESCRIPTION = "CSpA-DN fused PET/MRI, not for diagnosis"
+_SUFFIXES, _PREAMBLE = (".dcm", ".dicom", ".ima"), 128  # of names, if they have any; bytes at the start of a file
 _GAP = 0.02  # of the distance of two slices: a step that differs by more is a gap
 _SHEAR = 0.5  # of a pixel: first and last slice may be displaced so far against a straight stack
 _UNIT = 1e-3  # by which the length of a direction may differ from 1
@@ -112,20 +112,35 @@ def read_header(path: Path, name: str) -> Dataset | None:
         header = pydicom.dcmread(path, stop_before_pixels=True)
         kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
     except InvalidDicomError:  # no DICOM at all
+        if _was_dicom(path):
+            raise InputError(f"{name}: the DICOM file {path} cannot be read: it is damaged. Fetch it again.") from None
         return None
     except Exception:  # pydicom parses what it is given: damage shows as errors of many kinds
-        raise InputError(f"{name}: the DICOM file {path} cannot be read: it is damaged, or not permitted.") from None
+        raise InputError(
+            f"{name}: the DICOM file {path} cannot be read: it is damaged, or not permitted. Fetch it again."
+        ) from None
     if len(header) == 0:
-        raise InputError(f"{name}: the DICOM file {path} cannot be read: it is damaged, and ends before its headers do.")
+        raise InputError(
+            f"{name}: the DICOM file {path} cannot be read: it is damaged, and ends before its headers do. Fetch it again."
+        )
     # A DICOMDIR, a report and others are no images.
     return header if "Rows" in header or not kind or "Image Storage" in UID(kind).name else None
 
 
+def _was_dicom(path: Path) -> bool:
+    """Whether a file that is no DICOM bears the name of one, or ends within the zeros that one begins with."""
+    if path.name.startswith("."):  # as what macOS puts beside each file of another system
+        return False
+    with path.open("rb") as file:
+        start = file.read(_PREAMBLE)
+    return path.suffix.lower() in _SUFFIXES or (0 < len(start) < _PREAMBLE and not start.strip(b"\0"))
+
+
 def _files(folder: Path, name: str) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.is_file())
+        return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except OSError as error:
-        raise InputError(f"{name} {folder} cannot be read: {error.strerror or error}.") from None
+        raise InputError(f"{name} {folder} cannot be read: {error.strerror or error}. Check the permissions.") from None
 
 
 def _check_one_volume(headers: list[Dataset], folder: Path, name: str) -> None:
@@ -151,6 +166,27 @@ def _check_one_volume(headers: list[Dataset], folder: Path, name: str) -> None:
         raise InputError(f"{name} {folder} has an ImageOrientationPatient that is no pair of perpendicular directions.")
     for header in headers:
         _numbers(header, "ImagePositionPatient", 3, name)
+    _check_size(headers, folder, name)
+
+
+def _check_size(headers: list[Dataset], folder: Path, name: str) -> None:
+    """Before headers that promise too much are believed."""
+    sizes = [
+        math.prod(_numbers(header, keyword, 1, name)[0] for keyword in ("Rows", "Columns", "BitsAllocated")) / 8
+        for header in headers
+    ]
+    for header, size in zip(headers, sizes, strict=True):
+        packed = UID(str(header.file_meta.get("TransferSyntaxUID") or ExplicitVRLittleEndian))
+        if (
+            not (packed.is_private or packed.is_compressed or packed.is_deflated)
+            and Path(str(header.filename)).stat().st_size < size
+        ):
+            raise InputError(f"{name}: the DICOM file {header.filename} cannot be read: it is damaged. Fetch it again.")
+    free = free_main_memory()
+    if free is not None and sum(sizes) > free:
+        raise MemoryExhaustedError(
+            f"{name} {folder} has {sum(sizes) / 1e9:.0f} GB of voxels, more than there is memory: convert and crop it first."
+        )
 
 
 def _numbers(dataset: Dataset, keyword: str, count: int, name: str, *, positive: bool = False) -> list[float]:
@@ -265,8 +301,16 @@ def suv_factor(headers: Sequence[Dataset], name: str) -> float:
     return weight * 1000 / (dose * remaining)
 
 
+def _value(dataset: Dataset, keyword: str, name: str) -> Any:
+    """What a tag says, or None; InputError that names it, but not what stands there, where that cannot be read."""
+    try:
+        return dataset.get(keyword)
+    except Exception:  # pydicom converts when it is asked; its errors quote what stands there
+        raise InputError(f"{name} cannot be used: {keyword} of its DICOM headers is damaged.") from None
+
+
 def _needed(dataset: Dataset, keyword: str, name: str) -> Any:
-    value = dataset.get(keyword)
+    value = _value(dataset, keyword, name)
     if value is None or value == "" or value == []:
         raise InputError(f"{name} cannot be scaled to SUV: its DICOM headers have no {keyword}.")
     return value
@@ -324,9 +368,9 @@ def check_series_output(folder: Path, mri: Path, pet: Path) -> None:
 def _check_sources(sources: list[tuple[str, list[Dataset]]]) -> None:
     for name, headers in sources:
         for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
-            if not all(header.get(keyword) for header in headers):
+            if not all(_value(header, keyword, name) for header in headers):
                 raise InputError(f"{name} has no {keyword} in its DICOM headers, which a derived series must refer to.")
-    patients = {str(headers[0].get("PatientID") or "") for _, headers in sources}
+    patients = {str(_value(headers[0], "PatientID", name) or "") for name, headers in sources}
     if len(patients) > 1:
         raise InputError("PET and MRI have different patient IDs: a derived series would be put into the wrong record.")
 
@@ -339,29 +383,19 @@ def stage_series(image: sitk.Image, folder: Path, mri: Path, pet: Path | None, p
         folder: as :func:`check_series_output` wants it.
         mri, pet: the folders of the sources' series; no PET where that was no series.
 
-    Returns:
-        A temporary folder beside ``folder``, which is to be renamed, and ``folder``.
-
     Raises:
         UsageError: the folder cannot be written; nothing is left.
     """
     series = [_headers(mri, "The MRI"), *([_headers(pet, "The PET")] if pet else [])]
     common = _common(series, provenance)
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=".cspadn-", dir=folder.parent))
-    except OSError as error:
-        raise UsageError(f"The output {folder} cannot be written: {error.strerror or error}.") from None
-    try:
+
+    def write(temporary: Path) -> None:
+        temporary.mkdir()
         for index in range(image.GetSize()[2]):
             instance = _instance(image, index, common, series)
             instance.save_as(temporary / f"{index + 1:04d}.dcm", enforce_file_format=True)
-        temporary.chmod(0o777 & ~umask())
-    except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if not isinstance(error, OSError):
-            raise
-        raise UsageError(f"The output {folder} cannot be written: check the permissions and the space on the disk.") from None
-    return temporary, folder
+
+    return stage(folder, "", write)
 
 
 def _common(series: list[list[Dataset]], provenance: dict[str, Any]) -> Dataset:
@@ -370,6 +404,7 @@ def _common(series: list[list[Dataset]], provenance: dict[str, Any]) -> Dataset:
     common = Dataset()
     for keyword in _COPIED:
         if keyword in mri:
+            _value(mri, keyword, "The MRI")
             common[keyword] = mri[keyword]
     for keyword in _MAY_BE_EMPTY:
         if keyword not in common:
@@ -400,7 +435,7 @@ def _series_number(mri: Dataset) -> int:
 
 
 def _derivation(provenance: dict[str, Any]) -> str:
-    told = ("model", "model_version", "model_sha256", "grid", "pet_window", "mri_window")
+    told = ("model", "model_version", "model_sha256", "model_origin", "grid", "pet_window", "mri_window")
     facts = "; ".join(f"{name} {provenance[name]}" for name in told if name in provenance)
     return f"PET and MRI fused by CSpA-DN. {NOTE} {facts}"[:1024]
 

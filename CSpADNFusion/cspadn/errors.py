@@ -43,11 +43,7 @@ class CancelledError(FusionError):
     exit_code = 130
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch (CUDA, MPS or CPU), ITK or Python ran out of memory. Not all have an exception class of their own."""
-    if isinstance(error, MemoryError):
-        return True
-    words = str(error).lower()
-    allocating = ("out of memory", "can't allocate memory", "failed to allocate memory", "bad_alloc", "can't start new thread")
-    signs = (*allocating, "could not create a primitive")  # oneDNN's word, which has no memory for its kernel
-    return isinstance(error, RuntimeError) and any(sign in words for sign in signs)
+class TerminatedError(CancelledError):
+    """The system, or whoever started the process, asked it to end (SIGTERM)."""
+
+    exit_code = 143

@@ -1,15 +1,26 @@
-"""Files: names, permissions, and outputs of which all are there in the end, or none."""
+"""Files: names, permissions, private folders, and outputs of which all are there in the end, or none."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import InputError, UsageError
+from .errors import InputError, MemoryExhaustedError, UsageError
+from .memory import is_out_of_memory
 
-Staged = tuple[Path, Path]  # a file under a temporary name, and the name that it is to have
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+PREFIX = ".cspadn-"
+_OWNED, _BEFORE, _NEW = ".cspadn.owned", "before", "new"  # in a private folder: its lock; what an output replaced, if anything
+_PATIENCE = 60  # seconds, for others that give their outputs their names
 
 
 def check_names(paths: Iterable[Path]) -> None:
@@ -22,25 +33,195 @@ def check_names(paths: Iterable[Path]) -> None:
             raise InputError(f"The name {shown} is not valid UTF-8: rename the file or folder.") from None
 
 
-def commit(stages: Iterable[Callable[[], Staged]]) -> None:
+class PrivateFolder:
+    """A new folder that only its user reads, and that goes with all that is in it.
+
+    A process that is killed leaves its folder: whoever makes one in the same place removes it. Where a file system knows no
+    locks, it stays.
+
+    Args:
+        parent: where it is made; OSError where it cannot be.
+        prefix: of its name, and of those that are looked at as left.
+    """
+
+    def __init__(self, parent: Path, prefix: str = PREFIX) -> None:
+        with _alone(), _undisturbed():
+            for path in parent.glob(f"{prefix}*"):
+                _remove_abandoned(path)
+            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            self._lock = _lock(self.path / _OWNED)
+            with suppress(OSError):
+                self._lock.acquire(blocking=False)
+
+    def remove(self) -> None:
+        """What cannot be removed stays, and says nothing."""
+        self._lock.release()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _lock(path: Path) -> BaseFileLock:
+    from filelock import FileLock  # comes with torch, which Slicer may not have yet when this module is imported
+
+    return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """A folder of ours whose lock can be had has no process any more; one of another user stays."""
+    owned = folder / _OWNED
+    if owned.is_symlink() or not owned.is_file():
+        return
+    with suppress(OSError):
+        (lock := _lock(owned)).acquire(blocking=False)
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other process of this user's, on this computer, is here at the same time; TimeoutError where one stays too long."""
+    from filelock import Timeout
+
+    folder = Path(tempfile.gettempdir(), f"cspadn-{os.getuid()}" if hasattr(os, "getuid") else "cspadn")
+    lock = _lock(folder / "names.lock")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        raise UsageError(f"Another run has held {lock.lock_file} for {_PATIENCE} s: end it, or delete the file.") from None
+    except OSError:  # no locks here: that two runs write the same at the same moment is rare
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """SIGINT and SIGTERM wait until it is over."""
+    came: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # only there signals can be handled
+        handlers = {
+            each: signal.signal(each, lambda number, _: came.append(number)) for each in (signal.SIGINT, signal.SIGTERM)
+        }
+    try:
+        yield
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
+class Staged(NamedTuple):
+    """An output under a temporary name.
+
+    Attributes:
+        folder: holds it alone.
+        temporary, path: the name it has, and the one it is to have.
+    """
+
+    folder: PrivateFolder
+    temporary: Path
+    path: Path
+
+
+def stage(path: Path, suffix: str, write: Callable[[Path], object]) -> Staged:
+    """Have ``write`` write a file, or make a folder, under a temporary name beside ``path``.
+
+    Raises:
+        UsageError: it cannot be written; nothing is left.
+        MemoryExhaustedError: there is no memory for it; nothing is left.
+    """
+    path = path.resolve()  # a link stays a link: its target is replaced
+    try:
+        folder = PrivateFolder(path.parent)
+    except OSError as error:
+        raise UsageError(f"The output {path} cannot be written: {error.strerror or error}.") from None
+    temporary = folder.path / f"output{suffix}"
+    try:
+        if suffix:
+            temporary.touch(mode=0o600)  # which the image libraries keep
+        write(temporary)
+        _flush(temporary)
+    except BaseException as error:
+        folder.remove()
+        if is_out_of_memory(error):
+            raise MemoryExhaustedError(f"There is not enough memory to write {path}: close other programs.") from None
+        if not isinstance(error, (OSError, RuntimeError, UnicodeError)):
+            raise
+        raise UsageError(f"The output {path} cannot be written: check the permissions and the space on the disk.") from None
+    return Staged(folder, temporary, path)
+
+
+def _flush(path: Path) -> None:
+    """To the disk: else a name may come through a power failure without what it names."""
+    for file in path.iterdir() if path.is_dir() else [path]:
+        with file.open("rb+") as opened:
+            os.fsync(opened.fileno())
+
+
+def commit(stages: Iterable[Callable[[], Staged]], *, overwrite: bool) -> None:
     """Write each output under its temporary name, and only when all are written, give them their names.
+
+    Of two that write the same outputs at the same time, all are of one.
+
+    Args:
+        overwrite: whether what has come there meanwhile may be replaced.
 
     Raises:
         UsageError: a name cannot be given. Whatever is raised, no temporary file is left.
     """
     staged: list[Staged] = []
     try:
-        for stage in stages:
-            staged.append(stage())
-        for temporary, path in staged:
-            temporary.replace(path)  # an empty folder is replaced as well
-    except OSError as error:
-        raise UsageError(f"The output cannot be written: {error.strerror or error}.") from None
+        staged.extend(make() for make in stages)
+        with _alone(), _undisturbed():
+            _give_names(staged, overwrite)
     finally:
-        for temporary, _ in staged:
-            if temporary.is_dir():
-                shutil.rmtree(temporary, ignore_errors=True)
-            temporary.unlink(missing_ok=True)
+        for each in staged:
+            each.folder.remove()
+
+
+def _give_names(staged: list[Staged], overwrite: bool) -> None:
+    if not overwrite and (there := next((each.path for each in staged if _is_taken(each.path)), None)):
+        raise UsageError(f"The output {there} has come into being meanwhile: nothing was written.")
+    given: list[Staged] = []
+    for each in staged:
+        try:
+            _give_name(each)
+        except OSError as error:
+            for other in reversed(given):
+                _take_back(other)
+            raise UsageError(f"The output {each.path} cannot be written: {error.strerror or error}.") from None
+        given.append(each)
+
+
+def _give_name(staged: Staged) -> None:
+    """What was there is kept aside, as far as the file system can: until all have their names, they may be taken back."""
+    folder, temporary, path = staged
+    temporary.chmod((0o777 if temporary.is_dir() else 0o666) & ~umask())
+    if path.is_dir():
+        path.rmdir()  # an empty one, in which a series is put; Windows replaces none
+    elif path.exists():
+        with suppress(OSError):
+            os.link(path, folder.path / _BEFORE)
+    else:
+        (folder.path / _NEW).touch(mode=0o600)
+    temporary.replace(path)
+
+
+def _take_back(staged: Staged) -> None:
+    folder, temporary, path = staged
+    with suppress(OSError):
+        if (folder.path / _BEFORE).exists():
+            (folder.path / _BEFORE).replace(path)
+        elif (folder.path / _NEW).exists():
+            path.replace(temporary)
+
+
+def _is_taken(path: Path) -> bool:
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
 def umask() -> int:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from .device import empty_cache, free_memory
-from .errors import MemoryExhaustedError, is_out_of_memory
+from .errors import MemoryExhaustedError
 from .intensity import from_network_range, to_network_range
+from .memory import is_out_of_memory
 
 # Of a slice that is being fused: on a CPU as measured, with room; on a GPU, where a layer takes all rows at a time, by the
 # sizes of its maps.

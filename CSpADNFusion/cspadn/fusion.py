@@ -20,12 +20,14 @@ from .fuser import SliceFuser
 from .geometry import put_axial
 from .inference import FusionNetwork
 from .intensity import FUSED_MAXIMUM
+from .memory import require_memory
 from .metadata import NOTE
 from .pair import Pair, Slab
 from .settings import FusionSettings
-from .weights import Model, load_model
+from .weights import WEIGHTS_SUFFIX, Model, load_model
 
 Progress = Callable[[int, int], None]  # slices done, slices in all
+_BYTES_PER_PIXEL, _OVERHEAD = 1000, 150_000_000  # of one slice that is fused; of kernels, threads and libraries
 _GREY_LEVELS = 255  # in a window: what is below the first is on its way to black
 
 
@@ -82,6 +84,7 @@ def fuse(
     palette = None if settings.palette is None else palette_of(settings.palette)
     model, device = load_model(settings.model), resolve_device(settings.device)
     pair = Pair.of(pet, mri, settings)
+    require_memory(pair.slices * pair.pixels * (4 if palette is None else 7) + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
     make = partial(FusionNetwork, model.network)
     fuser = SliceFuser(make, device, pair.pixels, half=settings.half)
     image, color = pair.blank(sitk.sitkFloat32), None if palette is None else pair.blank(sitk.sitkVectorUInt8, 3)
@@ -124,6 +127,7 @@ def _provenance(model: Model, fuser: SliceFuser, pair: Pair, settings: FusionSet
         "model": model.card.name,
         "model_version": model.card.version,
         "model_sha256": model.card.sha256,
+        "model_origin": "given by the user, unverified" if settings.model.endswith(WEIGHTS_SUFFIX) else "shipped",
         "device": str(fuser.device),
         "precision": str(fuser.precision).removeprefix("torch."),
         "grid": pair.grid,

@@ -17,6 +17,7 @@ from .errors import InputError
 
 AXIAL_ORIENTATION = "LPS"  # columns run to the left, rows to the back, slices to the head: the radiological view
 BLEND_VOXELS = 3  # over which a fusion fades into the one volume that goes on, where the other's field of view ends
+_SINGULAR = 1e-6  # the determinant of directions that are no three
 _THINNED_POINTS = 48  # at least, along rows and columns
 _BLENDED_SLICES = 4 * BLEND_VOXELS  # a stack of fewer slices does not fade at its ends: little of it would be left
 
@@ -34,6 +35,8 @@ def check_volume(image: sitk.Image, name: str) -> None:
         raise InputError(f"{name} holds complex numbers: give their magnitude.")
     if not all(map(math.isfinite, (*image.GetOrigin(), *image.GetSpacing(), *image.GetDirection()))):
         raise InputError(f"The position of {name} in space is not finite: repair its origin, spacing and direction.")
+    if min(image.GetSpacing()) <= 0 or abs(np.linalg.det(np.reshape(image.GetDirection(), (3, 3)))) < _SINGULAR:
+        raise InputError(f"The position of {name} in space is degenerate: repair its spacing and direction.")
 
 
 def to_axial(image: sitk.Image) -> sitk.Image:

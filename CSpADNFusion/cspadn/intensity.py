@@ -6,7 +6,7 @@ A volume has one window for all its slices: scaling each slice by itself makes t
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import SimpleITK as sitk
@@ -48,11 +48,14 @@ def automatic_window(values: NDArray[np.generic], name: str) -> Window:
     Raises:
         InputError: the volume, called ``name``, is empty or constant.
     """
-    finite = values[np.isfinite(values)]
+    with np.errstate(over="ignore"):
+        finite: NDArray[Any] = values[
+            np.isfinite(values.astype(np.float32))
+        ]  # what is too large for it is a hole (without_holes)
     if not finite.size or finite.min() == finite.max():
         raise InputError(f"{name} is empty: it holds no two different intensities.")
     lower, bright = (float(level) for level in np.percentile(finite, (_BACKGROUND_PERCENTILE, _BRIGHT_PERCENTILE)))
-    if lower == bright:
+    if lower == bright or not math.isfinite(bright - lower):
         return Window(float(finite.min()), float(finite.max()))
     foreground = finite[finite > lower + _FOREGROUND_SHARE * (bright - lower)]
     return Window(lower, float(np.percentile(foreground, _FOREGROUND_PERCENTILE)))

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from .attention import ChannelAttention, CrissCrossAttention
 
-_MAXIMUM_CHANNELS = 1024  # a card that asks for more is damaged
+_MAXIMUM_CHANNELS, _MAXIMUM_DECODER = 1024, 64  # a card that asks for more, or for more layers, is damaged
 ATTENTION = ("both", "spatial", "channel", "none")
 
 
@@ -22,7 +22,8 @@ class NetworkConfig:
 
     ``attention`` is ``both`` modules in parallel as published, or one alone, or ``none`` (the paper's ablation).
 
-    Raises ValueError where a width is not a whole number from 1 to 1024, or the attention is not one of these.
+    Raises ValueError where a width is not a whole number from 1 to 1024, the decoder has more than 64, or the attention is not
+    one of these.
     """
 
     common_channels: int = 16
@@ -38,6 +39,8 @@ class NetworkConfig:
         for name, count in counts.items():
             if type(count) is not int or not 1 <= count <= _MAXIMUM_CHANNELS:
                 raise ValueError(f"{name} is {count!r}: it must be a whole number from 1 to {_MAXIMUM_CHANNELS}.")
+        if len(self.decoder_channels) > _MAXIMUM_DECODER:
+            raise ValueError(f"decoder_channels are {len(self.decoder_channels)}: there may be {_MAXIMUM_DECODER} at most.")
         if self.attention not in ATTENTION:
             raise ValueError(f"attention is {self.attention!r}: it must be {', '.join(ATTENTION[:-1])} or {ATTENTION[-1]}.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from .settings import DEFAULT_MODEL
 
 WEIGHTS_SUFFIX, CARD_SUFFIX = ".safetensors", ".json"
 _MAXIMUM_BYTES = 64 * 2**20  # of a weights file: the default network needs 0.75 MB
+_MAXIMUM_CARD_BYTES = 2**20  # the shipped ones have 3 KB
 _PACKAGE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model is and where it comes from.
+    """What a model is and where it comes from. Raises TypeError where a field is of another type.
 
     Attributes:
         sha256: of the weights file, hexadecimal.
@@ -40,6 +42,14 @@ class ModelCard:
     date: str
     training: dict[str, Any]
     metrics: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            expected = {"network": NetworkConfig, "training": dict, "metrics": dict}.get(name, str)
+            if not isinstance(value, expected):
+                raise TypeError(f"{name} is no {expected.__name__}.")
+        if not (self.name + self.version).isprintable():  # they stand in the headers of what is fused
+            raise TypeError("Name or version cannot be shown.")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as they stand in the JSON file."""
@@ -68,12 +78,22 @@ def list_models() -> list[ModelCard]:
 def read_card(path: Path) -> ModelCard:
     """Read a model card; ModelError where it is missing or not a card."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(_content(path, _MAXIMUM_CARD_BYTES, "The model card"))
         return ModelCard(**{**fields, "network": NetworkConfig.from_dict(fields["network"])})
     except OSError:
         raise ModelError(f"The model card {path} cannot be read: it must lie beside the weights.") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ModelError(f"{path} is not a model card of this version: export the model again.") from None
+
+
+def _content(path: Path, most: int, what: str) -> bytes:
+    """Of a file; OSError where it cannot be read, as what is none, and ModelError where it has more than ``most`` bytes."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe gives nothing, or for ever
+        raise OSError("no file")
+    if status.st_size > most:
+        raise ModelError(f"{what} {path}: this file is larger than any of ours, and was not read. Check the name.")
+    return path.read_bytes()
 
 
 def load_model(name_or_file: str | Path = DEFAULT_MODEL) -> Model:
@@ -84,8 +104,11 @@ def load_model(name_or_file: str | Path = DEFAULT_MODEL) -> Model:
     """
     path = _find(str(name_or_file))
     card = read_card(path.with_suffix(CARD_SUFFIX))
+    with torch.device("meta"):  # which takes no memory: a card may ask for anything
+        expected = CSpADN(card.network).state_dict()
+    tensors = _verified_tensors(path, card, expected)
     network = CSpADN(card.network)
-    network.load_state_dict(_verified_tensors(path, card, network.state_dict()))
+    network.load_state_dict(tensors)
     return Model(network.eval(), card)
 
 
@@ -101,22 +124,26 @@ def _find(name_or_file: str) -> Path:
 def _verified_tensors(path: Path, card: ModelCard, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Read the file once, so that what was hashed is what is loaded."""
     try:
-        if path.stat().st_size > _MAXIMUM_BYTES:
-            raise ModelError(f"The weights {path} are larger than any model of ours: they were not read.")
-        content = path.read_bytes()
-    except OSError:
+        content = _content(path, _MAXIMUM_BYTES, "The weights")
+    except (OSError, ValueError):  # ValueError: the name cannot be one
         raise ModelError(f"The weights {path} cannot be read: check the name and the permissions.") from None
     if hashlib.sha256(content).hexdigest() != card.sha256:
         raise ModelError(f"The weights {path} are not those of their model card (SHA-256 differs): copy both again.")
     try:
         tensors = safetensors.torch.load(content)
-    except safetensors.SafetensorError:
+    except Exception:  # of many kinds: types that torch does not have are a KeyError
         raise ModelError(f"{path} is not a safetensors file: export the model again.") from None
-    if {name: tensor.shape for name, tensor in tensors.items()} != {name: tensor.shape for name, tensor in expected.items()}:
+    if _layers(tensors) != _layers(expected):
         raise ModelError(f"The weights {path} do not fit the network of their model card: export the model again.")
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise ModelError(f"The weights {path} hold values that are not numbers: export the model again.")
     return tensors
+
+
+def _layers(tensors: dict[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Shapes and types; the networks of the experiments are stored in half precision."""
+    kinds = {torch.float16: torch.float32}
+    return {name: (tensor.shape, kinds.get(tensor.dtype, tensor.dtype)) for name, tensor in tensors.items()}
 
 
 def save_model(network: CSpADN, path: Path, **fields: Any) -> ModelCard:

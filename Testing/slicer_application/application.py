@@ -106,6 +106,7 @@ def newScene():
     slicer.app.colorLogic = logic  # without its logic the scene forgets the colour nodes when it is closed
     slicer.app.views = LayoutManager(slicer.mrmlScene)
     slicer.mrmlScene.AddObserver(slicer.mrmlScene.NodeAddedEvent, _putIntoSubjectHierarchy)
+    slicer.mrmlScene.AddObserver(slicer.mrmlScene.NodeAboutToBeRemovedEvent, _takeFromSubjectHierarchy)
     return slicer.mrmlScene
 
 
@@ -118,6 +119,14 @@ def _putIntoSubjectHierarchy(scene, event, node):
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
         if hierarchy and not node.GetHideFromEditors() and not scene.IsImporting():
             hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+
+
+@vtk.calldata_type(vtk.VTK_OBJECT)
+def _takeFromSubjectHierarchy(scene, event, node):
+    """In Slicer, the plugins' logic does that, unless the scene is closed as a whole."""
+    hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+    if hierarchy and node is not hierarchy and not scene.IsClosing() and (item := hierarchy.GetItemByDataNode(node)):
+        hierarchy.RemoveItem(item, False, False)
 
 
 def openModule(path):

@@ -18,9 +18,10 @@ import SimpleITK as sitk
 import torch
 
 from cspadn.allocator import keep_freed_memory
-from cspadn.errors import InputError, MemoryExhaustedError, is_out_of_memory
+from cspadn.errors import InputError, MemoryExhaustedError
 from cspadn.intensity import FUSED_MAXIMUM, Window, from_network_range, to_network_range, to_unit
 from cspadn.io import read_image
+from cspadn.memory import is_out_of_memory
 from cspadn.metrics import Scores, measure
 from cspadn.network import CSpADN
 from cspadn.pictures import fuse_pictures, grey_levels, picture_pixels

@@ -1,0 +1,1 @@
+"""What should not happen, brought about: bad inputs, faults, and a long run."""

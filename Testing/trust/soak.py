@@ -1,0 +1,100 @@
+"""Many fusions in one process: memory, file handles, threads, processes, nodes and observers must not grow.
+
+``python soak.py COUNT WARM`` fuses as a script in Slicer's console does, with ``CSpADNFusionLogic.fuse`` in the stand-in, all
+outputs on, and prints JSON: what there was after WARM fusions, and what there was at most after the last WARM ones.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+
+TESTING = Path(__file__).resolve().parent.parent
+LIBRARY = TESTING.parent / "CSpADNFusion"
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+sys.path[:0] = [str(TESTING), str(LIBRARY)]
+
+import numpy as np  # noqa: E402
+import slicer  # noqa: E402
+
+from slicer_application import application  # noqa: E402
+
+
+def main() -> None:
+    """Entry point."""
+    application.start()
+    application.newScene()
+    application.openModule(str(LIBRARY / "CSpADNFusion.py"))
+    application.closeModules()
+    from CSpADNFusion import CSpADNFusionLogic
+
+    count, warm = map(int, sys.argv[1:])
+    logic, nodes, seen = CSpADNFusionLogic(), _volumes(), []
+    began = time.perf_counter()
+    for number in range(1, count + 1):
+        known = set(_ids())
+        fused = logic.fuse(*nodes, metrics=True, palette="PET-Heat", device="cpu")
+        assert fused.GetImageData() is not None
+        _remove_new(known)
+        slicer.app.processEvents()
+        if number >= warm:
+            seen.append(_state(nodes))
+    last = {name: max(state[name] for state in seen[-warm:]) for name in seen[0]}
+    print(json.dumps({"after_warm_up": seen[0], "at_the_end": last, "seconds": time.perf_counter() - began}))
+    sys.stdout.flush()
+    slicer.app._temporary.cleanup()
+    os._exit(0)
+
+
+def _volumes() -> list[slicer.vtkMRMLScalarVolumeNode]:
+    generator = np.random.default_rng(0)
+    z, y, x = np.meshgrid(*(np.linspace(-1, 1, count) for count in (8, 96, 96)), indexing="ij")
+    inside = x**2 + y**2 + 0.5 * z**2 < 0.7
+    nodes = []
+    for name in ("PET", "MRI"):
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        slicer.util.updateVolumeFromArray(node, (inside * generator.random(inside.shape)).astype(np.float32))
+        nodes.append(node)
+    return nodes
+
+
+def _ids() -> list[str]:
+    scene = slicer.mrmlScene
+    return [scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())]
+
+
+def _remove_new(known: set[str]) -> None:
+    """As a script does that has exported its result."""
+    for identity in _ids():
+        node = slicer.mrmlScene.GetNodeByID(identity)
+        if identity not in known and node is not None and not node.GetSingletonTag():
+            slicer.mrmlScene.RemoveNode(node)
+
+
+def _state(nodes: list[slicer.vtkMRMLScalarVolumeNode]) -> dict[str, float]:
+    gc.collect()
+    status = Path("/proc/self/status").read_text()
+    return {
+        "resident_mb": int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024,
+        "file_handles": len(list(Path("/proc/self/fd").iterdir())),
+        "threads": threading.active_count(),
+        "processes": len(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()),
+        "nodes": slicer.mrmlScene.GetNumberOfNodes(),
+        "observers": sum(_observers(node) for node in (slicer.mrmlScene, *nodes)),
+        "temporary": len(list(Path(slicer.app.temporaryPath).iterdir())),
+    }
+
+
+def _observers(node: slicer.vtkMRMLNode) -> int:
+    """As VTK prints them."""
+    return len(re.findall(r"vtkObserver \(", str(node)))
+
+
+if __name__ == "__main__":
+    main()
