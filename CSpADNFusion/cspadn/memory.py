@@ -9,6 +9,7 @@ from pathlib import Path
 from .errors import MemoryExhaustedError
 
 _SYSTEM, _CONTAINER, _PROCESS = Path("/proc/meminfo"), Path("/sys/fs/cgroup"), Path("/proc/self/status")
+_CACHES = ("inactive_file", "active_file")  # of a container: they count as taken, and give way
 _LIMITS = {"RLIMIT_AS": "VmSize", "RLIMIT_DATA": "VmData"}  # of a process, and what of it is taken
 
 
@@ -26,7 +27,8 @@ def free_main_memory() -> int | None:
 def _container_left() -> int | None:
     try:
         limit, taken = (int((_CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
-        return limit - taken + _told(_CONTAINER / "memory.stat").get("inactive_file", 0)  # a cache of files gives way
+        told = _told(_CONTAINER / "memory.stat")
+        return limit - taken + sum(told.get(name, 0) for name in _CACHES)
     except (OSError, ValueError):  # no container, or "max"
         return None
 

@@ -1,0 +1,82 @@
+"""Good files of rare forms are read: what is not plainly understood before reading is left to ITK."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from cspadn.io import read_image
+
+VOXELS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
+META = "NDims = 3\nDimSize = 4 3 2\nElementType = MET_SHORT\nElementSpacing = 1 1 1\nBinaryData = True\n"
+NRRD = "NRRD0004\ntype: short\ndimension: 3\nsizes: 4 3 2\nendian: little\n"
+
+
+def _compressed_beside(folder: Path) -> Path:
+    (folder / "a.zraw").write_bytes(zlib.compress(VOXELS.tobytes()))
+    (file := folder / "a.mhd").write_text(META + "CompressedData = True\nElementDataFile = a.zraw\n")
+    return file
+
+
+def _raw_beside(folder: Path) -> Path:
+    (folder / "a.raw").write_bytes(VOXELS.tobytes())
+    (file := folder / "a.mhd").write_text(META + "ElementDataFile = a.raw\n")
+    return file
+
+
+def _blank_line(folder: Path) -> Path:
+    header = META.replace("DimSize", "\nDimSize") + "ElementDataFile = LOCAL\n"
+    (file := folder / "a.mha").write_bytes(header.encode() + VOXELS.tobytes())
+    return file
+
+
+def _text_beside(folder: Path) -> Path:
+    (folder / "a.txt").write_text(" ".join(map(str, VOXELS.ravel())))
+    (file := folder / "a.nhdr").write_text(f"{NRRD}encoding: ascii\ndata file: a.txt\n")
+    return file
+
+
+def _unknown_spacing(folder: Path) -> Path:
+    header = f"{NRRD}encoding: raw\nspacings: 1 1 nan\n\n"
+    (file := folder / "a.nrrd").write_bytes(header.encode() + VOXELS.tobytes())
+    return file
+
+
+def _nifti(folder: Path, voxels: np.ndarray, *patches: tuple[int, str, tuple[float, ...]]) -> Path:
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), str(file := folder / "a.nii"))
+    content = bytearray(file.read_bytes())
+    for offset, form, values in patches:
+        struct.pack_into(f"<{len(values)}{form}", content, offset, *values)
+    file.write_bytes(content)
+    return file
+
+
+FORMS: dict[str, Callable[[Path], Path]] = {
+    "MetaImage with compressed voxels beside it, of untold size": _compressed_beside,
+    "MetaImage with raw voxels beside it": _raw_beside,
+    "MetaImage with an empty line": _blank_line,
+    "NRRD with text beside it": _text_beside,
+    "NRRD with an unknown spacing": _unknown_spacing,
+    "NIfTI with zeros beyond its dimensions": lambda folder: _nifti(folder, VOXELS, (40, "h", (4, 4, 3, 2, 0, 0, 0, 0))),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_good_files_are_read(form: str, tmp_path: Path) -> None:
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_image(FORMS[form](tmp_path), "The PET")), VOXELS)
+
+
+def test_one_slice_needs_no_distance(tmp_path: Path) -> None:
+    image = read_image(_nifti(tmp_path, VOXELS[:1], (88, "f", (0.0,))), "The PET")
+    np.testing.assert_array_equal(np.squeeze(sitk.GetArrayFromImage(image)), VOXELS[0])
+
+
+def test_a_picture_of_one_colour_is_read(tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.Image([2048, 2048], sitk.sitkUInt8), str(file := tmp_path / "a.png"))
+    assert read_image(file, "The PET").GetSize() == (2048, 2048)
