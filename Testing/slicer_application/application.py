@@ -124,7 +124,7 @@ def _putIntoSubjectHierarchy(scene, event, node):
 @vtk.calldata_type(vtk.VTK_OBJECT)
 def _takeFromSubjectHierarchy(scene, event, node):
     """In Slicer, the plugins' logic does that, unless the scene is closed as a whole."""
-    hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+    hierarchy = scene and scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")  # no scene: it is itself going away
     if hierarchy and node is not hierarchy and not scene.IsClosing() and (item := hierarchy.GetItemByDataNode(node)):
         hierarchy.RemoveItem(item, False, False)
 
