@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 # Read by torch when it is imported: it would keep the kernels for hundreds of sizes of windows (docs/benchmarks.md, memory).
-_KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "96", "LRU_CACHE_CAPACITY": "1"}
+_KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "1"}
 _LEAST_MEMORY, _LIBRARIES = 500_000_000, 700_000_000  # bytes that a fusion takes at least; of libraries, mapped
 _STDERR = 2  # its file descriptor
 _WATCH_SECONDS = 0.2  # between two looks whether the application that started us is still there
