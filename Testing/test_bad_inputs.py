@@ -34,6 +34,9 @@ VARIANTS = re.compile(
     r"|PET of (one|inf)|MRI of (zeros|NaN)|(PET|MRI) that is (empty|inf)|MRI that is rev|not there$|name of a model"
     r"|too many|unknown type|header of 2 GB|other shapes|empty weights|are cut$|missing$|JSON|a list|another field|10,000"
     r"|end of the numbers|one column|two dimensions|no folder$|in a file$|side file that|words|colours in"
+    r"|^NIfTI cut at byte (100|352)|cut at byte 20|MetaImage cut before|^DICOM slice cut at byte 100|text called"
+    r"|NRRD of 1000|spacing of inf|matrix of zeros|directions of zeros|10\^20|size of its data|link to nothing|turns the"
+    r"|MRI of inf|vectors|complex|MRI that is not|half a char|compressed NRRD that says"
 )
 NAMES = [pytest.param(name, marks=pytest.mark.slow if VARIANTS.search(name) else ()) for name in bad_inputs.CASES]
 

@@ -13,7 +13,16 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, PositronEmissionTomographyImageStorage, generate_uid
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+    RLELossless,
+    generate_uid,
+)
 
 from conftest import blobs, volume
 from cspadn import cli, dicom, io
@@ -171,6 +180,29 @@ def test_more_voxels_than_memory_are_not_read(series, monkeypatch) -> None:
     monkeypatch.setattr(dicom, "free_main_memory", lambda: 7000)
     with pytest.raises(MemoryExhaustedError, match="more than there is memory"):
         dicom.read_series(series["mri"], "The MRI")
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [RLELossless, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRLittleEndian],
+    ids=lambda uid: uid.name,
+)
+def test_however_a_series_is_stored(series, syntax: UID) -> None:
+    before = sitk.GetArrayFromImage(dicom.read_series(series["mri"], "The MRI"))
+
+    def store(dataset: Dataset, _index: int) -> None:
+        dataset.add_new((0x0009, 0x0010), "LO", "A MAKER")
+        dataset.add_new((0x0009, 0x1001), "UN", b"x" * 100_000)  # private, and longer than what is looked at
+        if syntax == RLELossless:
+            dataset.compress(syntax)
+        dataset.file_meta.TransferSyntaxUID = syntax
+
+    for index, path in enumerate(sorted(series["mri"].iterdir())):
+        dataset = pydicom.dcmread(path)
+        store(dataset, index)
+        dataset.save_as(path, implicit_vr=syntax.is_implicit_VR, little_endian=True, enforce_file_format=True)
+    after = sitk.GetArrayFromImage(dicom.read_series(series["mri"], "The MRI"))
+    np.testing.assert_array_equal(after, before)
 
 
 def test_truncated_pixels_are_refused(series) -> None:

@@ -17,17 +17,30 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
+from pydicom.valuerep import VR
 
 from .errors import InputError, MemoryExhaustedError, UsageError
 from .files import Staged, stage
-from .memory import free_main_memory
+from .memory import free_main_memory, is_out_of_memory
 from .metadata import FRAME_UID, NOTE, SERIES_UID, SOURCE_NAME, UNITS
 
 STEP = 0.125  # of the stored values of a written series: 4095 becomes 32760, and no step is rounded in decimals
 SERIES_DESCRIPTION = "CSpA-DN fused PET/MRI, not for diagnosis"
+_PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)  # of the transfer syntaxes, the uncompressed
+_KNOWN = (None, "??", *VR)  # types of tags; without one where the transfer syntax has none, or nobody knew
+_LARGE, _UNDEFINED = 2**16, 2**32 - 1  # bytes of a tag that are not looked at; a length that is told by an end mark
 _SUFFIXES, _PREAMBLE = (".dcm", ".dicom", ".ima"), 128  # of names, if they have any; bytes at the start of a file
 _GAP = 0.02  # of the distance of two slices: a step that differs by more is a gap
 _SHEAR = 0.5  # of a pixel: first and last slice may be displaced so far against a straight stack
@@ -110,7 +123,7 @@ def read_header(path: Path, name: str) -> Dataset | None:
     """Of a DICOM image, without its pixels; None for any other file. InputError, which says ``name``, where it is damaged."""
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True)
-        kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+        kind = UID(str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""))
     except InvalidDicomError:  # no DICOM at all
         if _was_dicom(path):
             raise InputError(f"{name}: the DICOM file {path} cannot be read: it is damaged. Fetch it again.") from None
@@ -124,7 +137,7 @@ def read_header(path: Path, name: str) -> Dataset | None:
             f"{name}: the DICOM file {path} cannot be read: it is damaged, and ends before its headers do. Fetch it again."
         )
     # A DICOMDIR, a report and others are no images.
-    return header if "Rows" in header or not kind or "Image Storage" in UID(kind).name else None
+    return header if "Rows" in header or not kind or "Image Storage" in kind.name else None
 
 
 def _was_dicom(path: Path) -> bool:
@@ -145,7 +158,7 @@ def _files(folder: Path, name: str) -> list[Path]:
 
 def _check_one_volume(headers: list[Dataset], folder: Path, name: str) -> None:
     """Before anything is sorted: one series, one stack of parallel slices of one size."""
-    series = {str(header.get("SeriesInstanceUID")) for header in headers}
+    series = {str(_value(header, "SeriesInstanceUID", name)) for header in headers}
     if len(series) > 1:
         raise InputError(
             f"{name} {folder} holds {len(series)} DICOM series: move the one to be fused into a folder of its own."
@@ -156,7 +169,7 @@ def _check_one_volume(headers: list[Dataset], folder: Path, name: str) -> None:
         ("SamplesPerPixel", 1, "colour images: give the series that they were made from"),
         ("NumberOfSlices", len(headers), few),
     ):
-        if any(header.get(keyword) and _numbers(header, keyword, 1, name)[0] > most for header in headers):
+        if any(_value(header, keyword, name) and _numbers(header, keyword, 1, name)[0] > most for header in headers):
             raise InputError(f"{name} {folder} holds {what}.")
     for keyword, count in (("Rows", 1), ("Columns", 1), ("PixelSpacing", 2), ("ImageOrientationPatient", 6)):
         values = [_numbers(header, keyword, count, name, positive=count < 6) for header in headers]
@@ -176,11 +189,8 @@ def _check_size(headers: list[Dataset], folder: Path, name: str) -> None:
         for header in headers
     ]
     for header, size in zip(headers, sizes, strict=True):
-        packed = UID(str(header.file_meta.get("TransferSyntaxUID") or ExplicitVRLittleEndian))
-        if (
-            not (packed.is_private or packed.is_compressed or packed.is_deflated)
-            and Path(str(header.filename)).stat().st_size < size
-        ):
+        plain = header.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian) in _PLAIN
+        if plain and Path(str(header.filename)).stat().st_size < size:
             raise InputError(f"{name}: the DICOM file {header.filename} cannot be read: it is damaged. Fetch it again.")
     free = free_main_memory()
     if free is not None and sum(sizes) > free:
@@ -241,7 +251,7 @@ def _thickness(header: Dataset) -> float:
     for keyword in ("SpacingBetweenSlices", "SliceThickness"):
         try:
             value = abs(float(header.get(keyword) or 0))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, NotImplementedError):
             continue
         if math.isfinite(value) and value > 0:
             return value
@@ -251,10 +261,28 @@ def _thickness(header: Dataset) -> float:
 def _pixels(header: Dataset, name: str) -> NDArray[Any]:
     """One slice, rescaled as its own header says: float32 where that has fractions."""
     try:
+        _check_tags(Path(str(header.filename)))
         pixels: NDArray[Any] = np.squeeze(sitk.GetArrayFromImage(sitk.ReadImage(str(header.filename))), axis=0)
-    except (RuntimeError, ValueError):
+    except Exception as error:  # as above
+        if is_out_of_memory(error):
+            raise MemoryExhaustedError(
+                f"There is not enough memory to read {header.filename}: close other programs."
+            ) from None
         raise InputError(f"{name}: the DICOM file {header.filename} cannot be read: it is damaged. Fetch it again.") from None
-    return pixels.astype(np.float32) if pixels.dtype.kind == "f" or header.get("RescaleSlope", 1) != 1 else pixels
+    fractions = pixels.dtype.kind == "f" or _value(header, "RescaleSlope", name) not in (None, 1)
+    return pixels.astype(np.float32) if fractions else pixels
+
+
+def _check_tags(path: Path) -> None:
+    """ValueError where a tag has no known type, or is longer than the file goes on: for such ones ITK takes gigabytes."""
+    whole, size = pydicom.dcmread(path, defer_size=_LARGE), path.stat().st_size
+    if whole.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        size = _UNDEFINED  # its tags are not where the file has them
+    for each in (*whole.file_meta.values(), *whole.values()):
+        if not isinstance(each, RawDataElement):  # pydicom has made it out already
+            continue
+        if each.VR not in _KNOWN or (each.length != _UNDEFINED and each.value_tell + each.length > size):
+            raise ValueError(f"{each.tag} is damaged.")
 
 
 def _label(image: sitk.Image, folder: Path, header: Dataset, suv: bool) -> None:

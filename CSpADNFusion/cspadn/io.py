@@ -46,6 +46,7 @@ _NIFTI = np.dtype(  # what of NIfTI-1's header is looked at
 _NIFTI_BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 32: 8, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4}  # of a voxel, by its type
 _NIFTI_BYTES |= {1024: 8, 1280: 8, 1536: 16, 1792: 16, 2048: 32, 2304: 4}
 _MOST_AXES = 10  # of MetaImage
+_FAR = 1e9  # millimetres; with far larger numbers ITK may never come to an end
 _PNG_SIGNATURE = 8  # bytes
 _SEVERAL = re.compile(r"LIST( \d+)?|[^%]*%0?\d?d[^%]*", re.IGNORECASE)  # files, in the next lines or by their numbers
 _ODD = "it is damaged, its header says what no image has. Fetch it again."
@@ -171,8 +172,8 @@ def _check_extents(extents: Sequence[int]) -> None:
 
 
 def _check_position(spacing: Iterable[float], others: Iterable[float]) -> None:
-    if not (all(map(math.isfinite, others)) and all(0 < value < math.inf for value in spacing)):
-        raise _DamageError("its header has a spacing that is not positive, or a position that is no number. Repair it.")
+    if not (all(abs(value) < _FAR for value in others) and all(1 / _FAR < value < _FAR for value in spacing)):
+        raise _DamageError("its header has a spacing that is not positive, or a position that is no usable number. Repair it.")
 
 
 def _check_voxels(voxels: _Voxels, size: int) -> None:
@@ -250,6 +251,8 @@ def _nrrd(path: Path) -> _Voxels | None:
     spacings, kinds = _numbers(fields.get("spacings", "")), fields.get("kinds", "").lower().split()
     if all(kind in ("domain", "space") for kind in kinds):  # an axis of colours may have no spacing
         _check_position([each for each in spacings if kinds or not math.isnan(each)], [])
+    places = re.sub("[(),]", " ", f"{fields.get('space directions')} {fields.get('space origin')}")
+    _check_position([], [each for each in _numbers(places) if not math.isnan(each)])  # as the word "none" is
     encoding = fields.get("encoding", "").lower()
     packed = encoding in ("gzip", "gz")
     elsewhere = fields.get("data file", fields.get("datafile"))

@@ -402,6 +402,23 @@ for _what, _where, _index in (
     case(_what, says="is damaged", names="The MRI")(partial(_cut_slice, _where, _index))
 
 
+def _patched_slice(old: bytes, new: bytes, folder: Path) -> list[str]:
+    """What stands in the third slice is replaced once."""
+    path = sorted(_series(folder / "mri").iterdir())[2]
+    _put(path, path.read_bytes().replace(old, new, 1))
+    return _fuse(folder, mri=folder / "mri")
+
+
+_BITS, _VOXELS = b"\x28\x00\x03\x01US\x02\x00", b"\xe0\x7f\x10\x00OW\x00\x00"  # tags with their types; the one's length
+for _what, _old, _new in (
+    ("whose voxels say 4 GB", _VOXELS, _VOXELS + b"\xf0\xff\xff\xff"),
+    ("with a tag of 2 GB", _BITS, b"\x29\x00\x03\x10UN\x00\x00\xf0\xff\xff\x7f"),
+    ("with a tag of no type", b"\x02\x00\x02\x00UI", b"\x02\x00\x02\x00WI"),
+    ("of no transfer syntax", b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.9.1"),
+):
+    case(f"DICOM slice {_what}", says="is damaged", names="The MRI")(partial(_patched_slice, _old, _new))
+
+
 # Files of another kind
 
 
@@ -437,7 +454,7 @@ _ODD, _MORE, _NO_MEMORY, _NO_NUMBER = (
     "what no image has",
     "more voxels than it holds",
     "more than there is memory",
-    "is no number",
+    "no usable number",
 )
 _MAKERS = {".nii": _nifti, ".gz": _nifti, ".nrrd": _nrrd, ".mha": _meta}
 
@@ -474,7 +491,7 @@ _header("NIfTI of 99 dimensions", _ODD, "pet.nii", (_DIMENSIONS, "h", (99,)))
 _header("NIfTI of an unknown type", _ODD, "pet.nii", (_TYPE, "h", (9999,)))
 _header("MetaImage of -3 dimensions", _ODD, "pet.mha", NDims="-3")
 _header("MetaImage of 10^20 dimensions", _ODD, "pet.mha", NDims=str(10**20))
-_header("NIfTI whose voxels start behind its end", _MORE, "pet.nii", (_START, "f", (1e9,)))
+_header("NIfTI whose voxels start behind its end", _MORE, "pet.nii", (_START, "f", (1e8,)))
 _header("NRRD without rows", "cannot be read", "pet.nrrd", sizes="24 0 8")
 _header("MetaImage without rows", "24 x 0 x 8 voxels", "pet.mha", DimSize="24 0 8")
 for _value in (-2, 0, _NAN, _INFINITE):
@@ -489,6 +506,8 @@ for _value in (-2, 0, _NAN, _INFINITE):
         _header(f"NRRD with an origin of {_value}", "cannot be read", "pet.nrrd", space_origin=f"({_value},0,0)")
 _header("NIfTI with directions that are no numbers", _NO_NUMBER, "pet.nii", (252, "h", (1, 0)), (_QUATERNION, "f", (_NAN,)))
 _header("NIfTI with an affine matrix of zeros", "cannot be read", "pet.nii", (252, "h", (0, 1)), (_AFFINE, "f", (0,) * 12))
+_header("NRRD with directions of 1e308", _NO_NUMBER, "pet.nrrd", space_directions="(1e308,0,0) (0,1e308,0) (0,0,3)")
+_header("MetaImage with directions of 1e308", _NO_NUMBER, "pet.mha", TransformMatrix="1 0 0 0 1 0 1e308 0 1")
 _header("NRRD with two directions that are parallel", "cannot be read", "pet.nrrd", space_directions="(2,0,0) (2,0,0) (0,0,3)")
 _header("MetaImage with directions of zeros", "cannot be read", "pet.mha", TransformMatrix=" ".join("0" * 9))
 _header("MetaImage with two directions that are parallel", "cannot be read", "pet.mha", TransformMatrix="1 0 0 1 0 0 0 0 1")
@@ -671,7 +690,7 @@ for _what, _value in {"of zeros": 0, "of one value": 7, "of NaN": _NAN, "of infi
     case(f"MRI {_what}", says=_EMPTY, names="The MRI")(partial(_volume, _full_of(_value), which=1))
 case("no overlap", says="do not overlap")(partial(_volume, _moved(1000)))
 case("hardly any overlap", says="covers only")(partial(_volume, _moved(44)))
-case("PET at the end of the numbers", says="do not overlap")(partial(_volume, _moved(1e300)))
+case("PET at the end of the numbers", says="do not overlap")(partial(_volume, _moved(1e8)))
 case("four dimensions", says="4 dimensions")(partial(_volume, lambda image: sitk.JoinSeries([image, image])))
 case("two dimensions", says="two-dimensional")(partial(_volume, lambda image: image[:, :, 3]))
 case("colours", says="3 values per voxel")(
