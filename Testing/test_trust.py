@@ -45,7 +45,7 @@ def test_little_memory_is_a_clean_end(tmp_path: Path) -> None:
 
 
 def test_many_fusions_leave_nothing() -> None:
-    before, after, _ = report.soak(faults.TESTING, 2 * report.WARM)
+    before, after, _ = report.soak(2 * report.WARM)
     assert report.leaks(before, {**after, "resident_mb": before["resident_mb"]}) == []
     assert after["resident_mb"] < 1.05 * before["resident_mb"]  # so few fusions tell no more
 

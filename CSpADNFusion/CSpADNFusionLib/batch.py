@@ -10,9 +10,11 @@ import math
 import time
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import SimpleITK as sitk
 import slicer
 
 from cspadn import __version__
@@ -60,17 +62,22 @@ class Options:
     overwrite: bool = False
     protected: list[Path] = field(default_factory=list)
 
-    def origin(self, pair):
-        """What the results of a pair depend on, as JSON has it."""
+    @cached_property
+    def modelHash(self):
+        """SHA-256 of the weights."""
         from cspadn.weights import load_model
 
+        return load_model(FusionSettings(**self.settings).model).card.sha256
+
+    def origin(self, pair):
+        """What the results of a pair depend on, as JSON has it."""
         chosen = FusionSettings(**self.settings)
         windows = {name: list(window) if (window := getattr(chosen, name)) else "automatic" for name in _WINDOWS}
         inputs = repr([_states(path) for path in pair.inputs]).encode(errors="surrogateescape")
         return {
             "software": __version__,
             "inputs": hashlib.sha256(inputs).hexdigest(),  # paths may be personal
-            "model": load_model(chosen.model).card.sha256,
+            "model": self.modelHash,
             "grid": chosen.grid,
             "palette": chosen.palette,
             "suv": self.suv,
@@ -265,8 +272,6 @@ def _earlier(outputs, origin):
 
 
 def _dateOf(file):
-    import SimpleITK as sitk
-
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
     reader.ReadImageInformation()
@@ -337,8 +342,6 @@ def _nodesOf(scene):
 
 def _silenceLibraries():
     """Their remarks on harmless headers; those of pydicom quote what stands there, which may be personal."""
-    import SimpleITK as sitk
-
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     warnings.filterwarnings("ignore", category=UserWarning)
     logging.getLogger("pydicom").setLevel(logging.ERROR)

@@ -225,13 +225,15 @@ def _fuse(options: argparse.Namespace) -> int:
 
 def _fused(options: argparse.Namespace, settings: FusionSettings, pictures: bool) -> tuple[FusionResult, VolumeScores | None]:
     """The result, and its scores if asked for; PET and MRI are no longer in memory when it is written."""
-    from .fusion import fuse
     from .io import check_storable, read_image
-    from .pictures import fuse_pictures
 
     with _quiet():
         pet, mri = read_image(options.pet, "The PET", suv=options.suv), read_image(options.mri, "The MRI")
     check_storable(mri if options.grid == "mri" else pet, options.output, series=options.dicom)
+
+    from .fusion import fuse  # torch takes a second to import: a bad file is told before
+    from .pictures import fuse_pictures
+
     cancelled = _cancelled(options.cancel_file)
     with _progress(options.progress, "Fusing") as progress:
         result = (fuse_pictures if pictures else fuse)(pet, mri, settings, progress=progress, cancelled=cancelled)

@@ -151,7 +151,7 @@ def _was_dicom(path: Path) -> bool:
 
 def _files(folder: Path, name: str) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if path.is_file())
     except OSError as error:
         raise InputError(f"{name} {folder} cannot be read: {error.strerror or error}. Check the permissions.") from None
 

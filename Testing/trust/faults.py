@@ -26,6 +26,7 @@ import SimpleITK as sitk
 TESTING = Path(__file__).resolve().parent.parent
 LIBRARY = TESTING.parent / "CSpADNFusion"
 OUTPUTS = ("fused.nrrd", "fused.json", "color.nrrd", "metrics.csv")
+DIFFERENT = (["--pet-window", "0", "9"], [])  # settings whose results are different
 NAMES = ("a.nrrd", "b.nrrd", "c.nrrd")  # of a batch
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (LIBRARY, TESTING)))}
 _LONG = 120  # seconds: a process that takes longer hangs
@@ -132,24 +133,35 @@ def check_set(result: Result, folder: Path, allowed: list[dict[str, str]]) -> No
         result.lost.append(f"{result.name}: the files are not those of one run")
 
 
+def check_clean(result: Result, folder: Path, allowed: list[dict[str, str]]) -> None:
+    """As :func:`check_set`, and nothing temporary is left."""
+    check_set(result, folder, allowed)
+    if temporary := temporary_in(folder):
+        result.lost.append(f"{result.name}: left {', '.join(temporary)}")
+
+
+def _begin(name: str, folder: Path) -> tuple[Result, Path, tuple[Path, Path]]:
+    """An empty result, an empty folder for the outputs, and what is fused."""
+    (out := folder / "out").mkdir()
+    return Result(name), out, make_pair(folder)
+
+
 # Killed
 
 
 def kill_fuse(folder: Path, times: int, seed: int = 0) -> Result:
     """SIGKILL while ``cspadn fuse`` replaces the outputs of an earlier run; half of the times while it writes."""
-    result, out, chance = Result("kill -9 of cspadn fuse"), folder / "out", random.Random(seed)
-    out.mkdir()
-    pair = make_pair(folder)
-    old, new = (_contents_after(fuse_command(*pair, out, *more), out) for more in (["--pet-window", "0", "9"], []))
-    seconds = _seconds(fuse_command(*pair, out))
-    left = 0
+    (result, out, pair), chance = _begin("kill -9 of cspadn fuse", folder), random.Random(seed)
+    commands = [fuse_command(*pair, out, *more) for more in DIFFERENT]
+    old, new = (_contents_after(command, out) for command in commands)
+    seconds, left = _seconds(commands[1]), 0
     for number in range(times):
-        process = start(fuse_command(*pair, out, *(["--pet-window", "0", "9"] if number % 2 else [])))
+        process = start(commands[number % 2])
         _wait_for_moment(process, out, chance, seconds, writing=number % 2 == 1)
         left += _kill(process, result, out)
         check_set(result, out, [old, new])
-    result.seen = f"{left} times temporary files were left: none after the next run"
-    return _after_kills(result, fuse_command(*pair, out), out, new)
+    result.seen = f"{left} times temporary files were left by the kill"
+    return _after_kills(result, commands[1], out, new)
 
 
 def kill_batch(folder: Path, times: int, seed: int = 0) -> Result:
@@ -168,7 +180,7 @@ def kill_batch(folder: Path, times: int, seed: int = 0) -> Result:
         _wait_for_moment(process, out, chance, seconds)
         left += _kill(process, result, out)
         _check_batch(result, out, whole, before)
-    result.seen = f"{left} times temporary files were left: none after the next run"
+    result.seen = f"{left} times temporary files were left by the kill"
     return _after_kills(result, batch_command(pairs, out), out, whole)
 
 
@@ -258,9 +270,7 @@ def _after_kills(result: Result, command: list[str], out: Path, expected: dict[s
 
 def signalled(folder: Path, times: int, number: signal.Signals, code: int, seed: int = 0) -> Result:
     """SIGINT or SIGTERM at random moments: the exit code, the outputs of before, and nothing temporary."""
-    result, out, chance = Result(f"{number.name} to cspadn fuse"), folder / "out", random.Random(seed)
-    out.mkdir()
-    pair = make_pair(folder)
+    (result, out, pair), chance = _begin(f"{number.name} to cspadn fuse", folder), random.Random(seed)
     whole = _contents_after(fuse_command(*pair, out), out)
     seconds = _seconds(fuse_command(*pair, out))
     stopped = 0
@@ -275,9 +285,7 @@ def signalled(folder: Path, times: int, number: signal.Signals, code: int, seed:
         stopped += ended == code
         if ended not in (0, code, -number) or "Traceback" in errors:  # -number: Python was on its way out
             result.lost.append(f"{result.name}: exit code {ended}: {errors}")
-        check_set(result, out, [whole])
-        if temporary := temporary_in(out):
-            result.lost.append(f"{result.name}: left {', '.join(temporary)}")
+        check_clean(result, out, [whole])
     if not stopped:
         result.lost.append(f"{result.name}: none ended with {code}")
     result.seen = f"{stopped} ended with {code}, the others had done their work"
@@ -297,10 +305,8 @@ def _wait_for_handlers(process: subprocess.Popen[str]) -> None:
 
 def two_at_once(folder: Path, times: int) -> Result:
     """Two runs with different results to the same outputs."""
-    result, out = Result("two runs to the same outputs"), folder / "out"
-    out.mkdir()
-    pair = make_pair(folder)
-    commands = [fuse_command(*pair, out, *more) for more in (["--pet-window", "0", "9"], [])]
+    result, out, pair = _begin("two runs to the same outputs", folder)
+    commands = [fuse_command(*pair, out, *more) for more in DIFFERENT]
     allowed = [_contents_after(command, out) for command in commands]
     for _ in range(times):
         for path in out.iterdir():
@@ -309,21 +315,16 @@ def two_at_once(folder: Path, times: int) -> Result:
             if code:
                 result.lost.append(f"{result.name}: exit code {code}: {errors}")
         result.tried, result.hit = result.tried + 1, result.hit + 1
-        check_set(result, out, allowed)
-        if temporary := temporary_in(out):
-            result.lost.append(f"{result.name}: left {', '.join(temporary)}")
+        check_clean(result, out, allowed)
     return result
 
 
 def two_without_overwrite(folder: Path, times: int) -> Result:
     """The same without leave to replace: one wins, the other is told."""
-    result, out = Result("two runs to the same outputs, without --overwrite"), folder / "out"
-    out.mkdir()
-    pair = make_pair(folder)
-    commands = [
-        [each for each in fuse_command(*pair, out, *more) if each != "--overwrite"]
-        for more in (["--pet-window", "0", "9"], [])
-    ]
+    result, out, pair = _begin("two runs to the same outputs, without --overwrite", folder)
+    commands = [fuse_command(*pair, out, *more) for more in DIFFERENT]
+    for command in commands:
+        command.remove("--overwrite")
     for _ in range(times):
         for path in out.iterdir():
             path.unlink()
@@ -367,9 +368,7 @@ def full_disk(folder: Path) -> Result:
             result.tried, result.hit = result.tried + 1, result.hit + (code != 0)
             if code != 2 or "Traceback" in errors or len(errors.splitlines()) != 1:
                 result.lost.append(f"{result.name}: exit code {code} with room for {share:.0%}: {errors}")
-            check_set(result, disk, [whole])
-            if temporary := temporary_in(disk):
-                result.lost.append(f"{result.name}: left {', '.join(temporary)}")
+            check_clean(result, disk, [whole])
     result.seen = "exit code 2, the outputs of before whole"
     return result
 
@@ -396,9 +395,7 @@ def little_memory(folder: Path, every: int = 1) -> Result:
         result.tried, result.hit = result.tried + 1, result.hit + (code != 0)
         if code not in (0, 5) or "Traceback" in errors:
             result.lost.append(f"{result.name}: exit code {code} with {limit} {megabytes} MB: {errors}")
-        check_set(result, out, [whole])
-        if temporary := temporary_in(out):
-            result.lost.append(f"{result.name}: left {', '.join(temporary)}")
+        check_clean(result, out, [whole])
     result.seen = "exit code 5, or the whole result"
     return result
 

@@ -75,16 +75,16 @@ def tell_faults(times: int) -> tuple[str, list[str]]:
 def tell_soak(count: int) -> tuple[str, list[str]]:
     """Many fusions in one process."""
     print("soak", flush=True)
-    before, after, seconds = soak(TESTING, count)
+    before, after, seconds = soak(count)
     rows = [f"| {name.replace('_', ' ')} | {before[name]:g} | {after[name]:g} |" for name in before]
     told = f"{count} fusions of 8 x 96 x 96 voxels, with colour and metrics, in one process, in {seconds:.0f} s."
     lines = ["### Many fusions", "", told, "", "| | after the tenth | at the end |", "| --- | --- | --- |", *rows]
     return "\n".join(lines), leaks(before, after)
 
 
-def soak(testing: Path, count: int) -> tuple[dict[str, float], dict[str, float], float]:
+def soak(count: int) -> tuple[dict[str, float], dict[str, float], float]:
     """What there was after the first fusions and at the end, and the seconds."""
-    command = [sys.executable, str(testing / "trust" / "soak.py"), str(count), str(WARM)]
+    command = [sys.executable, str(TESTING / "trust" / "soak.py"), str(count), str(WARM)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"The soak failed: {done.stderr}")

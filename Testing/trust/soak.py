@@ -15,23 +15,14 @@ import threading
 import time
 from pathlib import Path
 
-TESTING = Path(__file__).resolve().parent.parent
-LIBRARY = TESTING.parent / "CSpADNFusion"
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-sys.path[:0] = [str(TESTING), str(LIBRARY)]
-
-import numpy as np  # noqa: E402
-import slicer  # noqa: E402
-
-from slicer_application import application  # noqa: E402
+import numpy as np
+import slicer
+import stand_in
 
 
 def main() -> None:
     """Entry point."""
-    application.start()
-    application.newScene()
-    application.openModule(str(LIBRARY / "CSpADNFusion.py"))
-    application.closeModules()
+    stand_in.enter()
     from CSpADNFusion import CSpADNFusionLogic
 
     count, warm = map(int, sys.argv[1:])
@@ -47,9 +38,7 @@ def main() -> None:
             seen.append(_state(nodes))
     last = {name: max(state[name] for state in seen[-warm:]) for name in seen[0]}
     print(json.dumps({"after_warm_up": seen[0], "at_the_end": last, "seconds": time.perf_counter() - began}))
-    sys.stdout.flush()
-    slicer.app._temporary.cleanup()
-    os._exit(0)
+    stand_in.leave(0)
 
 
 def _volumes() -> list[slicer.vtkMRMLScalarVolumeNode]:
