@@ -36,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     parts = [tell_inputs(), tell_faults(options.times), tell_soak(options.fusions)]
     text = "\n\n".join([_where(), *(text for text, _ in parts)])
-    _replace_measured(options.output, text)
+    replace_measured(options.output, text)
     lost = [each for _, losses in parts for each in losses]
     print(*lost, f"{len(lost)} lost" if lost else "nothing lost", sep="\n")
     sys.exit(bool(lost))
@@ -110,7 +110,8 @@ def _folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _replace_measured(document: Path, text: str) -> None:
+def replace_measured(document: Path, text: str) -> None:
+    """Put what was measured between the two marks of a document."""
     whole = document.read_text(encoding="utf-8")
     head, tail = whole[: whole.index(BEGIN)], whole[whole.index(END) :]
     document.write_text(f"{head}{BEGIN}\n\n{text}\n\n{tail}", encoding="utf-8")
