@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,12 +59,27 @@ def _nifti(folder: Path, voxels: np.ndarray, *patches: tuple[int, str, tuple[flo
     return file
 
 
+def _in_two_files(name: str, magic: bytes, folder: Path) -> Path:
+    """Header and voxels; without the letters at the header's end it is of Analyze, from which NIfTI comes."""
+    stem = folder / "a"
+    sitk.WriteImage(sitk.GetImageFromArray(VOXELS), str(stem.with_suffix(Path(name).suffixes[0].replace("img", "hdr"))))
+    content = stem.with_suffix(".hdr").read_bytes()
+    stem.with_suffix(".hdr").write_bytes(content[:344] + magic + content[348:])
+    if name.endswith(".gz"):
+        for file in (stem.with_suffix(".hdr"), stem.with_suffix(".img")):
+            (folder / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+            file.unlink()
+    return folder / name
+
+
 FORMS: dict[str, Callable[[Path], Path]] = {
     "MetaImage with compressed voxels beside it, of untold size": _compressed_beside,
     "MetaImage with raw voxels beside it": _raw_beside,
     "MetaImage with an empty line": _blank_line,
     "NRRD with text beside it": _text_beside,
     "NRRD with an unknown spacing": _unknown_spacing,
+    **{f"NIfTI as {name}": partial(_in_two_files, name, b"ni1\0") for name in ("a.hdr", "a.img", "a.hdr.gz", "a.img.gz")},
+    "Analyze": partial(_in_two_files, "a.hdr", b"\0\0\0\0"),
     "NIfTI with zeros beyond its dimensions": lambda folder: _nifti(folder, VOXELS, (40, "h", (4, 4, 3, 2, 0, 0, 0, 0))),
 }
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
@@ -73,14 +73,14 @@ class _Voxels(NamedTuple):
         return cls(file, 0, file.stat().st_size * _MOST_COMPRESSED * _MOST_EXPANDED)
 
 
-def check_content(path: Path) -> None:
+def check_content(path: Path, name: str) -> None:
     """Before a header is believed: the readers of images fill up what is not there, and replace numbers that are none.
 
     What is not plainly understood is left to ITK.
 
     Raises:
         DamageError: what is wrong, as the end of a sentence on the file.
-        MemoryExhaustedError: there are more voxels than there is memory: the sentence from the file on.
+        MemoryExhaustedError: there are more voxels than there is memory; the sentence calls the image ``name``.
     """
     kind = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
     voxels = _HEADERS.get(kind, _Voxels.somewhere_in)(path)
@@ -88,7 +88,7 @@ def check_content(path: Path) -> None:
     free = free_main_memory()
     if free is not None and size > free:
         raise MemoryExhaustedError(
-            f"{path} has {size / 1e9:.1f} GB of voxels, more than there is memory: crop it, or repair its header."
+            f"{name} {path} has {size / 1e9:.1f} GB of voxels, more than there is memory: crop it, or repair its header."
         )
     if voxels is not None:
         _check_voxels(voxels, size)
@@ -114,12 +114,16 @@ def _size_by_itk(path: Path) -> int:
 
 def _check_extents(extents: Sequence[int]) -> None:
     if min(extents, default=0) < 1:
-        raise DamageError(f"its header says {' x '.join(map(str, extents)) or 'no'} voxels. Repair it.")
+        told = " x ".join(map(str, extents)) or "no"
+        raise DamageError(f"its header says {told} voxels. Repair the sizes in it, or convert the image anew.")
 
 
 def _check_position(spacing: Iterable[float], others: Iterable[float]) -> None:
     if not (all(abs(value) < _FAR for value in others) and all(1 / _FAR < value < _FAR for value in spacing)):
-        raise DamageError("its header has a spacing that is not positive, or a position that is no usable number. Repair it.")
+        raise DamageError(
+            "its header has a spacing that is not positive, or a position that is no usable number. Repair these fields, or"
+            " convert the image anew."
+        )
 
 
 def _check_voxels(voxels: _Voxels, size: int) -> None:
@@ -163,20 +167,36 @@ def _chunks(voxels: _Voxels) -> Iterator[bytes]:
 
 
 def _nifti(path: Path) -> _Voxels | None:
-    """Of NIfTI-1, in one file; None for what else there is, which is left to ITK."""
+    """Of NIfTI-1 and Analyze, in one file or in two (.hdr, .img); None for what else there is, which is left to ITK."""
+    content = _nifti_header(_renamed(path, "img", "hdr"))
+    order = next((order for order, name in (("<", "little"), (">", "big")) if content.startswith(_nifti_size(name))), None)
+    if order is None or len(content) < _NIFTI.itemsize:
+        return None
+    header = np.frombuffer(content, _NIFTI.newbyteorder(order))[0]
+    size, start = math.prod(_nifti_extents(header)) * _NIFTI_BYTES[int(header["datatype"])], max(0, int(header["offset"]))
+    if content[344:] == b"n+1\0":
+        start = max(start, len(content))
+    elif not (path := _renamed(path, "hdr", "img")).is_file():
+        return None
     packed = path.name.lower().endswith(".gz")
+    return _Voxels.rest_of(path, 0, packed, start + size) if packed else _Voxels.rest_of(path, start, packed, size)
+
+
+def _nifti_header(path: Path) -> bytes:
     try:
-        with gzip.open(path) if packed else path.open("rb") as file:
-            content = file.read(_NIFTI.itemsize)
+        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+            return file.read(_NIFTI.itemsize)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise DamageError(_NOT_WHOLE) from None
-    if content[344:] != b"n+1\0":
-        return None
-    little = content.startswith(_NIFTI.itemsize.to_bytes(4, "little"))
-    header = np.frombuffer(content, _NIFTI if little else _NIFTI.newbyteorder(">"))[0]
-    size = math.prod(_nifti_extents(header)) * _NIFTI_BYTES[int(header["datatype"])]
-    start = max(int(header["offset"]), len(content))
-    return _Voxels.rest_of(path, 0, packed, start + size) if packed else _Voxels.rest_of(path, start, packed, size)
+
+
+def _nifti_size(order: Literal["little", "big"]) -> bytes:
+    return _NIFTI.itemsize.to_bytes(4, order)
+
+
+def _renamed(path: Path, old: str, new: str) -> Path:
+    """The other file of a pair; the same where it is none."""
+    return path.with_name(re.sub(rf"\.{old}(\.gz)?$", rf".{new}\1", path.name, flags=re.IGNORECASE))
 
 
 def _nifti_extents(header: np.void) -> list[int]:
@@ -238,7 +258,7 @@ def _fields(path: Path, mark: str, last: str) -> tuple[dict[str, str], int]:
                 break
             key, *value = (part.strip() for part in re.split(mark, line, maxsplit=1))
             if key.lower() in fields and not key.startswith("#"):  # the readers would not agree which one counts
-                raise DamageError(f"its header says '{key}' twice. Repair it.")
+                raise DamageError(f"its header says '{key}' twice. Remove one of the two.")
             fields[key.lower()] = "".join(value)
             if key.lower() == last:
                 break
@@ -264,7 +284,7 @@ def _beside(path: Path, value: str, packed: bool) -> _Voxels | None:
         raise DamageError(_ODD)
     file = path.parent / value
     if not file.is_file():
-        raise DamageError(f"its header says that its voxels are in {value}, which is no file. Repair it.")
+        raise DamageError(f"its header says that its voxels are in {value}, which is no file. Put it there, or rename it.")
     return _Voxels.rest_of(file, 0, packed)
 
 

@@ -53,7 +53,7 @@ def automatic_window(values: NDArray[np.generic], name: str) -> Window:
             np.isfinite(values.astype(np.float32))
         ]  # what is too large for it is a hole (without_holes)
     if not finite.size or finite.min() == finite.max():
-        raise InputError(f"{name} is empty: it holds no two different intensities.")
+        raise InputError(f"{name} is empty: it holds no two different intensities. Choose another image.")
     lower, bright = (float(level) for level in np.percentile(finite, (_BACKGROUND_PERCENTILE, _BRIGHT_PERCENTILE)))
     if lower == bright or not math.isfinite(bright - lower):
         return Window(float(finite.min()), float(finite.max()))

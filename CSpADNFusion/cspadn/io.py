@@ -21,6 +21,7 @@ from .metadata import NOTE, PREFIX, SOURCE_NAME
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 COLOR_SUFFIXES = (".nrrd", ".mha")  # NIfTI would be written as vectors, which few programs show as colours
 TABLE_SUFFIX = ".csv"
+PAGE_SUFFIX = ".html"
 PICTURE_SUFFIX = ".png"
 _SIDECAR = ".json"
 _NOTE = f"Fused by CSpADNFusion. {NOTE}"  # NIfTI keeps 79 characters
@@ -33,7 +34,7 @@ def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
     Args:
         suv: scale a DICOM series from Bq/ml to SUV by body weight.
     """
-    _check_path(path, name)
+    check_path(path, name)
     if path.is_dir():
         from .dicom import read_series
 
@@ -41,12 +42,10 @@ def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
     if suv:
         raise InputError(f"{name} {path} has no DICOM headers, which SUV is computed from: give the folder of its series.")
     try:
-        check_content(path)
+        check_content(path, name)
         image = sitk.ReadImage(str(path))
     except DamageError as error:
         raise InputError(f"{name} {path} cannot be read: {error}") from None
-    except MemoryExhaustedError as error:
-        raise MemoryExhaustedError(f"{name} {error}") from None
     except OSError as error:
         raise _unreadable(path, name, error) from None
     except (RuntimeError, MemoryError) as error:
@@ -59,8 +58,8 @@ def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
     return image
 
 
-def _check_path(path: Path, name: str) -> None:
-    """What has no bytes to be read, or would give them for ever; and one slice of a DICOM series."""
+def check_path(path: Path, name: str) -> None:
+    """InputError where an input has no bytes to be read, or would give them for ever; and for one slice of a DICOM series."""
     try:
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):
@@ -181,8 +180,12 @@ def check_sidecar(path: Path, *, overwrite: bool) -> None:
 
 def stage_sidecar(path: Path, provenance: dict[str, object], warnings: Sequence[str]) -> Staged:
     """Write provenance and warnings as JSON under a temporary name; UsageError where that fails."""
-    text = json.dumps({**provenance, "warnings": list(warnings)}, indent=2, ensure_ascii=False) + "\n"
-    return stage(path, _SIDECAR, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return stage_text(path, json.dumps({**provenance, "warnings": list(warnings)}, indent=2, ensure_ascii=False) + "\n")
+
+
+def stage_text(path: Path, text: str) -> Staged:
+    """Write text in UTF-8 under a temporary name; UsageError where that fails."""
+    return stage(path, path.suffix, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def stage_table(path: Path, rows: Sequence[Sequence[object]]) -> Staged:

@@ -39,7 +39,7 @@ _NOBODY = 65534  # a user who may do nothing in particular
 _LONG = 30  # seconds: a process that takes longer hangs
 _ADVICE = re.compile(
     r"\b(check|choose|close|convert|copy|create|crop|export|extract|fetch|give|move|must|name|needs|register|rename|repair"
-    r"|replaced|use|write)\b|no two different intensities",  # which says enough
+    r"|replaced|use|write)\b",
     re.IGNORECASE,
 )
 _MODEL = LIBRARY / "Resources" / "Models" / "cspadn.safetensors"
@@ -384,6 +384,18 @@ for _what, _where in {"in the middle": _half, "before its last byte": _before(1)
     for _format, _suffix in {"NIfTI": ".nii.gz", "NRRD": ".nrrd", "MetaImage": ".mha"}.items():
         case(f"compressed {_format} cut {_what}", says="not whole")(partial(_cut, _suffix, _where, compressed=True))
 case("compressed NIfTI cut before its checksum", says="not whole")(partial(_cut, ".nii.gz", _before(8)))
+
+
+def _cut_pair(name: str, folder: Path) -> list[str]:
+    """Header and voxels in two files, of which the second is cut; each may be named."""
+    _write(folder / "pet.hdr", pair()[0])
+    voxels = folder / "pet.img"
+    voxels.write_bytes(voxels.read_bytes()[:-100])
+    return _fuse(folder, pet=folder / name)
+
+
+for _name in ("pet.hdr", "pet.img"):
+    case(f"NIfTI in two files, cut, called by its {_name[-3:]}", says="more voxels than it holds")(partial(_cut_pair, _name))
 case("NRRD cut in its header", says="cannot be read")(partial(_cut, ".nrrd", _at(60)))
 case("MetaImage cut in its header", says="cannot be read")(partial(_cut, ".mha", _at(60)))
 
