@@ -15,7 +15,7 @@ RESULTS := docs/results
 SECONDS := 600
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist loadfile # a process, not a thread, per core
 
-.PHONY: bench benchmark constraints demo evaluate fuzz geometry-report panel-benchmark screenshots test test-all trust check pytest format clean
+.PHONY: bench benchmark cohort-demo constraints demo evaluate fuzz geometry-report page-screenshots panel-benchmark scaling screenshots test test-all trust check pytest format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
@@ -57,6 +57,15 @@ bench: $(READY) ## time fusing against other methods, about 16 minutes: rewrites
 
 trust: $(READY) ## bad inputs, faults, a long run: rewrites the tables of docs/trust.md
 	$(BIN)/python Testing/trust/report.py docs/trust.md
+
+cohort-demo: $(READY) ## 24 made subjects on two Dask workers, one of which is killed: leaves all in demo/cohort, and looks at the time
+	PYTHONPATH=Testing $(BIN)/python Testing/cohort_demo.py --data $(DATA) --output $(DEMO)/cohort
+
+page-screenshots: $(READY) ## draw the pages that make cohort-demo has left, with Chromium: leaves PNGs in demo/screenshots
+	PYTHONPATH=Testing $(BIN)/python Testing/page_screenshots.py $(DEMO)/cohort/derivatives $(DEMO)/screenshots
+
+scaling: $(READY) ## time a cohort with one worker, with two and as a plain loop: rewrites the tables of docs/scaling.md
+	PYTHONPATH=Testing $(BIN)/python Testing/scaling.py --data $(DATA) docs/scaling.md
 
 fuzz: $(READY) ## fuzz the readers of what is ours for SECONDS, on Linux: leaves what it finds, and how far it got, in demo/fuzz
 	PYTHONPATH=Testing $(BIN)/python -m fuzz.run --seconds $(SECONDS) --folder $(DEMO)/fuzz

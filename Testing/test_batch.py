@@ -319,6 +319,19 @@ def test_a_batch_goes_on_where_it_ended(run: Run, files: Path, tmp_path: Path, m
     assert run("--pairs", pairs, "--output", out, *arguments) == 1  # may be something else
 
 
+def test_what_a_kill_left_half_named_is_made_again(run: Run, files: Path, tmp_path: Path) -> None:
+    """The side file has its name first, the fused volume last."""
+    out, arguments = tmp_path / "out", ("--device", "cpu", "--metrics")
+    pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd"))
+    assert run("--pairs", pairs, "--output", out, *arguments) == 0
+    (out / "MRI-PET fused.nrrd").unlink()
+    assert run("--pairs", pairs, "--output", out, *arguments) == 0
+    assert (out / "MRI-PET fused.nrrd").exists()
+    (out / "MRI-PET fused.nrrd").unlink()
+    (out / "MRI-PET fused.json").write_text('{"software": "CSpADNFusion, but not by a batch"}')
+    assert run("--pairs", pairs, "--output", out, *arguments) == 1
+
+
 def test_inputs_are_never_replaced(run: Run, files: Path) -> None:
     """Not even by the output of another pair, nor the list by the summary."""
     rows = [("PET.nii.gz", "elsewhere.mha", "MRI.nrrd"), ("PET.nii.gz", "MRI.nrrd", "fused.nrrd")]

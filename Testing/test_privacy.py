@@ -207,6 +207,20 @@ def test_the_system_is_asked_for_no_connection(files: Path, tmp_path: Path) -> N
     assert _internet(tmp_path / "trace") == []
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_a_cohort_stays_on_this_computer(files: Path, tmp_path: Path) -> None:
+    """Scheduler and workers speak with each other on the loopback interface, and with nobody else."""
+    trace = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,bind", "-o", str(tmp_path / "trace")]
+    if subprocess.run([*trace, "true"], check=False).returncode != 0:
+        pytest.skip("processes may not be traced here")
+    (files / "pairs.csv").write_text("pet,mri\npet.nrrd,mri.nrrd\n")
+    arguments = ["cohort", "pairs.csv", str(tmp_path / "out"), "--workers", "1", "--device", "cpu"]
+    subprocess.run([*trace, *CSPADN, *arguments], cwd=files, check=True, capture_output=True)
+    reached = _internet(tmp_path / "trace")
+    assert any("connect(" in line for line in reached)
+    assert [line for line in reached if "127.0.0.1" not in line] == []
+
+
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare")
 def test_fusing_works_without_any_network(files: Path) -> None:
     alone = ["unshare", "-rn"]

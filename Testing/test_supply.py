@@ -20,7 +20,7 @@ from conftest import ROOT
 
 PERMISSIVE = {
     *("0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0"),
-    *("MIT", "MIT-CMU", "PSF-2.0", "Zlib"),
+    *("MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "Zlib"),
 }
 WEAK_COPYLEFT = {"LGPL-3.0-only", "MPL-2.0"}  # of what is used and not changed, by development alone
 PLAIN = {  # what packages say in other words
@@ -126,6 +126,14 @@ def test_the_table_has_what_these_need_themselves(said: dict[str, str]) -> None:
     assert {name: licence for name, (_, licence) in table.items()} == {name: said[name] for name in others}
     for name, (by, _) in table.items():
         assert name in {canonicalize_name(Requirement(text).name) for text in metadata.requires(by) or []}, f"{by} {name}"
+
+
+def test_the_table_has_what_pages_and_cohorts_need(said: dict[str, str]) -> None:
+    extras = project()["project"]["optional-dependencies"]
+    names = {Requirement(text).name for extra in ("report", "cohort") for text in extras[extra]} - {OURS}
+    table = {row[0]: row[3] for row in rows("Needed for pages and cohorts")}
+    assert table == {name: said[canonicalize_name(name)] for name in names}
+    assert refused({name: said[canonicalize_name(name)] for name in names}, PERMISSIVE) == {}
 
 
 def test_slicer_installs_what_it_does_not_bring() -> None:

@@ -18,6 +18,7 @@ if not sys.platform.startswith("linux"):
     pytest.skip("the faults are brought about as Linux has them", allow_module_level=True)
 
 from trust import faults, report
+from trust.cohort_faults import kill_cohort
 
 TIMES = 3
 
@@ -42,6 +43,10 @@ def test_little_memory_is_a_clean_end(tmp_path: Path) -> None:
     result = faults.little_memory(tmp_path, every=3)
     assert result.lost == []
     assert 0 < result.hit < result.tried
+
+
+def test_a_killed_cohort_goes_on(tmp_path: Path) -> None:
+    assert kill_cohort(tmp_path, 2).lost == []
 
 
 def test_many_fusions_leave_nothing() -> None:

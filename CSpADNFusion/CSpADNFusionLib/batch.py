@@ -8,7 +8,6 @@ import json
 import logging
 import math
 import time
-import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ import SimpleITK as sitk
 import slicer
 
 from cspadn import __version__
+from cspadn.console import silence_libraries
 from cspadn.errors import CancelledError, FusionError, InputError, UsageError
 from cspadn.files import commit
 from cspadn.io import (
@@ -32,7 +32,7 @@ from cspadn.io import (
 )
 from cspadn.metadata import PREFIX
 from cspadn.metrics import TABLE_NAMES
-from cspadn.settings import FusionSettings
+from cspadn.settings import WINDOWS, FusionSettings
 from CSpADNFusionLib import metrics
 from CSpADNFusionLib.loading import volumeNodeFromImage
 from CSpADNFusionLib.nodes import imageFromVolumeNode
@@ -42,7 +42,6 @@ from CSpADNFusionLib.roles import COLOR_ROLE, METRICS_ROLE
 SUMMARY_FILE = "summary.csv"
 DONE, FAILED = "done", "failed"
 _COLUMNS = ["pet", "mri", "output", "status", "message", "warnings", "seconds"]
-_WINDOWS = ("pet_window", "mri_window")  # in the provenance, all else of which is text
 _ORIGIN = "batch"  # in the side file: of which inputs, with which settings
 
 
@@ -71,17 +70,13 @@ class Options:
 
     def origin(self, pair):
         """What the results of a pair depend on, as JSON has it."""
-        chosen = FusionSettings(**self.settings)
-        windows = {name: list(window) if (window := getattr(chosen, name)) else "automatic" for name in _WINDOWS}
         inputs = repr([_states(path) for path in pair.inputs]).encode(errors="surrogateescape")
         return {
             "software": __version__,
             "inputs": hashlib.sha256(inputs).hexdigest(),  # paths may be personal
             "model": self.modelHash,
-            "grid": chosen.grid,
-            "palette": chosen.palette,
             "suv": self.suv,
-            **windows,
+            **FusionSettings(**self.settings).told(),
         }
 
     def outputsOf(self, name):
@@ -99,23 +94,6 @@ class Record:
     means: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     earlier: bool = False
-
-
-def checkSettings(settings):
-    """Whether the settings can be carried out at all: else every pair would fail, after it was read.
-
-    :raises cspadn.errors.FusionError: they cannot.
-    """
-    from cspadn.device import resolve_device
-    from cspadn.intensity import check_window
-    from cspadn.weights import load_model
-
-    chosen = FusionSettings(**settings)
-    for name in _WINDOWS:
-        if window := getattr(chosen, name):
-            check_window(*window, name[:3].upper())
-    load_model(chosen.model)
-    resolve_device(chosen.device)
 
 
 class Batch:
@@ -136,7 +114,7 @@ class Batch:
 
     def run(self):
         """Fuse what can be fused, and return the exit code: 0 all done, 1 any failure, 130 interrupted, 143 terminated."""
-        _silenceLibraries()
+        silence_libraries()
         interrupted = None
         try:
             for number, pair in enumerate(self._pairs, 1):
@@ -182,22 +160,23 @@ class Batch:
         origin = options.origin(pair)
         if not options.overwrite and (earlier := _earlier(outputs, origin)):
             return earlier
-        self._checkOutputs(outputs)
+        replace = options.overwrite or _isHalf(outputs)
+        self._checkOutputs(outputs, replace)
         told = []
         with _nodesRemovedAfterwards(slicer.mrmlScene):
             petNode, mriNode = (volumeNodeFromImage(image, name) for image, name in pair.load(options.suv))
             fusedNode = self._fuse(petNode, mriNode, metrics=options.measured, warned=told.append, **options.settings)
-            commit(_stages(fusedNode, outputs, told, origin), overwrite=options.overwrite)
+            commit(_stages(fusedNode, outputs, told, origin), overwrite=replace)
             tableNode = fusedNode.GetNodeReference(METRICS_ROLE)
             return Record(DONE, warnings=told, means=metrics.meanOf(tableNode) if tableNode else {})
 
-    def _checkOutputs(self, outputs):
+    def _checkOutputs(self, outputs, replace):
         """Before the work starts."""
         kinds = ((outputs.fused, VOLUME_SUFFIXES), (outputs.color, COLOR_SUFFIXES), (outputs.metrics, (TABLE_SUFFIX,)))
         for path, suffixes in kinds:
             if path:
-                check_output(path, suffixes, inputs=self._inputs, overwrite=self._options.overwrite)
-        check_sidecar(outputs.sidecar, overwrite=self._options.overwrite)
+                check_output(path, suffixes, inputs=self._inputs, overwrite=replace)
+        check_sidecar(outputs.sidecar, overwrite=replace)
 
 
 class Summary:
@@ -271,6 +250,14 @@ def _earlier(outputs, origin):
         return None
 
 
+def _isHalf(outputs):
+    """Whether a kill came while the files of a new pair were given their names: the side file is first, the volume last."""
+    try:
+        return not outputs.fused.exists() and _ORIGIN in json.loads(outputs.sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
 def _dateOf(file):
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
@@ -290,7 +277,7 @@ def _meansOf(file):
 def _stages(fusedNode, outputs, told, origin):
     """What :func:`cspadn.files.commit` wants: each file written under a temporary name."""
     provenance = _provenanceOf(fusedNode)
-    stages = []
+    stages = [lambda: stage_sidecar(outputs.sidecar, {**provenance, _ORIGIN: origin}, told)]
     if outputs.metrics:
         rows = _rowsOf(fusedNode.GetNodeReference(METRICS_ROLE))
         stages.append(lambda: stage_table(outputs.metrics, rows))
@@ -298,7 +285,6 @@ def _stages(fusedNode, outputs, told, origin):
         color = imageFromVolumeNode(fusedNode.GetNodeReference(COLOR_ROLE))
         stages.append(lambda: stage_image(color, outputs.color, provenance))
     image = imageFromVolumeNode(fusedNode)
-    stages.append(lambda: stage_sidecar(outputs.sidecar, {**provenance, _ORIGIN: origin}, told))
     stages.append(lambda: stage_image(image, outputs.fused, provenance))
     return stages
 
@@ -307,7 +293,7 @@ def _provenanceOf(node):
     """As :attr:`cspadn.fusion.FusionResult.provenance` has it, from the attributes of a node."""
     keys = [key for key in node.GetAttributeNames() if key.startswith(PREFIX)]
     provenance = {key[len(PREFIX) :]: node.GetAttribute(key) for key in keys}
-    return {name: json.loads(value) if name in _WINDOWS else value for name, value in provenance.items()}
+    return {name: json.loads(value) if name in WINDOWS else value for name, value in provenance.items()}
 
 
 def _rowsOf(tableNode):
@@ -338,13 +324,6 @@ def _nodesRemovedAfterwards(scene):
 
 def _nodesOf(scene):
     return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
-
-
-def _silenceLibraries():
-    """Their remarks on harmless headers; those of pydicom quote what stands there, which may be personal."""
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    warnings.filterwarnings("ignore", category=UserWarning)
-    logging.getLogger("pydicom").setLevel(logging.ERROR)
 
 
 def _lineOf(pair, record):

@@ -1,6 +1,5 @@
 """Which pairs a batch fuses, of a CSV file or of a folder of studies, and what the files are called that come of them."""
 
-import csv
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 from cspadn.errors import UsageError
 from cspadn.files import check_names
 from cspadn.io import read_image, sidecar_of
+from cspadn.tables import read_pairs
 
 _REQUIRED, _OUTPUT = ("pet", "mri"), "output"
 _FUSED_SUFFIX = ".nrrd"
@@ -90,31 +90,7 @@ def pairsOfTable(file):
 
     :raises UsageError: it is no such file.
     """
-    columns, rows = _read(file)
-    if not rows:
-        raise UsageError(f"The list of pairs {file} is empty: it needs the columns pet and mri, and a line for each pair.")
-    if missing := [name for name in _REQUIRED if name not in columns]:
-        names = " and ".join(f"'{name}'" for name in missing)
-        raise UsageError(f"The list of pairs {file} has no column {names} in its first line: separate columns by commas.")
-    return [FilePair(_row(columns, cells), file.resolve().parent, line) for line, cells in rows]
-
-
-def _read(file):
-    """The names of the columns, and the number and the cells of each line that is not empty."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            columns = [name.strip().casefold() for name in next(reader, [])]
-            return columns, [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-    except OSError as error:
-        raise UsageError(f"The list of pairs {file} cannot be read: {error.strerror or error}.") from None
-    except (UnicodeDecodeError, csv.Error):
-        raise UsageError(f"The list of pairs {file} is no CSV file in UTF-8: save it as such.") from None
-
-
-def _row(columns, cells):
-    row = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
-    return {column: row.get(column, "") for column in (*_REQUIRED, _OUTPUT)}
+    return [FilePair(row.cells, file.resolve().parent, row.line) for row in read_pairs(file, [_OUTPUT])]
 
 
 def pairsOfStudies(folder, outputFolder):

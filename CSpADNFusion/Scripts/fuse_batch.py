@@ -81,13 +81,15 @@ def _checkPackages():
 
 def _batch(options):
     """What is to be done, checked as far as it can be before it starts."""
+    from cspadn.fusion import check_settings
+    from cspadn.settings import FusionSettings
     from CSpADNFusion import CSpADNFusionLogic
     from CSpADNFusionLib import batch, pairs
 
     _checkUsage(options)
     chosen = {name: getattr(options, name) for name in ("model", "device", "grid", "pet_window", "mri_window", "palette")}
     settings = {name: value for name, value in chosen.items() if value is not None}
-    batch.checkSettings(settings)
+    check_settings(FusionSettings(**settings))
     listed = pairs.pairsOfTable(options.pairs) if options.pairs else pairs.pairsOfStudies(options.studies, options.output)
     _makeFolder(options.output)
     protected = [options.pairs] if options.pairs else []

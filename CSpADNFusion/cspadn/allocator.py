@@ -12,8 +12,8 @@ def keep_freed_memory() -> bool:
     """Stop glibc from returning freed memory to the kernel after each layer; False where there is no glibc.
 
     By default every feature map is mapped anew and its pages are zeroed again, which in training costs more CPU time than some
-    of the convolutions. The setting holds for the whole process: only processes of training and evaluation call this. Fusing
-    keeps its maps itself (:class:`cspadn.maps.Workspace`).
+    of the convolutions. The setting holds for the whole process: only processes of training, of evaluation and of cohorts call
+    this. Fusing keeps its maps itself (:class:`cspadn.maps.Workspace`).
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,4 +1,4 @@
-"""The command line: ``cspadn fuse``, ``cspadn metrics``, ``cspadn models``, ``cspadn info``.
+"""The command line: ``cspadn fuse``, ``cspadn metrics``, ``cspadn cohort``, ``cspadn models``, ``cspadn info``.
 
 Exit codes: 0 done, 1 unexpected error, 2 wrong usage, 3 input cannot be fused, 4 model refused, 5 out of memory, 130
 cancelled, 143 terminated. An error is one line on stderr; with ``--progress json`` it is an event on stdout as well.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import math
 import os
 import platform
@@ -16,15 +15,16 @@ import signal
 import sys
 import threading
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .errors import CancelledError, FusionError, InputError, MemoryExhaustedError, TerminatedError, UsageError
-from .memory import is_out_of_memory, require_memory
+from .cohort import arguments as cohort_arguments
+from .console import emit, explained, in_one_line, quiet, silence_libraries
+from .errors import CancelledError, FusionError, InputError, TerminatedError, UsageError
+from .memory import require_memory
 from .settings import DEFAULT_PALETTE, GRIDS, PALETTES, FusionSettings
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 # Read by torch when it is imported: it would keep the kernels for hundreds of sizes of windows (docs/benchmarks.md, memory).
 _KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "1"}
 _LEAST_MEMORY, _LIBRARIES = 500_000_000, 700_000_000  # bytes that a fusion takes at least; of libraries, mapped
-_STDERR = 2  # its file descriptor
 _WATCH_SECONDS = 0.2  # between two looks whether the application that started us is still there
 
 
@@ -61,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         for_program = getattr(options, "progress", None) == "json"
         if for_program:  # which has a place for it that people open when they want to
             traceback.print_exc()
-        return _fail(options, _explained(error, "'python -X dev -m cspadn' shows where." if not for_program else ""))
+        return _fail(options, explained(error, "'python -X dev -m cspadn' shows where." if not for_program else ""))
 
 
 @contextmanager
@@ -85,35 +84,12 @@ def _terminated(*_: object) -> None:
     raise _Terminated
 
 
-def _explained(error: Exception, hint: str) -> FusionError:
-    """One sentence for what nobody foresaw."""
-    if isinstance(error, ModuleNotFoundError):
-        return FusionError(f"The Python package '{error.name}' is missing: install it with pip.")
-
-    if is_out_of_memory(error):
-        return MemoryExhaustedError("There is not enough memory for these volumes: close other programs, or crop them.")
-    first_line = next(iter(str(error).splitlines()), "")
-    return FusionError(
-        f"Unexpected error ({type(error).__name__}: {first_line}): please report it{'; ' + hint if hint else '.'}"
-    )
-
-
 def _fail(options: argparse.Namespace, error: FusionError) -> int:
-    message = _in_one_line(str(error))
+    message = in_one_line(str(error))
     if getattr(options, "progress", None) == "json":
-        _emit("error", code=error.exit_code, message=message)
+        emit("error", code=error.exit_code, message=message)
     print(f"cspadn: {message}", file=sys.stderr)
     return error.exit_code
-
-
-def _in_one_line(text: str) -> str:
-    """What the name of a file may hold, such as line breaks and commands to the terminal, as escapes."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-
-
-def _emit(event: str, **fields: Any) -> None:
-    """One event of ``--progress json``: a line of JSON."""
-    print(json.dumps({"event": event, **fields}), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -124,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_fuse(commands.add_parser("fuse", help="fuse a PET and an MRI"))
     _add_metrics(commands.add_parser("metrics", help="measure how good a fused image is"))
+    _add_cohort(commands.add_parser("cohort", help="fuse all pairs of a BIDS dataset, or of a list"))
     for name, run, help_text in (
         ("models", _run_models, "list the models"),
         ("info", _run_info, "show versions and devices"),
@@ -150,6 +127,20 @@ def _add_fuse(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--color", type=Path, metavar="FILE", help="write a colour volume as well: .nrrd or .mha; .png for PNGs"
     )
+    _add_settings(command)
+    command.add_argument(
+        "--metrics", type=Path, metavar="FILE.csv", help="measure each slice as well: the paper's four metrics, MI and SSIM"
+    )
+    command.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="write a page to look at as well: views, windows, metrics, warnings"
+    )
+    command.add_argument("--cancel-file", type=Path, metavar="FILE", help="stop as soon as this file exists")
+    command.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    command.set_defaults(run=_run_fuse)
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    """How pairs are fused, and what is told meanwhile."""
     command.add_argument("--palette", metavar="NAME", help=f"of its hues: {', '.join(PALETTES)}; default: {DEFAULT_PALETTE}")
     command.add_argument("--grid", choices=GRIDS, default="mri", help="whose voxels the result has; default: mri")
     _add_suv(command)
@@ -159,13 +150,13 @@ def _add_fuse(command: argparse.ArgumentParser) -> None:
         "--half", action="store_true", help="half precision, on a GPU: faster, at most 0.003 of the range apart"
     )
     _add_windows(command, "in the volume's units; default: by percentiles")
-    command.add_argument(
-        "--metrics", type=Path, metavar="FILE.csv", help="measure each slice as well: the paper's four metrics, MI and SSIM"
-    )
     command.add_argument("--progress", choices=("bar", "json", "none"), default="bar", help="default: bar, on a terminal")
-    command.add_argument("--cancel-file", type=Path, metavar="FILE", help="stop as soon as this file exists")
-    command.add_argument("--overwrite", action="store_true", help="replace an existing output")
-    command.set_defaults(run=_run_fuse)
+
+
+def _add_cohort(command: argparse.ArgumentParser) -> None:
+    cohort_arguments.add_arguments(command)
+    _add_settings(command)
+    command.set_defaults(run=_run_cohort, color=True)  # shown on the pages
 
 
 def _add_windows(command: argparse.ArgumentParser, help_text: str) -> None:
@@ -199,35 +190,42 @@ def _add_metrics(command: argparse.ArgumentParser) -> None:
 
 
 def _run_fuse(options: argparse.Namespace) -> int:
-    for name, count in _KERNELS_KEPT.items():
-        os.environ.setdefault(name, count)
+    _limit_kernels()
     require_memory(_LEAST_MEMORY, _LIBRARIES)
     with _watching(options.cancel_file):
         return _fuse(options)
+
+
+def _limit_kernels() -> None:
+    for name, count in _KERNELS_KEPT.items():
+        os.environ.setdefault(name, count)
 
 
 def _fuse(options: argparse.Namespace) -> int:
     from .files import check_names
     from .io import is_picture
 
-    _silence_libraries()
-    check_names(path for path in (options.pet, options.mri, options.output, options.color, options.metrics) if path)
+    silence_libraries()
+    paths = (options.pet, options.mri, options.output, options.color, options.metrics, options.report)
+    check_names(path for path in paths if path)
     pictures = is_picture(options.pet)
     if pictures != is_picture(options.mri):
         raise InputError("One input is a PNG and the other is not: give two PNGs, or two volumes.")
     settings = _settings(options)
     _check_outputs(options, pictures)
-    result, scores = _fused(options, settings, pictures)
-    _write(options, result, scores)
+    result, scores, page = _fused(options, settings, pictures)
+    _write(options, result, scores, page)
     _report(options, result.warnings)
     return 0
 
 
-def _fused(options: argparse.Namespace, settings: FusionSettings, pictures: bool) -> tuple[FusionResult, VolumeScores | None]:
-    """The result, and its scores if asked for; PET and MRI are no longer in memory when it is written."""
+def _fused(
+    options: argparse.Namespace, settings: FusionSettings, pictures: bool
+) -> tuple[FusionResult, VolumeScores | None, str | None]:
+    """The result, and its scores and its page if asked for; PET and MRI are no longer in memory when they are written."""
     from .io import check_storable, read_image
 
-    with _quiet():
+    with quiet():
         pet, mri = read_image(options.pet, "The PET", suv=options.suv), read_image(options.mri, "The MRI")
     check_storable(mri if options.grid == "mri" else pet, options.output, series=options.dicom)
 
@@ -237,7 +235,13 @@ def _fused(options: argparse.Namespace, settings: FusionSettings, pictures: bool
     cancelled = _cancelled(options.cancel_file)
     with _progress(options.progress, "Fusing") as progress:
         result = (fuse_pictures if pictures else fuse)(pet, mri, settings, progress=progress, cancelled=cancelled)
-    return result, _measured(options, (pet, mri, result), cancelled) if options.metrics else None
+    scores = _measured(options, (pet, mri, result), cancelled) if options.metrics or options.report else None
+    if options.report:
+        from .report import subject_page
+
+        palette = settings.palette or DEFAULT_PALETTE
+        return result, scores, subject_page(pet, mri, result, scores, title=options.output.name, palette=palette)
+    return result, scores, None
 
 
 def _measured(
@@ -247,27 +251,6 @@ def _measured(
 
     with _progress(options.progress, "Measuring") as progress:
         return measure_fusion(*fused, progress=progress, cancelled=cancelled)
-
-
-def _silence_libraries() -> None:
-    """Their remarks on harmless headers; those of pydicom quote what stands there, which may be personal."""
-    import SimpleITK as sitk
-
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    warnings.filterwarnings("ignore", category=UserWarning)
-    logging.getLogger("pydicom").setLevel(logging.ERROR)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What image libraries write to stderr by themselves goes nowhere: it is for programmers, and may quote headers."""
-    with ExitStack() as after:
-        with suppress(OSError):  # there may be no stderr
-            after.callback(os.close, kept := os.dup(_STDERR))
-            with Path(os.devnull).open("wb") as nowhere:
-                os.dup2(nowhere.fileno(), _STDERR)
-            after.callback(os.dup2, kept, _STDERR)
-        yield
 
 
 def _settings(options: argparse.Namespace) -> FusionSettings:
@@ -282,7 +265,7 @@ def _settings(options: argparse.Namespace) -> FusionSettings:
 
 def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
     """Asked before the work starts: whether everything could be written."""
-    from .io import COLOR_SUFFIXES, PICTURE_SUFFIX, TABLE_SUFFIX, VOLUME_SUFFIXES, check_output, check_sidecar, sidecar_of
+    from .io import COLOR_SUFFIXES, PICTURE_SUFFIX, VOLUME_SUFFIXES, check_output, check_sidecar, sidecar_of
 
     inputs, overwrite = (options.pet, options.mri), options.overwrite
     if options.dicom:
@@ -294,23 +277,39 @@ def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
     else:
         check_output(options.output, (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)
         check_sidecar(sidecar_of(options.output), overwrite=overwrite)
-    if options.metrics:
-        if pictures:
-            raise UsageError("--metrics is for volumes: measure pictures with 'cspadn metrics'.")
-        check_output(options.metrics, (TABLE_SUFFIX,), inputs=inputs, overwrite=overwrite)
+    _check_accounts(options, pictures)
     if options.color:
         check_output(options.color, (PICTURE_SUFFIX,) if pictures else COLOR_SUFFIXES, inputs=inputs, overwrite=overwrite)
         if options.output.resolve() in (options.color.resolve(), options.color.resolve().parent):
             raise UsageError(f"The colour volume {options.color} would lie where the fused volume does: choose another name.")
 
 
-def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScores | None) -> None:
+def _check_accounts(options: argparse.Namespace, pictures: bool) -> None:
+    """Likewise, of what is told about the result: the table and the page."""
+    from .io import PAGE_SUFFIX, TABLE_SUFFIX, check_output
+
+    if options.metrics:
+        if pictures:
+            raise UsageError("--metrics is for volumes: measure pictures with 'cspadn metrics'.")
+        check_output(options.metrics, (TABLE_SUFFIX,), inputs=(options.pet, options.mri), overwrite=options.overwrite)
+    if options.report:
+        from .report import check_packages
+
+        if pictures:
+            raise UsageError("--report is for volumes: look at the pictures themselves.")
+        check_output(options.report, (PAGE_SUFFIX,), inputs=(options.pet, options.mri), overwrite=options.overwrite)
+        check_packages()
+
+
+def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScores | None, page: str | None) -> None:
     """All outputs, or none: an existing one is replaced when all are written."""
     from .files import commit
-    from .io import sidecar_of, stage_image, stage_sidecar, stage_table
+    from .io import sidecar_of, stage_image, stage_sidecar, stage_table, stage_text
 
     stages: list[Callable[[], Staged]] = []
-    if scores is not None:
+    if page is not None:
+        stages.append(lambda: stage_text(options.report, page))
+    if scores is not None and options.metrics:
         rows = scores.to_rows()
         stages.append(lambda: stage_table(options.metrics, rows))
     color = result.color
@@ -324,7 +323,7 @@ def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScor
     else:
         stages.append(lambda: stage_sidecar(sidecar_of(options.output), result.provenance, result.warnings))
         stages.append(lambda: stage_image(result.image, options.output, result.provenance))
-    with _quiet():
+    with quiet():
         commit(stages, overwrite=options.overwrite)
 
 
@@ -357,19 +356,19 @@ def _watching(file: Path | None) -> Iterator[None]:
 
 
 def _report(options: argparse.Namespace, told: list[str]) -> None:
-    for warning in map(_in_one_line, told):
+    for warning in map(in_one_line, told):
         if options.progress == "json":
-            _emit("warning", message=warning)
+            emit("warning", message=warning)
         else:
             print(f"cspadn: warning: {warning}", file=sys.stderr)
     if options.progress == "json":
-        _emit("finished", output=str(options.output))
+        emit("finished", output=str(options.output))
 
 
 def _progress(kind: str, title: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
     """What to call after each batch; a bar is drawn on a terminal only."""
     if kind == "json":
-        return nullcontext(lambda done, total: _emit("progress", step=title, done=done, total=total))
+        return nullcontext(lambda done, total: emit("progress", step=title, done=done, total=total))
     if kind == "bar" and sys.stderr.isatty():
         return _Bar(title)
     return nullcontext(None)
@@ -395,19 +394,26 @@ class _Bar:
         self._bar.stop()
 
 
+def _run_cohort(options: argparse.Namespace) -> int:
+    from .cohort.command import run
+
+    _limit_kernels()
+    return run(options, _settings(options))
+
+
 def _run_metrics(options: argparse.Namespace) -> int:
 
     from .files import check_names
     from .io import is_picture, read_image
     from .metrics import measure_pictures, measure_volumes, without_nan
 
-    _silence_libraries()
+    silence_libraries()
     files = {"The PET": options.pet, "The MRI": options.mri, "The fused image": options.fused}
     check_names(files.values())
     pictures = {is_picture(file) for file in files.values()}
     if len(pictures) > 1:
         raise InputError("Some inputs are PNGs and others are not: give three PNGs, or three volumes.")
-    with _quiet():
+    with quiet():
         images = [read_image(file, name, suv=options.suv and name == "The PET") for name, file in files.items()]
     windows = {name: getattr(options, name) for name in ("pet_window", "mri_window", "fused_window")}
     if pictures == {True}:

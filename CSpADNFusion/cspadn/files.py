@@ -46,8 +46,7 @@ class PrivateFolder:
 
     def __init__(self, parent: Path, prefix: str = PREFIX) -> None:
         with _alone(), _undisturbed():
-            for path in parent.glob(f"{prefix}*"):
-                _remove_abandoned(path)
+            _clear(parent, prefix)
             self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
             self._lock = _lock(self.path / _OWNED)
             with suppress(OSError):
@@ -57,6 +56,17 @@ class PrivateFolder:
         """What cannot be removed stays, and says nothing."""
         self._lock.release()
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def clear(parent: Path) -> None:
+    """Remove what killed processes left in a folder; where a new private folder is made there, that is done anyway."""
+    with _alone(), _undisturbed():
+        _clear(parent, PREFIX)
+
+
+def _clear(parent: Path, prefix: str) -> None:
+    for path in parent.glob(f"{prefix}*"):
+        _remove_abandoned(path)
 
 
 def _lock(path: Path) -> BaseFileLock:

@@ -19,11 +19,11 @@ from .errors import CancelledError
 from .fuser import SliceFuser
 from .geometry import put_axial
 from .inference import FusionNetwork
-from .intensity import FUSED_MAXIMUM
+from .intensity import FUSED_MAXIMUM, check_window
 from .memory import require_memory
 from .metadata import NOTE
 from .pair import Pair, Slab
-from .settings import FusionSettings
+from .settings import WINDOWS, FusionSettings
 from .weights import WEIGHTS_SUFFIX, Model, load_model
 
 Progress = Callable[[int, int], None]  # slices done, slices in all
@@ -97,6 +97,19 @@ def fuse(
         if progress:
             progress(places.stop, pair.slices)
     return FusionResult(image, _provenance(model, fuser, pair, settings), pair.warnings + fuser.warnings, color)
+
+
+def check_settings(settings: FusionSettings) -> Model:
+    """Whether many pairs can be fused with some settings, asked before the first is read; the model that they name.
+
+    Raises:
+        UsageError, ModelError: they cannot.
+    """
+    for name in WINDOWS:
+        if window := getattr(settings, name):
+            check_window(window[0], window[1], name[:3].upper())
+    resolve_device(settings.device)
+    return load_model(settings.model)
 
 
 def _slabs(pair: Pair, fuser: SliceFuser) -> Iterator[tuple[slice, Slab]]:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
@@ -26,9 +26,9 @@ _GZIP, _GZIP_OR_ZLIB = b"\x1f", 47  # how a member begins; zlib's code for eithe
 _NOT_WHOLE = "it is damaged, its compressed data are not whole. Fetch it again."
 _NIFTI = np.dtype(  # what of NIfTI-1's header is looked at
     {
-        "names": ["dim", "datatype", "pixdim", "offset", "forms", "quaternion", "affine"],
-        "formats": ["8i2", "i2", "8f4", "f4", "2i2", "6f4", "12f4"],
-        "offsets": [40, 70, 76, 108, 252, 256, 280],
+        "names": ["size", "dim", "datatype", "pixdim", "offset", "forms", "quaternion", "affine"],
+        "formats": ["i4", "8i2", "i2", "8f4", "f4", "2i2", "6f4", "12f4"],
+        "offsets": [0, 40, 70, 76, 108, 252, 256, 280],
         "itemsize": 348,
     }
 ).newbyteorder("<")
@@ -169,10 +169,11 @@ def _chunks(voxels: _Voxels) -> Iterator[bytes]:
 def _nifti(path: Path) -> _Voxels | None:
     """Of NIfTI-1 and Analyze, in one file or in two (.hdr, .img); None for what else there is, which is left to ITK."""
     content = _nifti_header(_renamed(path, "img", "hdr"))
-    order = next((order for order, name in (("<", "little"), (">", "big")) if content.startswith(_nifti_size(name))), None)
-    if order is None or len(content) < _NIFTI.itemsize:
+    if len(content) < _NIFTI.itemsize:
         return None
-    header = np.frombuffer(content, _NIFTI.newbyteorder(order))[0]
+    headers = (np.frombuffer(content, layout)[0] for layout in (_NIFTI, _NIFTI.newbyteorder(">")))
+    if (header := next((each for each in headers if each["size"] == _NIFTI.itemsize), None)) is None:
+        return None
     size, start = math.prod(_nifti_extents(header)) * _NIFTI_BYTES[int(header["datatype"])], max(0, int(header["offset"]))
     if content[344:] == b"n+1\0":
         start = max(start, len(content))
@@ -188,10 +189,6 @@ def _nifti_header(path: Path) -> bytes:
             return file.read(_NIFTI.itemsize)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise DamageError(_NOT_WHOLE) from None
-
-
-def _nifti_size(order: Literal["little", "big"]) -> bytes:
-    return _NIFTI.itemsize.to_bytes(4, order)
 
 
 def _renamed(path: Path, old: str, new: str) -> Path:

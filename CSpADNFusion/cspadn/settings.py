@@ -12,6 +12,7 @@ MODELS = (DEFAULT_MODEL, "cspadn-paper")  # shipped, in Resources/Models
 AUTOMATIC_DEVICE = "auto"
 DEFAULT_PALETTE = "PET-Heat"
 GRIDS = ("mri", "pet")
+WINDOWS = ("pet_window", "mri_window")  # the fields that are windows
 # Slicer's PET palettes, by their names in MRML; the values are in cspadn.color.
 PALETTES = ("PET-Heat", "PET-Rainbow", "PET-Rainbow2", "PET-DICOM", "PET-HotMetalBlue", "PET-MaximumIntensityProjection")
 
@@ -41,13 +42,18 @@ class FusionSettings:
         for name, kind in (("model", str), ("device", str), ("half", bool)):
             if not isinstance(value := getattr(self, name), kind):
                 raise UsageError(f"The setting {name} is of type {type(value).__name__}: it must be {kind.__name__}.")
-        for name in ("pet_window", "mri_window"):
+        for name in WINDOWS:
             if (window := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _ends(window, name))
         if self.grid not in GRIDS:
             raise UsageError(f"The grid is '{self.grid}': use one of {', '.join(GRIDS)}.")
         if self.palette is not None and self.palette not in PALETTES:
             raise UsageError(f"There is no palette '{self.palette}': use one of {', '.join(PALETTES)}.")
+
+    def told(self) -> dict[str, object]:
+        """What a result depends on, but for model and device, as JSON has it."""
+        windows = {name: list(window) if (window := getattr(self, name)) else "automatic" for name in WINDOWS}
+        return {"grid": self.grid, "palette": self.palette, "half": self.half, **windows}
 
 
 def _ends(window: object, name: str) -> tuple[float, float]:

@@ -172,12 +172,14 @@ def kill_batch(folder: Path, times: int, seed: int = 0) -> Result:
     whole = _contents_after(batch_command(pairs, out), out)
     seconds = _seconds(batch_command(pairs, out, "--overwrite"))
     left = 0
-    for _ in range(times):
+    for number in range(times):
         if NAMES[-1] in _fused_in(out):
             shutil.rmtree(out)
         before = _fused_in(out)
         process = start(batch_command(pairs, out))
         _wait_for_moment(process, out, chance, seconds)
+        if number % 2:
+            _wait_for_moment(process, out, chance, seconds, writing=True)
         left += _kill(process, result, out)
         _check_batch(result, out, whole, before)
     result.seen = f"{left} times temporary files were left by the kill"

@@ -21,6 +21,7 @@ TESTING = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTING), str(TESTING.parent / "CSpADNFusion")]
 
 from trust import bad_inputs, faults  # noqa: E402
+from trust.cohort_faults import kill_cohort  # noqa: E402
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 WARM, GROWTH = 10, 1.02  # fusions until all that is made once has been made; of memory from then on
@@ -63,7 +64,7 @@ def tell_inputs() -> tuple[str, list[str]]:
 def tell_faults(times: int) -> tuple[str, list[str]]:
     """All kinds of faults."""
     results = []
-    for name, run in faults.KINDS.items():
+    for name, run in {**faults.KINDS, "kill cohort": kill_cohort}.items():
         print(name, flush=True)
         with _folder() as folder:
             results.append(run(folder, times))

@@ -1,0 +1,1 @@
+"""Many pairs: from a BIDS dataset or a list into a BIDS derivative, on one machine or on a cluster (docs/adr/0016)."""

@@ -1,0 +1,34 @@
+"""The arguments of ``cspadn cohort``: a module of their own, since ``cspadn --help`` imports nothing large."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """But for those that it shares with ``cspadn fuse``."""
+    command.description = (
+        "Fuse the PETs of a BIDS dataset, or of a list, with their MRIs, into a BIDS derivative with pages to look at. What is"
+        " done with the same inputs and settings stays. Research use only, not for diagnosis."
+    )
+    command.add_argument("input", type=Path, metavar="INPUT", help="BIDS dataset, or a .csv with the columns pet and mri")
+    command.add_argument("output", type=Path, metavar="OUTPUT", help="folder of the derivative; made if it is not there")
+    command.add_argument(
+        "level", nargs="?", choices=("participant", "group"), help="only fuse, or only make the group page; default: both"
+    )
+    for name, what in (("participant", "subjects"), ("session", "sessions")):
+        flags = (f"--{name}-label", f"--{name}_label")
+        command.add_argument(*flags, nargs="+", default=[], metavar="LABEL", help=f"only these {what}")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster, such as tcp://host:8786; default: one here")
+    where.add_argument("--workers", type=_count, metavar="N", help="of the cluster here; default: one for each processor")
+    again = command.add_mutually_exclusive_group()
+    again.add_argument("--force", action="store_true", help="fuse again what is done")
+    again.add_argument("--resume", action="store_true", help="keep what is done (the default)")
+
+
+def _count(text: str) -> int:
+    if (count := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{count} is none: use 1 or more")
+    return count

@@ -1,0 +1,196 @@
+"""Which PET and MRI belong together, in a BIDS dataset or a list, and how the derivative is described.
+
+BIDS, the Brain Imaging Data Structure, says how files are named: https://bids-specification.readthedocs.io, version 1.10.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from .. import __version__
+from ..errors import UsageError
+from ..tables import Row, read_pairs
+
+VERSION = "1.10.0"  # of the specification
+_KEPT = ("sub", "ses", "task", "trc", "rec", "run")  # entities of a PET that tell its results apart, in their order
+_RAW = "raw"  # what links of the derivative call the dataset
+_URL = "https://github.com/SlicerCSpADNFusion/SlicerCSpADNFusion"
+_LABEL = re.compile(r"[0-9A-Za-z]+")
+_IMAGE = re.compile(r"(?P<entities>(?:[a-z]+-[0-9A-Za-z]+_)+)(?P<suffix>pet|T1w)\.nii(?:\.gz)?")
+_NATIVE = (None, "T1w")  # spaces that are those of a T1w image as it was taken
+
+
+@dataclass(frozen=True)
+class CohortPair:
+    """A PET, its MRI, and what is known of them beforehand.
+
+    Attributes:
+        name: what is made of the pair is named after it, such as sub-01_ses-2_trc-FDG.
+        pet, mri: image files, or folders with one DICOM series each; empty where there is an obstacle.
+        sources: the two as a side file names them: BIDS URIs, or paths from the derivative on.
+        obstacle: a sentence why the pair cannot be fused; empty if none is known.
+        warnings: sentences for the user.
+    """
+
+    name: str
+    pet: str = ""
+    mri: str = ""
+    sources: tuple[str, str] = ("", "")
+    obstacle: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def entities(self) -> dict[str, str]:
+        """By their keys, as in {"sub": "01", "ses": "2"}."""
+        return dict(part.split("-", 1) for part in self.name.split("_"))
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image of a dataset, by its path in it."""
+
+    path: PurePosixPath
+    entities: dict[str, str]
+    suffix: str
+
+    @classmethod
+    def of(cls, relative: str) -> _Image | None:
+        """None where the path is not as BIDS has it, as in a folder of another subject, or below sourcedata."""
+        path = PurePosixPath(relative)
+        if not (named := _IMAGE.fullmatch(path.name)):
+            return None
+        entities = dict(part.split("-", 1) for part in named["entities"].rstrip("_").split("_"))
+        where = [f"{key}-{entities[key]}" for key in ("sub", "ses") if key in entities]
+        datatype = "pet" if named["suffix"] == "pet" else "anat"
+        return cls(path, entities, named["suffix"]) if list(path.parent.parts) == [*where, datatype] else None
+
+    @property
+    def name(self) -> str:
+        return "_".join(f"{key}-{self.entities[key]}" for key in _KEPT if key in self.entities)
+
+
+def pairs_of_dataset(root: Path) -> list[CohortPair]:
+    """A pair for each PET of a BIDS dataset (``sub-*/[ses-*/]pet/*_pet.nii[.gz]``), in the order of their names.
+
+    The MRI is the only T1w of the same session; where the session has none, the only one of the subject, with a warning. A PET
+    in a standard space goes with a T1w in that space.
+
+    Raises:
+        UsageError: there is no such dataset, or none of its images is a PET.
+    """
+    images = _images(root)
+    anatomies = defaultdict(list)
+    for image in images:
+        if image.suffix == "T1w":
+            anatomies[image.entities["sub"]].append(image)
+    pets = [image for image in images if image.suffix == "pet" and image.entities.get("desc") != "fused"]
+    if not pets:
+        raise UsageError(f"The dataset {root} holds no PET as BIDS names it, sub-*/[ses-*/]pet/*_pet.nii.gz.")
+    return _unique(_pair(root, pet, anatomies[pet.entities["sub"]]) for pet in pets)
+
+
+def _images(root: Path) -> list[_Image]:
+    from ancpbids import DatasetOptions, load_dataset
+
+    if not root.is_dir():
+        raise UsageError(f"The dataset {root} is no folder: give a BIDS dataset, or a list of pairs (.csv).")
+    # A pickle that lies there would be executed.
+    dataset = load_dataset(str(root), DatasetOptions(ignore_pickle_file=True))
+    found = dataset.query(suffix=["pet", "T1w"], extension=[".nii", ".nii.gz"])
+    images = (_Image.of(file.get_relative_path()) for file in found)
+    return sorted((image for image in images if image), key=lambda image: image.path)
+
+
+def _pair(root: Path, pet: _Image, anatomies: list[_Image]) -> CohortPair:
+    space = pet.entities.get("space")
+    wanted = None if space in _NATIVE else space
+    fitting = [each for each in anatomies if each.entities.get("space") == wanted]
+    session = pet.entities.get("ses")
+    here = [each for each in fitting if each.entities.get("ses") == session]
+    chosen = here or fitting
+    if len(chosen) != 1:
+        return CohortPair(pet.name, obstacle=_no_choice(pet, chosen))
+    told = () if here else (f"The session of the PET has no T1w image: {chosen[0].path} was taken.",)
+    sources = (f"bids:{_RAW}:{pet.path}", f"bids:{_RAW}:{chosen[0].path}")
+    return CohortPair(pet.name, str(root / pet.path), str(root / chosen[0].path), sources, warnings=told)
+
+
+def _no_choice(pet: _Image, anatomies: list[_Image]) -> str:
+    if not anatomies:
+        return f"There is no T1w image for {pet.path}: add one in the folder anat, or leave the PET out."
+    names = ", ".join(str(each.path) for each in anatomies)
+    return f"There are {len(anatomies)} T1w images for {pet.path}, {names}: name the registered one in a list of pairs (.csv)."
+
+
+def pairs_of_table(file: Path, output: Path) -> list[CohortPair]:
+    """A pair for each row of a CSV file with the columns pet and mri, and if wanted participant_id and session_id.
+
+    Paths are relative to the file; subjects without a label are called by the number of their row.
+
+    Args:
+        output: folder of the derivative, from which the sources are named.
+
+    Raises:
+        UsageError: it is no such file.
+    """
+    rows = read_pairs(file, ("participant_id", "session_id"))
+    digits = len(str(len(rows)))
+    return _unique(_listed(row, f"{number:0{digits}}", file, output) for number, row in enumerate(rows, 1))
+
+
+def _listed(row: Row, number: str, file: Path, output: Path) -> CohortPair:
+    labels = {"sub": row.cells["participant_id"] or number, "ses": row.cells["session_id"]}
+    labels = {key: label.removeprefix(f"{key}-") for key, label in labels.items() if label}
+    if bad := [label for label in labels.values() if not _LABEL.fullmatch(label)]:
+        told = f"The label '{bad[0]}' in line {row.line} of the list is none of BIDS: use letters and digits."
+        return CohortPair(f"sub-{number}", obstacle=told)
+    name = "_".join(f"{key}-{label}" for key, label in labels.items())
+    if empty := [column for column in ("pet", "mri") if not row.cells[column]]:
+        return CohortPair(name, obstacle=f"Line {row.line} of the list names no {' and no '.join(empty)}.")
+    paths = [file.resolve().parent / row.cells[column] for column in ("pet", "mri")]
+    pet, mri = (Path(os.path.relpath(path, output.resolve())).as_posix() for path in paths)
+    return CohortPair(name, str(paths[0]), str(paths[1]), (pet, mri))
+
+
+def _unique(pairs: Iterable[CohortPair]) -> list[CohortPair]:
+    """Those that would have the same results cannot be made."""
+    listed = list(pairs)
+    counts = Counter(pair.name.casefold() for pair in listed)
+    told = "There are {} PETs whose results would be called {}: leave one, or tell them apart in a list of pairs (.csv)."
+    return [
+        replace(pair, obstacle=told.format(count, pair.name)) if (count := counts[pair.name.casefold()]) > 1 else pair
+        for pair in listed
+    ]
+
+
+def with_labels(pairs: list[CohortPair], participants: Sequence[str], sessions: Sequence[str]) -> list[CohortPair]:
+    """Those of some subjects and sessions, with or without "sub-" and "ses-"; of all where none is named.
+
+    Raises:
+        UsageError: a label is that of no pair.
+    """
+    for key, labels in (("sub", participants), ("ses", sessions)):
+        wanted = {label.removeprefix(f"{key}-") for label in labels}
+        if unknown := wanted - {pair.entities.get(key) for pair in pairs}:
+            raise UsageError(f"There is no PET of {key}-{min(unknown)}: check the labels.")
+        pairs = [pair for pair in pairs if not wanted or pair.entities.get(key) in wanted]
+    return pairs
+
+
+def description(source: Path, output: Path) -> dict[str, object]:
+    """``dataset_description.json`` of the derivative."""
+    made: dict[str, object] = {
+        "Name": "PET and MRI fused by CSpA-DN",
+        "BIDSVersion": VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "CSpADNFusion", "Version": __version__, "CodeURL": _URL}],
+    }
+    if source.is_dir():
+        link = Path(os.path.relpath(source.resolve(), output.resolve())).as_posix()
+        made |= {"SourceDatasets": [{"URL": link}], "DatasetLinks": {_RAW: link}}
+    return made

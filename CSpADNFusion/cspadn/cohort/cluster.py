@@ -1,0 +1,196 @@
+"""Dask: pairs are fused by the workers of a cluster, which may die."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from ..console import explained
+from ..errors import FusionError, UsageError
+from ..memory import free_main_memory
+from .bids import CohortPair
+from .subject import FAILED, CohortOptions, Files, Outcome, fuse_pair, note_failure
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_MEMORY = 1_500_000_000  # bytes that a worker needs for the volumes of a head
+_CONNECT_SECONDS, _START_SECONDS = 15, 60  # for a scheduler to answer, and for its first worker to come
+_LOST_SECONDS = 300  # without any worker
+_LOOK_SECONDS = 1.0  # between two looks whether workers have come or gone
+_LOCAL = {
+    "distributed.scheduler.allowed-failures": 2,  # a pair with which three workers died is given up
+    "distributed.worker.daemon": True,
+    "distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s",
+    "distributed.admin.tick.limit": "1h",  # computing holds the interpreter now and then: no warning
+}
+# Of a worker of ours, beside the numbers of its threads; the last two as in cspadn.cli.
+_ENVIRONMENT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "1"}
+
+
+def workers_here() -> int:
+    """As many as this computer has processors and memory for."""
+    free = free_main_memory()
+    return max(1, min(_processors(), _processors() if free is None else free // _MEMORY))
+
+
+def _processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def connected(address: str | None, workers: int | None) -> Iterator[Client]:
+    """A client of the scheduler at an address, or of a new cluster on this computer, which ends with it.
+
+    Args:
+        workers: of a new cluster; None: :func:`workers_here`. Its processors are shared out among them.
+
+    Raises:
+        UsageError: no scheduler answers, it has no worker, or a worker has another version of this package.
+    """
+    import dask
+
+    with (
+        dask.config.set({} if address else _LOCAL),
+        _client_of(address) if address else _client_here(workers or workers_here()) as client,
+    ):
+        _check_workers(client, address)
+        yield client
+
+
+@contextmanager
+def _client_here(workers: int) -> Iterator[Client]:
+    """Reached on the loopback interface alone, and with a key of its own (TLS): whoever reaches it can run code in it."""
+    from distributed import Client, LocalCluster
+
+    threads = str(max(1, _processors() // workers))
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+    environment = {**_ENVIRONMENT, **dict.fromkeys(names, threads)}
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            security=True,
+            dashboard_address=None,
+            memory_limit=None,  # cspadn asks by itself for the memory it needs
+            silence_logs="CRITICAL",
+            env=environment,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _client_of(address: str) -> Iterator[Client]:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_CONNECT_SECONDS)
+    except (OSError, TimeoutError, ValueError):
+        raise UsageError(
+            f"No Dask scheduler answers at {address}: start one with 'dask scheduler', or check the address."
+        ) from None
+    with client:
+        yield client
+
+
+def _check_workers(client: Client, address: str | None) -> None:
+    try:
+        client.wait_for_workers(1, timeout=_START_SECONDS)
+        versions = client.run(_version)
+    except TimeoutError:
+        raise UsageError(f"The scheduler at {address} has no worker: start some with 'dask worker {address}'.") from None
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"A worker lacks the Python package '{error.name}': install cspadn[cohort] on all computers."
+        ) from None
+    if other := next((version for version in versions.values() if version != __version__), None):
+        raise UsageError(f"A worker has cspadn {other}, this is {__version__}: install the same version on all computers.")
+
+
+def _version() -> str:
+    return __version__
+
+
+def fuse_all(client: Client, pairs: Sequence[CohortPair], options: CohortOptions) -> Iterator[Outcome]:
+    """Fuse pairs on the workers, and yield what became of each, as they end.
+
+    As many are with the workers at a time as these have threads: so no pair waits behind one that kills its worker, and is
+    taken for the culprit. A pair whose worker dies is started again elsewhere; how often, the scheduler says
+    (``distributed.scheduler.allowed-failures``).
+
+    Raises:
+        UsageError: the scheduler is gone, or has had no worker for long.
+    """
+    waiting, running = deque(enumerate(pairs)), _Running(client, options)
+    alive = time.monotonic()
+    while waiting or running.futures:
+        threads = _threads_of(client)
+        while waiting and len(running.futures) < threads:
+            running.submit(*waiting.popleft())
+        yield from running.ended()
+        alive = time.monotonic() if threads else alive
+        if time.monotonic() - alive > _LOST_SECONDS:
+            raise UsageError(
+                f"The scheduler has had no worker for {_LOST_SECONDS} s: start some, and run this again to go on."
+            )
+
+
+def _threads_of(client: Client) -> int:
+    try:
+        return sum(client.nthreads().values())
+    except (OSError, TimeoutError):
+        raise UsageError("The scheduler is gone: start it again, and run this again to go on.") from None
+
+
+class _Running:
+    """Pairs that are with the workers."""
+
+    def __init__(self, client: Client, options: CohortOptions) -> None:
+        self.futures: dict[Future, CohortPair] = {}
+        self._client, self._options = client, options
+
+    def submit(self, number: int, pair: CohortPair) -> None:
+        key = f"cspadn-{self._options.run}-{number}"
+        self.futures[self._client.submit(fuse_pair, pair, self._options, key=key, pure=False)] = pair
+
+    def ended(self) -> Iterator[Outcome]:
+        """After a short time at the latest."""
+        from distributed import wait
+
+        try:
+            futures = wait(list(self.futures), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done
+        except TimeoutError:
+            return
+        for future in futures:
+            yield self._outcome(future, self.futures.pop(future))
+
+    def _outcome(self, future: Future, pair: CohortPair) -> Outcome:
+        """Also of a pair whose worker could not tell."""
+        if future.status == "finished":
+            outcome: Outcome = future.result()
+            return outcome
+        outcome = Outcome(pair.name, FAILED, _why(future), pair.warnings)
+        with suppress(FusionError, OSError):
+            note_failure(outcome, Files.of(pair, self._options).log)
+        return outcome
+
+
+def _why(future: Future) -> str:
+    from distributed import KilledWorker
+
+    if future.status == "cancelled":
+        return "The scheduler has lost this pair: run this again."
+    error = future.exception()
+    if isinstance(error, KilledWorker):
+        times = error.allowed_failures + 1
+        return f"The worker died {times} times over this pair, perhaps for lack of memory: try it alone, with 'cspadn fuse'."
+    return str(explained(error))

@@ -1,0 +1,88 @@
+"""The group level: what became of all pairs of a derivative, as a page and as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+from ..files import commit
+from ..io import stage_text
+from ..metrics import TABLE_NAMES
+from .subject import DONE, FAILED, INDEX, LOGS, PAGE_SUFFIX, read_sidecar
+
+if TYPE_CHECKING:
+    from ..report import GroupRow
+
+TABLE = "group_metrics.tsv"
+_FACTS = {"software": "Software", "model": "Model", "model_sha256": "SHA-256 of its weights", "grid": "Grid"}
+_NONE = "n/a"  # of BIDS
+
+
+def write_group(output: Path) -> Path:
+    """Write the page and the table of a derivative, from its side files and logs, and return the page.
+
+    Raises:
+        UsageError: there is nothing to show, or it cannot be written.
+    """
+    from ..report import group_page
+
+    made = dict(_made(output))
+    rows = _rows(made, dict(_failures(output)))
+    if not rows:
+        raise UsageError(f"The derivative {output} holds no result yet: run the participant level first.")
+    page = group_page(rows, title="PET and MRI fused by CSpA-DN", told=_facts(made.values()))
+    commit([lambda: stage_text(output / TABLE, _table(rows)), lambda: stage_text(output / INDEX, page)], overwrite=True)
+    return output / INDEX
+
+
+def _made(output: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What is told of each result, by the name of its pair."""
+    for file in sorted(output.glob("sub-*/**/pet/*_desc-fused_pet.json")):
+        if (ours := read_sidecar(file)) is not None:
+            yield file.name.split("_space-")[0], ours
+
+
+def _failures(output: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for file in sorted((output / LOGS).glob("sub-*.json")):
+        with suppress(OSError, ValueError):
+            yield file.stem, json.loads(file.read_text(encoding="utf-8"))
+
+
+def _rows(made: dict[str, dict[str, Any]], failures: dict[str, dict[str, Any]]) -> list[GroupRow]:
+    """A pair that has failed since it was done counts as failed."""
+    from ..report import GroupRow
+
+    failed = [
+        GroupRow(name, FAILED, message=str(told["message"]), warnings=tuple(told["warnings"]))
+        for name, told in failures.items()
+    ]
+    done = [
+        GroupRow(name, DONE, f"{name}{PAGE_SUFFIX}", "", tuple(ours["warnings"]), ours["metrics"]["mean"], ours["seconds"])
+        for name, ours in made.items()
+        if name not in failures
+    ]
+    return failed + done
+
+
+def _facts(made: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """What holds for all; several values where it does not."""
+    told = list(made)
+    return {title: ", ".join(sorted({str(ours.get(key, _NONE)) for ours in told})) for key, title in _FACTS.items() if told}
+
+
+def _table(rows: Sequence[GroupRow]) -> str:
+    """Tab-separated, as BIDS has tables."""
+    text = io.StringIO()
+    table = csv.writer(text, "excel-tab", lineterminator="\n")
+    table.writerow(["name", "status", "warnings", *TABLE_NAMES, "seconds"])
+    for row in rows:
+        means = (row.means.get(name) for name in TABLE_NAMES)
+        numbers = [_NONE if number is None else f"{number:.6g}" for number in (*means, row.seconds)]
+        table.writerow([row.name, row.status, len(row.warnings), *numbers])
+    return text.getvalue()

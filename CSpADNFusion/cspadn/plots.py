@@ -1,0 +1,84 @@
+"""The plots of a report, as SVG that stands in an HTML page. Needs matplotlib."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_INK, _LINE, _MARK = "#333333", "#1f5fa8", "#b3401e"
+_ONE_AT_A_TIME = threading.Lock()  # matplotlib's settings are the process's
+_BINS = 128
+_COLUMNS = 3  # of plots beside each other
+
+
+def histogram(values: NDArray[np.floating], window: tuple[float, float], *, label: str, key: str) -> str:
+    """How often which intensity occurs, on a logarithmic axis, with the ends of the window.
+
+    Args:
+        values: (points,), finite.
+        label: of the axis of intensities.
+        key: tells this plot's ids in a page from those of others.
+    """
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        counts, edges = np.histogram(values.astype(np.float64), bins=_BINS)
+        axes.stairs(counts, edges, fill=True, color=_LINE, linewidth=0)
+        axes.set_yscale("symlog", linthresh=1)  # which has a place for 0
+        axes.yaxis.set_major_formatter("{x:,.0f}")  # powers of ten as such would be typeset, which takes half of the time
+        axes.set_ylim(0, max(counts.max(), 1) * 2)
+        for end in window:
+            axes.axvline(end, color=_MARK, linestyle="--", linewidth=1.2)
+        axes.set_xlabel(label)
+        axes.set_ylabel("points")
+
+    return _svg(4, 2, draw, key)
+
+
+def curves(positions: Sequence[float], series: Mapping[str, Sequence[float]], *, label: str, key: str) -> str:
+    """Each series over the positions, in a plot of its own with its name above; NaN is a gap.
+
+    Args:
+        label: of the axis of positions.
+        key: tells these plots' ids in a page from those of others.
+    """
+    rows = -(-len(series) // _COLUMNS)
+
+    def draw(figure: Figure) -> None:
+        for place, (name, values) in enumerate(series.items(), start=1):
+            axes = figure.add_subplot(rows, _COLUMNS, place)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.plot(positions, values, color=_LINE, linewidth=1.2, marker=".", markersize=3)
+            axes.set_title(name, fontsize=9, loc="left", fontweight="bold")
+            axes.grid(color="#dddddd", linewidth=0.6)
+            if place > len(series) - _COLUMNS:  # the last of its column
+                axes.set_xlabel(label)
+
+    return _svg(8.4, 1.6 * rows, draw, key)
+
+
+def _svg(width: float, height: float, draw: Callable[[Figure], None], key: str) -> str:
+    """The element alone, without the head of a file; its ids begin with ``key``, since those of two plots are the same."""
+    from matplotlib import rc_context, rcdefaults, rcParams
+    from matplotlib.figure import Figure  # no pyplot: it would keep figures, and ask for a screen
+
+    file = io.StringIO()
+    with _ONE_AT_A_TIME, rc_context():
+        rcdefaults()  # whatever the user has set, such as LaTeX for text
+        rcParams.update({"svg.fonttype": "none", "svg.hashsalt": key, "font.size": 8, "axes.edgecolor": _INK})
+        figure = Figure((width, height), layout="constrained")
+        draw(figure)
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    text = file.getvalue()
+    element = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    return re.sub(r'(\bid="|url\(#|href="#)', rf"\1{key}-", element)

@@ -1,0 +1,196 @@
+"""Which PET and MRI of a BIDS dataset, or of a list, belong together, and how the derivative is described."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from cspadn.cohort.bids import CohortPair, description, pairs_of_dataset, pairs_of_table, with_labels
+from cspadn.cohort.derivative import check_derivative, make_derivative
+from cspadn.errors import UsageError
+
+
+def _dataset(root: Path, *files: str) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).touch()
+    (root / "dataset_description.json").write_text('{"Name": "test", "BIDSVersion": "1.10.0"}')
+    return root
+
+
+def _one(pairs: list[CohortPair]) -> CohortPair:
+    assert len(pairs) == 1
+    return pairs[0]
+
+
+def test_sessions_tracers_and_runs_are_pairs_of_their_own(tmp_path: Path) -> None:
+    pets = ["sub-01/ses-a/pet/sub-01_ses-a_trc-FDG_pet.nii.gz", "sub-01/ses-a/pet/sub-01_ses-a_trc-PIB_run-02_pet.nii"]
+    mri = "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz"
+    pairs = pairs_of_dataset(_dataset(tmp_path, *pets, mri, "sub-02/pet/sub-02_pet.nii.gz", "sub-02/anat/sub-02_T1w.nii"))
+    assert [pair.name for pair in pairs] == ["sub-01_ses-a_trc-FDG", "sub-01_ses-a_trc-PIB_run-02", "sub-02"]
+    assert [pair.pet for pair in pairs[:2]] == [str(tmp_path / pet) for pet in pets]
+    assert pairs[0].mri == pairs[1].mri == str(tmp_path / mri)
+    assert pairs[0].sources == (f"bids:raw:{pets[0]}", f"bids:raw:{mri}")
+    assert not any(pair.obstacle or pair.warnings for pair in pairs)
+    assert pairs[1].entities == {"sub": "01", "ses": "a", "trc": "PIB", "run": "02"}  # as it is written
+
+
+def test_the_mri_of_another_session_is_taken_with_a_warning(tmp_path: Path) -> None:
+    mri = "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz"
+    pair = _one(pairs_of_dataset(_dataset(tmp_path, "sub-01/ses-b/pet/sub-01_ses-b_pet.nii.gz", mri)))
+    assert pair.mri == str(tmp_path / mri)
+    assert mri in pair.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("anatomies", "told"),
+    [
+        ([], "no T1w"),
+        (["sub-02/anat/sub-02_T1w.nii.gz"], "no T1w"),  # that of another subject
+        (["sub-01/anat/sub-01_T2w.nii.gz"], "no T1w"),
+        (["sub-01/anat/sub-01_run-1_T1w.nii.gz", "sub-01/anat/sub-01_run-2_T1w.nii.gz"], "2 T1w"),
+        (["sub-01/anat/sub-01_space-MNI152NLin6Asym_T1w.nii.gz"], "no T1w"),  # another space
+    ],
+)
+def test_no_mri_or_several_are_an_obstacle(tmp_path: Path, anatomies: list[str], told: str) -> None:
+    pair = _one(pairs_of_dataset(_dataset(tmp_path, "sub-01/pet/sub-01_pet.nii.gz", *anatomies)))
+    assert told in pair.obstacle
+    assert "sub-01/pet/sub-01_pet.nii.gz" in pair.obstacle
+    assert pair.pet == pair.mri == ""
+
+
+@pytest.mark.parametrize(("space", "mri"), [("T1w", "sub-01_T1w"), ("MNI", "sub-01_space-MNI_desc-preproc_T1w")])
+def test_a_pet_goes_with_the_mri_of_its_space(tmp_path: Path, space: str, mri: str) -> None:
+    names = ("sub-01_T1w", "sub-01_space-MNI_desc-preproc_T1w")
+    anatomies = [f"sub-01/anat/{name}.nii.gz" for name in names]
+    pet = f"sub-01/pet/sub-01_space-{space}_desc-preproc_pet.nii.gz"
+    pair = _one(pairs_of_dataset(_dataset(tmp_path, pet, *anatomies)))
+    assert pair.mri == str(tmp_path / f"sub-01/anat/{mri}.nii.gz")
+    assert pair.name == "sub-01"
+
+
+def test_what_is_no_raw_pet_is_passed_over(tmp_path: Path) -> None:
+    good = ["sub-01/pet/sub-01_pet.nii.gz", "sub-01/anat/sub-01_T1w.nii.gz"]
+    others = [
+        "derivatives/cspadn/sub-01/pet/sub-01_space-T1w_desc-fused_pet.nii.gz",
+        "sourcedata/sub-09/pet/sub-09_pet.nii.gz",
+        "sub-01/pet/sub-01_space-T1w_desc-fused_pet.nii.gz",
+        "sub-01/pet/sub-01_pet.json",
+        "sub-01/pet/sub-07_pet.nii.gz",
+        "sub-01/pet/pet.nii.gz",
+        "sub-01/sub-01_pet.nii.gz",
+        "sub-01/ses-x/pet/sub-01_pet.nii.gz",
+    ]
+    root = _dataset(tmp_path, *good, *others)
+    (root / "sub-08").symlink_to(root / "sub-01")
+    assert _one(pairs_of_dataset(root)).pet == str(root / good[0])
+
+
+def test_a_pickle_in_the_dataset_is_not_executed(tmp_path: Path) -> None:
+    class _Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    root = _dataset(tmp_path / "data", "sub-01/pet/sub-01_pet.nii.gz", "sub-01/anat/sub-01_T1w.nii.gz")
+    for name in (".ancpbids-dataset.pickle", "ancpbids-dataset.pickle"):
+        (root / name).write_bytes(pickle.dumps(_Trap()))
+    assert len(pairs_of_dataset(root)) == 1
+    assert not (tmp_path / "executed").exists()
+
+
+def test_two_pets_with_one_result_are_an_obstacle_for_both(tmp_path: Path) -> None:
+    pets = [f"sub-01/pet/sub-01_{middle}pet.nii.gz" for middle in ("", "space-T1w_desc-preproc_")]
+    pairs = pairs_of_dataset(_dataset(tmp_path, *pets, "sub-01/anat/sub-01_T1w.nii.gz"))
+    assert [pair.name for pair in pairs] == ["sub-01", "sub-01"]
+    assert all("2 PETs" in pair.obstacle for pair in pairs)
+
+
+def test_a_dataset_without_pets_or_none_at_all_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no PET"):
+        pairs_of_dataset(_dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz"))
+    with pytest.raises(UsageError, match="is no folder"):
+        pairs_of_dataset(tmp_path / "nowhere")
+
+
+def test_labels_choose(tmp_path: Path) -> None:
+    files = [f"sub-{sub}/ses-{ses}/{kind}" for sub in ("01", "02") for ses in ("a", "b") for kind in ("pet", "anat")]
+    names = [
+        f"{folder}/sub-{folder[4:6]}_ses-{folder[11]}_{'pet' if folder.endswith('pet') else 'T1w'}.nii.gz" for folder in files
+    ]
+    pairs = pairs_of_dataset(_dataset(tmp_path, *names))
+    assert [pair.name for pair in with_labels(pairs, ["02"], ["ses-b"])] == ["sub-02_ses-b"]
+    assert [pair.name for pair in with_labels(pairs, ["sub-01"], [])] == ["sub-01_ses-a", "sub-01_ses-b"]
+    assert with_labels(pairs, [], []) == pairs
+    with pytest.raises(UsageError, match="no PET of sub-03"):
+        with_labels(pairs, ["01", "03"], [])
+
+
+def test_a_list_names_subjects_or_counts_them(tmp_path: Path) -> None:
+    file, output = tmp_path / "in" / "pairs.csv", tmp_path / "out"
+    file.parent.mkdir()
+    file.write_text("pet,mri,participant_id,session_id\np1.nii,m1.nii,sub-A7,\np2.nii,m2.nii,,ses-2\n")
+    named, counted = pairs_of_table(file, output)
+    assert (named.name, counted.name) == ("sub-A7", "sub-2_ses-2")
+    assert named.pet == str(file.parent / "p1.nii")
+    assert named.sources == ("../in/p1.nii", "../in/m1.nii")
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("p.nii,,01", "no mri"),
+        ("p.nii,m.nii,a_b", "none of BIDS"),
+        ("p.nii,m.nii,../x", "none of BIDS"),
+        ("p.nii,m.nii,sub-", "none of BIDS"),
+    ],
+)
+def test_a_bad_row_is_an_obstacle_of_its_own(tmp_path: Path, row: str, told: str) -> None:
+    (file := tmp_path / "pairs.csv").write_text(f"pet,mri,participant_id\n{row}\np.nii,m.nii,ok\n")
+    bad, good = pairs_of_table(file, tmp_path / "out")
+    assert told in bad.obstacle
+    assert "line 2" in bad.obstacle.lower()
+    assert (good.name, good.obstacle) == ("sub-ok", "")
+
+
+def test_the_derivative_links_to_its_source(tmp_path: Path) -> None:
+    told = description(tmp_path, tmp_path / "derivatives" / "cspadn")
+    assert told["DatasetLinks"] == {"raw": "../.."}
+    assert told["DatasetType"] == "derivative"
+    assert told["GeneratedBy"][0]["Name"] == "CSpADNFusion"
+
+
+def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
+    source, output = _dataset(tmp_path / "in"), tmp_path / "out"
+    output.mkdir()
+    (output / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds other files"):
+        make_derivative(source, output)
+    assert [path.name for path in output.iterdir()] == ["notes.txt"]
+    with pytest.raises(UsageError, match="no fused cohort"):
+        check_derivative(output)
+
+
+def test_the_input_is_no_output(tmp_path: Path) -> None:
+    source = _dataset(tmp_path / "a" / "in")
+    for output in (source, source.parent):
+        with pytest.raises(UsageError, match="holds the input"):
+            make_derivative(source, output)
+
+
+def test_what_is_described_already_is_left_alone(tmp_path: Path) -> None:
+    source, output = _dataset(tmp_path / "in"), tmp_path / "in" / "derivatives" / "cspadn"
+    assert make_derivative(source, output) == output
+    check_derivative(output)
+    before = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
+    assert set(before) == {"dataset_description.json", ".bidsignore", "README.md"}
+    (output / "README.md").write_text("changed")
+    make_derivative(source, output)
+    after = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
+    assert {name for name in before if before[name] == after[name]} == {"dataset_description.json", ".bidsignore"}
+    assert "fused" in (output / "README.md").read_text()
+    assert json.loads((output / "dataset_description.json").read_text())["DatasetType"] == "derivative"

@@ -1,0 +1,401 @@
+"""Cohorts: one pair in a worker, what is done and stays, clusters whose workers die, and the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from cohorts import ENVIRONMENT, cluster, cohort_command, start_cohort, write_dataset
+from cspadn import cli, fuse
+from cspadn.cohort.bids import CohortPair, pairs_of_dataset
+from cspadn.cohort.derivative import make_derivative
+from cspadn.cohort.subject import CohortOptions, Files, fuse_pair
+from cspadn.settings import FusionSettings
+from cspadn.weights import load_model
+
+_SETTINGS = FusionSettings(device="cpu")
+
+
+@pytest.fixture
+def dataset(pair, tmp_path: Path) -> Path:
+    """One subject with both, one without an MRI."""
+    return write_dataset(tmp_path / "in", {"sub-01": pair, "sub-02_ses-a": (pair[0], None)})
+
+
+@pytest.fixture
+def options(dataset: Path, tmp_path: Path) -> CohortOptions:
+    """Of a derivative that is ready."""
+    output = make_derivative(dataset, tmp_path / "out")
+    return CohortOptions(dataset, output, _SETTINGS, load_model(_SETTINGS.model).card.sha256)
+
+
+@pytest.fixture
+def first(dataset: Path) -> CohortPair:
+    """The pair that can be fused."""
+    return pairs_of_dataset(dataset)[0]
+
+
+def _files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def _states(folder: Path) -> dict[str, int]:
+    return {name: (folder / name).stat().st_mtime_ns for name in _files_in(folder)}
+
+
+# One pair
+
+
+def test_a_pair_has_its_files_and_its_story(first, options, dataset, pair) -> None:
+    outcome = fuse_pair(first, options)
+    assert (outcome.status, outcome.message) == ("done", "")
+    stem = "sub-01/pet/sub-01_space-T1w_desc-fused_pet"
+    described = {"dataset_description.json", ".bidsignore", "README.md"}
+    assert _files_in(options.output) == described | {f"{stem}.nii.gz", f"{stem}.json", "sub-01.html"}
+    told = json.loads((options.output / f"{stem}.json").read_text())
+    assert told["Sources"] == ["bids:raw:sub-01/pet/sub-01_pet.nii.gz", "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"]
+    assert told["SpatialReference"] == "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"
+    assert told["SkullStripped"] is False
+    assert set(told["CSpADNFusion"]["metrics"]["mean"]) == {"EN", "MI", "Qabf", "FMI_pixel", "FMI_dct", "SSIM"}
+    assert "not for diagnosis" in told["Description"]
+
+
+def test_the_voxels_are_those_of_fuse(first, options) -> None:
+    fuse_pair(first, options)
+    written = sitk.ReadImage(str(Files.of(first, options).fused))
+    expected = fuse(sitk.ReadImage(first.pet), sitk.ReadImage(first.mri), _SETTINGS).image
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(written), sitk.GetArrayFromImage(expected))
+    np.testing.assert_allclose(written.GetOrigin(), expected.GetOrigin(), atol=1e-4)
+
+
+def test_what_is_done_stays(first, options) -> None:
+    fuse_pair(first, options)
+    before = _states(options.output)
+    assert fuse_pair(first, options).status == "unchanged"
+    assert _states(options.output) == before
+    assert fuse_pair(first, replace(options, force=True)).status == "done"
+    assert _states(options.output) != before
+
+
+def test_a_worker_that_died_before_it_could_tell_was_no_earlier_run(first, options) -> None:
+    mine = replace(options, run="a")
+    assert fuse_pair(first, mine).status == "done"
+    assert fuse_pair(first, mine).status == "done"
+    assert fuse_pair(first, replace(options, run="b")).status == "unchanged"
+
+
+def _change_the_pet(first: CohortPair, options: CohortOptions) -> CohortOptions:
+    image = sitk.ReadImage(first.pet)
+    state = Path(first.pet).stat()
+    image[7, 6, 3] += 1.0
+    sitk.WriteImage(image, first.pet)
+    os.utime(first.pet, ns=(state.st_atime_ns, state.st_mtime_ns))  # the content counts, not the date
+    return options
+
+
+def _change_a_setting(first: CohortPair, options: CohortOptions) -> CohortOptions:
+    return replace(options, settings=replace(options.settings, pet_window=(0.0, 50.0)))
+
+
+def _damage_the_result(first: CohortPair, options: CohortOptions) -> CohortOptions:
+    file = Files.of(first, options).fused
+    file.write_bytes(file.read_bytes()[:-20])
+    return options
+
+
+def _lose_the_result(first: CohortPair, options: CohortOptions) -> CohortOptions:
+    Files.of(first, options).fused.unlink()
+    return options
+
+
+def _lose_the_page(first: CohortPair, options: CohortOptions) -> CohortOptions:
+    Files.of(first, options).page.unlink()
+    return options
+
+
+def _other_software(first: CohortPair, options: CohortOptions) -> CohortOptions:
+    file = Files.of(first, options).sidecar
+    told = json.loads(file.read_text())
+    told["CSpADNFusion"]["origin"]["software"] = "0.0.1"
+    file.write_text(json.dumps(told))
+    return options
+
+
+_CHANGES = [_change_the_pet, _change_a_setting, _damage_the_result, _lose_the_result, _lose_the_page, _other_software]
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+def test_what_is_no_longer_what_would_be_made_is_made_again(first, options, change) -> None:
+    fuse_pair(first, options)
+    changed = change(first, options)
+    assert fuse_pair(first, changed).status == "done"
+    assert fuse_pair(first, changed).status == "unchanged"
+
+
+def test_a_file_of_another_origin_is_not_replaced(first, options) -> None:
+    files = Files.of(first, options)
+    files.sidecar.parent.mkdir(parents=True)
+    files.sidecar.write_text('{"Manufacturer": "someone"}')
+    outcome = fuse_pair(first, options)
+    assert outcome.status == "failed"
+    assert "of another origin" in outcome.message
+    assert files.sidecar.read_text() == '{"Manufacturer": "someone"}'
+    assert not files.fused.exists()
+
+
+def test_a_failure_is_noted_until_it_is_mended(first, options) -> None:
+    whole = Path(first.pet).read_bytes()
+    Path(first.pet).write_bytes(whole[:-200])
+    outcome = fuse_pair(first, options)
+    assert outcome.status == "failed"
+    assert outcome.message.startswith("The PET sub-01/pet/sub-01_pet.nii.gz cannot be read: it is damaged")
+    log = Files.of(first, options).log
+    assert json.loads(log.read_text())["message"] == outcome.message
+    assert not Files.of(first, options).fused.exists()
+    Path(first.pet).write_bytes(whole)
+    assert fuse_pair(first, options).status == "done"
+    assert not log.exists()
+
+
+def test_the_pets_grid_has_a_name_of_its_own(first, options) -> None:
+    chosen = replace(options, settings=replace(options.settings, grid="pet"))
+    assert fuse_pair(first, chosen).status == "done"
+    fused = options.output / "sub-01/pet/sub-01_space-pet_desc-fused_pet.nii.gz"
+    assert sitk.ReadImage(str(fused)).GetSize() == sitk.ReadImage(first.pet).GetSize()
+    assert json.loads(fused.with_name(fused.name[:-7] + ".json").read_text())["SpatialReference"].endswith("sub-01_pet.nii.gz")
+
+
+def test_a_skull_stripped_mri_stays_one(first, options) -> None:
+    Path(first.mri[:-7] + ".json").write_text('{"SkullStripped": true}')
+    fuse_pair(first, options)
+    assert json.loads(Files.of(first, options).sidecar.read_text())["SkullStripped"] is True
+
+
+def test_another_model_on_the_worker_is_refused(first, options) -> None:
+    outcome = fuse_pair(first, replace(options, model_sha256="0" * 64))
+    assert "another model" in outcome.message
+
+
+@pytest.mark.parametrize("name", ["nowhere.nii.gz", "fifo.nii.gz", "no\0name.nii"])
+def test_inputs_that_cannot_be_hashed_are_told(first, options, tmp_path: Path, name: str) -> None:
+    if name.startswith("fifo"):
+        os.mkfifo(tmp_path / name)
+    outcome = fuse_pair(replace(first, pet=str(tmp_path / name)), options)
+    assert outcome.status == "failed"
+    assert "The PET" in outcome.message
+
+
+# The command
+
+
+def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(cohort_command(*arguments), capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+
+
+def test_both_levels_here(dataset: Path, tmp_path: Path) -> None:
+    output = dataset / "derivatives" / "cspadn"
+    done = _run(dataset, output, "--device", "cpu", "--workers", "1")
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    assert any(
+        line.endswith(
+            "no T1w image for sub-02/ses-a/pet/sub-02_ses-a_pet.nii.gz: add one in the folder anat, or leave the PET out."
+        )
+        for line in lines
+    )
+    assert lines[-1] == f"1 done, 1 failed: {output / 'index.html'}"
+    page = (output / "index.html").read_text()
+    assert page.index("sub-02_ses-a") < page.index('"sub-01.html"')
+    rows = [line.split("\t") for line in (output / "group_metrics.tsv").read_text().splitlines()]
+    assert [row[:2] for row in rows] == [["name", "status"], ["sub-02_ses-a", "failed"], ["sub-01", "done"]]
+    again = _run(dataset, output, "--device", "cpu", "--workers", "1", "--participant-label", "01")
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "[1/1] done before: sub-01")
+    assert _run(dataset, output, "group").returncode == 0
+
+
+def test_the_derivative_is_valid_bids(first, options) -> None:
+    fuse_pair(first, options)
+    fuse_pair(CohortPair("sub-05", obstacle="none"), options)
+    assert cli.main(["cohort", str(options.output), str(options.output), "group"]) == 0
+    command = [str(Path(sys.executable).with_name("bids-validator-deno")), "--format", "json", str(options.output)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
+    assert done.returncode == 0
+
+
+def test_the_validator_would_see_a_fault(first, options) -> None:
+    fuse_pair(first, options)
+    file = Files.of(first, options).sidecar
+    file.write_text(json.dumps({key: value for key, value in json.loads(file.read_text()).items() if key != "SkullStripped"}))
+    command = [str(Path(sys.executable).with_name("bids-validator-deno")), str(options.output)]
+    assert subprocess.run(command, capture_output=True).returncode != 0
+
+
+def test_events_for_programs(dataset: Path, tmp_path: Path) -> None:
+    done = _run(dataset, tmp_path / "out", "participant", "--device", "cpu", "--workers", "1", "--progress", "json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["event"] for event in events] == ["subject", "subject", "finished"]
+    assert {(event["name"], event["status"]) for event in events[:2]} == {("sub-01", "done"), ("sub-02_ses-a", "failed")}
+    assert {key: events[-1][key] for key in ("done", "unchanged", "failed", "total")} == {
+        "done": 1, "unchanged": 0, "failed": 1, "total": 2,
+    }  # fmt: skip
+    assert not (tmp_path / "out" / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["{in}", "{in}"], "holds the input"),
+        (["{in}/nowhere", "{out}"], "is no folder"),
+        (["{in}", "{out}", "--participant-label", "99"], "no PET of sub-99"),
+        (["{in}", "{out}", "group"], "no fused cohort"),
+        (["{in}", "{out}", "--pet-window", "9", "0"], "window"),
+        (["{in}", "{out}", "--device", "cuda:99"], "cuda:99"),
+        (["{in}", "{out}", "--model", "nobody"], "nobody"),
+        (["{in}", "{out}", "--scheduler", "tcp://127.0.0.1:9"], "No Dask scheduler answers"),
+        (["{in}", "{out}", "--scheduler", "nonsense://x"], "No Dask scheduler answers"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_makes_nothing(dataset, tmp_path, capsys, monkeypatch, arguments, told) -> None:
+    monkeypatch.setattr("cspadn.cohort.cluster._CONNECT_SECONDS", 2)
+    places = {"in": dataset, "out": tmp_path / "results"}
+    code = cli.main(["cohort", *(argument.format(**places) for argument in arguments)])
+    told_lines = capsys.readouterr().err.splitlines()
+    assert code in (2, 4)
+    assert len(told_lines) == 1
+    assert told in told_lines[0]
+    made = tmp_path / "results"
+    assert not made.exists() or not list(made.glob("sub-*"))
+
+
+# Clusters
+
+
+_POISON = """
+import os
+import time
+
+import cspadn.cohort.subject as subject
+
+def dask_setup(worker):
+    fused = subject._fused
+
+    def poisoned(pair, *arguments):
+        if pair.name == os.environ.get("CSPADN_POISON"):
+            os._exit(9)
+        if pair.name == os.environ.get("CSPADN_SLOW"):
+            time.sleep(30)
+        return fused(pair, *arguments)
+
+    subject._fused = poisoned
+"""
+
+
+@pytest.fixture
+def eight(pair, tmp_path: Path) -> Path:
+    """Eight subjects that can be fused."""
+    return write_dataset(tmp_path / "in", {f"sub-{number}": pair for number in range(8)})
+
+
+@pytest.fixture
+def poison(tmp_path: Path) -> str:
+    """A file that workers load, in which pairs that kill them are named."""
+    (file := tmp_path / "poison.py").write_text(_POISON)
+    return str(file)
+
+
+def test_a_worker_that_dies_loses_nothing(eight, tmp_path: Path) -> None:
+    with cluster(tmp_path / "dask") as here:
+        process = start_cohort(eight, tmp_path / "out", "--scheduler", here.address, "--device", "cpu")
+        assert process.stdout is not None
+        process.stdout.readline()  # one is done
+        here.workers[0].kill()
+        lines, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
+    assert lines.splitlines()[-1].startswith("8 done, 0 failed")
+    assert len(list((tmp_path / "out").glob("sub-*/pet/*.nii.gz"))) == 8
+    assert not list((tmp_path / "out").rglob(".cspadn-*"))
+
+
+def test_a_pair_that_kills_its_workers_is_reported_and_the_rest_goes_on(eight, tmp_path: Path, poison: str) -> None:
+    environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__PRELOAD": poison, "CSPADN_POISON": "sub-3"}
+    done = subprocess.run(
+        cohort_command(eight, tmp_path / "out", "--device", "cpu", "--workers", "2"),
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=200,
+    )
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("7 done, 1 failed")
+    (told,) = (line for line in done.stdout.splitlines() if "failed: sub-3" in line)
+    assert "The worker died 3 times over this pair" in told
+    assert "sub-3" in (tmp_path / "out" / "index.html").read_text()
+    assert (tmp_path / "out" / "logs" / "sub-3.json").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_ended_goes_on_later(eight, tmp_path: Path, poison: str, number: signal.Signals, code: int) -> None:
+    environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__PRELOAD": poison, "CSPADN_SLOW": "sub-4"}
+    process = start_cohort(eight, tmp_path / "out", "--device", "cpu", "--workers", "1", env=environment)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(number)
+    lines, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert len(errors.splitlines()) == 1
+    assert "left: start it again to go on." in lines
+    again = _run(eight, tmp_path / "out", "--device", "cpu", "--workers", "1")
+    assert again.returncode == 0
+    assert "of them before" in again.stdout.splitlines()[-1]
+    assert not list((tmp_path / "out").rglob(".cspadn-*"))
+
+
+def test_a_scheduler_that_dies_is_told(eight, tmp_path: Path) -> None:
+    with cluster(tmp_path / "dask", workers=1) as here:
+        process = start_cohort(eight, tmp_path / "out", "--scheduler", here.address, "--device", "cpu")
+        assert process.stdout is not None
+        process.stdout.readline()
+        here.scheduler.kill()
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert errors.splitlines()[-1].startswith("cspadn: The scheduler is gone")
+
+
+def test_a_scheduler_without_workers_is_told(dataset, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("cspadn.cohort.cluster._START_SECONDS", 2)
+    with cluster(tmp_path / "dask", workers=0) as here:
+        assert cli.main(["cohort", str(dataset), str(tmp_path / "out"), "--scheduler", here.address, "--device", "cpu"]) == 2
+    assert "has no worker" in capsys.readouterr().err
+
+
+def test_nobody_else_can_run_code_in_the_cluster_here() -> None:
+    from distributed import Client
+
+    from cspadn.cohort.cluster import connected
+
+    with connected(None, 1) as client:
+        address = client.scheduler_info()["address"]
+        assert address.startswith("tls://127.0.0.1:")
+        for stranger in (address, address.replace("tls", "tcp")):
+            with pytest.raises((OSError, TypeError, TimeoutError, RuntimeError)):
+                Client(stranger, timeout=2)
+
+
+def test_large_volumes_of_many_workers_share_the_processors(monkeypatch) -> None:
+    from cspadn.cohort import cluster as engine
+
+    monkeypatch.setattr(engine, "_processors", lambda: 8)
+    for free, count in ((64e9, 8), (4e9, 2), (1e9, 1), (None, 8)):
+        monkeypatch.setattr(engine, "free_main_memory", lambda free=free: free if free is None else int(free))
+        assert engine.workers_here() == count
