@@ -55,7 +55,7 @@ def _measured(folder: Path, name: str, pet: sitk.Image, mri: sitk.Image) -> str:
     cores = os.cpu_count() or 1
     cost = min(2, cores) * seconds[2] / SUBJECTS
     where = f"{datetime.date.today()}, {platform.machine()}, {cores} cores, Python {platform.python_version()}."
-    told = f"{SUBJECTS} subjects of {name} (other noise in each PET), the start of the workers included. {where}"
+    told = f"{SUBJECTS} subjects of {name} (other noise in each PET), the start of the workers included.\n{where}"
     head = ["| | seconds | a subject | subjects an hour | times as fast |", "| --- | --- | --- | --- | --- |"]
     return "\n".join([told, "", *head, *rows, "", *_arithmetic(cost)])
 
@@ -63,12 +63,12 @@ def _measured(folder: Path, name: str, pet: sitk.Image, mri: sitk.Image) -> str:
 def _arithmetic(cost: float) -> list[str]:
     told = (
         f"With two workers a subject costs {cost:.1f} core-seconds. For {_COHORT:,} subjects, **computed, not measured**, as"
-        " if every core did as much as one of these two, and the disks kept up:"
+        "\nif every core did as much as one of these two, and the disks kept up:"
     )
     rows = []
     for nodes, cores in _NODES:
         hours = _COHORT * cost / (nodes * cores) / 3600
-        rows.append(f"| {nodes} | {cores} | {nodes * cores} | {hours:.1f} |")
+        rows.append(f"| {nodes} | {cores} | {nodes * cores} | {hours:.2g} |")
     return [told, "", "| nodes | cores of each | workers | hours |", "| --- | --- | --- | --- |", *rows]
 
 
