@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cspadn import __version__
 from cspadn.cohort.bids import CohortPair, description, pairs_of_dataset, pairs_of_table, with_labels
 from cspadn.cohort.derivative import check_derivative, make_derivative
 from cspadn.errors import UsageError
@@ -104,10 +105,39 @@ def test_a_pickle_in_the_dataset_is_not_executed(tmp_path: Path) -> None:
 
 
 def test_two_pets_with_one_result_are_an_obstacle_for_both(tmp_path: Path) -> None:
-    pets = [f"sub-01/pet/sub-01_{middle}pet.nii.gz" for middle in ("", "space-T1w_desc-preproc_")]
+    pets = [f"sub-01/pet/sub-01_{middle}pet.nii.gz" for middle in ("", "desc-preproc_")]
     pairs = pairs_of_dataset(_dataset(tmp_path, *pets, "sub-01/anat/sub-01_T1w.nii.gz"))
     assert [pair.name for pair in pairs] == ["sub-01", "sub-01"]
     assert all("2 PETs" in pair.obstacle for pair in pairs)
+
+
+def test_of_several_forms_of_a_pet_the_registered_one_is_taken(tmp_path: Path) -> None:
+    forms = ("desc-preproc", "space-T1w_desc-preproc", "space-MNI_desc-preproc")
+    pets = [f"sub-01/pet/sub-01_{form}_pet.nii.gz" for form in forms]
+    pair = _one(pairs_of_dataset(_dataset(tmp_path, *pets, "sub-01/anat/sub-01_T1w.nii.gz")))
+    assert pair.pet == str(tmp_path / pets[1])
+
+
+def test_a_label_may_hold_a_plus(tmp_path: Path) -> None:
+    pet = "sub-01/pet/sub-01_trc-C11+PIB_pet.nii.gz"
+    pair = _one(pairs_of_dataset(_dataset(tmp_path, pet, "sub-01/anat/sub-01_T1w.nii.gz")))
+    assert pair.name == "sub-01_trc-C11+PIB"
+
+
+@pytest.mark.parametrize("told", ["{", "[]", "\xff", '{"Name": 1, "BIDSVersion": 1.8}'])
+def test_a_damaged_description_is_told(tmp_path: Path, told: str) -> None:
+    root = _dataset(tmp_path, "sub-01/pet/sub-01_pet.nii.gz", "sub-01/anat/sub-01_T1w.nii.gz")
+    (root / "dataset_description.json").write_bytes(told.encode("latin-1"))
+    with pytest.raises(UsageError, match="dataset_description"):
+        pairs_of_dataset(root)
+
+
+def test_a_bad_row_takes_no_name_from_a_good_one(tmp_path: Path) -> None:
+    (file := tmp_path / "pairs.csv").write_text("pet,mri,participant_id\np,m,a_b\np,m,0001\np,m,x\np,m,x\n")
+    bad, good, *twice = pairs_of_table(file, tmp_path / "out")
+    assert "none of BIDS" in bad.obstacle
+    assert good.obstacle == ""
+    assert all("2 PETs" in pair.obstacle for pair in twice)
 
 
 def test_a_dataset_without_pets_or_none_at_all_is_wrong_usage(tmp_path: Path) -> None:
@@ -135,7 +165,7 @@ def test_a_list_names_subjects_or_counts_them(tmp_path: Path) -> None:
     file.parent.mkdir()
     file.write_text("pet,mri,participant_id,session_id\np1.nii,m1.nii,sub-A7,\np2.nii,m2.nii,,ses-2\n")
     named, counted = pairs_of_table(file, output)
-    assert (named.name, counted.name) == ("sub-A7", "sub-2_ses-2")
+    assert (named.name, counted.name) == ("sub-A7", "sub-0002_ses-2")
     assert named.pet == str(file.parent / "p1.nii")
     assert named.sources == ("../in/p1.nii", "../in/m1.nii")
 
@@ -192,5 +222,24 @@ def test_what_is_described_already_is_left_alone(tmp_path: Path) -> None:
     make_derivative(source, output)
     after = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
     assert {name for name in before if before[name] == after[name]} == {"dataset_description.json", ".bidsignore"}
-    assert "fused" in (output / "README.md").read_text()
-    assert json.loads((output / "dataset_description.json").read_text())["DatasetType"] == "derivative"
+    assert (output / "README.md").read_text() == "changed"
+
+
+def test_what_the_user_added_to_the_description_stays(tmp_path: Path) -> None:
+    output = make_derivative(_dataset(tmp_path / "in"), tmp_path / "out")
+    told = json.loads((output / "dataset_description.json").read_text())
+    told |= {"Authors": ["A", "B"], "GeneratedBy": [{"Name": "CSpADNFusion", "Version": "0.0.1"}]}
+    (output / "dataset_description.json").write_text(json.dumps(told))
+    make_derivative(tmp_path / "in", output)
+    again = json.loads((output / "dataset_description.json").read_text())
+    assert again["Authors"] == ["A", "B"]
+    assert again["GeneratedBy"][0]["Version"] == __version__
+
+
+def test_another_dataset_does_not_come_into_the_same_folder(tmp_path: Path) -> None:
+    output = make_derivative(_dataset(tmp_path / "in"), tmp_path / "out")
+    with pytest.raises(UsageError, match="another dataset"):
+        make_derivative(_dataset(tmp_path / "in2"), output)
+    (table := tmp_path / "pairs.csv").write_text("pet,mri\n")
+    with pytest.raises(UsageError, match="another dataset"):
+        make_derivative(table, output)

@@ -7,17 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
 from cohorts import ENVIRONMENT, cluster, cohort_command, start_cohort, write_dataset
-from cspadn import cli, fuse
+from cspadn import cli, files, fuse
 from cspadn.cohort.bids import CohortPair, pairs_of_dataset
 from cspadn.cohort.derivative import make_derivative
+from cspadn.cohort.group import write_group
 from cspadn.cohort.subject import CohortOptions, Files, fuse_pair
 from cspadn.settings import FusionSettings
 from cspadn.weights import load_model
@@ -122,6 +125,11 @@ def _lose_the_page(first: CohortPair, options: CohortOptions) -> CohortOptions:
     return options
 
 
+def _an_older_page(first: CohortPair, options: CohortOptions) -> CohortOptions:
+    Files.of(first, options).page.write_text("<html></html>")
+    return options
+
+
 def _other_software(first: CohortPair, options: CohortOptions) -> CohortOptions:
     file = Files.of(first, options).sidecar
     told = json.loads(file.read_text())
@@ -130,7 +138,15 @@ def _other_software(first: CohortPair, options: CohortOptions) -> CohortOptions:
     return options
 
 
-_CHANGES = [_change_the_pet, _change_a_setting, _damage_the_result, _lose_the_result, _lose_the_page, _other_software]
+_CHANGES = [
+    _change_the_pet,
+    _change_a_setting,
+    _damage_the_result,
+    _lose_the_result,
+    _lose_the_page,
+    _an_older_page,
+    _other_software,
+]
 
 
 @pytest.mark.parametrize("change", _CHANGES)
@@ -139,6 +155,45 @@ def test_what_is_no_longer_what_would_be_made_is_made_again(first, options, chan
     changed = change(first, options)
     assert fuse_pair(first, changed).status == "done"
     assert fuse_pair(first, changed).status == "unchanged"
+
+
+@pytest.mark.parametrize("named", [1, 2])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_what_a_kill_left_between_two_names_is_made_again(first, options, monkeypatch, named: int, earlier: bool) -> None:
+    """As often as it happens: of a new pair, and of one that is replaced."""
+    if earlier:
+        fuse_pair(first, replace(options, settings=replace(options.settings, pet_window=(0.0, 50.0))))
+    give, given = files._give_name, []
+
+    def killed(staged) -> None:
+        if len(given) == named:
+            os._exit(9)
+        given.append(staged)
+        give(staged)
+
+    if (child := os.fork()) == 0:
+        files._give_name = killed
+        fuse_pair(first, options)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert fuse_pair(first, options).status == "done"
+    assert fuse_pair(first, options).status == "unchanged"
+    assert not list(options.output.rglob(".cspadn-*"))
+
+
+def test_voxels_beside_a_header_are_contents_as_well(first, options, tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.ReadImage(first.pet), str(tmp_path / "pet.mhd"))
+    beside = replace(first, pet=str(tmp_path / "pet.mhd"))
+    assert fuse_pair(beside, options).status == "done"
+    voxels = bytearray((tmp_path / "pet.raw").read_bytes())
+    voxels[len(voxels) // 2 + 3] ^= 1
+    (tmp_path / "pet.raw").write_bytes(voxels)
+    assert fuse_pair(beside, options).status == "done"
+    assert fuse_pair(beside, options).status == "unchanged"
+
+
+def test_another_version_on_the_worker_is_refused(first, options) -> None:
+    assert "not 0.0.1" in fuse_pair(first, replace(options, version="0.0.1")).message
 
 
 def test_a_file_of_another_origin_is_not_replaced(first, options) -> None:
@@ -172,6 +227,12 @@ def test_the_pets_grid_has_a_name_of_its_own(first, options) -> None:
     fused = options.output / "sub-01/pet/sub-01_space-pet_desc-fused_pet.nii.gz"
     assert sitk.ReadImage(str(fused)).GetSize() == sitk.ReadImage(first.pet).GetSize()
     assert json.loads(fused.with_name(fused.name[:-7] + ".json").read_text())["SpatialReference"].endswith("sub-01_pet.nii.gz")
+    assert fuse_pair(first, options).status == "done"  # beside it
+    assert fuse_pair(first, chosen).status == "unchanged"
+    write_group(options.output)
+    page = (options.output / "index.html").read_text()
+    assert '"sub-01.html"' in page
+    assert '"sub-01_space-pet.html"' in page
 
 
 def test_a_skull_stripped_mri_stays_one(first, options) -> None:
@@ -192,6 +253,33 @@ def test_inputs_that_cannot_be_hashed_are_told(first, options, tmp_path: Path, n
     outcome = fuse_pair(replace(first, pet=str(tmp_path / name)), options)
     assert outcome.status == "failed"
     assert "The PET" in outcome.message
+
+
+# The group
+
+
+@pytest.mark.parametrize("text", ["[1]", "{}", "null", '{"message": "x", "warnings": 3}', "[" * 100_000, "\xff"])
+def test_a_damaged_log_is_a_failure_of_its_own(first, options, text: str) -> None:
+    fuse_pair(first, options)
+    (options.output / "logs").mkdir(exist_ok=True)
+    (options.output / "logs" / "sub-09.json").write_bytes(text.encode("latin-1"))
+    write_group(options.output)
+    page = (options.output / "index.html").read_text()
+    assert "sub-09.json is damaged" in page
+    assert '"sub-01.html"' in page
+
+
+@pytest.mark.parametrize(
+    "change", [{"metrics": None}, {"metrics": {"mean": {"EN": "x"}}}, {"seconds": "long"}, {"metrics": {}}]
+)
+def test_a_damaged_side_file_is_a_failure_of_its_own(first, options, change: dict) -> None:
+    fuse_pair(first, options)
+    file = Files.of(first, options).sidecar
+    told = json.loads(file.read_text())
+    told["CSpADNFusion"] |= change
+    file.write_text(json.dumps(told))
+    write_group(options.output)
+    assert "side file of its result is damaged" in (options.output / "index.html").read_text()
 
 
 # The command
@@ -220,6 +308,9 @@ def test_both_levels_here(dataset: Path, tmp_path: Path) -> None:
     again = _run(dataset, output, "--device", "cpu", "--workers", "1", "--participant-label", "01")
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "[1/1] done before: sub-01")
     assert _run(dataset, output, "group").returncode == 0
+    (dataset / "sub-02" / "ses-a" / "pet" / "sub-02_ses-a_pet.nii.gz").unlink()  # left out, as the message says
+    assert _run(dataset, output, "--device", "cpu", "--workers", "1").returncode == 0
+    assert "sub-02" not in (output / "index.html").read_text()
 
 
 def test_the_derivative_is_valid_bids(first, options) -> None:
@@ -344,6 +435,16 @@ def test_a_pair_that_kills_its_workers_is_reported_and_the_rest_goes_on(eight, t
     assert (tmp_path / "out" / "logs" / "sub-3.json").exists()
 
 
+def test_ctrl_c_in_a_terminal_is_one_line(eight, tmp_path: Path) -> None:
+    """A terminal sends it to the workers as well."""
+    process = start_cohort(eight, tmp_path / "out", "--device", "cpu", "--workers", "2", start_new_session=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "cspadn: Cancelled.\n")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_run_that_is_ended_goes_on_later(eight, tmp_path: Path, poison: str, number: signal.Signals, code: int) -> None:
     environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__PRELOAD": poison, "CSPADN_SLOW": "sub-4"}
@@ -384,8 +485,12 @@ def test_nobody_else_can_run_code_in_the_cluster_here() -> None:
 
     from cspadn.cohort.cluster import connected
 
-    with connected(None, 1) as client:
+    with connected(None, 1, "cpu") as client:
         address = client.scheduler_info()["address"]
+        port = client.scheduler_info()["services"].get("dashboard")
+        for path in ("/json/identity.json", "/info/main/workers.html"):
+            with pytest.raises(OSError, match=r"404|refused"):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}")
         assert address.startswith("tls://127.0.0.1:")
         for stranger in (address, address.replace("tls", "tcp")):
             with pytest.raises((OSError, TypeError, TimeoutError, RuntimeError)):
@@ -398,4 +503,28 @@ def test_large_volumes_of_many_workers_share_the_processors(monkeypatch) -> None
     monkeypatch.setattr(engine, "_processors", lambda: 8)
     for free, count in ((64e9, 8), (4e9, 2), (1e9, 1), (None, 8)):
         monkeypatch.setattr(engine, "free_main_memory", lambda free=free: free if free is None else int(free))
-        assert engine.workers_here() == count
+        assert engine.workers_here("cpu") == count
+
+
+def test_one_worker_has_the_graphics_card(monkeypatch) -> None:
+    from cspadn import device
+    from cspadn.cohort import cluster as engine
+
+    monkeypatch.setattr(engine, "_processors", lambda: 8)
+    monkeypatch.setattr(device, "resolve_device", lambda name: torch.device("cuda", 0))
+    assert engine.workers_here("cuda") == 1
+
+
+def test_a_device_that_only_workers_elsewhere_have_is_no_wrong_usage(dataset, tmp_path: Path) -> None:
+    with cluster(tmp_path / "dask", workers=1) as here:
+        done = _run(dataset, tmp_path / "out", "--scheduler", here.address, "--device", "cuda:7")
+    assert done.returncode == 1
+    assert "failed: sub-01: There is no device 'cuda:7'" in done.stdout
+
+
+def test_letters_that_a_pipe_has_not_end_nothing(dataset, tmp_path: Path) -> None:
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    arguments = (dataset, tmp_path / "結果", "--device", "cpu", "--workers", "1")
+    done = subprocess.run(cohort_command(*arguments), capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "1 done, 1 failed" in done.stdout

@@ -375,7 +375,7 @@ def _no_date(study: Path) -> None:
 
 
 GOOD = {
-    "volume": ["-o", "f.nrrd", "--metrics", "f.csv", "--color", "c.mha", "--progress", "json"],
+    "volume": ["-o", "f.nrrd", "--metrics", "f.csv", "--color", "c.mha", "--report", "f.html", "--progress", "json"],
     "NIfTI": ["-o", "f.nii.gz"],
     "series": ["-o", "f", "--dicom", "--progress", "json"],
 }
@@ -452,6 +452,19 @@ def test_a_batch_says_nothing_of_the_patients(run, marked: Path, tmp_path: Path,
     assert "1 done, 3 failed" in said.out
     names = "\n".join(map(str, watch.seen))
     assert marks_in("\n".join([said.out, said.err, caplog.text, names]).encode() + content(out)) == set()
+
+
+def test_a_cohort_says_nothing_of_the_patients(marked: Path, tmp_path: Path) -> None:
+    """Of series that are good, and that are damaged."""
+    shutil.copytree(marked, tmp_path / "damaged")
+    _edit(tmp_path / "damaged" / "MR", lambda data: data[:400])
+    rows = [f"{folder / 'PT'},{folder / 'MR'}\n" for folder in (marked, tmp_path / "damaged")]
+    (table := tmp_path / "pairs.csv").write_text("pet,mri\n" + "".join(rows))
+    command = [*CSPADN, "cohort", str(table), str(out := tmp_path / "out"), "--workers", "1", "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert b"1 done, 1 failed" in done.stdout
+    assert marks_in(done.stdout + done.stderr + content(out)) == set()
+    assert (out / "sub-0001.html").exists()
 
 
 PERMISSIONS = 0o600

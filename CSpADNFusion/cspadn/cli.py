@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .cohort import arguments as cohort_arguments
-from .console import emit, explained, in_one_line, quiet, silence_libraries
+from .console import emit, explained, in_one_line, quiet, silence_libraries, take_all_letters
 from .errors import CancelledError, FusionError, InputError, TerminatedError, UsageError
 from .memory import require_memory
 from .settings import DEFAULT_PALETTE, GRIDS, PALETTES, FusionSettings
@@ -41,6 +41,7 @@ _WATCH_SECONDS = 0.2  # between two looks whether the application that started u
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code; wrong usage leaves through argparse's SystemExit with code 2."""
+    take_all_letters()
     options = _parser().parse_args(arguments)
     try:
         with _terminable():

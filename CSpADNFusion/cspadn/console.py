@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -40,6 +42,13 @@ def explained(error: Exception, hint: str = "") -> FusionError:
     return FusionError(
         f"Unexpected error ({type(error).__name__}: {first_line}): please report it{'; ' + hint if hint else '.'}"
     )
+
+
+def take_all_letters() -> None:
+    """Names may hold letters that the encoding of a terminal or a pipe has not: they are shown as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def silence_libraries() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 PREFIX = ".cspadn-"
 _OWNED, _BEFORE, _NEW = ".cspadn.owned", "before", "new"  # in a private folder: its lock; what an output replaced, if anything
-_PATIENCE = 60  # seconds, for others that give their outputs their names
+_PATIENCE, _SOME_TIME = 60, 3600  # seconds: for others that give their outputs their names; until a new folder is locked
 
 
 def check_names(paths: Iterable[Path]) -> None:
@@ -47,10 +50,12 @@ class PrivateFolder:
     def __init__(self, parent: Path, prefix: str = PREFIX) -> None:
         with _alone(), _undisturbed():
             _clear(parent, prefix)
-            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            self.path = Path(tempfile.mkdtemp(prefix=f"{prefix}{_NEW}-", dir=parent))
             self._lock = _lock(self.path / _OWNED)
             with suppress(OSError):
                 self._lock.acquire(blocking=False)
+            with suppress(OSError):  # Windows renames no folder in which a file is open
+                self.path = self.path.rename(parent / self.path.name.replace(_NEW, _here(), 1))
 
     def remove(self) -> None:
         """What cannot be removed stays, and says nothing."""
@@ -65,8 +70,18 @@ def clear(parent: Path) -> None:
 
 
 def _clear(parent: Path, prefix: str) -> None:
-    for path in parent.glob(f"{prefix}*"):
+    """Not those of other computers, which may know nothing of our locks; nor, for some time, one that is not locked yet."""
+    for path in parent.glob(f"{prefix}{_here()}-*"):
         _remove_abandoned(path)
+    for path in parent.glob(f"{prefix}{_NEW}-*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _SOME_TIME:
+                _remove_abandoned(path)
+
+
+def _here() -> str:
+    """This computer, in a few letters."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
 
 def _lock(path: Path) -> BaseFileLock:
@@ -82,8 +97,10 @@ def _remove_abandoned(folder: Path) -> None:
         return
     with suppress(OSError):
         (lock := _lock(owned)).acquire(blocking=False)
-        lock.release()
+        if os.name == "nt":  # removes no file that is open
+            lock.release()
         shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
 
 
 @contextmanager
@@ -172,13 +189,14 @@ def _flush(path: Path) -> None:
             os.fsync(opened.fileno())
 
 
-def commit(stages: Iterable[Callable[[], Staged]], *, overwrite: bool) -> None:
+def commit(stages: Iterable[Callable[[], Staged]], *, overwrite: bool, last_first: bool = False) -> None:
     """Write each output under its temporary name, and only when all are written, give them their names.
 
     Of two that write the same outputs at the same time, all are of one.
 
     Args:
         overwrite: whether what has come there meanwhile may be replaced.
+        last_first: what is written last has its name first: so a kill in between leaves what tells of the others.
 
     Raises:
         UsageError: a name cannot be given. Whatever is raised, no temporary file is left.
@@ -187,7 +205,7 @@ def commit(stages: Iterable[Callable[[], Staged]], *, overwrite: bool) -> None:
     try:
         staged.extend(make() for make in stages)
         with _alone(), _undisturbed():
-            _give_names(staged, overwrite)
+            _give_names(staged[::-1] if last_first else staged, overwrite)
     finally:
         for each in staged:
             each.folder.remove()

@@ -39,7 +39,7 @@ def histogram(values: NDArray[np.floating], window: tuple[float, float], *, labe
         axes.set_ylim(0, max(counts.max(), 1) * 2)
         for end in window:
             axes.axvline(end, color=_MARK, linestyle="--", linewidth=1.2)
-        axes.set_xlabel(label)
+        axes.set_xlabel(label, parse_math=False)
         axes.set_ylabel("points")
 
     return _svg(4, 2, draw, key)

@@ -29,6 +29,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if (count := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{count} is none: use 1 or more")
-    return count
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of workers: use 1 or more")
+    return int(text)

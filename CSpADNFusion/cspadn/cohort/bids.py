@@ -20,8 +20,8 @@ VERSION = "1.10.0"  # of the specification
 _KEPT = ("sub", "ses", "task", "trc", "rec", "run")  # entities of a PET that tell its results apart, in their order
 _RAW = "raw"  # what links of the derivative call the dataset
 _URL = "https://github.com/SlicerCSpADNFusion/SlicerCSpADNFusion"
-_LABEL = re.compile(r"[0-9A-Za-z]+")
-_IMAGE = re.compile(r"(?P<entities>(?:[a-z]+-[0-9A-Za-z]+_)+)(?P<suffix>pet|T1w)\.nii(?:\.gz)?")
+_LABEL = re.compile(r"[0-9A-Za-z+]+")
+_IMAGE = re.compile(rf"(?P<entities>(?:[a-z]+-{_LABEL.pattern}_)+)(?P<suffix>pet|T1w)\.nii(?:\.gz)?")
 _NATIVE = (None, "T1w")  # spaces that are those of a T1w image as it was taken
 
 
@@ -91,7 +91,16 @@ def pairs_of_dataset(root: Path) -> list[CohortPair]:
     pets = [image for image in images if image.suffix == "pet" and image.entities.get("desc") != "fused"]
     if not pets:
         raise UsageError(f"The dataset {root} holds no PET as BIDS names it, sub-*/[ses-*/]pet/*_pet.nii.gz.")
-    return _unique(_pair(root, pet, anatomies[pet.entities["sub"]]) for pet in pets)
+    return _unique(_pair(root, pet, anatomies[pet.entities["sub"]]) for pet in _registered(pets))
+
+
+def _registered(pets: list[_Image]) -> list[_Image]:
+    """Of several forms of one PET, as pipelines leave them, the only one in the space of the T1w image, if there is one."""
+    forms = defaultdict(list)
+    for pet in pets:
+        forms[pet.name].append(pet)
+    native = {name: [each for each in group if each.entities.get("space") == "T1w"] for name, group in forms.items()}
+    return [pet for name, group in forms.items() for pet in (native[name] if len(native[name]) == 1 else group)]
 
 
 def _images(root: Path) -> list[_Image]:
@@ -99,9 +108,14 @@ def _images(root: Path) -> list[_Image]:
 
     if not root.is_dir():
         raise UsageError(f"The dataset {root} is no folder: give a BIDS dataset, or a list of pairs (.csv).")
-    # A pickle that lies there would be executed.
-    dataset = load_dataset(str(root), DatasetOptions(ignore_pickle_file=True))
-    found = dataset.query(suffix=["pet", "T1w"], extension=[".nii", ".nii.gz"])
+    try:  # a pickle that lies there would be executed
+        dataset = load_dataset(str(root), DatasetOptions(ignore_pickle_file=True))
+        found = dataset.query(suffix=["pet", "T1w"], extension=[".nii", ".nii.gz"])
+    except Exception as error:  # it has no exceptions of its own
+        told = (
+            f"The dataset {root} cannot be read ({type(error).__name__}): check its dataset_description.json and permissions."
+        )
+        raise UsageError(told) from None
     images = (_Image.of(file.get_relative_path()) for file in found)
     return sorted((image for image in images if image), key=lambda image: image.path)
 
@@ -139,7 +153,7 @@ def pairs_of_table(file: Path, output: Path) -> list[CohortPair]:
         UsageError: it is no such file.
     """
     rows = read_pairs(file, ("participant_id", "session_id"))
-    digits = len(str(len(rows)))
+    digits = max(4, len(str(len(rows))))  # so that names stay as the list grows
     return _unique(_listed(row, f"{number:0{digits}}", file, output) for number, row in enumerate(rows, 1))
 
 
@@ -153,17 +167,19 @@ def _listed(row: Row, number: str, file: Path, output: Path) -> CohortPair:
     if empty := [column for column in ("pet", "mri") if not row.cells[column]]:
         return CohortPair(name, obstacle=f"Line {row.line} of the list names no {' and no '.join(empty)}.")
     paths = [file.resolve().parent / row.cells[column] for column in ("pet", "mri")]
-    pet, mri = (Path(os.path.relpath(path, output.resolve())).as_posix() for path in paths)
+    pet, mri = (_relative(path, output) for path in paths)
     return CohortPair(name, str(paths[0]), str(paths[1]), (pet, mri))
 
 
 def _unique(pairs: Iterable[CohortPair]) -> list[CohortPair]:
     """Those that would have the same results cannot be made."""
     listed = list(pairs)
-    counts = Counter(pair.name.casefold() for pair in listed)
+    counts = Counter(pair.name.casefold() for pair in listed if not pair.obstacle)
     told = "There are {} PETs whose results would be called {}: leave one, or tell them apart in a list of pairs (.csv)."
     return [
-        replace(pair, obstacle=told.format(count, pair.name)) if (count := counts[pair.name.casefold()]) > 1 else pair
+        replace(pair, obstacle=told.format(counts[pair.name.casefold()], pair.name))
+        if not pair.obstacle and counts[pair.name.casefold()] > 1
+        else pair
         for pair in listed
     ]
 
@@ -184,13 +200,20 @@ def with_labels(pairs: list[CohortPair], participants: Sequence[str], sessions: 
 
 def description(source: Path, output: Path) -> dict[str, object]:
     """``dataset_description.json`` of the derivative."""
+    link = _relative(source.resolve(), output)
     made: dict[str, object] = {
         "Name": "PET and MRI fused by CSpA-DN",
         "BIDSVersion": VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "CSpADNFusion", "Version": __version__, "CodeURL": _URL}],
+        "SourceDatasets": [{"URL": link}],
     }
-    if source.is_dir():
-        link = Path(os.path.relpath(source.resolve(), output.resolve())).as_posix()
-        made |= {"SourceDatasets": [{"URL": link}], "DatasetLinks": {_RAW: link}}
-    return made
+    return {**made, "DatasetLinks": {_RAW: link}} if source.is_dir() else made
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """As seen from a folder; on another drive of Windows there is no such way."""
+    try:
+        return Path(os.path.relpath(path, folder.resolve())).as_posix()
+    except ValueError:
+        return path.as_uri()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from .. import __version__
@@ -28,28 +29,37 @@ _LOCAL = {
     "distributed.worker.daemon": True,
     "distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s",
     "distributed.admin.tick.limit": "1h",  # computing holds the interpreter now and then: no warning
+    "distributed.scheduler.http.routes": [],  # pages that anybody on this computer could open
+    "distributed.worker.http.routes": [],
 }
 # Of a worker of ours, beside the numbers of its threads; the last two as in cspadn.cli.
 _ENVIRONMENT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "1"}
 
 
-def workers_here() -> int:
-    """As many as this computer has processors and memory for."""
+def workers_here(device: str) -> int:
+    """As many as this computer has processors and memory for; one where a graphics card does the work."""
+    from ..device import resolve_device
+
+    if resolve_device(device).type != "cpu":
+        return 1
     free = free_main_memory()
     return max(1, min(_processors(), _processors() if free is None else free // _MEMORY))
 
 
 def _processors() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Those that this process, or its container, may use."""
+    from dask.system import CPU_COUNT
+
+    return int(CPU_COUNT)
 
 
 @contextmanager
-def connected(address: str | None, workers: int | None) -> Iterator[Client]:
+def connected(address: str | None, workers: int | None, device: str) -> Iterator[Client]:
     """A client of the scheduler at an address, or of a new cluster on this computer, which ends with it.
 
     Args:
-        workers: of a new cluster; None: :func:`workers_here`. Its processors are shared out among them.
+        workers: of a new cluster; None: :func:`workers_here`. The processors are shared out among them.
+        device: of the settings.
 
     Raises:
         UsageError: no scheduler answers, it has no worker, or a worker has another version of this package.
@@ -58,7 +68,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[Client]:
 
     with (
         dask.config.set({} if address else _LOCAL),
-        _client_of(address) if address else _client_here(workers or workers_here()) as client,
+        _client_of(address) if address else _client_here(workers or workers_here(device)) as client,
     ):
         _check_workers(client, address)
         yield client
@@ -72,20 +82,33 @@ def _client_here(workers: int) -> Iterator[Client]:
     threads = str(max(1, _processors() // workers))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
     environment = {**_ENVIRONMENT, **dict.fromkeys(names, threads)}
-    with (
-        LocalCluster(
+    with _no_interrupts():
+        cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
             security=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=None,  # cspadn asks by itself for the memory it needs
             silence_logs="CRITICAL",
             env=environment,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+        )
+    with cluster, Client(cluster) as client:
         yield client
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """For the threads and processes that are started meanwhile: Ctrl-C reaches all, and only the first is to answer it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # when it starts, it lets interrupts through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -103,17 +126,18 @@ def _client_of(address: str) -> Iterator[Client]:
 
 
 def _check_workers(client: Client, address: str | None) -> None:
+    """What is submitted goes through the scheduler, which must know it as well."""
     try:
         client.wait_for_workers(1, timeout=_START_SECONDS)
-        versions = client.run(_version)
     except TimeoutError:
         raise UsageError(f"The scheduler at {address} has no worker: start some with 'dask worker {address}'.") from None
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"A worker lacks the Python package '{error.name}': install cspadn[cohort] on all computers."
-        ) from None
-    if other := next((version for version in versions.values() if version != __version__), None):
-        raise UsageError(f"A worker has cspadn {other}, this is {__version__}: install the same version on all computers.")
+    try:
+        versions = {client.submit(_version, pure=False).result(_START_SECONDS), *client.run(_version).values()}
+    except Exception:  # of many kinds, which wrap each other
+        told = "The scheduler or a worker has no cspadn[cohort], or another version: install the same on all computers."
+        raise UsageError(told) from None
+    if other := versions - {__version__}:
+        raise UsageError(f"A worker has cspadn {min(other)}, this is {__version__}: install the same on all computers.")
 
 
 def _version() -> str:
@@ -136,6 +160,8 @@ def fuse_all(client: Client, pairs: Sequence[CohortPair], options: CohortOptions
         threads = _threads_of(client)
         while waiting and len(running.futures) < threads:
             running.submit(*waiting.popleft())
+        if not threads:
+            time.sleep(_LOOK_SECONDS)
         yield from running.ended()
         alive = time.monotonic() if threads else alive
         if time.monotonic() - alive > _LOST_SECONDS:
@@ -166,6 +192,8 @@ class _Running:
         """After a short time at the latest."""
         from distributed import wait
 
+        if not self.futures:
+            return
         try:
             futures = wait(list(self.futures), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done
         except TimeoutError:

@@ -13,7 +13,7 @@ from ..files import check_names
 from ..settings import FusionSettings
 from .bids import CohortPair, pairs_of_dataset, pairs_of_table, with_labels
 from .board import Board, board_of
-from .derivative import check_derivative, make_derivative
+from .derivative import check_derivative, forget_failures, make_derivative
 from .subject import CohortOptions
 
 _LIST_SUFFIX = ".csv"
@@ -47,7 +47,9 @@ def _participants(options: argparse.Namespace, settings: FusionSettings, board: 
 
     pairs = _pairs(options)
     cohort = _cohort(options, settings)
-    with board.fusing(len(pairs)), connected(options.scheduler, options.workers) as client:
+    if not (options.participant_label or options.session_label):
+        forget_failures(cohort.output, pairs)
+    with board.fusing(len(pairs)), connected(options.scheduler, options.workers, settings.device) as client:
         for outcome in fuse_all(client, pairs, cohort):
             board.tell(outcome)
 
@@ -59,7 +61,8 @@ def _cohort(options: argparse.Namespace, settings: FusionSettings) -> CohortOpti
 
     if settings.model.endswith(WEIGHTS_SUFFIX):  # workers elsewhere have other working folders
         settings = replace(settings, model=str(Path(settings.model).resolve()))
-    model, source = check_settings(settings), options.input.resolve()
+    here = replace(settings, device="cpu") if options.scheduler else settings  # its workers may have other devices
+    model, source = check_settings(here), options.input.resolve()
     return CohortOptions(
         source if source.is_dir() else source.parent,
         make_derivative(options.input, options.output),

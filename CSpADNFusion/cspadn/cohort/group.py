@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
 from ..files import commit
 from ..io import stage_text
 from ..metrics import TABLE_NAMES
-from .subject import DONE, FAILED, INDEX, LOGS, PAGE_SUFFIX, read_sidecar
+from .subject import DONE, FAILED, FUSED_ENDING, INDEX, LOGS, PAGE_SUFFIX, USUAL_SPACE, read_sidecar
 
 if TYPE_CHECKING:
     from ..report import GroupRow
@@ -28,14 +27,12 @@ def write_group(output: Path) -> Path:
     """Write the page and the table of a derivative, from its side files and logs, and return the page.
 
     Raises:
-        UsageError: there is nothing to show, or it cannot be written.
+        UsageError: it cannot be written.
     """
     from ..report import group_page
 
     made = dict(_made(output))
     rows = _rows(made, dict(_failures(output)))
-    if not rows:
-        raise UsageError(f"The derivative {output} holds no result yet: run the participant level first.")
     page = group_page(rows, title="PET and MRI fused by CSpA-DN", told=_facts(made.values()))
     commit([lambda: stage_text(output / TABLE, _table(rows)), lambda: stage_text(output / INDEX, page)], overwrite=True)
     return output / INDEX
@@ -45,29 +42,36 @@ def _made(output: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """What is told of each result, by the name of its pair."""
     for file in sorted(output.glob("sub-*/**/pet/*_desc-fused_pet.json")):
         if (ours := read_sidecar(file)) is not None:
-            yield file.name.split("_space-")[0], ours
+            yield file.stem.removesuffix(FUSED_ENDING).removesuffix(USUAL_SPACE), ours
 
 
-def _failures(output: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _failures(output: Path) -> Iterator[tuple[str, tuple[str, tuple[str, ...]]]]:
+    """Message and warnings of what failed, by the name of its pair."""
     for file in sorted((output / LOGS).glob("sub-*.json")):
-        with suppress(OSError, ValueError):
-            yield file.stem, json.loads(file.read_text(encoding="utf-8"))
+        try:
+            told = json.loads(file.read_text(encoding="utf-8"))
+            yield file.stem, (str(told["message"]), tuple(map(str, told["warnings"])))
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            yield file.stem, (f"The file {LOGS}/{file.name} is damaged: run the participant level again.", ())
 
 
-def _rows(made: dict[str, dict[str, Any]], failures: dict[str, dict[str, Any]]) -> list[GroupRow]:
+def _rows(made: dict[str, dict[str, Any]], failures: dict[str, tuple[str, tuple[str, ...]]]) -> list[GroupRow]:
     """A pair that has failed since it was done counts as failed."""
     from ..report import GroupRow
 
-    failed = [
-        GroupRow(name, FAILED, message=str(told["message"]), warnings=tuple(told["warnings"]))
-        for name, told in failures.items()
-    ]
-    done = [
-        GroupRow(name, DONE, f"{name}{PAGE_SUFFIX}", "", tuple(ours["warnings"]), ours["metrics"]["mean"], ours["seconds"])
-        for name, ours in made.items()
-        if name not in failures
-    ]
-    return failed + done
+    failed = [GroupRow(name, FAILED, None, message, warnings) for name, (message, warnings) in failures.items()]
+    return failed + [_row(name, ours) for name, ours in made.items() if name not in failures]
+
+
+def _row(name: str, ours: dict[str, Any]) -> GroupRow:
+    from ..report import GroupRow
+
+    try:
+        means = {str(key): None if value is None else float(value) for key, value in ours["metrics"]["mean"].items()}
+        warnings = tuple(map(str, ours["warnings"]))
+        return GroupRow(name, DONE, f"{name}{PAGE_SUFFIX}", "", warnings, means, float(ours["seconds"]))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return GroupRow(name, FAILED, None, "The side file of its result is damaged: run the participant level again.")
 
 
 def _facts(made: Iterable[dict[str, Any]]) -> dict[str, str]:
@@ -83,6 +87,8 @@ def _table(rows: Sequence[GroupRow]) -> str:
     table.writerow(["name", "status", "warnings", *TABLE_NAMES, "seconds"])
     for row in rows:
         means = (row.means.get(name) for name in TABLE_NAMES)
-        numbers = [_NONE if number is None else f"{number:.6g}" for number in (*means, row.seconds)]
+        numbers = [
+            _NONE if number is None or not math.isfinite(number) else f"{number:.6g}" for number in (*means, row.seconds)
+        ]
         table.writerow([row.name, row.status, len(row.warnings), *numbers])
     return text.getvalue()

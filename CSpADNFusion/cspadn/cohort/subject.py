@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 DONE, UNCHANGED, FAILED = "done", "unchanged", "failed"
 PAGE_SUFFIX, LOGS, INDEX = ".html", "logs", "index.html"
 OURS = "CSpADNFusion"  # a key of the side file
+FUSED_ENDING, USUAL_SPACE = "_desc-fused_pet", "_space-T1w"  # of names; pages and logs do without the latter
 _SPACES = {"mri": "T1w", "pet": "pet"}  # by whose grid the result has
+_IN_TWO_FILES = (".mhd", ".nhdr", ".hdr", ".img")  # and what has the voxels is called likewise
 _CHUNK = 2**20
 
 
@@ -44,6 +47,7 @@ class CohortOptions:
         settings: of each fusion; the palette is that of the page.
         model_sha256: of the weights that the settings name.
         run: tells this run from others.
+        version: of this package, which a worker must have as well.
         suv: scale DICOM PETs to SUV by body weight first.
         force: fuse again what is done.
     """
@@ -53,6 +57,7 @@ class CohortOptions:
     settings: FusionSettings
     model_sha256: str
     run: str = ""
+    version: str = __version__
     suv: bool = False
     force: bool = False
 
@@ -86,8 +91,9 @@ class Files(NamedTuple):
         """By the names that BIDS gives."""
         output = options.output
         folder = output.joinpath(*(f"{key}-{label}" for key, label in pair.entities.items() if key in ("sub", "ses")), "pet")
-        stem = f"{pair.name}_space-{_SPACES[options.settings.grid]}_desc-fused_pet"
-        page, log = output / f"{pair.name}{PAGE_SUFFIX}", output / LOGS / f"{pair.name}.json"
+        space = f"_space-{_SPACES[options.settings.grid]}"
+        stem, name = f"{pair.name}{space}{FUSED_ENDING}", f"{pair.name}{space}".removesuffix(USUAL_SPACE)
+        page, log = output / f"{name}{PAGE_SUFFIX}", output / LOGS / f"{name}.json"
         return cls(folder / f"{stem}.nii.gz", folder / f"{stem}.json", page, log)
 
 
@@ -103,7 +109,9 @@ def fuse_pair(pair: CohortPair, options: CohortOptions) -> Outcome:
         outcome = _fused(pair, options, files, begun)
         files.log.unlink(missing_ok=True)
     except Exception as error:
-        message = str(error if isinstance(error, FusionError) else explained(error)).replace(f"{options.source}{os.sep}", "")
+        message = str(error if isinstance(error, FusionError) else explained(error))
+        for folder in (options.output, options.source):  # the one is often in the other
+            message = message.replace(f"{folder}{os.sep}", "")
         outcome = Outcome(pair.name, FAILED, message, pair.warnings, time.monotonic() - begun)
         with suppress(FusionError, OSError):  # where nothing can be written, the run itself still tells
             note_failure(outcome, files.log)
@@ -118,6 +126,8 @@ def note_failure(outcome: Outcome, log: Path) -> None:
 
 
 def _fused(pair: CohortPair, options: CohortOptions, files: Files, begun: float) -> Outcome:
+    if options.version != __version__:
+        raise UsageError(f"A worker has cspadn {__version__}, not {options.version}: install the same on all computers.")
     if pair.obstacle:
         raise InputError(pair.obstacle)
     inputs = [Path(pair.pet), Path(pair.mri)]
@@ -129,7 +139,7 @@ def _fused(pair: CohortPair, options: CohortOptions, files: Files, begun: float)
         # A worker may die after its work, but before it could tell.
         ours = told.get("run") == options.run != ""
         return Outcome(pair.name, DONE if ours else UNCHANGED, "", tuple(told["warnings"]), time.monotonic() - begun)
-    if told is None and (foreign := next((path for path in (files.fused, files.sidecar) if path.exists()), None)):
+    if told is None and (foreign := next((path for path in files[:3] if path.exists()), None)):
         raise UsageError(f"{foreign} exists and is of another origin: move it away, or choose another output folder.")
     result, scores, page = _made(pair, options, files)
     seconds = time.monotonic() - begun
@@ -137,7 +147,7 @@ def _fused(pair: CohortPair, options: CohortOptions, files: Files, begun: float)
     described = _described(pair, {**ours, "seconds": round(seconds, 2), "metrics": scores.to_dict()})
     files.fused.parent.mkdir(parents=True, exist_ok=True)
     with quiet():
-        commit(_stages(files, result, described, page), overwrite=True)
+        commit(_stages(files, result, described, page), overwrite=True, last_first=True)
     return Outcome(pair.name, DONE, warnings=tuple(result.warnings), seconds=seconds)
 
 
@@ -165,7 +175,7 @@ def _described(pair: CohortPair, ours: dict[str, Any]) -> dict[str, Any]:
         "Description": f"PET and MRI fused by CSpA-DN: brightness from 0 to 4095, without a unit. {NOTE}",
         "Sources": list(pair.sources),
         "SpatialReference": pair.sources[0 if ours["grid"] == "pet" else 1],
-        "SkullStripped": _is_stripped(Path(pair.mri)),
+        "SkullStripped": ours["origin"]["skull_stripped"],
         OURS: ours,
     }
 
@@ -179,20 +189,22 @@ def _is_stripped(mri: Path) -> bool:
 
 
 def _stages(files: Files, result: FusionResult, described: dict[str, Any], page: str) -> Iterator[Callable[[], Staged]]:
-    """The side file knows the hash of what lies beside it: what a kill left half is found, and made again."""
-    staged: list[Staged] = []
+    """The side file comes last, with the hashes of the others, and is named first: what a kill left half is known as ours."""
+    staged: dict[str, Staged] = {}
 
     def stage_fused() -> Staged:
-        staged.append(stage_image(result.image, files.fused, result.provenance))
-        return staged[0]
+        staged["fused"] = stage_image(result.image, files.fused, result.provenance)
+        return staged["fused"]
+
+    def stage_shown() -> Staged:
+        staged["page"] = stage_text(files.page, page)
+        return staged["page"]
 
     def stage_description() -> Staged:
-        described[OURS]["fused_sha256"] = _hash([staged[0].temporary])
+        described[OURS] |= {f"{name}_sha256": _hash([each.temporary]) for name, each in staged.items()}
         return stage_text(files.sidecar, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
 
-    yield stage_fused
-    yield stage_description
-    yield lambda: stage_text(files.page, page)
+    yield from (stage_fused, stage_shown, stage_description)
 
 
 def read_sidecar(file: Path) -> dict[str, Any] | None:
@@ -200,15 +212,16 @@ def read_sidecar(file: Path) -> dict[str, Any] | None:
     try:
         ours = json.loads(file.read_text(encoding="utf-8"))[OURS]
         return ours if isinstance(ours, dict) and isinstance(ours["warnings"], list) else None
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
 def _is_whole(files: Files, told: dict[str, Any], origin: dict[str, Any]) -> bool:
     """Whether all is there, as it was written, of these inputs with these settings."""
-    if told.get("origin") != origin or not files.page.exists() or not files.fused.is_file():
+    made = {"fused": files.fused, "page": files.page}
+    if told.get("origin") != origin or not all(file.is_file() for file in made.values()):
         return False
-    return bool(told.get("fused_sha256") == _hash([files.fused]))
+    return all(told.get(f"{name}_sha256") == _hash([file]) for name, file in made.items())
 
 
 def _origin(inputs: list[Path], options: CohortOptions) -> dict[str, Any]:
@@ -218,6 +231,7 @@ def _origin(inputs: list[Path], options: CohortOptions) -> dict[str, Any]:
         "pet_sha256": _hash_of_input(inputs[0], "The PET"),
         "mri_sha256": _hash_of_input(inputs[1], "The MRI"),
         "model_sha256": options.model_sha256,
+        "skull_stripped": _is_stripped(inputs[1]),
         "suv": options.suv,
         **options.settings.told(),
     }
@@ -227,9 +241,19 @@ def _hash_of_input(path: Path, name: str) -> str:
     """Of a file, or of all files below a folder; InputError where one cannot be read."""
     check_path(path, name)
     try:
-        return _hash(sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path])
+        return _hash(_files_of(path))
     except OSError as error:
         raise InputError(f"{name} {path} cannot be read: {error.strerror}. Check the permissions.") from None
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_dir():
+        found: Iterable[Path] = path.rglob("*")
+    elif path.name.lower().removesuffix(".gz").endswith(_IN_TWO_FILES):
+        found = path.parent.glob(f"{glob.escape(path.name.split('.')[0])}.*")
+    else:
+        return [path]
+    return sorted(file for file in found if file.is_file())
 
 
 def _hash(files: list[Path]) -> str:
