@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -43,6 +45,32 @@ def test_little_memory_is_a_clean_end(tmp_path: Path) -> None:
     result = faults.little_memory(tmp_path, every=3)
     assert result.lost == []
     assert 0 < result.hit < result.tried
+
+
+def test_a_folder_that_a_kill_left_without_a_lock_goes_with_the_next_run(tmp_path: Path) -> None:
+    """Unless it may be about to be locked by somebody who is not kept out."""
+    (ours := tmp_path / f".cspadn-new-{files._own()}-x").mkdir()
+    (others := tmp_path / ".cspadn-new-abcdef-x").mkdir()
+    (elsewhere := tmp_path / ".cspadn-abcdef-x").mkdir()
+    (elsewhere / ".cspadn.owned").touch()
+    files.clear(tmp_path)
+    assert (ours.exists(), others.exists(), elsewhere.exists()) == (False, True, True)
+    os.utime(others, (0, 0))
+    files.clear(tmp_path)
+    assert not others.exists()
+
+
+def test_a_signal_that_waited_leaves_no_folder(tmp_path: Path, monkeypatch) -> None:
+    make = files.PrivateFolder._make
+
+    def interrupted(folder, *arguments) -> None:
+        signal.raise_signal(signal.SIGINT)
+        make(folder, *arguments)
+
+    monkeypatch.setattr(files.PrivateFolder, "_make", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        files.PrivateFolder(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_cohort_goes_on(tmp_path: Path) -> None:

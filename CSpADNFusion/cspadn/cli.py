@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -234,8 +235,9 @@ def _fused(
     from .pictures import fuse_pictures
 
     cancelled = _cancelled(options.cancel_file)
+    wanted = settings if options.color else replace(settings, palette=None)  # a page shows colours without their volume
     with _progress(options.progress, "Fusing") as progress:
-        result = (fuse_pictures if pictures else fuse)(pet, mri, settings, progress=progress, cancelled=cancelled)
+        result = (fuse_pictures if pictures else fuse)(pet, mri, wanted, progress=progress, cancelled=cancelled)
     scores = _measured(options, (pet, mri, result), cancelled) if options.metrics or options.report else None
     if options.report:
         from .report import subject_page
@@ -259,8 +261,8 @@ def _settings(options: argparse.Namespace) -> FusionSettings:
     given = {name: getattr(options, name) for name in names}
     if options.color:
         given["palette"] = options.palette or DEFAULT_PALETTE
-    elif options.palette:
-        raise UsageError("A palette is for a colour volume: name its file with --color.")
+    elif options.palette and not getattr(options, "report", None):
+        raise UsageError("A palette is for a colour volume or a page: name its file with --color or --report.")
     return FusionSettings(**{name: value for name, value in given.items() if value is not None})
 
 

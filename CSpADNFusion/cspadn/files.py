@@ -48,14 +48,24 @@ class PrivateFolder:
     """
 
     def __init__(self, parent: Path, prefix: str = PREFIX) -> None:
-        with _alone(), _undisturbed():
-            _clear(parent, prefix)
-            self.path = Path(tempfile.mkdtemp(prefix=f"{prefix}{_NEW}-", dir=parent))
-            self._lock = _lock(self.path / _OWNED)
-            with suppress(OSError):
-                self._lock.acquire(blocking=False)
-            with suppress(OSError):  # Windows renames no folder in which a file is open
-                self.path = self.path.rename(parent / self.path.name.replace(_NEW, _here(), 1))
+        made = False
+        try:
+            with _alone() as alone, _undisturbed():
+                _clear(parent, prefix, alone)
+                self._make(parent, prefix)
+                made = True
+        except BaseException:  # a signal that had to wait
+            if made:
+                self.remove()
+            raise
+
+    def _make(self, parent: Path, prefix: str) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=f"{prefix}{_NEW}-{_own()}-", dir=parent))
+        self._lock = _lock(self.path / _OWNED)
+        with suppress(OSError):
+            self._lock.acquire(blocking=False)
+        with suppress(OSError):  # Windows renames no folder in which a file is open
+            self.path = self.path.rename(parent / self.path.name.replace(f"{_NEW}-{_own()}", _here(), 1))
 
     def remove(self) -> None:
         """What cannot be removed stays, and says nothing."""
@@ -65,23 +75,36 @@ class PrivateFolder:
 
 def clear(parent: Path) -> None:
     """Remove what killed processes left in a folder; where a new private folder is made there, that is done anyway."""
-    with _alone(), _undisturbed():
-        _clear(parent, PREFIX)
+    with _alone() as alone, _undisturbed():
+        _clear(parent, PREFIX, alone)
 
 
-def _clear(parent: Path, prefix: str) -> None:
-    """Not those of other computers, which may know nothing of our locks; nor, for some time, one that is not locked yet."""
+def _clear(parent: Path, prefix: str, alone: bool) -> None:
+    """Not the folders of other computers, which may know nothing of our locks.
+
+    One that has no lock yet is removed by whoever is alone with it, and by others after some time.
+    """
     for path in parent.glob(f"{prefix}{_here()}-*"):
         _remove_abandoned(path)
     for path in parent.glob(f"{prefix}{_NEW}-*"):
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _SOME_TIME:
-                _remove_abandoned(path)
+            ours = alone and path.name.startswith(f"{prefix}{_NEW}-{_own()}-")
+            if not path.is_symlink() and (ours or time.time() - path.stat().st_mtime > _SOME_TIME):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _here() -> str:
     """This computer, in a few letters."""
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+    return _letters(platform.node())
+
+
+def _own() -> str:
+    """Those that :func:`_alone` keeps apart."""
+    return _letters(str(_lock_folder()), platform.node())
+
+
+def _letters(*parts: str) -> str:
+    return hashlib.sha256("/".join(parts).encode(errors="surrogateescape")).hexdigest()[:6]
 
 
 def _lock(path: Path) -> BaseFileLock:
@@ -103,22 +126,30 @@ def _remove_abandoned(folder: Path) -> None:
         lock.release()
 
 
+def _lock_folder() -> Path:
+    return Path(tempfile.gettempdir(), f"cspadn-{os.getuid()}" if hasattr(os, "getuid") else "cspadn")
+
+
 @contextmanager
-def _alone() -> Iterator[None]:
-    """No other process of this user's, on this computer, is here at the same time; TimeoutError where one stays too long."""
+def _alone() -> Iterator[bool]:
+    """No other process of this user's, on this computer, is here at the same time: true, but where there are no locks.
+
+    UsageError where one stays too long.
+    """
     from filelock import Timeout
 
-    folder = Path(tempfile.gettempdir(), f"cspadn-{os.getuid()}" if hasattr(os, "getuid") else "cspadn")
+    folder, alone = _lock_folder(), False
     lock = _lock(folder / "names.lock")
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         lock.acquire(timeout=_PATIENCE)
+        alone = True
     except Timeout:
         raise UsageError(f"Another run has held {lock.lock_file} for {_PATIENCE} s: end it, or delete the file.") from None
     except OSError:  # no locks here: that two runs write the same at the same moment is rare
         pass
     try:
-        yield
+        yield alone
     finally:
         lock.release()
 

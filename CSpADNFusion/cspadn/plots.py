@@ -41,6 +41,7 @@ def histogram(values: NDArray[np.floating], window: tuple[float, float], *, labe
             axes.axvline(end, color=_MARK, linestyle="--", linewidth=1.2)
         axes.set_xlabel(label, parse_math=False)
         axes.set_ylabel("points")
+        axes.locator_params("x", nbins=5)
 
     return _svg(4, 2, draw, key)
 

@@ -44,7 +44,7 @@ def check_packages() -> None:
     for name in _PACKAGES:
         if find_spec(name) is None:
             package = {"PIL": "pillow"}.get(name, name)
-            raise MissingPackageError(f"The Python package '{package}' is missing: install it with pip.")
+            raise MissingPackageError(f"The Python package '{package}' is missing: pip install '.[report]', in a clone.")
 
 
 def templates_folder() -> Path:
@@ -199,8 +199,8 @@ def _histograms(views: Views, provenance: Mapping[str, Any]) -> list[dict[str, A
         shown.append(
             {
                 "name": name,
-                "lower": f"{lower:.4g}",
-                "upper": f"{upper:.4g}",
+                "lower": f"{lower:.6g}",
+                "upper": f"{upper:.6g}",
                 "units": f" {units}" if units else "",
                 "below": _share(values < lower),
                 "above": _share(values > upper),

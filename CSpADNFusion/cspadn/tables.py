@@ -27,9 +27,10 @@ def read_pairs(file: Path, optional: Sequence[str] = ()) -> list[Row]:
         UsageError: it cannot be read, is no such list, or is empty.
     """
     names, lines = _read(file)
-    if not lines:
+    missing = [name for name in ("pet", "mri") if name not in names]
+    if not lines and not (names and missing):
         raise UsageError(f"The list of pairs {file} is empty: it needs the columns pet and mri, and a line for each pair.")
-    if missing := [name for name in ("pet", "mri") if name not in names]:
+    if missing:
         told = " and ".join(f"'{name}'" for name in missing)
         raise UsageError(f"The list of pairs {file} has no column {told} in its first line: separate columns by commas.")
     return [Row(line, _cells(names, cells, ("pet", "mri", *optional))) for line, cells in lines]

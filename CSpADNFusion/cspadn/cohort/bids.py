@@ -111,10 +111,10 @@ def _images(root: Path) -> list[_Image]:
     try:  # a pickle that lies there would be executed
         dataset = load_dataset(str(root), DatasetOptions(ignore_pickle_file=True))
         found = dataset.query(suffix=["pet", "T1w"], extension=[".nii", ".nii.gz"])
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be read: {error.strerror}. Check the permissions.") from None
     except Exception as error:  # it has no exceptions of its own
-        told = (
-            f"The dataset {root} cannot be read ({type(error).__name__}): check its dataset_description.json and permissions."
-        )
+        told = f"The dataset {root} cannot be read ({type(error).__name__}): check its dataset_description.json."
         raise UsageError(told) from None
     images = (_Image.of(file.get_relative_path()) for file in found)
     return sorted((image for image in images if image), key=lambda image: image.path)
@@ -138,7 +138,7 @@ def _no_choice(pet: _Image, anatomies: list[_Image]) -> str:
     if not anatomies:
         return f"There is no T1w image for {pet.path}: add one in the folder anat, or leave the PET out."
     names = ", ".join(str(each.path) for each in anatomies)
-    return f"There are {len(anatomies)} T1w images for {pet.path}, {names}: name the registered one in a list of pairs (.csv)."
+    return f"{pet.path} has {len(anatomies)} T1w images, {names}: name the registered one in a list of pairs (.csv)."
 
 
 def pairs_of_table(file: Path, output: Path) -> list[CohortPair]:
@@ -166,6 +166,8 @@ def _listed(row: Row, number: str, file: Path, output: Path) -> CohortPair:
     name = "_".join(f"{key}-{label}" for key, label in labels.items())
     if empty := [column for column in ("pet", "mri") if not row.cells[column]]:
         return CohortPair(name, obstacle=f"Line {row.line} of the list names no {' and no '.join(empty)}.")
+    if "_T1w." in row.cells["pet"] or "_pet." in row.cells["mri"]:
+        return CohortPair(name, obstacle=f"Line {row.line} of the list has PET and MRI the wrong way round, by their names.")
     paths = [file.resolve().parent / row.cells[column] for column in ("pet", "mri")]
     pet, mri = (_relative(path, output) for path in paths)
     return CohortPair(name, str(paths[0]), str(paths[1]), (pet, mri))
@@ -193,7 +195,7 @@ def with_labels(pairs: list[CohortPair], participants: Sequence[str], sessions: 
     for key, labels in (("sub", participants), ("ses", sessions)):
         wanted = {label.removeprefix(f"{key}-") for label in labels}
         if unknown := wanted - {pair.entities.get(key) for pair in pairs}:
-            raise UsageError(f"There is no PET of {key}-{min(unknown)}: check the labels.")
+            raise UsageError(f"There is no PET of {key}-{min(unknown)}: check the labels, and separate them by spaces.")
         pairs = [pair for pair in pairs if not wanted or pair.entities.get(key) in wanted]
     return pairs
 

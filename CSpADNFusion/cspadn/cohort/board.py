@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
+_DAY = 86400.0  # seconds: what is left is told by all that was done, not by the last half minute
+
+
 class Board:
     """Lines on stdout; the base of the other two.
 
@@ -27,7 +30,7 @@ class Board:
     def __init__(self) -> None:
         self.page: Path | None = None
         self._counts: Counter[str] = Counter()
-        self._total = 0
+        self._total = self._warned = 0
 
     @property
     def failed(self) -> int:
@@ -47,6 +50,7 @@ class Board:
     def tell(self, outcome: Outcome) -> None:
         """What became of a pair."""
         self._counts[outcome.status] += 1
+        self._warned += bool(outcome.warnings)
         self._show(outcome)
 
     def finish(self) -> None:
@@ -55,13 +59,16 @@ class Board:
 
     def _show(self, outcome: Outcome) -> None:
         self._say(f"[{self._counts.total()}/{self._total}] {_line(outcome)}")
+        for warning in outcome.warnings:
+            self._say(f"    warning: {warning}")
 
     def _say(self, line: str) -> None:
         print(in_one_line(line), flush=True)
 
     def _sum(self) -> str:
         unchanged = f" ({self._counts[UNCHANGED]} of them before)" if self._counts[UNCHANGED] else ""
-        return f"{self._counts[DONE] + self._counts[UNCHANGED]} done{unchanged}, {self.failed} failed"
+        warned = f", {self._warned} with warnings" if self._warned else ""
+        return f"{self._counts[DONE] + self._counts[UNCHANGED]} done{unchanged}, {self.failed} failed{warned}"
 
 
 def _line(outcome: Outcome) -> str:
@@ -69,8 +76,7 @@ def _line(outcome: Outcome) -> str:
         return f"failed: {outcome.name}: {outcome.message}"
     if outcome.status == UNCHANGED:
         return f"done before: {outcome.name}"
-    told = f", {len(outcome.warnings)} warnings" if outcome.warnings else ""
-    return f"done: {outcome.name} ({outcome.seconds:.1f} s{told})"
+    return f"done: {outcome.name} ({outcome.seconds:.1f} s)"
 
 
 class _Silent(Board):
@@ -114,7 +120,7 @@ class _Bar(Board):
         told = TextColumn("subjects, {task.fields[rate]}, {task.fields[failed]} failed, time left")
         console = Console(stderr=True)
         columns = (TextColumn("Fusing"), BarColumn(), MofNCompleteColumn(), told, TimeRemainingColumn())
-        with Progress(*columns, console=console) as self._bar, super().fusing(total):
+        with Progress(*columns, console=console, speed_estimate_period=_DAY) as self._bar, super().fusing(total):
             self._begun = time.monotonic()
             self._task = self._bar.add_task("", total=total, rate="starting", failed=0)
             yield

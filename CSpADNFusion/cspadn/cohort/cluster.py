@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _MEMORY = 1_500_000_000  # bytes that a worker needs for the volumes of a head
-_CONNECT_SECONDS, _START_SECONDS = 15, 60  # for a scheduler to answer, and for its first worker to come
+_CONNECT_SECONDS, _START_SECONDS = 10, 40  # for a scheduler to answer, and for its first worker to come
 _LOST_SECONDS = 300  # without any worker
 _LOOK_SECONDS = 1.0  # between two looks whether workers have come or gone
 _LOCAL = {
@@ -65,6 +65,7 @@ def connected(address: str | None, workers: int | None, device: str) -> Iterator
         UsageError: no scheduler answers, it has no worker, or a worker has another version of this package.
     """
     import dask
+    import distributed  # noqa: F401  its settings must be known before some are changed for a time
 
     with (
         dask.config.set({} if address else _LOCAL),

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
-from ..errors import MissingPackageError
+from ..errors import MissingPackageError, UsageError
 from ..files import check_names
 from ..settings import FusionSettings
 from .bids import CohortPair, pairs_of_dataset, pairs_of_table, with_labels
@@ -24,6 +24,7 @@ def run(options: argparse.Namespace, settings: FusionSettings) -> int:
     """Fuse, make the group page, or both; returns 0, or 1 if any pair failed."""
     check_names([options.input, options.output])
     _check_packages()
+    _check_usage(options)
     board = board_of(options.progress)
     if options.level == "group":
         check_derivative(options.output)
@@ -37,44 +38,54 @@ def run(options: argparse.Namespace, settings: FusionSettings) -> int:
     return 1 if board.failed else 0
 
 
+def _check_usage(options: argparse.Namespace) -> None:
+    if {"participant", "group"} & {*options.participant_label, *options.session_label}:
+        raise UsageError("The level stands among the labels: put it before them, behind INPUT and OUTPUT.")
+    if options.suv and not _is_list(options.input):
+        raise UsageError("SUV is computed from DICOM headers, which BIDS has none of: give a list of DICOM folders (.csv).")
+
+
+def _is_list(source: Path) -> bool:
+    return source.name.lower().endswith(_LIST_SUFFIX)
+
+
 def _check_packages() -> None:
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
-        raise MissingPackageError(f"A cohort needs the Python package '{missing[0]}': pip install 'cspadn[cohort]'.")
+        raise MissingPackageError(f"A cohort needs the Python package '{missing[0]}': pip install '.[cohort]', in a clone.")
 
 
 def _participants(options: argparse.Namespace, settings: FusionSettings, board: Board) -> None:
+    """The folder is made when all else is known to be possible."""
     from .cluster import connected, fuse_all
 
     pairs = _pairs(options)
-    cohort = _cohort(options, settings)
-    if not (options.participant_label or options.session_label):
-        forget_failures(cohort.output, pairs)
+    settings, model = _checked(options, settings)
     with board.fusing(len(pairs)), connected(options.scheduler, options.workers, settings.device) as client:
-        for outcome in fuse_all(client, pairs, cohort):
+        output = make_derivative(options.input, options.output)
+        if not (options.participant_label or options.session_label):
+            forget_failures(output, pairs)
+        for outcome in fuse_all(client, pairs, _cohort(options, output, settings, model)):
             board.tell(outcome)
 
 
-def _cohort(options: argparse.Namespace, settings: FusionSettings) -> CohortOptions:
-    """What holds for all pairs; the folder is made when all else is known to be possible."""
+def _checked(options: argparse.Namespace, settings: FusionSettings) -> tuple[FusionSettings, str]:
+    """As workers can use them, and the SHA-256 of the weights."""
     from ..fusion import check_settings  # brings torch
     from ..weights import WEIGHTS_SUFFIX
 
     if settings.model.endswith(WEIGHTS_SUFFIX):  # workers elsewhere have other working folders
         settings = replace(settings, model=str(Path(settings.model).resolve()))
     here = replace(settings, device="cpu") if options.scheduler else settings  # its workers may have other devices
-    model, source = check_settings(here), options.input.resolve()
-    return CohortOptions(
-        source if source.is_dir() else source.parent,
-        make_derivative(options.input, options.output),
-        settings,
-        model.card.sha256,
-        run=uuid4().hex,
-        suv=options.suv,
-        force=options.force,
-    )
+    return settings, check_settings(here).card.sha256
+
+
+def _cohort(options: argparse.Namespace, output: Path, settings: FusionSettings, model: str) -> CohortOptions:
+    source = options.input.resolve()
+    folder = source if source.is_dir() else source.parent
+    return CohortOptions(folder, output, settings, model, uuid4().hex, suv=options.suv, force=options.force)
 
 
 def _pairs(options: argparse.Namespace) -> list[CohortPair]:
-    is_list = options.input.name.lower().endswith(_LIST_SUFFIX)
-    pairs = pairs_of_table(options.input, options.output) if is_list else pairs_of_dataset(options.input.resolve())
+    table = _is_list(options.input)
+    pairs = pairs_of_table(options.input, options.output) if table else pairs_of_dataset(options.input.resolve())
     return with_labels(pairs, options.participant_label, options.session_label)
