@@ -541,7 +541,7 @@ def test_the_images_for_the_worker_are_the_users_alone(watched_panel) -> None:
     time.sleep(0.01)
     assert slicer.util.getNode("MRI-PET fused")
     temporary = Path(slicer.app.temporaryPath)
-    (folder,) = (path for path in watch.seen if re.fullmatch(r"CSpADNFusion-\w+", path.name))
+    (folder,) = (path for path in watch.seen if re.fullmatch(r"CSpADNFusion-(?!new)[\w-]+", path.name))
     assert {each.mode for each in watch.seen[folder]} == {0o700}
     for name in ("pet.nrrd", "mri.nrrd"):
         assert {each.mode for each in watch.seen[folder / name]} == {PERMISSIONS}
