@@ -174,6 +174,7 @@ def test_a_list_names_subjects_or_counts_them(tmp_path: Path) -> None:
     ("row", "told"),
     [
         ("p.nii,,01", "no mri"),
+        ("sub-1_T1w.nii,sub-1_pet.nii,01", "wrong way round"),
         ("p.nii,m.nii,a_b", "none of BIDS"),
         ("p.nii,m.nii,../x", "none of BIDS"),
         ("p.nii,m.nii,sub-", "none of BIDS"),

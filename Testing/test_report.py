@@ -366,6 +366,14 @@ def run(files: dict[str, Path], *more: str) -> int:
     return cli.main(["fuse", *names, "-o", str(files["fused"]), "--report", str(files["report"]), "--device", "cpu", *more])
 
 
+def test_a_page_has_its_palette_without_a_colour_volume(files: dict[str, Path], capsys) -> None:
+    assert run(files, "--palette", "PET-Rainbow2") == 0
+    assert "PET-Rainbow2" in files["report"].read_text(encoding="utf-8")
+    assert not list(files["pet"].parent.glob("*color*"))
+    assert run(files, "--palette", "PET-Future", "--overwrite") == 2
+    assert "PET-Future" in capsys.readouterr().err
+
+
 def test_the_command_line_writes_a_page(files: dict[str, Path], capsys) -> None:
     """With metrics, which nothing else asked for."""
     assert run(files) == 0
