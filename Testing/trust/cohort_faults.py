@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,26 +23,21 @@ _GONE_SECONDS = 20  # for the workers of a run that was killed
 
 
 def kill_cohort(folder: Path, times: int, seed: int = 0) -> Result:
-    """The run itself and its worker, in turns; the derivative is made anew when it is whole."""
+    """The run itself and its worker, in turns, each into an empty folder; the next run then does the rest."""
     result, chance = Result("kill -9 of cspadn cohort, and of its worker"), random.Random(seed)
     pet, mri = (sitk.ReadImage(str(file)) for file in make_pair(folder))
     dataset = write_dataset(folder / "bids", dict.fromkeys(SUBJECTS, (pet, mri)))
     seconds = _finish(_start(dataset, folder / "timed"), result)
     for number in range(times):
-        out = folder / f"out{number // 4}"
+        out = folder / f"out{number}"
         process = _start(dataset, out)
         time.sleep(chance.uniform(0, seconds))
         result.tried, result.hit = result.tried + 1, result.hit + (process.poll() is None)
-        if number % 2:
-            _kill_workers(process)
-            _finish(process, result)
-        else:
-            process.kill()
-            process.communicate()
-            _wait_until_gone(process, result)
+        (_kill_workers if number % 2 else _kill_run)(process, result)
         _check(result, out)
-    _finish(_start(dataset, out), result)
-    return _check_whole(result, out)
+        _finish(_start(dataset, out), result)
+        _check_whole(result, out)
+    return result
 
 
 def _start(dataset: Path, out: Path) -> subprocess.Popen[str]:
@@ -71,8 +67,26 @@ def _members(session: int) -> list[int]:
     return found
 
 
-def _kill_workers(process: subprocess.Popen[str]) -> None:
-    for number in _members(process.pid):
+def _kill_run(process: subprocess.Popen[str], result: Result) -> None:
+    process.kill()
+    process.communicate()
+    _wait_until_gone(process, result)
+
+
+def _kill_workers(process: subprocess.Popen[str], result: Result) -> None:
+    """The run then starts another one, and ends well. Python's own helper of the run, whose death it would tell, stays."""
+    _kill_all(number for number in _members(process.pid) if not _is_helper(number))
+    _finish(process, result)
+
+
+def _is_helper(number: int) -> bool:
+    with suppress(OSError):
+        return b"resource_tracker" in Path(f"/proc/{number}/cmdline").read_bytes()
+    return False
+
+
+def _kill_all(numbers: Iterable[int]) -> None:
+    for number in numbers:
         with suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
 
@@ -83,7 +97,7 @@ def _wait_until_gone(process: subprocess.Popen[str], result: Result) -> None:
             return
         time.sleep(0.1)
     result.lost.append(f"{result.name}: processes are left: {_members(process.pid)}")
-    _kill_workers(process)
+    _kill_all(_members(process.pid))
 
 
 def _check(result: Result, out: Path) -> None:
@@ -100,7 +114,7 @@ def _check(result: Result, out: Path) -> None:
             result.lost.append(f"{result.name}: {file.name} is not whole: {error}")
 
 
-def _check_whole(result: Result, out: Path) -> Result:
+def _check_whole(result: Result, out: Path) -> None:
     _check(result, out)
     fused = sorted(file.name.split("_")[0] for file in out.glob("sub-*/pet/*.nii.gz"))
     pages = sorted(file.stem for file in out.glob("sub-*.html"))
@@ -109,4 +123,3 @@ def _check_whole(result: Result, out: Path) -> Result:
     if temporary := [str(file) for file in out.rglob(".cspadn-*")]:
         result.lost.append(f"{result.name}: temporary files are left: {', '.join(temporary)}")
     result.seen = "the next run did the rest"
-    return result

@@ -32,8 +32,6 @@ _LOCAL = {
     "distributed.scheduler.http.routes": [],  # pages that anybody on this computer could open
     "distributed.worker.http.routes": [],
 }
-# Of a worker of ours, beside the numbers of its threads; the last two as in cspadn.cli.
-_ENVIRONMENT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "1"}
 
 
 def workers_here(device: str) -> int:
@@ -82,7 +80,6 @@ def _client_here(workers: int) -> Iterator[Client]:
 
     threads = str(max(1, _processors() // workers))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
-    environment = {**_ENVIRONMENT, **dict.fromkeys(names, threads)}
     with _no_interrupts():
         cluster = LocalCluster(
             n_workers=workers,
@@ -92,7 +89,7 @@ def _client_here(workers: int) -> Iterator[Client]:
             dashboard_address="127.0.0.1:0",
             memory_limit=None,  # cspadn asks by itself for the memory it needs
             silence_logs="CRITICAL",
-            env=environment,
+            env=dict.fromkeys(names, threads),
         )
     with cluster, Client(cluster) as client:
         yield client
