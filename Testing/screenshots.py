@@ -1,6 +1,7 @@
 """``make screenshots``: the panel, from the real .ui, and the comparison, from MRML's own slice rendering, of the sample pair.
 
 screenshots.py all FOLDER               the panel in both themes and scales, and the comparison
+screenshots.py tutorial FOLDER          the panel at each step of docs/tutorial.md
 screenshots.py panel FILE.png light     the panel alone (or dark), in the scale of QT_SCALE_FACTOR
 """
 
@@ -27,13 +28,20 @@ def main() -> None:
         return
     folder = Path(target)
     folder.mkdir(parents=True, exist_ok=True)
+    if command == "tutorial":
+        _draw_tutorial(folder)
+    else:
+        _draw_all(folder)
+    print(f"Pictures: {folder.resolve()}")
+
+
+def _draw_all(folder: Path) -> None:
     for theme in ("light", "dark"):
         for scale in (1, 2):
             file = folder / f"panel-{theme}-{scale}00.png"
             environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": str(scale)}
             subprocess.run([sys.executable, __file__, "panel", str(file), theme], check=True, env=environment)
-    _draw_comparison(folder / "comparison.png")
-    print(f"Pictures: {folder.resolve()}")
+    _fuse_and_compare(folder / "comparison.png")
 
 
 def _open_panel():
@@ -53,10 +61,46 @@ def _draw_panel(file: Path, theme: str) -> None:
     widget = _open_panel()
     widget.ui.advancedCollapsibleButton.setCollapsed(False)
     application.processEvents(until=lambda: "here:" in widget.ui.torchLabel.text(), timeout=_TIMEOUT)
+    _grab(widget, file)
+    application.closeModules()
+
+
+def _grab(widget, file: Path) -> None:
+    from slicer_application import application
+
     widget.parent.resize(_WIDTH, widget.parent.sizeHint().height())
     application.processEvents()
     widget.parent.grab().save(str(file))
+
+
+def _draw_tutorial(folder: Path) -> None:
+    """The sample pair chosen, a run, its end with all outputs, and what stands below Advanced."""
+    from slicer_application import application
+
+    application.start()
+    _set_theme("light")
+    widget = _open_panel()
+    _grab(widget, folder / "panel-inputs.png")
+    widget.ui.applyButton.click()
+    bar = widget.ui.progressBar
+    application.processEvents(until=lambda: bar.maximum() > 0 and 3 * bar.value() > bar.maximum(), timeout=_TIMEOUT)
+    _grab(widget, folder / "panel-running.png")
+    _wait_for_end(widget)
+    _grab(widget, folder / "panel-done.png")
+    for name in ("inputs", "outputs", "display"):
+        getattr(widget.ui, f"{name}CollapsibleButton").setCollapsed(True)
+    widget.ui.advancedCollapsibleButton.setCollapsed(False)
+    application.processEvents(until=lambda: "here:" in widget.ui.torchLabel.text(), timeout=_TIMEOUT)
+    _grab(widget, folder / "panel-advanced.png")
     application.closeModules()
+
+
+def _wait_for_end(widget) -> None:
+    from slicer_application import application, records
+
+    application.processEvents(until=lambda: not widget.logic.isFusing(), timeout=_TIMEOUT)
+    if records.texts("error"):
+        raise SystemExit(records.texts("error")[0])
 
 
 def _set_theme(theme: str) -> None:
@@ -72,27 +116,29 @@ def _set_theme(theme: str) -> None:
     qt.QApplication.setPalette(palette)
 
 
+def _fuse_and_compare(file: Path) -> None:
+    from slicer_application import application
+
+    widget = _open_panel()
+    widget.ui.applyButton.click()
+    _wait_for_end(widget)
+    widget.ui.compareButton.click()
+    _draw_comparison(file)
+    application.closeModules()
+
+
 def _draw_comparison(file: Path) -> None:
     import matplotlib as mpl
-
-    from slicer_application import application, records
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    widget = _open_panel()
-    widget.ui.applyButton.click()
-    application.processEvents(until=lambda: not widget.logic.isFusing(), timeout=_TIMEOUT)
-    if records.texts("error"):
-        raise SystemExit(records.texts("error")[0])
-    widget.ui.compareButton.click()
     figure, axes = plt.subplots(2, 2, figsize=(8, 8.4), facecolor="black", layout="constrained")
     for axis, (title, pixels) in zip(axes.flat, _rendered().items(), strict=True):
         axis.imshow(pixels, origin="lower", interpolation="nearest")
         axis.set_title(title, color="white")
         axis.axis("off")
     figure.savefig(file, dpi=100)
-    application.closeModules()
 
 
 def _rendered():

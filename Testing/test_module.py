@@ -191,7 +191,7 @@ def test_a_result_that_cannot_be_stored_is_a_failure(panel, monkeypatch) -> None
     panel.ui.applyButton.click()
     _wait(panel)
     (message,) = [each for each in records.messages if each["level"] == "error"]
-    assert message["text"] == "The result could not be put into the scene, which is as it was."
+    assert message["text"].startswith("The result could not be put into the scene: ")
     assert "MemoryError" in message["detailedText"]
     assert panel.ui.statusLabel.text() == "Failed."
 

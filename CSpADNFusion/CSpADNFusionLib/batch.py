@@ -32,10 +32,10 @@ from cspadn.io import (
 )
 from cspadn.metadata import PREFIX
 from cspadn.metrics import TABLE_NAMES
-from cspadn.settings import WINDOWS, FusionSettings
+from cspadn.settings import FusionSettings
 from CSpADNFusionLib import metrics
 from CSpADNFusionLib.loading import volumeNodeFromImage
-from CSpADNFusionLib.nodes import imageFromVolumeNode
+from CSpADNFusionLib.nodes import imageFromVolumeNode, provenanceOf
 from CSpADNFusionLib.pairs import Outputs, nameOutputs
 from CSpADNFusionLib.roles import COLOR_ROLE, METRICS_ROLE
 
@@ -276,7 +276,7 @@ def _meansOf(file):
 
 def _stages(fusedNode, outputs, told, origin):
     """What :func:`cspadn.files.commit` wants: each file written under a temporary name."""
-    provenance = _provenanceOf(fusedNode)
+    provenance = provenanceOf(fusedNode)
     stages = [lambda: stage_sidecar(outputs.sidecar, {**provenance, _ORIGIN: origin}, told)]
     if outputs.metrics:
         rows = _rowsOf(fusedNode.GetNodeReference(METRICS_ROLE))
@@ -287,13 +287,6 @@ def _stages(fusedNode, outputs, told, origin):
     image = imageFromVolumeNode(fusedNode)
     stages.append(lambda: stage_image(image, outputs.fused, provenance))
     return stages
-
-
-def _provenanceOf(node):
-    """As :attr:`cspadn.fusion.FusionResult.provenance` has it, from the attributes of a node."""
-    keys = [key for key in node.GetAttributeNames() if key.startswith(PREFIX)]
-    provenance = {key[len(PREFIX) :]: node.GetAttribute(key) for key in keys}
-    return {name: json.loads(value) if name in WINDOWS else value for name, value in provenance.items()}
 
 
 def _rowsOf(tableNode):

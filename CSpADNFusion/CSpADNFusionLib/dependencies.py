@@ -42,7 +42,11 @@ def ensureDependencies(requirementsFile):
         raise MissingPackageError(text.format(names=names)) from error
     importlib.invalidate_caches()
     if missing := missingPackages():  # Slicer installs nothing while it is tested
-        raise MissingPackageError(_("Fusion needs {packages}, not installed here.").format(packages=", ".join(missing)))
+        raise MissingPackageError(
+            _("Fusion needs {packages}, which could not be installed: restart Slicer, and press Apply again.").format(
+                packages=", ".join(missing)
+            )
+        )
     return True
 
 

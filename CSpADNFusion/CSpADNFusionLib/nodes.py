@@ -20,6 +20,7 @@ from cspadn.errors import InputError
 from cspadn.geometry import check_volume
 from cspadn.intensity import FUSED_MAXIMUM, without_holes
 from cspadn.metadata import FRAME_UID, NAN_IS_OUTSIDE, PREFIX, SERIES_UID, SOURCE_NAME, UNITS
+from cspadn.settings import WINDOWS
 
 _WHITE = 255
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -88,7 +89,7 @@ def imagesFromVolumeNodes(petNode, mriNode, grid="mri"):
     """
     gridNode, movingNode = (petNode, mriNode) if grid == "pet" else (mriNode, petNode)
     gridImage = imageFromVolumeNode(gridNode)
-    matrix = _matrixBetween(movingNode, gridNode)
+    matrix = matrixBetween(movingNode, gridNode)
     movingImage = _warped(movingNode, gridNode, gridImage) if matrix is None else imageFromVolumeNode(movingNode, matrix)
     for node, image in ((gridNode, gridImage), (movingNode, movingImage)):
         _label(image, node)
@@ -125,6 +126,13 @@ def imageFromVolumeNode(node, rasToTargetRas=None):
     target = np.eye(4) if rasToTargetRas is None else rasToTargetRas
     _setIjkToLps(image, _RAS_TO_LPS @ target @ _ijkToRas(node), node.GetName())
     return image
+
+
+def provenanceOf(node):
+    """As :attr:`cspadn.fusion.FusionResult.provenance` has it, from the attributes of a fused volume node."""
+    keys = [key for key in node.GetAttributeNames() if key.startswith(PREFIX)]
+    provenance = {key[len(PREFIX) :]: node.GetAttribute(key) for key in keys}
+    return {name: json.loads(value) if name in WINDOWS else value for name, value in provenance.items()}
 
 
 def updateVolumeNodeFromFusion(node, image, place, provenance):
@@ -172,7 +180,7 @@ def putBeside(node, mriNode):
         hierarchy.SetItemParent(items[0], hierarchy.GetItemParent(items[1]))
 
 
-def _matrixBetween(sourceNode, targetNode):
+def matrixBetween(sourceNode, targetNode):
     """4x4 array from the RAS of one volume node to that of another, through the parent transforms of both.
 
     None where a non-linear transform lies between them.

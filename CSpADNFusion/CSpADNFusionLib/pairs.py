@@ -104,7 +104,7 @@ def pairsOfStudies(folder, outputFolder):
         raise UsageError(f"The folder of studies {folder} cannot be read: {error.strerror or error}.") from None
     studies = [path for path in inside if path.resolve() != outputFolder.resolve()]
     if not studies:
-        raise UsageError(f"The folder of studies {folder} is empty: it needs a folder for each study.")
+        raise UsageError(f"The folder of studies {folder} holds no folders: it needs one for each study.")
     return [StudyPair(path) for path in studies]
 
 

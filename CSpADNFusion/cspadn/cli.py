@@ -321,8 +321,7 @@ def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScor
     if options.dicom:
         from .dicom import stage_series
 
-        pet = options.pet if options.pet.is_dir() else None
-        stages.append(lambda: stage_series(result.image, options.output, options.mri, pet, result.provenance))
+        stages.append(lambda: stage_series(result.image, options.output, options.mri, options.pet, result.provenance))
     else:
         stages.append(lambda: stage_sidecar(sidecar_of(options.output), result.provenance, result.warnings))
         stages.append(lambda: stage_image(result.image, options.output, result.provenance))

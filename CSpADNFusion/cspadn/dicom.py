@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pydicom
@@ -36,6 +36,7 @@ from .files import Staged, stage
 from .memory import free_main_memory, is_out_of_memory
 from .metadata import FRAME_UID, NOTE, SERIES_UID, SOURCE_NAME, UNITS
 
+Series = Path | Sequence[Path]  # the folder of a series, or its files
 STEP = 0.125  # of the stored values of a written series: 4095 becomes 32760, and no step is rounded in decimals
 SERIES_DESCRIPTION = "CSpA-DN fused PET/MRI, not for diagnosis"
 _PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)  # of the transfer syntaxes, the uncompressed
@@ -44,6 +45,7 @@ _LARGE, _UNDEFINED = 2**16, 2**32 - 1  # bytes of a tag that are not looked at; 
 _SUFFIXES, _PREAMBLE = (".dcm", ".dicom", ".ima"), 128  # of names, if they have any; bytes at the start of a file
 _GAP = 0.02  # of the distance of two slices: a step that differs by more is a gap
 _SHEAR = 0.5  # of a pixel: first and last slice may be displaced so far against a straight stack
+_SAME_PLACE = 0.1  # mm
 _UNIT = 1e-3  # by which the length of a direction may differ from 1
 _NUMBER = {1: "a usable number", 2: "two positive numbers", 3: "three numbers", 6: "six numbers"}
 _PARALLEL = 0.996  # cosine of 5 degrees
@@ -107,9 +109,11 @@ def read_files(files: Sequence[Path], folder: Path, name: str, *, suv: bool = Fa
     return image
 
 
-def _headers(folder: Path, name: str) -> list[Dataset]:
+def _headers(series: Series, name: str) -> list[Dataset]:
     """Of the files in a folder that are DICOM images; InputError where there are none, or one cannot be read."""
-    return _headers_of(_files(folder, name), folder, name)
+    if isinstance(series, Path):
+        return _headers_of(_files(series, name), series, name)
+    return _headers_of(series, series[0].parent, name)
 
 
 def _headers_of(files: Sequence[Path], folder: Path, name: str) -> list[Dataset]:
@@ -373,14 +377,17 @@ def _parsed(text: str, keyword: str, name: str) -> datetime:
         ) from None
 
 
-def check_series_output(folder: Path, mri: Path, pet: Path) -> None:
+def check_series_output(folder: Path, mri: Series, pet: Series | None) -> None:
     """Asked before the work starts: whether a derived series could be written later.
+
+    Args:
+        mri, pet: of a series its folder, or its files; anything else is none.
 
     Raises:
         UsageError: the folder is not new, or cannot be written to, or the MRI is no series.
         InputError: a source lacks what a derived series must say, or they are of two patients.
     """
-    if not mri.is_dir():
+    if not is_series(mri):
         raise UsageError("A DICOM output needs the MRI as a DICOM series: patient and study are taken from it.")
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UsageError(f"The output {folder} is a file or a link: give the name of a folder.")
@@ -390,7 +397,25 @@ def check_series_output(folder: Path, mri: Path, pet: Path) -> None:
         raise UsageError(f"The folder of the output {folder} does not exist: create it first.")
     if not os.access(folder.parent, os.W_OK):
         raise UsageError(f"The folder of the output {folder} cannot be written to: choose another, or check its permissions.")
-    _check_sources([("The MRI", _headers(mri, "The MRI")), *([("The PET", _headers(pet, "The PET"))] if pet.is_dir() else [])])
+    given = {"The MRI": mri, "The PET": pet}
+    _check_sources([(name, _headers(each, name)) for name, each in given.items() if is_series(each)])
+
+
+def is_series(series: Series | None) -> TypeGuard[Series]:
+    """Whether it is a folder, or a list of files."""
+    return series.is_dir() if isinstance(series, Path) else bool(series)
+
+
+def check_in_series(image: sitk.Image, series: Series) -> None:
+    """InputError where the slices of a volume do not lie where those of a DICOM series do, by :data:`_SAME_PLACE`."""
+    places = np.array([header.ImagePositionPatient for header in _sorted(_headers(series, "The MRI"))[0]], float)
+    slices = np.array([image.TransformIndexToPhysicalPoint((0, 0, index)) for index in range(image.GetSize()[2])])
+    farthest = np.linalg.norm(slices[:, None] - places[None], axis=2).min(1).max()
+    if farthest > _SAME_PLACE:
+        raise InputError(
+            f"The fused volume lies up to {farthest:.1f} mm from the DICOM series of its MRI, which was moved, cropped or has"
+            " gaps: fuse the MRI as it was loaded."
+        )
 
 
 def _check_sources(sources: list[tuple[str, list[Dataset]]]) -> None:
@@ -403,18 +428,18 @@ def _check_sources(sources: list[tuple[str, list[Dataset]]]) -> None:
         raise InputError("PET and MRI have different patient IDs: a derived series would be put into the wrong record.")
 
 
-def stage_series(image: sitk.Image, folder: Path, mri: Path, pet: Path | None, provenance: dict[str, Any]) -> Staged:
+def stage_series(image: sitk.Image, folder: Path, mri: Series, pet: Series | None, provenance: dict[str, Any]) -> Staged:
     """Write a fused volume as a derived MR series of the MRI's patient, study and frame of reference.
 
     Args:
         image: values from 0 to 4095; its axes at right angles. Stored in 16 bits, in steps of :data:`STEP`.
         folder: as :func:`check_series_output` wants it.
-        mri, pet: the folders of the sources' series; no PET where that was no series.
+        mri, pet: the sources' series, folders or files; no PET where that was no series.
 
     Raises:
         UsageError: the folder cannot be written; nothing is left.
     """
-    series = [_headers(mri, "The MRI"), *([_headers(pet, "The PET")] if pet else [])]
+    series = [_headers(mri, "The MRI"), *([_headers(pet, "The PET")] if is_series(pet) else [])]
     common = _common(series, provenance)
 
     def write(temporary: Path) -> None:

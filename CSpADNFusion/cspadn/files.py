@@ -145,7 +145,9 @@ def _alone() -> Iterator[bool]:
         lock.acquire(timeout=_PATIENCE)
         alone = True
     except Timeout:
-        raise UsageError(f"Another run has held {lock.lock_file} for {_PATIENCE} s: end it, or delete the file.") from None
+        raise UsageError(
+            f"Another run has held {lock.lock_file} for {_PATIENCE} s: end it, or, if there is none, delete the file."
+        ) from None
     except OSError:  # no locks here: that two runs write the same at the same moment is rare
         pass
     try:

@@ -141,7 +141,7 @@ class SliceFuser:
     def _retreat(self) -> None:
         if self.batch > 1:
             self.batch //= 2
-            self.warnings.append(f"Out of memory on {self.device}: went on with {self.batch} slices at a time.")
+            self.warnings.append(f"Out of memory on {self.device}: went on with fewer slices at a time, {self.batch}.")
             self._load()
         elif self.device.type != "cpu":
             self.warnings.append(f"Out of memory on {self.device} with one slice: went on with the CPU.")

@@ -32,8 +32,8 @@ _NIFTI = np.dtype(  # what of NIfTI-1's header is looked at
         "itemsize": 348,
     }
 ).newbyteorder("<")
-_NIFTI_BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 32: 8, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4}  # of a voxel, by its type
-_NIFTI_BYTES |= {1024: 8, 1280: 8, 1536: 16, 1792: 16, 2048: 32, 2304: 4}
+_NIFTI_TYPES = 2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2304
+_NIFTI_BYTES = dict(zip(_NIFTI_TYPES, (1, 2, 4, 4, 8, 8, 3, 1, 2, 4, 8, 8, 16, 16, 32, 4), strict=True))  # of a voxel
 _MOST_AXES = 10  # of MetaImage
 _FAR = 1e9  # millimetres; with far larger numbers ITK may never come to an end
 _PNG_SIGNATURE = 8  # bytes
@@ -97,7 +97,7 @@ def check_content(path: Path, name: str) -> None:
 def check_nifti(path: Path) -> None:
     """DamageError unless a NIfTI file is whole that was just written: its writer does not notice a full disk."""
     if (voxels := _nifti(path)) is None:
-        raise DamageError("it is no NIfTI file.")
+        raise DamageError("no NIfTI file")
     _check_voxels(voxels, 0)
 
 

@@ -116,7 +116,8 @@ def check_storable(image: sitk.Image, path: Path, *, series: bool = False) -> No
     """UsageError where the format of ``path``, or a DICOM series, cannot hold the geometry and would silently change it."""
     if image.GetDimension() == 3 and (series or _suffix(path).startswith(".nii")) and not has_orthogonal_axes(image):
         raise UsageError(
-            f"The axes of the volume are not at right angles, which {path} cannot store: write .nrrd or .mha instead."
+            f"The axes of the volume are not at right angles, which {path} cannot store: resample it first, or write .nrrd"
+            " or .mha."
         )
 
 

@@ -62,7 +62,7 @@ def require_memory(needed: int, mapped: int = 0) -> None:
     if left is not None and left < needed:
         raise MemoryExhaustedError(
             f"There is not enough memory: this takes about {needed / 1e6:.0f} MB more, and the limit of the process (ulimit)"
-            f" leaves {max(0, left) / 1e6:.0f} MB."
+            f" leaves {max(0, left) / 1e6:.0f} MB. Raise it, or crop the volumes."
         )
 
 

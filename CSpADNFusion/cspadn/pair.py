@@ -145,7 +145,11 @@ def automatic_pet_window(pet: sitk.Image, axial: sitk.Image) -> Window:
     seen = sitk.GetArrayFromImage(resample(pet, thinned(axial)))
     if not np.isfinite(seen).any():  # too small to be met by the thinned grid, or elsewhere: the overlap will show
         seen = sampled(pet)
-    return automatic_window(seen, "The PET")
+    try:
+        return automatic_window(seen, "The PET")
+    except InputError:
+        automatic_window(sampled(pet), "The PET")  # which may be empty as a whole
+        raise InputError("The PET is empty where the MRI lies: register them first, or check their origins.") from None
 
 
 def _mri_window(axial: sitk.Image, settings: FusionSettings) -> Window:

@@ -47,9 +47,9 @@ class ModelCard:
         for name, value in vars(self).items():
             expected = {"network": NetworkConfig, "training": dict, "metrics": dict}.get(name, str)
             if not isinstance(value, expected):
-                raise TypeError(f"{name} is no {expected.__name__}.")
+                raise TypeError(name)
         if not (self.name + self.version).isprintable():  # they stand in the headers of what is fused
-            raise TypeError("Name or version cannot be shown.")
+            raise ValueError("Name or version of the model hold signs that cannot be shown: choose others.")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as they stand in the JSON file."""

@@ -128,13 +128,15 @@ def _pair(root: Path, pet: _Image, anatomies: list[_Image]) -> CohortPair:
     here = [each for each in fitting if each.entities.get("ses") == session]
     chosen = here or fitting
     if len(chosen) != 1:
-        return CohortPair(pet.name, obstacle=_no_choice(pet, chosen))
+        return CohortPair(pet.name, obstacle=_no_choice(pet, chosen, wanted))
     told = () if here else (f"The session of the PET has no T1w image: {chosen[0].path} was taken.",)
     sources = (f"bids:{_RAW}:{pet.path}", f"bids:{_RAW}:{chosen[0].path}")
     return CohortPair(pet.name, str(root / pet.path), str(root / chosen[0].path), sources, warnings=told)
 
 
-def _no_choice(pet: _Image, anatomies: list[_Image]) -> str:
+def _no_choice(pet: _Image, anatomies: list[_Image], space: str | None) -> str:
+    if not anatomies and space:
+        return f"There is no T1w image in the space of {pet.path}, {space}: add one in the folder anat, or leave the PET out."
     if not anatomies:
         return f"There is no T1w image for {pet.path}: add one in the folder anat, or leave the PET out."
     names = ", ".join(str(each.path) for each in anatomies)

@@ -71,7 +71,9 @@ def _row(name: str, ours: dict[str, Any]) -> GroupRow:
         warnings = tuple(map(str, ours["warnings"]))
         return GroupRow(name, DONE, f"{name}{PAGE_SUFFIX}", "", warnings, means, float(ours["seconds"]))
     except (ValueError, LookupError, TypeError, AttributeError):
-        return GroupRow(name, FAILED, None, "The side file of its result is damaged: run the participant level again.")
+        return GroupRow(
+            name, FAILED, None, "The side file of its result is damaged: run the participant level again, with --force."
+        )
 
 
 def _facts(made: Iterable[dict[str, Any]]) -> dict[str, str]:

@@ -140,7 +140,9 @@ def _fused(pair: CohortPair, options: CohortOptions, files: Files, begun: float)
         ours = told.get("run") == options.run != ""
         return Outcome(pair.name, DONE if ours else UNCHANGED, "", tuple(told["warnings"]), time.monotonic() - begun)
     if told is None and (foreign := next((path for path in files[:3] if path.exists()), None)):
-        raise UsageError(f"{foreign} exists and is of another origin: move it away, or choose another output folder.")
+        raise UsageError(
+            f"{foreign} exists, and no side file says what it was made of: move it away, or choose another output folder."
+        )
     result, scores, page = _made(pair, options, files)
     seconds = time.monotonic() - begun
     ours = {**result.provenance, "warnings": result.warnings, "origin": origin, "run": options.run}

@@ -1,0 +1,289 @@
+"""``make index-check``: what the Slicer Extensions Index asks of an extension of tier 3, as far as a clone can tell.
+
+The points are those of the index's template for new extensions and of its script that checks entries. What only the public
+repository can show (its topic, reachable pictures) stands in CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import check_cmake
+
+ROOT = Path(__file__).resolve().parent.parent
+_MEGABYTES = 100  # of a checkout with its history
+_ICON_PIXELS = 128
+_LEAST_PICTURES = 3  # of the tutorial
+_SCHEMA = "slicer-extension-catalog-entry-schema-v1.0.2.json"
+_REQUIRED = {"$schema": str, "category": str, "scm_url": str}
+_OPTIONAL = {
+    "scm_revision": str,
+    "scm_type": str,
+    "build_dependencies": list,
+    "dicom_support_rule": str,
+    "build_subdirectory": str,
+    "enabled": bool,
+    "tier": int,
+}
+_CATEGORIES = {"Analysis", "Filtering", "Image Synthesis", "Neuroimaging", "Nuclear Medicine"}  # those that would fit
+_LICENCES = ("LICENSE", "LICENSE.txt", "License.txt", "COPYING")
+_TIER = 3
+_URL = r"https://raw\.githubusercontent\.com/(?P<owner>[^/\s]+)/(?P<repository>[^/\s]+)/main/(?P<path>\S+)"
+_BROUGHT = {"slicer", "vtk", "qt", "ctk", "SimpleITK", "sitkUtils", "numpy", "scipy"}  # by Slicer, beside Python's own
+_NOT_OURS_TO_INSTALL = re.compile(r"\b(torch|torchvision|numpy|simpleitk|vtk)\b", re.IGNORECASE)
+
+
+class Repository:
+    """A clone, read once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.entries = sorted(root.glob("*.json"))
+        self.cmake = self.text("CMakeLists.txt")
+        self.readme = self.text("README.md")
+        self.module = root / self.name
+
+    @property
+    def name(self) -> str:
+        """Of the extension."""
+        return self.entries[0].stem if self.entries else ""
+
+    @cached_property
+    def scripts(self) -> dict[Path, ast.Module]:
+        """All Python files that are installed, parsed."""
+        return {file: ast.parse(file.read_text(encoding="utf-8")) for file in sorted(self.module.rglob("*.py"))}
+
+    def text(self, name: str) -> str:
+        """Empty where there is no such file."""
+        file = self.root / name
+        return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+    def variable(self, name: str) -> str:
+        """What CMakeLists.txt sets in one line, in quotation marks."""
+        found = re.search(rf'^set\({name} "([^"\n]+)"\)$', self.cmake, re.MULTILINE)
+        return found[1] if found else ""
+
+
+def check_entry(repository: Repository) -> Iterator[str]:
+    """The JSON file that goes into the index, by its schema and the index's further rules."""
+    if len(repository.entries) != 1:
+        yield f"{len(repository.entries)} JSON files lie beside README.md: there must be one, the entry of the index"
+        return
+    entry = json.loads(repository.entries[0].read_text(encoding="utf-8"))
+    kinds = _REQUIRED | _OPTIONAL
+    yield from (f"the entry has no {key}" for key in _REQUIRED if key not in entry)
+    yield from (f"the schema knows no {key}" for key in entry if key not in kinds)
+    wrong = (key for key, value in entry.items() if key in kinds and type(value) is not kinds[key])
+    yield from (f"{key} of the entry is no {kinds[key].__name__}" for key in wrong)
+    if not entry.get("$schema", "").split("#")[0].endswith(f"/{_SCHEMA}"):
+        yield f"the entry's schema is not {_SCHEMA}"
+    if entry.get("category") not in _CATEGORIES:
+        yield f"the category {entry.get('category')} is none of {', '.join(sorted(_CATEGORIES))}"
+    if entry.get("tier", 1) != _TIER:
+        yield f"the entry does not ask for tier {_TIER}"
+    yield from _check_names(repository, entry)
+
+
+def _check_names(repository: Repository, entry: dict[str, object]) -> Iterator[str]:
+    if repository.name.lower().startswith("slicer"):
+        yield "the extension's name begins with Slicer"
+    if not re.fullmatch(rf"https://github\.com/[\w-]+/Slicer{repository.name}\.git", str(entry.get("scm_url"))):
+        yield f"scm_url is no address of a repository called Slicer{repository.name}"
+    if entry.get("build_dependencies", []) != repository.variable("EXTENSION_DEPENDS").split():
+        yield "build_dependencies are not EXTENSION_DEPENDS of CMakeLists.txt"
+
+
+def check_metadata(repository: Repository) -> Iterator[str]:
+    """What the catalogue shows, out of the upper CMakeLists.txt."""
+    if f"project({repository.name})" not in repository.cmake:
+        yield f"CMakeLists.txt has no project({repository.name})"
+    for name in ("HOMEPAGE", "CONTRIBUTORS", "DESCRIPTION", "ICONURL", "SCREENSHOTURLS"):
+        if not repository.variable(f"EXTENSION_{name}"):
+            yield f"EXTENSION_{name} is not set in one line, in quotation marks"
+    sentences = re.findall(r"[^.]\.(?:\s|$)", repository.variable("EXTENSION_DESCRIPTION"))
+    if len(sentences) not in (1, 2):
+        yield "EXTENSION_DESCRIPTION is not one or two sentences"
+    icons = repository.variable("EXTENSION_ICONURL").split()
+    yield from _check_pictures(repository, icons, square=_ICON_PIXELS)
+    yield from _check_pictures(repository, repository.variable("EXTENSION_SCREENSHOTURLS").split())
+
+
+def _check_pictures(repository: Repository, urls: list[str], square: int = 0) -> Iterator[str]:
+    for url in urls:
+        found = re.fullmatch(_URL, url)
+        if not found or found["repository"] != f"Slicer{repository.name}":
+            yield f"{url} is no address of a file in this repository"
+            continue
+        size = png_size(repository.root / found["path"])
+        if size is None:
+            yield f"{found['path']} is no PNG"
+        elif square and size != (square, square):
+            yield f"{found['path']} has {size[0]} x {size[1]} pixels, not {square} x {square}"
+
+
+def png_size(file: Path) -> tuple[int, int] | None:
+    """Width and height; None where there is no such picture."""
+    head = file.read_bytes()[:24] if file.is_file() else b""
+    return struct.unpack(">II", head[16:24]) if head.startswith(b"\x89PNG\r\n\x1a\n") and len(head) == 24 else None
+
+
+def check_licence(repository: Repository) -> Iterator[str]:
+    """There is a permissive one, and the README names it."""
+    name = next((each for each in _LICENCES if repository.text(each)), "")
+    if not name:
+        yield "there is no licence file beside README.md"
+    elif "BSD 3-Clause" not in repository.text(name) or "BSD 3-Clause" not in repository.readme:
+        yield f"{name} and README.md do not both name the licence, BSD 3-Clause"
+
+
+def check_size(repository: Repository) -> Iterator[str]:
+    """A new clone with its whole history, as the index measures it."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "clone"
+        subprocess.run(["git", "clone", "--quiet", "--no-local", str(repository.root), str(target)], check=True)
+        megabytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file()) / 2**20
+    print(f"A clone with its history has {megabytes:.1f} MB.")
+    if megabytes > _MEGABYTES:
+        yield f"a clone has {megabytes:.1f} MB, more than {_MEGABYTES}"
+
+
+def check_line_ends(repository: Repository) -> Iterator[str]:
+    """LF, in what git holds and in what lies here."""
+    command = ["git", "-C", str(repository.root), "ls-files", "--eol"]
+    for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
+        ends, _, name = line.partition("\t")
+        if not name.startswith("Testing/fuzz/corpus/") and re.search(r"[iw]/(crlf|mixed)", ends):
+            yield f"{name} has other line ends than LF"
+
+
+def check_file_scope(repository: Repository) -> Iterator[str]:
+    """A file that is imported names and defines things, and does nothing."""
+    for file, tree in repository.scripts.items():
+        for node in tree.body:
+            if file.name != "__main__.py" and not _only_names(node):  # that one is run, never imported
+                yield f"{file.relative_to(repository.root)}:{node.lineno} runs code when the file is imported"
+
+
+def _only_names(node: ast.stmt) -> bool:
+    match node:
+        case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.ClassDef() | ast.Assign() | ast.AnnAssign():
+            return True
+        case ast.Expr(value=ast.Constant()):  # a docstring
+            return True
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return True
+        case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
+            return True
+    return False
+
+
+def check_imports(repository: Repository) -> Iterator[str]:
+    """What is imported with the module comes with Python or Slicer."""
+    waiting, seen = [repository.module / f"{repository.name}.py"], set()
+    while waiting:
+        file = waiting.pop()
+        seen.add(file)
+        for name in _imported(repository, file):
+            ours = _file_of(repository, name)
+            if ours in seen or ours in waiting:
+                continue
+            if ours:
+                waiting.append(ours)
+            elif name.split(".")[0] not in sys.stdlib_module_names | _BROUGHT:
+                yield f"{file.relative_to(repository.root)} imports {name} when Slicer starts, which Slicer does not bring"
+
+
+def _imported(repository: Repository, file: Path) -> Iterator[str]:
+    """Full names of what a file imports as it is imported itself."""
+    package = ".".join(file.relative_to(repository.module).parent.parts)
+    for node in repository.scripts.get(file, ast.Module([], [])).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
+            outer = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*outer, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names if _file_of(repository, f"{base}.{alias.name}"))
+
+
+def _file_of(repository: Repository, name: str) -> Path | None:
+    """Of one of our own modules."""
+    path = repository.module.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file in repository.scripts), None)
+
+
+def check_installs(repository: Repository) -> Iterator[str]:
+    """torch comes through its own extension, and what Slicer brings stays as it is."""
+    for file, tree in repository.scripts.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and "pip_install" in ast.unparse(node.func):
+                yield f"{file.relative_to(repository.root)}:{node.lineno} installs packages by pip"
+    for line in repository.text(f"{repository.name}/Resources/requirements.txt").splitlines():
+        if _NOT_OURS_TO_INSTALL.search(line) or "==" in line:
+            yield f"requirements.txt asks for {line}, which is not ours to install, or one version alone"
+
+
+def check_lists(repository: Repository) -> Iterator[str]:
+    """What CMake does not list is not installed."""
+    yield from check_cmake.differences(repository.module)
+
+
+def check_sample_data(repository: Repository) -> Iterator[str]:
+    """The tutorial's data is to be had in the Sample Data module."""
+    calls = (node for tree in repository.scripts.values() for node in ast.walk(tree) if isinstance(node, ast.Call))
+    if not any(ast.unparse(node.func).endswith("registerCustomSampleDataSource") for node in calls):
+        yield "no sample data is registered"
+
+
+def check_documents(repository: Repository) -> Iterator[str]:
+    """The homepage and the tutorial."""
+    asked = {
+        "the extension's name": rf"^# Slicer{repository.name}$",
+        "a picture": r"!\[[^\]]+\]\([^)]+\)",
+        "the publication": r"Channel and Spatial Attention Dense Network for Fusing PET and MRI Images",
+        "a way to cite": r"CITATION\.cff",
+        "the tutorial": r"\(docs/tutorial\.md\)",
+        "the module": r"^\| `?CSpADNFusion",
+    }
+    for what, pattern in asked.items():
+        if not re.search(pattern, repository.readme, re.MULTILINE):
+            yield f"README.md does not have {what}"
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", repository.text("docs/tutorial.md"))
+    if sum((repository.root / "docs" / each).is_file() for each in pictures) < _LEAST_PICTURES:
+        yield f"docs/tutorial.md has fewer than {_LEAST_PICTURES} pictures"
+
+
+CHECKS = (
+    check_entry,
+    check_metadata,
+    check_licence,
+    check_size,
+    check_line_ends,
+    check_file_scope,
+    check_imports,
+    check_installs,
+    check_lists,
+    check_sample_data,
+    check_documents,
+)
+
+
+def findings(root: Path = ROOT) -> list[str]:
+    """One line for each thing that the index would not take."""
+    repository = Repository(root)
+    return [finding for check in CHECKS for finding in check(repository)]
+
+
+if __name__ == "__main__":
+    found = findings()
+    print("\n".join(found) or f"Extensions Index: no finding in {len(CHECKS)} checks")
+    sys.exit(bool(found))
