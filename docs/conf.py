@@ -19,6 +19,7 @@ root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "CSpADNFusion/Resources/**.md"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 myst_heading_anchors = 4
+smartquotes = False  # what is searched for must stand as it is printed
 suppress_warnings = ["myst.header"]  # a table below a title may have a small heading
 
 autodoc_member_order = "bysource"
@@ -27,6 +28,6 @@ napoleon_use_ivar = True
 napoleon_numpy_docstring = False
 
 html_theme = "furo"
-html_title = f"SlicerCSpADNFusion {release}"
+html_title = f"CSpADNFusion {release}"
 html_logo = "../CSpADNFusion/Resources/Icons/CSpADNFusion.png"
 html_copy_source = False
