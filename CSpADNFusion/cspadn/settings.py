@@ -25,7 +25,8 @@ class FusionSettings:
         model: name of a shipped model, or a .safetensors file with its card beside it.
         device: auto, cpu, cuda, cuda:N or mps.
         grid: whose voxels the result has, mri or pet; the other volume is interpolated there.
-        pet_window, mri_window: (lower, upper) in the volume's own units; None: :func:`cspadn.intensity.automatic_window`.
+        pet_window: (lower, upper) in the volume's own units; None: :func:`cspadn.intensity.automatic_window`.
+        mri_window: likewise.
         palette: one of :data:`PALETTES`: a colour volume is made as well; None: none is.
         half: a GPU computes in half precision, at most 0.003 of the range apart (docs/benchmarks.md); a CPU does not.
     """
