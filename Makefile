@@ -96,6 +96,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
 	PYTHONPATH=CSpADNFusion:. $(BIN)/lint-imports
 	$(BIN)/python Testing/index_check.py
 

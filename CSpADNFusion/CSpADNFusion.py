@@ -354,6 +354,10 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         except FusionError as error:
             self._run.log(str(error))
             slicer.util.errorDisplay(str(error))
+        except Exception:
+            logging.exception("CSpADNFusion: the series could not be written")
+            text = _("The series could not be written: the details say why. Please report it.")
+            slicer.util.errorDisplay(text, detailedText=traceback.format_exc())
         else:
             text = _("Exported: {name}, {count} files in {folder}")
             self._run.say(text.format(name=fusedNode.GetName(), count=count, folder=folder))

@@ -7,6 +7,8 @@ repository can show (its topic, reachable pictures) stands in CONTRIBUTING.md.
 from __future__ import annotations
 
 import ast
+import builtins
+import hashlib
 import json
 import re
 import struct
@@ -25,6 +27,7 @@ _ICON_PIXELS = 128
 _LEAST_PICTURES = 3  # of the tutorial
 _SCHEMA = "slicer-extension-catalog-entry-schema-v1.0.2.json"
 _REQUIRED = {"$schema": str, "category": str, "scm_url": str}
+_SCM_TYPES = ("git", "local")
 _OPTIONAL = {
     "scm_revision": str,
     "scm_type": str,
@@ -36,9 +39,12 @@ _OPTIONAL = {
 }
 _CATEGORIES = {"Analysis", "Filtering", "Image Synthesis", "Neuroimaging", "Nuclear Medicine"}  # those that would fit
 _LICENCES = ("LICENSE", "LICENSE.txt", "License.txt", "COPYING")
+_BSD_3_CLAUSE = "70435d703f5e4bdca9a1fa6b9291501b0dd850d2ad5457b491ce936217b1e063"  # SHA-256 of its terms
 _TIER = 3
 _URL = r"https://raw\.githubusercontent\.com/(?P<owner>[^/\s]+)/(?P<repository>[^/\s]+)/main/(?P<path>\S+)"
 _BROUGHT = {"slicer", "vtk", "qt", "ctk", "SimpleITK", "sitkUtils", "numpy", "scipy"}  # by Slicer, beside Python's own
+_ACTS = {"print", "open", "exec", "eval", "compile", "input", "__import__", "breakpoint", "exit", "quit"}
+_MAKERS = {"_", "Path", "TypeVar", "math", "np", "re", "threading"} | set(dir(builtins)) - _ACTS  # what only makes values
 _NOT_OURS_TO_INSTALL = re.compile(r"\b(torch|torchvision|numpy|simpleitk|vtk)\b", re.IGNORECASE)
 
 
@@ -78,7 +84,11 @@ def check_entry(repository: Repository) -> Iterator[str]:
     if len(repository.entries) != 1:
         yield f"{len(repository.entries)} JSON files lie beside README.md: there must be one, the entry of the index"
         return
-    entry = json.loads(repository.entries[0].read_text(encoding="utf-8"))
+    try:
+        entry = json.loads(repository.entries[0].read_text(encoding="utf-8"))
+    except ValueError as error:
+        yield f"{repository.entries[0].name} is no JSON: {error}"
+        return
     kinds = _REQUIRED | _OPTIONAL
     yield from (f"the entry has no {key}" for key in _REQUIRED if key not in entry)
     yield from (f"the schema knows no {key}" for key in entry if key not in kinds)
@@ -86,6 +96,8 @@ def check_entry(repository: Repository) -> Iterator[str]:
     yield from (f"{key} of the entry is no {kinds[key].__name__}" for key in wrong)
     if not entry.get("$schema", "").split("#")[0].endswith(f"/{_SCHEMA}"):
         yield f"the entry's schema is not {_SCHEMA}"
+    if entry.get("scm_type", "git") not in _SCM_TYPES:
+        yield f"scm_type is none of {', '.join(_SCM_TYPES)}"
     if entry.get("category") not in _CATEGORIES:
         yield f"the category {entry.get('category')} is none of {', '.join(sorted(_CATEGORIES))}"
     if entry.get("tier", 1) != _TIER:
@@ -109,6 +121,8 @@ def check_metadata(repository: Repository) -> Iterator[str]:
     for name in ("HOMEPAGE", "CONTRIBUTORS", "DESCRIPTION", "ICONURL", "SCREENSHOTURLS"):
         if not repository.variable(f"EXTENSION_{name}"):
             yield f"EXTENSION_{name} is not set in one line, in quotation marks"
+    if not repository.variable("EXTENSION_HOMEPAGE").startswith("https://"):
+        yield "EXTENSION_HOMEPAGE is no address"
     sentences = re.findall(r"[^.]\.(?:\s|$)", repository.variable("EXTENSION_DESCRIPTION"))
     if len(sentences) not in (1, 2):
         yield "EXTENSION_DESCRIPTION is not one or two sentences"
@@ -118,9 +132,10 @@ def check_metadata(repository: Repository) -> Iterator[str]:
 
 
 def _check_pictures(repository: Repository, urls: list[str], square: int = 0) -> Iterator[str]:
+    entry = repository.text(f"{repository.name}.json")
     for url in urls:
         found = re.fullmatch(_URL, url)
-        if not found or found["repository"] != f"Slicer{repository.name}":
+        if not found or f'"https://github.com/{found["owner"]}/{found["repository"]}.git"' not in entry:
             yield f"{url} is no address of a file in this repository"
             continue
         size = png_size(repository.root / found["path"])
@@ -141,8 +156,15 @@ def check_licence(repository: Repository) -> Iterator[str]:
     name = next((each for each in _LICENCES if repository.text(each)), "")
     if not name:
         yield "there is no licence file beside README.md"
-    elif "BSD 3-Clause" not in repository.text(name) or "BSD 3-Clause" not in repository.readme:
-        yield f"{name} and README.md do not both name the licence, BSD 3-Clause"
+    elif hashlib.sha256(_terms(repository.text(name)).encode()).hexdigest() != _BSD_3_CLAUSE:
+        yield f"{name} is not that of BSD 3-Clause"
+    elif "BSD 3-Clause" not in repository.readme:
+        yield "README.md does not name the licence, BSD 3-Clause"
+
+
+def _terms(licence: str) -> str:
+    """From the permission on: without title, year and holder, and however it is broken into lines."""
+    return " ".join(licence[licence.find("Redistribution") :].split())
 
 
 def check_size(repository: Repository) -> Iterator[str]:
@@ -166,17 +188,22 @@ def check_line_ends(repository: Repository) -> Iterator[str]:
 
 
 def check_file_scope(repository: Repository) -> Iterator[str]:
-    """A file that is imported names and defines things, and does nothing."""
+    """A file that is imported names and defines things, and does nothing else."""
     for file, tree in repository.scripts.items():
+        own = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
         for node in tree.body:
-            if file.name != "__main__.py" and not _only_names(node):  # that one is run, never imported
+            if file.name != "__main__.py" and not _only_names(node, own | _MAKERS):  # that one is run, never imported
                 yield f"{file.relative_to(repository.root)}:{node.lineno} runs code when the file is imported"
 
 
-def _only_names(node: ast.stmt) -> bool:
+def _only_names(node: ast.stmt, makers: set[str]) -> bool:
     match node:
-        case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.ClassDef() | ast.Assign() | ast.AnnAssign():
+        case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.ClassDef():
             return True
+        case ast.Assign() | ast.AnnAssign():
+            return all(_root(call) in makers for call in ast.walk(node) if isinstance(call, ast.Call))
+        case ast.Try(handlers=[ast.ExceptHandler(type=ast.Name(id="ImportError"))], finalbody=[]):
+            return all(_only_names(each, makers) for each in (*node.body, *node.handlers[0].body, *node.orelse))
         case ast.Expr(value=ast.Constant()):  # a docstring
             return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
@@ -184,6 +211,16 @@ def _only_names(node: ast.stmt) -> bool:
         case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
             return True
     return False
+
+
+def _root(call: ast.Call) -> str:
+    """The first name of what is called."""
+    node: ast.expr = call
+    while not isinstance(node, ast.Name):
+        if not isinstance(node, ast.Call | ast.Attribute | ast.Subscript):
+            return ""
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id
 
 
 def check_imports(repository: Repository) -> Iterator[str]:
@@ -207,11 +244,11 @@ def _imported(repository: Repository, file: Path) -> Iterator[str]:
     package = ".".join(file.relative_to(repository.module).parent.parts)
     for node in repository.scripts.get(file, ast.Module([], [])).body:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from (alias.name for alias in node.names)  # none of ours is imported so
         elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
             outer = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
             base = ".".join([*outer, *([node.module] if node.module else [])])
-            yield base
+            yield from (".".join(base.split(".")[: count + 1]) for count in range(base.count(".") + 1))  # with its packages
             yield from (f"{base}.{alias.name}" for alias in node.names if _file_of(repository, f"{base}.{alias.name}"))
 
 
@@ -225,11 +262,20 @@ def check_installs(repository: Repository) -> Iterator[str]:
     """torch comes through its own extension, and what Slicer brings stays as it is."""
     for file, tree in repository.scripts.items():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and "pip_install" in ast.unparse(node.func):
+            if isinstance(node, ast.Call) and _installs(node):
                 yield f"{file.relative_to(repository.root)}:{node.lineno} installs packages by pip"
     for line in repository.text(f"{repository.name}/Resources/requirements.txt").splitlines():
         if _NOT_OURS_TO_INSTALL.search(line) or "==" in line:
             yield f"requirements.txt asks for {line}, which is not ours to install, or one version alone"
+
+
+def _installs(call: ast.Call) -> bool:
+    """By pip itself; or by Slicer's pip_ensure what is written there, and not in requirements.txt."""
+    texts = {node.value for node in ast.walk(call) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    name = ast.unparse(call.func).split(".")[-1]
+    if name == "pip_ensure":
+        return any(_NOT_OURS_TO_INSTALL.search(text) for text in texts)
+    return name == "pip_install" or {"pip", "install"} <= texts
 
 
 def check_lists(repository: Repository) -> Iterator[str]:

@@ -13,28 +13,16 @@ _LEAST_WORDS = 4
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 # What ends like a sentence and is none that tells of an event: what commands, files and pages say of themselves; of the log,
 # what stands beside a sentence of the panel.
-NO_MESSAGES = (
-    "Fuses a PET and an MRI volume",
-    "Implements CSpA-DN",
-    "Fuse the PETs of a BIDS dataset",
-    "Fuse the two volumes",
-    "An empty folder for the files of the series",
-    "Write the last result as a derived DICOM series",
-    "Research use only",
-    "Fused by CSpADNFusion.",
-    "PET and MRI fused by CSpA-DN",
-    "# PET and MRI fused",
-    "CSpADNFusion: ",
-    "One slice every",
-    "Every ",
-    "… * empty in PET and MRI",
-    "… ……: … SHA-256",
-    "Measure how good a fused image is.",
-    "Weights of a network",
-    "in the volume's units; default",
-    "of the fusion, in the volume's units; default",
-    "PET …, … · MRI",
-)
+NO_MESSAGES = {  # by their beginnings, each of which only one text has
+    *("Fuses a PET and an MRI volume", "Implements CSpA-DN", "Fuse the two volumes", "Weights of a network"),
+    *("An empty folder for the files of the series", "Write the last result as a derived DICOM series"),
+    *("Fuse the PETs of a BIDS dataset", "Measure how good a fused image is.", "in the volume's units; default"),
+    *("of the fusion, in the volume's units; default", "… ……: … SHA-256", "… * empty in PET and MRI", "PET …, … · MRI"),
+    *("Research use only", "Fused by CSpADNFusion.", "PET and MRI fused by CSpA-DN.", "PET and MRI fused by CSpA-DN:"),
+    *("# PET and MRI fused", "One slice every", "Every slice of the fused volume,", "Every …… slice of the fused volume,"),
+    *("CSpADNFusion: …", "CSpADNFusion: the fusion could", "CSpADNFusion: the progress", "CSpADNFusion: unexpected error"),
+    *("CSpADNFusion: the result could", "CSpADNFusion: the series could", "CSpADNFusion: '…' holds"),
+}
 _HELP = {"help", "description"}  # of argparse
 
 
@@ -62,7 +50,7 @@ def in_docs(file: Path = ROOT / "docs" / "messages.md") -> list[str]:
 
 def _is_message(text: str, translated: bool) -> bool:
     """What ends as a sentence does, says what to do behind a colon, or is translated and more than a label."""
-    if len(text.split()) < _LEAST_WORDS or text.startswith(NO_MESSAGES):
+    if len(text.split()) < _LEAST_WORDS or text.startswith(tuple(NO_MESSAGES)):
         return False
     return text.endswith((".", "?")) or ": " in text or (translated and text[0].isupper())
 

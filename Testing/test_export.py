@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from pydicom.uid import generate_uid
 
 pytest.importorskip("slicer")
 pytest.importorskip("PySide6")
@@ -29,24 +31,29 @@ class Database:
             for file in sorted(folder.iterdir())
         }
 
-    def filesForSeries(self, uid: str) -> tuple[str, ...]:
-        return tuple(file for file, header in self._headers.items() if header.SeriesInstanceUID == uid)
+    def fileForInstance(self, uid: str) -> str:
+        return next((file for file, header in self._headers.items() if header.SOPInstanceUID == uid), "")
+
+    def add(self, folder: Path) -> None:
+        self._headers |= {str(file): pydicom.dcmread(file, stop_before_pixels=True) for file in folder.iterdir()}
+
+    def forget(self, folder: Path) -> None:
+        """As if a series was removed from it."""
+        self._headers = {file: header for file, header in self._headers.items() if Path(file).parent != folder}
 
     def instanceValue(self, uid: str, tag: str) -> str:
         found = (header for header in self._headers.values() if header.SOPInstanceUID == uid)
-        element = next(found)[tuple(int(part, 16) for part in tag.split(","))]
-        return str(element.value)
+        element = next(found).get(tuple(int(part, 16) for part in tag.split(",")))
+        return str(element.value) if element else ""
 
     def instances(self, folder: Path) -> str:
         return " ".join(str(header.SOPInstanceUID) for file, header in self._headers.items() if Path(file).parent == folder)
 
 
-@pytest.fixture
-def loaded(scene, pair, tmp_path, monkeypatch):
+def load(folders, monkeypatch):
     """The logic, and the nodes of a PET and an MRI series, each with what Slicer keeps of the database."""
     import slicer
 
-    folders = write(tmp_path / "pet", pair[0], "PT"), write(tmp_path / "mri", pair[1] * 10, "MR")
     database = Database(*folders)
     monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
     nodes = []
@@ -57,6 +64,11 @@ def loaded(scene, pair, tmp_path, monkeypatch):
     import CSpADNFusion
 
     return CSpADNFusion.CSpADNFusionLogic(), *nodes
+
+
+@pytest.fixture
+def loaded(scene, pair, tmp_path, monkeypatch):
+    return load((write(tmp_path / "pet", pair[0], "PT"), write(tmp_path / "mri", pair[1] * 10, "MR")), monkeypatch)
 
 
 def test_a_series_is_written_into_the_study_of_the_mri(loaded, tmp_path) -> None:
@@ -107,20 +119,143 @@ def test_the_grid_of_the_pet_is_brought_into_the_frame_of_the_mri(loaded, tmp_pa
     logic.exportSeries(fusedNode, tmp_path / "out")
     written, pet = (dicom.read_series(tmp_path / name, "It") for name in ("out", "pet"))
     assert written.GetOrigin() == pytest.approx(np.add(pet.GetOrigin(), (-2, 0, 0)))  # LPS
+
+
+@pytest.mark.parametrize("grid", ["mri", "pet"])
+@pytest.mark.parametrize("order", ["LPS", "PSR", "RSP"])
+def test_any_stored_order_lies_where_it_was(scene, pair, tmp_path, monkeypatch, order: str, grid: str) -> None:
+    """Also sagittal and coronal, and turned: each slice of the series is that of the node, in the same place."""
     import slicer
 
-    slicer.mrmlScene.RemoveNode(mriNode)
-    with pytest.raises(InputError, match="no longer in the scene"):
-        logic.exportSeries(fusedNode, tmp_path / "again")
+    turn = sitk.Euler3DTransform((0, 0, 0), 0.2, -0.1, 0.3)
+    images = [sitk.DICOMOrient(image, order) for image in (pair[0], pair[1] * 10)]
+    for image in images:
+        image.SetDirection((np.reshape(turn.GetMatrix(), (3, 3)) @ np.reshape(image.GetDirection(), (3, 3))).ravel().tolist())
+        image.SetOrigin(turn.TransformPoint(image.GetOrigin()))
+    folders = write(tmp_path / "pet", images[0], "PT"), write(tmp_path / "mri", images[1], "MR")
+    logic, petNode, mriNode = load(folders, monkeypatch)
+    fusedNode = logic.fuse(petNode, mriNode, grid=grid)
+    logic.exportSeries(fusedNode, tmp_path / "out")
+    written = dicom.read_series(tmp_path / "out", "It")
+    source = dicom.read_series(tmp_path / grid, "It")
+    assert written.GetDirection() == pytest.approx(source.GetDirection(), abs=1e-6)
+    assert written.GetOrigin() == pytest.approx(source.GetOrigin(), abs=1e-5)
+    assert np.abs(sitk.GetArrayFromImage(written) - slicer.util.arrayFromVolume(fusedNode)).max() <= dicom.STEP
 
 
-def test_a_moved_mri_is_refused(loaded, tmp_path) -> None:
-    """Its transform was hardened, so that its voxels are no longer where the series says."""
+def harden(node, matrix: np.ndarray) -> None:
+    """Its voxels are no longer where its series says."""
+    node.SetAndObserveTransformNodeID(transform_of(matrix).GetID())
+    node.HardenTransform()
+
+
+@pytest.mark.parametrize("grid", ["mri", "pet"])
+def test_a_moved_mri_is_refused(loaded, tmp_path, grid: str) -> None:
     logic, petNode, mriNode = loaded
-    mriNode.SetAndObserveTransformNodeID(transform_of(rigid(0, (0, 1, 0))).GetID())
-    mriNode.HardenTransform()
-    fusedNode = logic.fuse(petNode, mriNode)
+    harden(mriNode, rigid(0, (0, 1, 0)))
+    harden(petNode, rigid(0, (0, 1, 0)))
+    fusedNode = logic.fuse(petNode, mriNode, grid=grid)
     with pytest.raises(InputError, match=r"lies up to 1\.0 mm from the DICOM series of its MRI"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_mri_that_was_turned_about_its_corner_is_refused(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    origin = np.diag([-1, -1, 1]) @ dicom.read_series(tmp_path / "mri", "It").GetOrigin()
+    turned = rigid(5, (0, 0, 0))
+    turned[:3, 3] = origin - turned[:3, :3] @ origin
+    harden(mriNode, turned)
+    with pytest.raises(InputError, match="from the DICOM series of its MRI"):
+        logic.exportSeries(logic.fuse(petNode, mriNode), tmp_path / "out")
+
+
+def test_a_transform_that_changed_since_is_noticed(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    transform = transform_of(rigid(0, (2, 0, 0)))
+    petNode.SetAndObserveTransformNodeID(transform.GetID())
+    fusedNode = logic.fuse(petNode, mriNode, grid="pet")
+    transform.SetMatrixTransformToParent(slicer_matrix(rigid(0, (12, 0, 0))))
+    with pytest.raises(InputError, match="was moved since they were fused"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+
+
+def slicer_matrix(matrix: np.ndarray):
+    import slicer
+
+    return slicer.util.vtkMatrixFromArray(matrix)
+
+
+def test_axes_that_are_not_at_right_angles_are_refused(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    sheared = np.eye(4)
+    sheared[0, 1] = 0.15
+    petNode.SetAndObserveTransformNodeID(transform_of(sheared).GetID())
+    fusedNode = logic.fuse(petNode, mriNode, grid="pet")
+    with pytest.raises(UsageError, match="not at right angles"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+
+
+def test_another_patient_is_noticed_and_so_is_one_who_is_gone(loaded, tmp_path) -> None:
+    import slicer
+
+    logic, petNode, mriNode = loaded
+    fusedNode = logic.fuse(petNode, mriNode)
+    for file in (tmp_path / "pet").iterdir():
+        header = pydicom.dcmread(file)
+        header.PatientID = "another"
+        header.save_as(file)
+    with pytest.raises(InputError, match="different patient IDs"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+    slicer.dicomDatabase.forget(tmp_path / "pet")
+    with pytest.raises(InputError, match="whose it was cannot be checked"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+    slicer.mrmlScene.RemoveNode(petNode)
+    with pytest.raises(InputError, match="whose it was cannot be checked"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+
+
+def test_a_pet_that_was_no_series_needs_no_patient(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    petNode.RemoveAttribute("DICOM.instanceUIDs")
+    assert logic.exportSeries(logic.fuse(petNode, mriNode), tmp_path / "out") == 8
+
+
+def test_a_series_of_several_volumes_gives_the_images_of_the_node(loaded, tmp_path) -> None:
+    """Slicer makes a volume of each echo: the other one is not referred to."""
+    import slicer
+
+    logic, petNode, mriNode = loaded
+    others = tmp_path / "others"
+    shutil.copytree(tmp_path / "mri", others)
+    for file in others.iterdir():
+        header = pydicom.dcmread(file)
+        header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        header.EchoTime = 80
+        header.save_as(file)
+    slicer.dicomDatabase.add(others)
+    logic.exportSeries(logic.fuse(petNode, mriNode), tmp_path / "out")
+    other = {pydicom.dcmread(file).SOPInstanceUID for file in others.iterdir()}
+    for file in (tmp_path / "out").iterdir():
+        written = pydicom.dcmread(file)
+        assert written.get("EchoTime") != 80
+        assert not other & {each.ReferencedSOPInstanceUID for each in written.SourceImageSequence}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(lambda header: header.__delattr__("ImagePositionPatient"), "ImagePositionPatient"),
+     (lambda header: setattr(header, "NumberOfFrames", 8), "multi-frame")],
+)  # fmt: skip
+def test_series_of_other_forms_are_refused(loaded, tmp_path, change, told: str) -> None:
+    """As enhanced MR images are, which Slicer reads."""
+    logic, petNode, mriNode = loaded
+    fusedNode = logic.fuse(petNode, mriNode)
+    for file in (tmp_path / "mri").iterdir():
+        header = pydicom.dcmread(file)
+        change(header)
+        header.save_as(file)
+    with pytest.raises(InputError, match=told):
         logic.exportSeries(fusedNode, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -131,7 +266,7 @@ def test_what_is_in_a_folder_stays(loaded, tmp_path) -> None:
     with pytest.raises(UsageError, match="is not empty"):
         logic.exportSeries(fusedNode, tmp_path / "mri")
     next((tmp_path / "pet").iterdir()).unlink()
-    with pytest.raises(InputError, match="damaged, or not permitted"):
+    with pytest.raises(InputError, match=r"pet.* is no longer where Slicer's DICOM database has it"):
         logic.exportSeries(fusedNode, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mri", "pet"]
 
@@ -140,14 +275,19 @@ def test_volumes_without_a_series_are_refused(loaded, tmp_path) -> None:
     logic, petNode, mriNode = loaded
     with pytest.raises(InputError, match="Fuse two volumes first"):
         logic.exportSeries(None, tmp_path / "out")
-    with pytest.raises(InputError, match="'mri' is none that this module"):
+    with pytest.raises(InputError, match="'mri' is no grey one"):
         logic.exportSeries(mriNode, tmp_path / "out")
     fusedNode = logic.fuse(petNode, mriNode, palette="PET-Heat")
-    with pytest.raises(InputError, match="is none that this module"):
+    with pytest.raises(InputError, match="is no grey one"):
         logic.exportSeries(fusedNode.GetNodeReference("CSpADNFusionColor"), tmp_path / "out")
     mriNode.RemoveAttribute("DICOM.instanceUIDs")
     with pytest.raises(InputError, match="not loaded from Slicer's DICOM database"):
-        logic.exportSeries(logic.fuse(petNode, mriNode), tmp_path / "out")
+        logic.exportSeries(fusedNode, tmp_path / "out")
+    import slicer
+
+    slicer.mrmlScene.RemoveNode(mriNode)
+    with pytest.raises(InputError, match="no longer in the scene"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
 
 
 @pytest.fixture
@@ -175,3 +315,15 @@ def test_the_button_exports_the_last_result(panel, tmp_path, monkeypatch) -> Non
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: "")
     panel.ui.exportButton.click()
     assert len(records.texts("error")) == 1
+
+
+def test_an_unexpected_error_is_told(panel, tmp_path, monkeypatch) -> None:
+    import qt
+
+    parameters = panel.logic.getParameterNode()
+    panel.logic.fuse(parameters.petVolume, parameters.mriVolume)
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
+    monkeypatch.setattr(dicom, "stage_series", lambda *_: 1 / 0)
+    panel.ui.exportButton.click()
+    assert records.texts("error") == ["The series could not be written: the details say why. Please report it."]
+    assert not (tmp_path / "out").exists()

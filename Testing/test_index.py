@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 
 import index_check
@@ -54,12 +56,18 @@ def replaced(folder: Path, name: str, old: str, new: str) -> Repository:
         ({"homepage": "https://example.org"}, "schema knows no homepage"),
         ({"$schema": "https://example.org/v1.0.1.json#"}, "schema is not"),
         ({"category": None}, "no str"),
+        ({"scm_type": "svn"}, "scm_type"),
     ],
 )
 def test_faults_of_the_entry_are_found(copy: Path, fields: dict[str, object], finding: str) -> None:
     file = copy / "CSpADNFusion.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
     assert any(finding in line for line in index_check.check_entry(Repository(copy)))
+
+
+def test_an_entry_that_is_no_json_is_found(copy: Path) -> None:
+    (copy / "CSpADNFusion.json").write_text("{")
+    assert any("is no JSON" in line for line in index_check.check_entry(Repository(copy)))
 
 
 def test_a_name_that_begins_with_slicer_is_found(copy: Path) -> None:
@@ -79,15 +87,24 @@ def test_a_name_that_begins_with_slicer_is_found(copy: Path) -> None:
         (index_check.check_metadata, "CMakeLists.txt", "main/Resources", "blob/Resources", "no address"),
         (index_check.check_metadata, "CMakeLists.txt", "for diagnosis.", "for it. Really. Never.", "one or two sentences"),
         (index_check.check_metadata, "CMakeLists.txt", "project(CSpADNFusion)", "project(Fusion)", "no project"),
-        (index_check.check_licence, "LICENSE", "BSD 3-Clause", "GPL", "licence"),
+        (index_check.check_metadata, "CMakeLists.txt", "com/SlicerCSpADNFusion/Slicer", "com/somebody/Slicer", "no address"),
+        (index_check.check_metadata, "CMakeLists.txt", 'HOMEPAGE "https://', 'HOMEPAGE "see ', "HOMEPAGE is no address"),
+        (index_check.check_licence, "LICENSE", "without\nmodification", "without", "is not that of BSD 3-Clause"),
+        (index_check.check_licence, "README.md", "BSD 3-Clause", "free", "does not name"),
         (index_check.check_file_scope, MODULE, "\nRESOURCES = ", "\nprint()\nRESOURCES = ", "runs code"),
         (index_check.check_file_scope, MODULE, "\nRESOURCES = ", "\nif True:\n    import os\nRESOURCES = ", "runs code"),
+        (index_check.check_file_scope, MODULE, "\nRESOURCES", "\nX = slicer.util.selectModule('A')\nRESOURCES", "runs code"),
+        (index_check.check_file_scope, MODULE, "\nRESOURCES", "\nX = (lambda: 1)()\nRESOURCES", "runs code"),
+        (index_check.check_imports, "CSpADNFusion/cspadn/__init__.py", "\n__version__", "\nimport torch\n__version__",
+         "__init__.py imports torch"),
         (index_check.check_imports, MODULE, "import slicer\n", "import slicer\nimport torch\n", "imports torch"),
         (index_check.check_imports, "CSpADNFusion/cspadn/settings.py", "import annotations\n", "import annotations\n"
          "from .intensity import FUSED_MAXIMUM\nimport nibabel\n", "imports nibabel"),
         (index_check.check_imports, "CSpADNFusion/cspadn/errors.py", "import annotations\n", "import annotations\n"
          "from . import network\n", "network.py imports torch"),
         (index_check.check_installs, MODULE, "\nRESOURCES", "\nX = lambda: pip_install('torch')\nRESOURCES", "by pip"),
+        (index_check.check_installs, MODULE, "\nRESOURCES", "\nX = lambda: run(['pip', 'install', 'x'])\nRESOURCES", "by pip"),
+        (index_check.check_installs, MODULE, "\nRESOURCES", "\nX = lambda: p.pip_ensure(['torch==2'])\nRESOURCES", "by pip"),
         (index_check.check_installs, REQUIREMENTS, "filelock", "torch>=2\nfilelock", "asks for torch"),
         (index_check.check_sample_data, SAMPLES, "registerCustomSampleData", "no", "no sample"),
         (index_check.check_documents, "README.md", "(docs/tutorial.md)", "(docs/none.md)", "the tutorial"),
@@ -98,6 +115,23 @@ def test_faults_are_found(copy: Path, check, name: str, old: str, new: str, find
     assert list(check(Repository(copy))) == []
     found = list(check(replaced(copy, name, old, new)))
     assert any(finding in line for line in found), found
+
+
+def test_imports_that_may_fail_are_no_finding(copy: Path) -> None:
+    tried = "\ntry:\n    import torch\nexcept ImportError:\n    torch = None\nRESOURCES"
+    assert list(index_check.check_file_scope(replaced(copy, MODULE, "\nRESOURCES", tried))) == []
+
+
+def test_the_icon_is_readable_in_the_module_list() -> None:
+    """At 16 pixels, on a light and on a dark theme: seen at all, and its two halves, grey and coloured, told apart."""
+    image = PIL.Image.open(ROOT / "Resources" / "Icons" / "CSpADNFusion.png").convert("RGBA").resize((16, 16))
+    for shade in (0xEF, 0x2B):
+        background = PIL.Image.new("RGBA", image.size, (shade, shade, shade, 255))
+        pixels = np.asarray(PIL.Image.alpha_composite(background, image).convert("RGB"), float)
+        assert (abs(pixels - shade).max(2) > 60).mean() > 0.3
+        saturation = np.ptp(pixels, axis=2)
+        assert saturation[4:12, 10:13].mean() > saturation[4:12, 3:6].mean() + 80
+    assert index_check.png_size(ROOT / "CSpADNFusion" / "Resources" / "Icons" / "CSpADNFusion.png") == (128, 128)
 
 
 def test_files_that_cmake_does_not_list_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

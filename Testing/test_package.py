@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -73,7 +74,8 @@ def test_the_version_stands_in_one_place() -> None:
         ["git", "-C", str(ROOT), "ls-files", "*.py", "*.toml", "*.txt", "*.cff"], capture_output=True, text=True
     )
     own = [ROOT / name for name in files.stdout.splitlines() if "/Models/" not in name and name != "constraints.txt"]
-    with_version = [file for file in own if f'"{cspadn.__version__}"' in file.read_text(encoding="utf-8")]
+    version = re.compile(rf"(?<![\d.]){re.escape(cspadn.__version__)}(?![\d.]|\w)")
+    with_version = [file for file in own if version.search(file.read_text(encoding="utf-8"))]
     assert [file.relative_to(ROOT).as_posix() for file in with_version] == ["CSpADNFusion/cspadn/__init__.py"]
 
 

@@ -7,18 +7,18 @@ from slicer.i18n import tr as _
 
 from cspadn.errors import InputError
 from cspadn.settings import FusionSettings
-from CSpADNFusionLib.roles import MRI_ROLE
+from CSpADNFusionLib.roles import MRI_ROLE, PET_ROLE, PLACES
 
 
 def obstacle(fusedNode):
     """Why a volume node cannot be written as a DICOM series, as far as its node tells; None where nothing is in the way."""
     if fusedNode is None:
         return _("Fuse two volumes first")
-    from cspadn.metadata import PREFIX
-
-    if not fusedNode.GetAttribute(PREFIX + "model") or fusedNode.IsA("vtkMRMLVectorVolumeNode"):
-        return _("The volume '{name}' is none that this module has fused in grey").format(name=fusedNode.GetName())
-    if not _filesOf(fusedNode, "mri"):
+    mriNode = fusedNode.GetNodeReference(MRI_ROLE)
+    if mriNode is None or fusedNode.IsA("vtkMRMLVectorVolumeNode"):
+        text = _("The volume '{name}' is no grey one that was fused here, or its MRI is no longer in the scene")
+        return text.format(name=fusedNode.GetName())
+    if not _filesOf(mriNode):
         return _("The MRI was not loaded from Slicer's DICOM database: patient and study of a series would be unknown")
     return None
 
@@ -33,39 +33,54 @@ def exportSeries(fusedNode, folder):
     """
     if text := obstacle(fusedNode):
         raise InputError(text + ".")
-    from cspadn.dicom import check_in_series, check_series_output, stage_series
+    from cspadn.dicom import check_series_output, stage_series
     from cspadn.files import commit
+    from cspadn.io import check_storable
     from CSpADNFusionLib import nodes
 
-    folder, mri, pet = Path(folder), _filesOf(fusedNode, "mri"), _filesOf(fusedNode, "pet")
+    folder, provenance = Path(folder), nodes.provenanceOf(fusedNode)
+    mri, pet = _files(fusedNode, MRI_ROLE, provenance, "mri"), _files(fusedNode, PET_ROLE, provenance, "pet")
     check_series_output(folder, mri, pet)
-    provenance = nodes.provenanceOf(fusedNode)
-    onMri = provenance.get("grid", FusionSettings.grid) == FusionSettings.grid
-    image = nodes.imageFromVolumeNode(fusedNode, None if onMri else _toMri(fusedNode))
-    if onMri:
-        check_in_series(image, mri)
+    image = _imageInSeries(fusedNode, provenance, mri)
+    check_storable(image, folder, series=True)
     commit([lambda: stage_series(image, folder, mri, pet, provenance)], overwrite=False)
     return image.GetDepth()
 
 
-def _filesOf(fusedNode, kind):
-    """Of the series of a source, in Slicer's DICOM database; None where it has none."""
-    from cspadn.metadata import PREFIX
+def _files(fusedNode, role, provenance, kind):
+    """The DICOM files of a source; None of a PET that was none. InputError where they cannot be had any more."""
+    node = fusedNode.GetNodeReference(role)
+    files = _filesOf(node) if node else None
+    if not files and provenance.get(f"{kind}_series_uid"):
+        raise InputError(_("The PET came from DICOM, and is no longer there: whose it was cannot be checked. Fuse it again."))
+    if gone := [file for file in files or () if not file.is_file()]:
+        text = _("{file} is no longer where Slicer's DICOM database has it: import the folder again.")
+        raise InputError(text.format(file=gone[0]))
+    return files
 
-    uid = fusedNode.GetAttribute(f"{PREFIX}{kind}_series_uid")
+
+def _filesOf(node):
+    """Of the images that a node was loaded from, by Slicer's DICOM database; None where it does not have them all."""
     database = getattr(slicer, "dicomDatabase", None)
-    return [Path(file) for file in database.filesForSeries(uid)] or None if uid and database else None
+    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    files = [database.fileForInstance(uid) for uid in uids] if database else []
+    return [Path(file) for file in files] if files and all(files) else None
 
 
-def _toMri(fusedNode):
-    """4x4 array from the RAS of a volume on the PET's grid to that of the MRI, which is the series' own."""
+def _imageInSeries(fusedNode, provenance, mri):
+    """The fused volume where the MRI's series lies, which is not where transforms of the scene put it."""
+    from cspadn.dicom import check_in_series
     from CSpADNFusionLib import nodes
 
-    mriNode = fusedNode.GetNodeReference(MRI_ROLE)
-    matrix = nodes.matrixBetween(fusedNode, mriNode) if mriNode else None
+    if provenance.get("grid", FusionSettings.grid) == FusionSettings.grid:
+        image = nodes.imageFromVolumeNode(fusedNode)
+        check_in_series(image, mri)
+        return image
+    petNode, mriNode = (fusedNode.GetNodeReference(role) for role in (PET_ROLE, MRI_ROLE))
+    check_in_series(nodes.imageFromVolumeNode(mriNode), mri)
+    matrix = nodes.matrixBetween(fusedNode, mriNode)
     if matrix is None:
-        text = _(
-            "The PET's grid lies behind a non-linear transform, or the MRI is no longer in the scene: fuse on the MRI's grid."
-        )
-        raise InputError(text)
-    return matrix
+        raise InputError(_("The PET's grid lies behind a non-linear transform: fuse on the MRI's grid."))
+    if not petNode or fusedNode.GetAttribute(PLACES) != nodes.relativePlaces(petNode, fusedNode, mriNode):
+        raise InputError(_("PET or MRI was moved since they were fused: press Apply again, then export."))
+    return nodes.imageFromVolumeNode(fusedNode, matrix)

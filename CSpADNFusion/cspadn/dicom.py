@@ -397,8 +397,11 @@ def check_series_output(folder: Path, mri: Series, pet: Series | None) -> None:
         raise UsageError(f"The folder of the output {folder} does not exist: create it first.")
     if not os.access(folder.parent, os.W_OK):
         raise UsageError(f"The folder of the output {folder} cannot be written to: choose another, or check its permissions.")
-    given = {"The MRI": mri, "The PET": pet}
-    _check_sources([(name, _headers(each, name)) for name, each in given.items() if is_series(each)])
+    given = [(name, each) for name, each in (("The MRI", mri), ("The PET", pet)) if is_series(each)]
+    sources = [(name, _headers(each, name)) for name, each in given]
+    for (name, each), (_, headers) in zip(given, sources, strict=True):
+        _check_one_volume(headers, each if isinstance(each, Path) else each[0].parent, name)
+    _check_sources(sources)
 
 
 def is_series(series: Series | None) -> TypeGuard[Series]:
@@ -407,15 +410,27 @@ def is_series(series: Series | None) -> TypeGuard[Series]:
 
 
 def check_in_series(image: sitk.Image, series: Series) -> None:
-    """InputError where the slices of a volume do not lie where those of a DICOM series do, by :data:`_SAME_PLACE`."""
-    places = np.array([header.ImagePositionPatient for header in _sorted(_headers(series, "The MRI"))[0]], float)
-    slices = np.array([image.TransformIndexToPhysicalPoint((0, 0, index)) for index in range(image.GetSize()[2])])
-    farthest = np.linalg.norm(slices[:, None] - places[None], axis=2).min(1).max()
-    if farthest > _SAME_PLACE:
+    """InputError where a slice of a volume does not lie where one of a DICOM series does, by three of its corners."""
+    width, height, slices = image.GetSize()
+    corners = [[(0, 0, k), (width - 1, 0, k), (0, height - 1, k)] for k in range(slices)]
+    own = np.array([[image.TransformIndexToPhysicalPoint(corner) for corner in each] for each in corners])
+    theirs = np.array([_corners(header) for header in _headers(series, "The MRI")])
+    distance = np.linalg.norm(own[:, None] - theirs[None], axis=3).max(2).min(1).max()
+    if distance > _SAME_PLACE:
         raise InputError(
-            f"The fused volume lies up to {farthest:.1f} mm from the DICOM series of its MRI, which was moved, cropped or has"
+            f"The fused volume lies up to {distance:.1f} mm from the DICOM series of its MRI, which was moved, cropped or has"
             " gaps: fuse the MRI as it was loaded."
         )
+
+
+def _corners(header: Dataset) -> NDArray[np.float64]:
+    """Centres of the first pixel of a slice, of the last in its row, and of the last in its column."""
+    along_row, along_column, _ = _axes(header)
+    rows, columns = (float(value) for value in header.PixelSpacing)
+    first = np.array(header.ImagePositionPatient, float)
+    return np.array(
+        [first, first + along_row * columns * (header.Columns - 1), first + along_column * rows * (header.Rows - 1)]
+    )
 
 
 def _check_sources(sources: list[tuple[str, list[Dataset]]]) -> None:

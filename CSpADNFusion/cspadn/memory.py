@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 from .errors import MemoryExhaustedError
@@ -18,8 +19,9 @@ def free_main_memory() -> int | None:
     try:
         free = _told(_SYSTEM)["MemAvailable"] * 1024
     except (OSError, KeyError):
-        known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names  # not on Windows
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 if known else None
+        if sys.platform == "win32" or "SC_PHYS_PAGES" not in os.sysconf_names:
+            return None
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     limits = [left for left in (_container_left(), process_left()) if left is not None]
     return max(0, min([free, *limits]))
 
@@ -39,8 +41,10 @@ def process_left(mapped: int = 0) -> int | None:
     Args:
         mapped: bytes of files that will be mapped: they count in the address space alone.
     """
+    if sys.platform == "win32":
+        return None
     try:
-        import resource  # not on Windows
+        import resource
 
         told, left = _told(_PROCESS), []
         for name, taken in _LIMITS.items():
@@ -48,7 +52,7 @@ def process_left(mapped: int = 0) -> int | None:
             if limit != resource.RLIM_INFINITY:
                 left.append(limit - told[taken] * 1024 - (mapped if name == "RLIMIT_AS" else 0))
         return min(left, default=None)
-    except (ImportError, AttributeError, OSError, KeyError):
+    except (AttributeError, OSError, KeyError):
         return None
 
 

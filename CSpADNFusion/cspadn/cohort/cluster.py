@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -98,7 +99,7 @@ def _client_here(workers: int) -> Iterator[Client]:
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
     """For the threads and processes that are started meanwhile: Ctrl-C reaches all, and only the first is to answer it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    if sys.platform == "win32":
         yield
         return
     resource_tracker.ensure_running()  # when it starts, it lets interrupts through
