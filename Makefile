@@ -18,6 +18,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocess
 .PHONY: bench benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check page-screenshots panel-benchmark scaling screenshots test test-all trust check pytest format clean workflows
 
 $(READY): pyproject.toml constraints.txt
+	test ! -L $(VENV) # behind a link the environment of another clone would be emptied
 	$(PYTHON) -m venv --clear $(VENV)
 	sed -n '/^torch==/,/[^\\]$$/p' constraints.txt > $(VENV)/torch.txt
 	sed -E '/^(cuda-|nvidia-|triton==)/,/[^\\]$$/d' constraints.txt > $(VENV)/others.txt

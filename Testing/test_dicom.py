@@ -24,6 +24,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+import cspadn
 from conftest import blobs, volume
 from cspadn import cli, dicom, io
 from cspadn.errors import InputError, MemoryExhaustedError, UsageError
@@ -444,3 +445,23 @@ def test_other_frames_of_reference_are_told(series, capsys, tmp_path: Path) -> N
     write(series["pet"], pet, "PT", FrameOfReferenceUID="1.2.3")
     assert _fuse(series, tmp_path / "fused.nrrd") == 0
     assert "different DICOM frames of reference" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [(), ("--dicom",)])
+def test_swapped_series_are_told(series, tmp_path: Path, capsys, more: tuple[str, ...]) -> None:
+    swapped = {"pet": series["mri"], "mri": series["pet"]}
+    assert _fuse(swapped, tmp_path / "out.nrrd" if not more else tmp_path / "out", *more) == 3
+    assert "The PET is a DICOM series of modality MR: give PET and MRI the other way round." in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mri", "pet"]
+
+
+def test_a_pet_as_mri_is_told(series, pair) -> None:
+    with pytest.raises(InputError, match="The MRI is a DICOM series of modality PT"):
+        cspadn.fuse(pair[0], dicom.read_series(series["pet"], "The MRI"))
+
+
+def test_one_series_twice_is_told(series, tmp_path: Path, capsys) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(series["mri"])
+    assert _fuse({"pet": link, "mri": series["mri"]}, tmp_path / "out.nrrd") == 3
+    assert f"PET and MRI are the same, {link}: give two." in capsys.readouterr().err

@@ -51,6 +51,12 @@ def test_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     assert (tmp_path / "README.html").is_file()
 
 
+def test_every_decision_has_its_row() -> None:
+    index = (ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")
+    records = sorted((ROOT / "docs" / "adr").glob("0*.md"))
+    assert re.findall(r"^\| \[\d+\]\(([^)]+)\)", index, re.MULTILINE) == [record.name for record in records]
+
+
 def test_catalogue_pictures_exist() -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     pictures = re.findall(r"/main/(Resources/[^\"\s]+)", cmake)
@@ -62,7 +68,7 @@ def test_catalogue_pictures_exist() -> None:
     ("schema", "pattern", "count"),
     [
         ("github-workflows", ".github/workflows/*.yml", 2),
-        ("github-issue-forms", ".github/ISSUE_TEMPLATE/[!c]*.yml", 2),
+        ("github-issue-forms", ".github/ISSUE_TEMPLATE/[!c]*.yml", 3),
         ("github-issue-config", ".github/ISSUE_TEMPLATE/config.yml", 1),
         ("citation-file-format", "CITATION.cff", 1),
     ],

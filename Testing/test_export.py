@@ -327,3 +327,9 @@ def test_an_unexpected_error_is_told(panel, tmp_path, monkeypatch) -> None:
     panel.ui.exportButton.click()
     assert records.texts("error") == ["The series could not be written: the details say why. Please report it."]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_swapped_pair_is_told_in_slicer(loaded) -> None:
+    logic, petNode, mriNode = loaded
+    with pytest.raises(InputError, match="The PET is a DICOM series of modality MR"):
+        logic.fuse(mriNode, petNode)

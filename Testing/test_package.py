@@ -161,3 +161,13 @@ def other_python(version: str) -> str:
         if done.stdout.strip() == version:
             return name
     pytest.skip(f"Python {version} is not installed")
+
+
+def test_what_the_reference_lists_needs_one_import(tmp_path: Path) -> None:
+    """As users write it: import cspadn, then cspadn.metrics.measure."""
+    listed = re.findall(r":: ?cspadn\.(\w+)", (ROOT / "docs" / "library.md").read_text(encoding="utf-8"))
+    assert len(listed) > 10
+    code = f"import cspadn; print([name for name in {sorted(set(listed))} if not hasattr(cspadn, name)])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+    assert all(hasattr(cspadn, name) for name in cspadn.__all__)

@@ -51,7 +51,8 @@ def test_shipped_models_load_and_are_described() -> None:
         assert card.training["steps"] == config["epochs"] * config["steps_per_epoch"], "the training was not finished"
         validation = ", ".join(config["validation_subset"])
         assert set(card.metrics) == {validation}
-        assert set(card.metrics[validation]) == set(metrics.NAMES)
+        measured = set(card.metrics[validation])
+        assert set(metrics.TABLE_NAMES) <= measured <= set(metrics.NAMES)  # a card may be older than a metric
 
 
 def test_saved_weights_come_back(model: Path) -> None:

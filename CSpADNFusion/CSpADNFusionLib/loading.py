@@ -5,9 +5,9 @@ import SimpleITK as sitk
 import slicer
 
 from cspadn.geometry import check_volume
-from cspadn.metadata import FRAME_UID, SERIES_UID, UNITS, value_of
+from cspadn.metadata import FRAME_UID, MODALITY, SERIES_UID, UNITS, value_of
 
-LABELS = (SERIES_UID, FRAME_UID, UNITS)  # of an image, kept as attributes of its node under the same names
+LABELS = (SERIES_UID, FRAME_UID, MODALITY, UNITS)  # of an image, kept as attributes of its node under the same names
 
 
 def volumeNodeFromImage(image, name):

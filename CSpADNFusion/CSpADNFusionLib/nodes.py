@@ -19,7 +19,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from cspadn.errors import InputError
 from cspadn.geometry import check_volume
 from cspadn.intensity import FUSED_MAXIMUM, without_holes
-from cspadn.metadata import FRAME_UID, NAN_IS_OUTSIDE, PREFIX, SERIES_UID, SOURCE_NAME, UNITS
+from cspadn.metadata import FRAME_UID, MODALITY, NAN_IS_OUTSIDE, PREFIX, SERIES_UID, SOURCE_NAME, UNITS
 from cspadn.settings import WINDOWS
 
 _WHITE = 255
@@ -99,10 +99,10 @@ def imagesFromVolumeNodes(petNode, mriNode, grid="mri"):
 def _label(image, node):
     """What the result's provenance shall know: the node's name, and the DICOM series and frame that it was loaded from."""
     image.SetMetaData(SOURCE_NAME, node.GetName())
-    for key in (SERIES_UID, FRAME_UID, UNITS):  # of a node that was made of an image
+    for key in (SERIES_UID, FRAME_UID, MODALITY, UNITS):  # of a node that was made of an image
         if value := node.GetAttribute(key):
             image.SetMetaData(key, value)
-    for key, tag in ((SERIES_UID, "0020,000e"), (FRAME_UID, "0020,0052")):
+    for key, tag in ((SERIES_UID, "0020,000e"), (FRAME_UID, "0020,0052"), (MODALITY, "0008,0060")):
         if value := dicomValue(node, tag):
             image.SetMetaData(key, value)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cspadn.errors import UsageError
-from cspadn.files import check_names
+from cspadn.files import check_different, check_names
 from cspadn.io import read_image, sidecar_of
 from cspadn.tables import read_pairs
 
@@ -51,6 +51,7 @@ class FilePair:
     def load(self, suv):
         """Read both volumes: (image, name) of PET and MRI."""
         check_names(self.inputs)
+        check_different(*self.inputs)
         pet, mri = self.inputs
         return (read_image(pet, "The PET", suv=suv), nameOf(pet)), (read_image(mri, "The MRI"), nameOf(mri))
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["FusionResult", "FusionSettings", "__version__", "fuse"]
+_MODULES = ("errors", "metrics", "network", "pictures", "report", "weights")  # of docs/library.md
 
 
 def __getattr__(name: str) -> Any:
@@ -28,4 +30,6 @@ def __getattr__(name: str) -> Any:
         from . import fusion
 
         return getattr(fusion, name)
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module 'cspadn' has no attribute '{name}'")

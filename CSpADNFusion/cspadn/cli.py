@@ -204,12 +204,13 @@ def _limit_kernels() -> None:
 
 
 def _fuse(options: argparse.Namespace) -> int:
-    from .files import check_names
+    from .files import check_different, check_names
     from .io import is_picture
 
     silence_libraries()
     paths = (options.pet, options.mri, options.output, options.color, options.metrics, options.report)
     check_names(path for path in paths if path)
+    check_different(options.pet, options.mri)
     pictures = is_picture(options.pet)
     if pictures != is_picture(options.mri):
         raise InputError("One input is a PNG and the other is not: give two PNGs, or two volumes.")

@@ -34,7 +34,7 @@ from pydicom.valuerep import VR
 from .errors import InputError, MemoryExhaustedError, UsageError
 from .files import Staged, stage
 from .memory import free_main_memory, is_out_of_memory
-from .metadata import FRAME_UID, NOTE, SERIES_UID, SOURCE_NAME, UNITS
+from .metadata import FRAME_UID, MODALITY, NOTE, SERIES_UID, SOURCE_NAME, UNITS
 
 Series = Path | Sequence[Path]  # the folder of a series, or its files
 STEP = 0.125  # of the stored values of a written series: 4095 becomes 32760, and no step is rounded in decimals
@@ -295,6 +295,7 @@ def _label(image: sitk.Image, folder: Path, header: Dataset, suv: bool) -> None:
         SOURCE_NAME: folder.name,
         SERIES_UID: header.get("SeriesInstanceUID"),
         FRAME_UID: header.get("FrameOfReferenceUID"),
+        MODALITY: header.get("Modality"),
         UNITS: units,
     }
     for key, value in known.items():

@@ -36,6 +36,13 @@ def check_names(paths: Iterable[Path]) -> None:
             raise InputError(f"The name {shown} is not valid UTF-8: rename the file or folder.") from None
 
 
+def check_different(pet: Path, mri: Path) -> None:
+    """InputError where both are one file or folder; what is not there is told when it is read."""
+    with suppress(OSError, ValueError):
+        if pet.samefile(mri):
+            raise InputError(f"PET and MRI are the same, {pet}: give two.")
+
+
 class PrivateFolder:
     """A new folder that only its user reads, and that goes with all that is in it.
 

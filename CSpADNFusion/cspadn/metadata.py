@@ -12,6 +12,7 @@ NAN_IS_OUTSIDE = PREFIX + "nan_is_outside"  # NaN voxels lie outside the field o
 SOURCE_NAME = PREFIX + "source_name"  # what the user calls it
 SERIES_UID = PREFIX + "series_uid"  # of the DICOM series that it comes from
 FRAME_UID = PREFIX + "frame_of_reference_uid"  # of its DICOM frame of reference
+MODALITY = PREFIX + "modality"  # of that series
 UNITS = PREFIX + "units"  # of its values, such as BQML or SUVbw
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .errors import InputError
 from .geometry import SlicesOnGrid, check_volume, resample, thinned, tilt, to_axial
 from .intensity import Window, automatic_window, check_window, sampled, to_unit, without_holes
-from .metadata import FRAME_UID, NAN_IS_OUTSIDE, SERIES_UID, SOURCE_NAME, UNITS, value_of
+from .metadata import FRAME_UID, MODALITY, NAN_IS_OUTSIDE, SERIES_UID, SOURCE_NAME, UNITS, value_of
 from .settings import FusionSettings
 
 _LOW_COVERAGE, _NO_COVERAGE = 0.5, 0.01  # below these shares of the MRI's foreground, the user is warned, or refused
@@ -76,6 +76,7 @@ class Pair:
         """Check the two and bring them together; InputError where they cannot be fused."""
         check_volume(pet_image, "The PET")
         check_volume(mri_image, "The MRI")
+        _check_modalities(pet_image, mri_image)
         axial = to_axial(mri_image)
         outside = [image.HasMetaDataKey(NAN_IS_OUTSIDE) for image in (pet_image, mri_image)]
         pet = Source.of(pet_image, "The PET", _pet_window(pet_image, axial, settings), outside[0])
@@ -116,6 +117,13 @@ class Pair:
         image = sitk.Image(self.given.GetSize(), pixel_type, components)
         image.CopyInformation(self.given)
         return image
+
+
+def _check_modalities(pet: sitk.Image, mri: sitk.Image) -> None:
+    """As far as their DICOM series said what they are."""
+    for name, image, other in (("PET", pet, "MR"), ("MRI", mri, "PT")):
+        if value_of(image, MODALITY) == other:
+            raise InputError(f"The {name} is a DICOM series of modality {other}: give PET and MRI the other way round.")
 
 
 def _named(pet: sitk.Image, mri: sitk.Image) -> dict[str, str]:

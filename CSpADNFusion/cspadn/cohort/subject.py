@@ -18,7 +18,7 @@ from .. import __version__
 from ..allocator import keep_freed_memory
 from ..console import explained, quiet, silence_libraries
 from ..errors import FusionError, InputError, ModelError, UsageError
-from ..files import Staged, check_names, clear, commit
+from ..files import Staged, check_different, check_names, clear, commit
 from ..io import check_path, check_storable, read_image, stage_image, stage_sidecar, stage_text
 from ..metadata import NOTE
 from ..settings import DEFAULT_PALETTE, FusionSettings
@@ -132,6 +132,7 @@ def _fused(pair: CohortPair, options: CohortOptions, files: Files, begun: float)
         raise InputError(pair.obstacle)
     inputs = [Path(pair.pet), Path(pair.mri)]
     check_names(inputs)
+    check_different(*inputs)
     origin = _origin(inputs, options)
     told = read_sidecar(files.sidecar)
     if not options.force and told is not None and _is_whole(files, told, origin):
