@@ -394,7 +394,7 @@ WRONG_USAGE = {
     "device": (("--pairs", "p.csv", "--output", "out", "--device", "tpu"), "There is no device 'tpu'"),
     "a file as output": (("--pairs", "p.csv", "--output", "p.csv"), "cannot be made"),
     "no studies": (("--studies", "missing", "--output", "out"), "cannot be read"),
-    "no folder in it": (("--studies", "empty", "--output", "empty/out"), "is empty"),
+    "no folder in it": (("--studies", "empty", "--output", "empty/out"), "holds no folders"),
 }
 
 

@@ -202,7 +202,7 @@ def test_a_file_of_another_origin_is_not_replaced(first, options) -> None:
     files.sidecar.write_text('{"Manufacturer": "someone"}')
     outcome = fuse_pair(first, options)
     assert outcome.status == "failed"
-    assert "of another origin" in outcome.message
+    assert "no side file says what it was made of" in outcome.message
     assert files.sidecar.read_text() == '{"Manufacturer": "someone"}'
     assert not files.fused.exists()
 

@@ -423,7 +423,7 @@ def test_free_main_memory(monkeypatch, tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.stat").write_text("anon 900\ninactive_file 60\nactive_file 40\n")  # a cache, which gives way
     assert device.free_memory(cpu) == 100
-    monkeypatch.delattr(os, "sysconf", raising=False)
+    monkeypatch.setattr(os, "sysconf_names", {}, raising=False)
     info.unlink()
     assert device.free_memory(cpu) is None
     assert SliceFuser(torch.nn.Identity, cpu, 256 * 256).workers <= 4
