@@ -46,6 +46,11 @@ class Database:
         element = next(found).get(tuple(int(part, 16) for part in tag.split(",")))
         return str(element.value) if element else ""
 
+    def forget_all_but_first(self, folder: Path) -> None:
+        files = [file for file in self._headers if Path(file).parent == folder]
+        for file in files[1:]:
+            del self._headers[file]
+
     def instances(self, folder: Path) -> str:
         return " ".join(str(header.SOPInstanceUID) for file, header in self._headers.items() if Path(file).parent == folder)
 
@@ -155,7 +160,7 @@ def test_a_moved_mri_is_refused(loaded, tmp_path, grid: str) -> None:
     harden(mriNode, rigid(0, (0, 1, 0)))
     harden(petNode, rigid(0, (0, 1, 0)))
     fusedNode = logic.fuse(petNode, mriNode, grid=grid)
-    with pytest.raises(InputError, match=r"lies up to 1\.0 mm from the DICOM series of its MRI"):
+    with pytest.raises(InputError, match=r"The MRI lies up to 1\.0 mm from its DICOM series"):
         logic.exportSeries(fusedNode, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -166,7 +171,7 @@ def test_an_mri_that_was_turned_about_its_corner_is_refused(loaded, tmp_path) ->
     turned = rigid(5, (0, 0, 0))
     turned[:3, 3] = origin - turned[:3, :3] @ origin
     harden(mriNode, turned)
-    with pytest.raises(InputError, match="from the DICOM series of its MRI"):
+    with pytest.raises(InputError, match="from its DICOM series"):
         logic.exportSeries(logic.fuse(petNode, mriNode), tmp_path / "out")
 
 
@@ -258,6 +263,16 @@ def test_series_of_other_forms_are_refused(loaded, tmp_path, change, told: str) 
     with pytest.raises(InputError, match=told):
         logic.exportSeries(fusedNode, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_series_of_which_images_are_gone_is_refused(loaded, tmp_path) -> None:
+    import slicer
+
+    logic, petNode, mriNode = loaded
+    fusedNode = logic.fuse(petNode, mriNode)
+    slicer.dicomDatabase.forget_all_but_first(tmp_path / "mri")
+    with pytest.raises(InputError, match="not loaded from Slicer's DICOM database"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
 
 
 def test_what_is_in_a_folder_stays(loaded, tmp_path) -> None:

@@ -11,16 +11,18 @@ from CSpADNFusionLib.roles import MRI_ROLE, PET_ROLE, PLACES
 
 
 def obstacle(fusedNode):
-    """Why a volume node cannot be written as a DICOM series, as far as its node tells; None where nothing is in the way."""
+    """Why a volume node cannot be written as a DICOM series, as far as a glance tells; None where nothing is in the way."""
     if fusedNode is None:
         return _("Fuse two volumes first")
     mriNode = fusedNode.GetNodeReference(MRI_ROLE)
     if mriNode is None or fusedNode.IsA("vtkMRMLVectorVolumeNode"):
         text = _("The volume '{name}' is no grey one that was fused here, or its MRI is no longer in the scene")
         return text.format(name=fusedNode.GetName())
-    if not _filesOf(mriNode):
-        return _("The MRI was not loaded from Slicer's DICOM database: patient and study of a series would be unknown")
-    return None
+    return None if _filesOf(mriNode, most=1) else _noSeries()
+
+
+def _noSeries():
+    return _("The MRI was not loaded from Slicer's DICOM database: patient and study of a series would be unknown")
 
 
 def exportSeries(fusedNode, folder):
@@ -39,7 +41,8 @@ def exportSeries(fusedNode, folder):
     from CSpADNFusionLib import nodes
 
     folder, provenance = Path(folder), nodes.provenanceOf(fusedNode)
-    mri, pet = _files(fusedNode, MRI_ROLE, provenance, "mri"), _files(fusedNode, PET_ROLE, provenance, "pet")
+    mri, pet = _filesOf(fusedNode.GetNodeReference(MRI_ROLE)), _filesOf(fusedNode.GetNodeReference(PET_ROLE))
+    _checkFiles(mri, pet, provenance)
     check_series_output(folder, mri, pet)
     image = _imageInSeries(fusedNode, provenance, mri)
     check_storable(image, folder, series=True)
@@ -47,22 +50,24 @@ def exportSeries(fusedNode, folder):
     return image.GetDepth()
 
 
-def _files(fusedNode, role, provenance, kind):
-    """The DICOM files of a source; None of a PET that was none. InputError where they cannot be had any more."""
-    node = fusedNode.GetNodeReference(role)
-    files = _filesOf(node) if node else None
-    if not files and provenance.get(f"{kind}_series_uid"):
+def _checkFiles(mri, pet, provenance):
+    """InputError where files of a source cannot be had; a PET may have been no series."""
+    if not mri:
+        raise InputError(_noSeries() + ".")
+    if not pet and provenance.get("pet_series_uid"):
         raise InputError(_("The PET came from DICOM, and is no longer there: whose it was cannot be checked. Fuse it again."))
-    if gone := [file for file in files or () if not file.is_file()]:
+    if gone := [file for file in (*mri, *(pet or ())) if not file.is_file()]:
         text = _("{file} is no longer where Slicer's DICOM database has it: import the folder again.")
         raise InputError(text.format(file=gone[0]))
-    return files
 
 
-def _filesOf(node):
-    """Of the images that a node was loaded from, by Slicer's DICOM database; None where it does not have them all."""
+def _filesOf(node, most=None):
+    """Of the images that a node was loaded from, by Slicer's DICOM database; None where it does not have them all.
+
+    :param most: so many are looked for; None: all.
+    """
     database = getattr(slicer, "dicomDatabase", None)
-    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()[:most] if node else []
     files = [database.fileForInstance(uid) for uid in uids] if database else []
     return [Path(file) for file in files] if files and all(files) else None
 

@@ -419,8 +419,8 @@ def check_in_series(image: sitk.Image, series: Series) -> None:
     distance = np.linalg.norm(own[:, None] - theirs[None], axis=3).max(2).min(1).max()
     if distance > _SAME_PLACE:
         raise InputError(
-            f"The fused volume lies up to {distance:.1f} mm from the DICOM series of its MRI, which was moved, cropped or has"
-            " gaps: fuse the MRI as it was loaded."
+            f"The MRI lies up to {distance:.1f} mm from its DICOM series, as it was moved or cropped, or has gaps: fuse it as"
+            " it was loaded."
         )
 
 

@@ -52,7 +52,7 @@ def process_left(mapped: int = 0) -> int | None:
             if limit != resource.RLIM_INFINITY:
                 left.append(limit - told[taken] * 1024 - (mapped if name == "RLIMIT_AS" else 0))
         return min(left, default=None)
-    except (AttributeError, OSError, KeyError):
+    except (ImportError, AttributeError, OSError, KeyError):  # a Python may lack it
         return None
 
 
