@@ -106,8 +106,8 @@ def installed(python: str, wheel: Path, folder: Path) -> Path:
     """The Python of a new environment, with the wheel and none of what it needs."""
     subprocess.run([python, "-m", "venv", "--without-pip", str(folder)], check=True, capture_output=True)
     own = folder / ("Scripts" if os.name == "nt" else "bin") / ("python.exe" if os.name == "nt" else "python")
-    pip = [sys.executable, "-m", "pip", "--python", str(own)]
-    command = [*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--python", str(own)]  # this Python's pip may not know newer ones
+    command = [*uv, "--quiet", "--no-cache", "--offline", "--no-deps", str(wheel)]
     subprocess.run(command, check=True, capture_output=True, env=clean_environment(folder))
     return own
 
