@@ -167,8 +167,21 @@ def _terms(licence: str) -> str:
     return " ".join(licence[licence.find("Redistribution") :].split())
 
 
+def is_clone(root: Path) -> bool:
+    """Whether git reads it; what is unpacked from an archive has no history, and another user's git refuses."""
+    command = ["git", "-C", str(root), "rev-parse", "--show-toplevel"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return False
+    return done.returncode == 0 and Path(done.stdout.strip()).resolve() == root.resolve()
+
+
 def check_size(repository: Repository) -> Iterator[str]:
     """A new clone with its whole history, as the index measures it."""
+    if not is_clone(repository.root):
+        print("Size and line ends were not looked at: git reads no clone here.")
+        return
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "clone"
         subprocess.run(["git", "clone", "--quiet", "--no-local", str(repository.root), str(target)], check=True)
@@ -180,6 +193,8 @@ def check_size(repository: Repository) -> Iterator[str]:
 
 def check_line_ends(repository: Repository) -> Iterator[str]:
     """LF, in what git holds and in what lies here."""
+    if not is_clone(repository.root):
+        return
     command = ["git", "-C", str(repository.root), "ls-files", "--eol"]
     for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
         ends, _, name = line.partition("\t")

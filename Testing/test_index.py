@@ -139,6 +139,13 @@ def test_files_that_cmake_does_not_list_are_found(tmp_path: Path, monkeypatch: p
     assert list(index_check.check_lists(Repository(ROOT))) == ["CSpADNFusion: a difference"]
 
 
+def test_what_is_no_clone_has_no_size(tmp_path: Path, capsys) -> None:
+    repository = Repository(tmp_path)
+    assert [*index_check.check_size(repository), *index_check.check_line_ends(repository)] == []
+    assert "were not looked at" in capsys.readouterr().out
+    assert index_check.is_clone(ROOT) <= (ROOT / ".git").exists()
+
+
 def test_size_and_line_ends_are_those_of_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file.txt").write_bytes(b"one\r\ntwo\r\n")
     (tmp_path / "large.bin").write_bytes(bytes(3 * 2**20))

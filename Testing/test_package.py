@@ -70,10 +70,8 @@ def test_the_wheel_has_code_weights_and_samples(wheel: Path) -> None:
 
 
 def test_the_version_stands_in_one_place() -> None:
-    files = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "*.py", "*.toml", "*.txt", "*.cff"], capture_output=True, text=True
-    )
-    own = [ROOT / name for name in files.stdout.splitlines() if "/Models/" not in name and name != "constraints.txt"]
+    folders = (ROOT / name for name in ("CSpADNFusion", "Testing", "training", "docs"))
+    own = [*ROOT.glob("*.toml"), *ROOT.glob("*.cff"), *(file for folder in folders for file in folder.rglob("*.py"))]
     version = re.compile(rf"(?<![\d.]){re.escape(cspadn.__version__)}(?![\d.]|\w)")
     with_version = [file for file in own if version.search(file.read_text(encoding="utf-8"))]
     assert [file.relative_to(ROOT).as_posix() for file in with_version] == ["CSpADNFusion/cspadn/__init__.py"]
