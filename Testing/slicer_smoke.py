@@ -4,6 +4,7 @@ Slicer --testing --additional-module-paths CSpADNFusion --python-script Testing/
 """
 
 import tempfile
+import time
 import traceback
 from pathlib import Path
 
@@ -57,8 +58,6 @@ def _pair(widget):
 
 
 def _wait(done) -> None:
-    import time
-
     end = time.monotonic() + _SECONDS
     while not done():
         assert time.monotonic() < end, "the fusion did not end"

@@ -50,13 +50,13 @@ def replaced(folder: Path, name: str, old: str, new: str) -> Repository:
     [
         ({"category": "Fusion"}, "category"),
         ({"tier": 1}, "tier 3"),
-        ({"tier": "3"}, "no int"),
+        ({"tier": "3"}, "'3' is not of type 'integer'"),
         ({"scm_url": "https://github.com/somebody/CSpADNFusion.git"}, "scm_url"),
         ({"build_dependencies": []}, "EXTENSION_DEPENDS"),
-        ({"homepage": "https://example.org"}, "schema knows no homepage"),
+        ({"homepage": "https://example.org"}, "'homepage' was unexpected"),
         ({"$schema": "https://example.org/v1.0.1.json#"}, "schema is not"),
-        ({"category": None}, "no str"),
-        ({"scm_type": "svn"}, "scm_type"),
+        ({"category": None}, "None is not of type 'string'"),
+        ({"scm_type": "svn"}, "'svn' is not one of"),
     ],
 )
 def test_faults_of_the_entry_are_found(copy: Path, fields: dict[str, object], finding: str) -> None:
