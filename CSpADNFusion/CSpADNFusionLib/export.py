@@ -43,10 +43,10 @@ def exportSeries(fusedNode, folder):
     folder, provenance = Path(folder), nodes.provenanceOf(fusedNode)
     mri, pet = _filesOf(fusedNode.GetNodeReference(MRI_ROLE)), _filesOf(fusedNode.GetNodeReference(PET_ROLE))
     _checkFiles(mri, pet, provenance)
-    check_series_output(folder, mri, pet)
-    image = _imageInSeries(fusedNode, provenance, mri)
+    sources = check_series_output(folder, mri, pet)
+    image = _imageInSeries(fusedNode, provenance, sources[0])
     check_storable(image, folder, series=True)
-    commit([lambda: stage_series(image, folder, mri, pet, provenance)], overwrite=False)
+    commit([lambda: stage_series(image, folder, sources, provenance)], overwrite=False)
     return image.GetDepth()
 
 
@@ -72,17 +72,17 @@ def _filesOf(node, most=None):
     return [Path(file) for file in files] if files and all(files) else None
 
 
-def _imageInSeries(fusedNode, provenance, mri):
+def _imageInSeries(fusedNode, provenance, headers):
     """The fused volume where the MRI's series lies, which is not where transforms of the scene put it."""
     from cspadn.dicom import check_in_series
     from CSpADNFusionLib import nodes
 
     if provenance.get("grid", FusionSettings.grid) == FusionSettings.grid:
         image = nodes.imageFromVolumeNode(fusedNode)
-        check_in_series(image, mri)
+        check_in_series(image, headers)
         return image
     petNode, mriNode = (fusedNode.GetNodeReference(role) for role in (PET_ROLE, MRI_ROLE))
-    check_in_series(nodes.imageFromVolumeNode(mriNode), mri)
+    check_in_series(nodes.imageFromVolumeNode(mriNode), headers)
     matrix = nodes.matrixBetween(fusedNode, mriNode)
     if matrix is None:
         raise InputError(_("The PET's grid lies behind a non-linear transform: fuse on the MRI's grid."))

@@ -320,9 +320,10 @@ def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScor
     if color is not None:
         stages.append(lambda: stage_image(color, options.color, result.provenance))
     if options.dicom:
-        from .dicom import stage_series
+        from .dicom import read_sources, stage_series
 
-        stages.append(lambda: stage_series(result.image, options.output, options.mri, options.pet, result.provenance))
+        sources = read_sources(options.mri, options.pet)
+        stages.append(lambda: stage_series(result.image, options.output, sources, result.provenance))
     else:
         stages.append(lambda: stage_sidecar(sidecar_of(options.output), result.provenance, result.warnings))
         stages.append(lambda: stage_image(result.image, options.output, result.provenance))

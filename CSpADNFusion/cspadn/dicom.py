@@ -37,6 +37,7 @@ from .memory import free_main_memory, is_out_of_memory
 from .metadata import FRAME_UID, MODALITY, NOTE, SERIES_UID, SOURCE_NAME, UNITS
 
 Series = Path | Sequence[Path]  # the folder of a series, or its files
+Sources = list[list[Dataset]]  # headers of the MRI's images and, if that was a series, of the PET's
 STEP = 0.125  # of the stored values of a written series: 4095 becomes 32760, and no step is rounded in decimals
 SERIES_DESCRIPTION = "CSpA-DN fused PET/MRI, not for diagnosis"
 _PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)  # of the transfer syntaxes, the uncompressed
@@ -378,17 +379,20 @@ def _parsed(text: str, keyword: str, name: str) -> datetime:
         ) from None
 
 
-def check_series_output(folder: Path, mri: Series, pet: Series | None) -> None:
+def check_series_output(folder: Path, mri: Series, pet: Series | None) -> Sources:
     """Asked before the work starts: whether a derived series could be written later.
 
     Args:
-        mri, pet: of a series its folder, or its files; anything else is none.
+        mri, pet: as :func:`read_sources` takes them.
+
+    Returns:
+        What that function does.
 
     Raises:
         UsageError: the folder is not new, or cannot be written to, or the MRI is no series.
         InputError: a source lacks what a derived series must say, or they are of two patients.
     """
-    if not is_series(mri):
+    if not _is_series(mri):
         raise UsageError("A DICOM output needs the MRI as a DICOM series: patient and study are taken from it.")
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UsageError(f"The output {folder} is a file or a link: give the name of a folder.")
@@ -398,24 +402,37 @@ def check_series_output(folder: Path, mri: Series, pet: Series | None) -> None:
         raise UsageError(f"The folder of the output {folder} does not exist: create it first.")
     if not os.access(folder.parent, os.W_OK):
         raise UsageError(f"The folder of the output {folder} cannot be written to: choose another, or check its permissions.")
-    given = [(name, each) for name, each in (("The MRI", mri), ("The PET", pet)) if is_series(each)]
+    return read_sources(mri, pet)
+
+
+def read_sources(mri: Series, pet: Series | None) -> Sources:
+    """The headers of the MRI and, where that is a series, of the PET.
+
+    Args:
+        mri, pet: of a series its folder, or its files; anything else is none.
+
+    Raises:
+        InputError: a source lacks what a derived series must say, or they are of two patients.
+    """
+    given = [(name, each) for name, each in (("The MRI", mri), ("The PET", pet)) if _is_series(each)]
     sources = [(name, _headers(each, name)) for name, each in given]
     for (name, each), (_, headers) in zip(given, sources, strict=True):
         _check_one_volume(headers, each if isinstance(each, Path) else each[0].parent, name)
     _check_sources(sources)
+    return [headers for _, headers in sources]
 
 
-def is_series(series: Series | None) -> TypeGuard[Series]:
+def _is_series(series: Series | None) -> TypeGuard[Series]:
     """Whether it is a folder, or a list of files."""
     return series.is_dir() if isinstance(series, Path) else bool(series)
 
 
-def check_in_series(image: sitk.Image, series: Series) -> None:
+def check_in_series(image: sitk.Image, headers: list[Dataset]) -> None:
     """InputError where a slice of a volume does not lie where one of a DICOM series does, by three of its corners."""
     width, height, slices = image.GetSize()
     corners = [[(0, 0, k), (width - 1, 0, k), (0, height - 1, k)] for k in range(slices)]
     own = np.array([[image.TransformIndexToPhysicalPoint(corner) for corner in each] for each in corners])
-    theirs = np.array([_corners(header) for header in _headers(series, "The MRI")])
+    theirs = np.array([_corners(header) for header in headers])
     distance = np.linalg.norm(own[:, None] - theirs[None], axis=3).max(2).min(1).max()
     if distance > _SAME_PLACE:
         raise InputError(
@@ -444,18 +461,17 @@ def _check_sources(sources: list[tuple[str, list[Dataset]]]) -> None:
         raise InputError("PET and MRI have different patient IDs: a derived series would be put into the wrong record.")
 
 
-def stage_series(image: sitk.Image, folder: Path, mri: Series, pet: Series | None, provenance: dict[str, Any]) -> Staged:
+def stage_series(image: sitk.Image, folder: Path, series: Sources, provenance: dict[str, Any]) -> Staged:
     """Write a fused volume as a derived MR series of the MRI's patient, study and frame of reference.
 
     Args:
         image: values from 0 to 4095; its axes at right angles. Stored in 16 bits, in steps of :data:`STEP`.
         folder: as :func:`check_series_output` wants it.
-        mri, pet: the sources' series, folders or files; no PET where that was no series.
+        series: from :func:`read_sources`.
 
     Raises:
         UsageError: the folder cannot be written; nothing is left.
     """
-    series = [_headers(mri, "The MRI"), *([_headers(pet, "The PET")] if is_series(pet) else [])]
     common = _common(series, provenance)
 
     def write(temporary: Path) -> None:
@@ -467,7 +483,7 @@ def stage_series(image: sitk.Image, folder: Path, mri: Series, pet: Series | Non
     return stage(folder, "", write)
 
 
-def _common(series: list[list[Dataset]], provenance: dict[str, Any]) -> Dataset:
+def _common(series: Sources, provenance: dict[str, Any]) -> Dataset:
     """What all instances of the new series share."""
     mri = series[0][0]
     common = Dataset()
@@ -509,7 +525,7 @@ def _derivation(provenance: dict[str, Any]) -> str:
     return f"PET and MRI fused by CSpA-DN. {NOTE} {facts}"[:1024]
 
 
-def _instance(image: sitk.Image, index: int, common: Dataset, series: list[list[Dataset]]) -> Dataset:
+def _instance(image: sitk.Image, index: int, common: Dataset, series: Sources) -> Dataset:
     """One slice as a DICOM file."""
     instance = Dataset()
     instance.update(common)
