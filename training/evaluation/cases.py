@@ -1,0 +1,147 @@
+"""The cases that the observer reads: planes of PET and MRI of one head, and lesions put into them at known places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion, gaussian_filter
+
+from cspadn.intensity import Window, automatic_window, to_unit
+from training import heads
+from training.heads import FWHM_PER_SIGMA, Volume
+
+DISTANCE_MM = 26  # of lesions from each other, so that none reaches into another's patch centre
+PLANE_STEP_MM = 6  # each plane is an image of its own: its lesions are in no other
+_INSIDE_MM = 4  # of the brain's edge from the middle of a lesion
+
+
+@dataclass(frozen=True)
+class Task:
+    """A lesion. ``amount`` is a share of the local uptake (PET) or of the window (MRI)."""
+
+    name: str
+    source: str
+    amount: float
+    fwhm_mm: float
+
+
+TASKS = (
+    Task("PET hot", "pet", 0.22, 8.0),
+    Task("PET cold", "pet", -0.22, 8.0),
+    Task("MRI bright", "mri", 0.12, 3.0),
+    Task("MRI dark", "mri", -0.12, 3.0),
+    Task("MRI coarse", "mri", -0.12, 12.0),
+)
+GREY_TASKS, COLOR_TASKS = TASKS[:4], TASKS
+
+
+@dataclass(frozen=True)
+class Case:
+    """One head in two scans.
+
+    Attributes:
+        name: of head, MRI contrast and tracer.
+        pet, mri: planes (N, H, W) in [0, 1] of their windows, in which the lesions are.
+        places: (places, 3) of plane, row, column, so far apart that one lesion does not disturb another.
+        spacing: millimetres of a pixel.
+        head: what the bootstrap draws.
+    """
+
+    name: str
+    head: str
+    pet: Volume
+    mri: Volume
+    places: NDArray[np.int64]
+    spacing: float = 1.0
+
+    def with_lesions(self, task: Task) -> tuple[Volume, Volume]:
+        """PET and MRI with the task's lesion at every place, clipped to their windows."""
+        sources = {"pet": self.pet.copy(), "mri": self.mri.copy()}
+        target = sources[task.source]
+        for plane, row, column in self.places:
+            profile = self.profile(task, row, column)
+            local = 1.0
+            if task.source == "pet":
+                local = float((self.pet[plane] * profile).sum() / profile.sum())
+            target[plane] += np.float32(task.amount * local) * profile
+        np.clip(target, 0, 1, out=target)
+        return sources["pet"], sources["mri"]
+
+    def profile(self, task: Task, row: int, column: int) -> Volume:
+        """The task's lesion of height 1 at a place: (H, W)."""
+        width = task.fwhm_mm / self.spacing
+        return heads.blob(self.pet.shape[1:], (row, column), (width, width))
+
+
+def simulated_case(path: Path, contrast: str, tracer: str, seed: int, *, skull: bool = True) -> Case:
+    """A case from a label map: MRI of ``contrast`` and PET of ``tracer``, each in the window that the product takes."""
+    tissues = heads.read_tissues(path)
+    inside = heads.of_tissues(tissues, heads.INSIDE_SKULL)
+    box = _box(tissues > 0 if skull else inside, inside)
+    tissues, inside = tissues[box], inside[box]
+    random = np.random.default_rng(seed)
+    mri = heads.scan_mri(heads.paint(tissues, heads.MRI_CONTRASTS[contrast]), random)
+    uptake = heads.paint(tissues, heads.TRACERS[tracer])
+    if tracer == "FET":  # the tumour that makes the window
+        uptake = np.maximum(uptake, _tumour(inside, random))
+    pet = heads.scan_pet(uptake, random)
+    if not skull:
+        mri, pet = mri * inside, pet * inside
+    pet_window, mri_window = Window(0.0, automatic_window(pet, "The PET").upper), automatic_window(mri, "The MRI")
+    brain = heads.of_tissues(tissues, heads.BRAIN)
+    planes, places = _lattice(brain, random)
+    name = f"{path.name.split('.')[0]} {contrast}/{tracer}{'' if skull else ' stripped'}"
+    return Case(name, path.name.split(".")[0], to_unit(pet[planes], pet_window), to_unit(mri[planes], mri_window), places)
+
+
+def _box(head: NDArray[np.bool_], inside: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+    """The head in the plane, and along the body what of it is at the height of the brain."""
+    along = np.flatnonzero(inside.any((1, 2)))
+    rows, columns = (np.flatnonzero(head[along[0] : along[-1] + 1].any(axes)) for axes in ((0, 2), (0, 1)))
+    margin = 8
+    return (
+        slice(max(along[0] - margin, 0), along[-1] + margin),
+        slice(max(rows[0] - margin, 0), rows[-1] + margin),
+        slice(max(columns[0] - margin, 0), columns[-1] + margin),
+    )
+
+
+def _tumour(inside: NDArray[np.bool_], random: np.random.Generator) -> Volume:
+    """A round tumour of radius 12 mm and uptake 1, somewhere deep in the brain."""
+    deep = np.argwhere(binary_erosion(inside, iterations=18))
+    centre = deep[random.integers(len(deep))]
+    offsets = [np.arange(length) - middle for length, middle in zip(inside.shape, centre, strict=True)]
+    distance = np.sqrt(sum(np.square(o).reshape([-1 if i == j else 1 for j in range(3)]) for i, o in enumerate(offsets)))
+    return (distance <= 12).astype(np.float32)
+
+
+def _lattice(brain: NDArray[np.bool_], random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Planes of the volume, and places (plane, row, column) in them: a hexagonal lattice in each, randomly shifted."""
+    deep = binary_erosion(brain | (gaussian_filter(brain.astype(np.float32), 2) > 0.7), iterations=_INSIDE_MM) & brain
+    height = np.flatnonzero(deep.any((1, 2)))
+    planes, places = list[int](), list[tuple[int, int, int]]()
+    for z in range(int(height[0]) + 6, int(height[-1]) - 3, PLANE_STEP_MM):
+        shift = random.uniform(0, DISTANCE_MM, 2)
+        kept = [(len(planes), row, column) for row, column in _hexagons(deep.shape[1:], shift) if deep[z, row, column]]
+        if kept:
+            planes.append(z)
+            places += kept
+    return np.array(planes), np.array(places)
+
+
+def _hexagons(shape: tuple[int, ...], shift: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
+    step = DISTANCE_MM * np.sqrt(3) / 2
+    for index, row in enumerate(np.arange(shift[0], shape[0] - 1, step)):
+        for column in np.arange(
+            shift[1] % DISTANCE_MM + (index % 2) * DISTANCE_MM / 2 - DISTANCE_MM / 2, shape[1] - 1, DISTANCE_MM
+        ):
+            if column >= 0:
+                yield round(float(row)), round(float(column))
+
+
+CONTRASTS = (("T1", "FDG"), ("T2", "FDG"), ("FLAIR", "amyloid"), ("T1c", "FET"))
+__all__ = ["CONTRASTS", "FWHM_PER_SIGMA", "Case", "Task", "TASKS", "simulated_case"]

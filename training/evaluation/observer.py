@@ -1,0 +1,106 @@
+"""A numerical observer: how well a lesion of a source can still be detected in a display of both.
+
+The channelised Hotelling observer of medical imaging (Barrett and Myers, Foundations of Image Science, 2004), with the dense
+difference-of-Gaussians channels of Abbey and Barrett (J. Opt. Soc. Am. A 18, 2001). It looks at a patch around a known place,
+with and without a lesion, through a few channels, and forms the best linear template of their outputs. Lightness, and the two
+colour axes where there are colours, are those of OKLab (Ottosson, 2020), to which the display adds noise.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+PATCH = 48  # pixels along each side
+CHANNELS = 10
+_FIRST, _FACTOR, _Q = 0.005, 1.4, 1.67  # cycles per pixel; ratio of successive channels; ratio of the two Gaussians
+LIGHTNESS_NOISE = 0.02  # standard deviation per pixel, of a lightness from 0 to 1
+_COLOR_NOISE = 2.0  # that of the colour axes, as a multiple
+
+
+@lru_cache(maxsize=4)
+def channels(size: int = PATCH) -> Floats:
+    """The templates of the channels, (CHANNELS, size * size), centred on the pixel ``size // 2``."""
+    frequency = np.fft.fftfreq(size)
+    radius = np.hypot(frequency[:, np.newaxis], frequency)
+    templates = []
+    for index in range(CHANNELS):
+        sigma = _FIRST * _FACTOR**index
+        spectrum = np.exp(-0.5 * (radius / (_Q * sigma)) ** 2) - np.exp(-0.5 * (radius / sigma) ** 2)
+        templates.append(np.fft.fftshift(np.fft.ifft2(spectrum).real).ravel())
+    return np.stack(templates)
+
+
+def linear_light(srgb: NDArray[np.floating]) -> Floats:
+    """Decode sRGB values in [0, 1] to linear light."""
+    values = np.clip(np.asarray(srgb, np.float64), 0, 1)
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def lightness(grey: NDArray[np.floating]) -> Floats:
+    """OKLab lightness, 0 to 1, of grey levels in [0, 1] on an sRGB display."""
+    return np.cbrt(linear_light(grey))
+
+
+_TO_LMS = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+_TO_LAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
+
+
+def oklab(rgb: NDArray[np.floating]) -> Floats:
+    """OKLab of sRGB colours in [0, 1]; both (..., 3)."""
+    return np.cbrt(linear_light(rgb) @ _TO_LMS.T) @ _TO_LAB.T
+
+
+def responses(patches: NDArray[np.floating]) -> Floats:
+    """Outputs of the channels for patches (N, axes, size, size): (N, axes * CHANNELS)."""
+    count, axes, size = patches.shape[:3]
+    outputs = patches.reshape(count * axes, -1).astype(np.float64) @ channels(size).T
+    return outputs.reshape(count, axes * CHANNELS)
+
+
+def noise_covariance(axes: int, noise: float = LIGHTNESS_NOISE, size: int = PATCH) -> Floats:
+    """Covariance of the channel outputs that independent display noise in each pixel gives."""
+    gram = channels(size) @ channels(size).T
+    variances = [noise**2] + [(_COLOR_NOISE * noise) ** 2] * (axes - 1)
+    return np.kron(np.diag(variances), gram)
+
+
+def detectability(absent: Floats, present: Floats, noise: Floats) -> float:
+    """Detectability index d' of the Hotelling template, for outputs (N, channels) at the same places without and with a lesion.
+
+    The template is made on one half of the places and tested on the other, then the reverse; the mean of both is given. The
+    display noise enters as its covariance ``noise``. A template that answers the wrong way round gives a negative index.
+    """
+    halves = np.arange(len(absent)) % 2 == 0
+    return float(np.mean([_tested(absent, present, noise, half) for half in (halves, ~halves)]))
+
+
+def _tested(absent: Floats, present: Floats, noise: Floats, train: NDArray[np.bool_]) -> float:
+    covariance = (np.cov(absent[train].T) + np.cov(present[train].T)) / 2 + noise
+    template = np.linalg.solve(covariance, (present[train] - absent[train]).mean(0))
+    without, with_lesion = absent[~train] @ template, present[~train] @ template
+    variance = (without.var(ddof=1) + with_lesion.var(ddof=1)) / 2 + template @ noise @ template
+    return float((with_lesion.mean() - without.mean()) / np.sqrt(variance))
+
+
+def cut(image: NDArray[Any], row: int, column: int, size: int = PATCH) -> NDArray[Any]:
+    """The patch of (..., H, W) around a place, the edges of the image repeated where it leaves it."""
+    rows = np.clip(np.arange(row - size // 2, row - size // 2 + size), 0, image.shape[-2] - 1)
+    columns = np.clip(np.arange(column - size // 2, column - size // 2 + size), 0, image.shape[-1] - 1)
+    return image[..., rows[:, np.newaxis], columns]

@@ -1,0 +1,239 @@
+"""Simulate the MRI and the PET of a head from its label map: the tissue tables, the scanners, and lesions.
+
+A label map gives every voxel a tissue. A table gives every tissue an intensity, and the scanner adds resolution, texture, bias
+field and noise. :mod:`training.synthesis` draws the tables at random for training; :mod:`training.evaluation.observer` and
+:mod:`training.make_sample_data` use the fixed tables below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from cspadn.errors import InputError
+
+Volume = NDArray[np.float32]
+FWHM_PER_SIGMA = 2.3548
+
+# Label numbers of FreeSurfer below 500, and of the maps of BBillot/SynthSeg (Apache-2.0) above.
+TISSUES: dict[str, tuple[int, ...]] = {
+    "air": (0,),
+    "white": (2, 41, 85),
+    "cortex": (3, 42),
+    "deep_grey": (10, 49, 11, 50, 12, 51, 13, 52, 26, 58, 28, 60),
+    "limbic": (17, 53, 18, 54),
+    "cerebellar_white": (7, 46),
+    "cerebellar_cortex": (8, 47),
+    "brain_stem": (16,),
+    "csf": (4, 43, 5, 44, 14, 15, 24, 72, 136, 137, 163, 164),
+    "lesion": (25, 57, 77),
+    "vessel": (30, 62, 514),
+    "soft": (507, 508, 509, 512, 530),
+    "fat": (511,),
+    "marrow": (516,),
+    "bone": (515, 502),
+    "eye": (506,),
+}
+NAMES = tuple(TISSUES)
+BRAIN = ("white", "cortex", "deep_grey", "limbic", "cerebellar_white", "cerebellar_cortex", "brain_stem", "lesion")
+INSIDE_SKULL = (*BRAIN, "csf")
+
+Table = Mapping[str, float]
+# Intensities relative to the brightest common tissue.
+MRI_CONTRASTS: dict[str, dict[str, float]] = {
+    "T1": {
+        **{
+            "white": 0.78,
+            "cortex": 0.55,
+            "deep_grey": 0.63,
+            "limbic": 0.56,
+            "cerebellar_white": 0.76,
+            "cerebellar_cortex": 0.54,
+        },
+        **{"brain_stem": 0.72, "csf": 0.16, "lesion": 0.45, "vessel": 0.4, "soft": 0.42, "fat": 0.95, "marrow": 0.8},
+        **{"bone": 0.1, "eye": 0.2, "air": 0.0},
+    },
+    "T2": {
+        **{
+            "white": 0.36,
+            "cortex": 0.5,
+            "deep_grey": 0.42,
+            "limbic": 0.52,
+            "cerebellar_white": 0.36,
+            "cerebellar_cortex": 0.48,
+        },
+        **{"brain_stem": 0.38, "csf": 0.96, "lesion": 0.68, "vessel": 0.2, "soft": 0.28, "fat": 0.6, "marrow": 0.5},
+        **{"bone": 0.06, "eye": 0.95, "air": 0.0},
+    },
+    "FLAIR": {
+        **{"white": 0.5, "cortex": 0.63, "deep_grey": 0.56, "limbic": 0.66, "cerebellar_white": 0.5, "cerebellar_cortex": 0.6},
+        **{"brain_stem": 0.5, "csf": 0.12, "lesion": 0.92, "vessel": 0.3, "soft": 0.35, "fat": 0.85, "marrow": 0.6},
+        **{"bone": 0.06, "eye": 0.12, "air": 0.0},
+    },
+    "PD": {
+        **{"white": 0.6, "cortex": 0.76, "deep_grey": 0.7, "limbic": 0.76, "cerebellar_white": 0.6, "cerebellar_cortex": 0.74},
+        **{"brain_stem": 0.64, "csf": 0.72, "lesion": 0.85, "vessel": 0.4, "soft": 0.5, "fat": 0.9, "marrow": 0.7},
+        **{"bone": 0.1, "eye": 0.75, "air": 0.0},
+    },
+}
+MRI_CONTRASTS["T1c"] = {**MRI_CONTRASTS["T1"], "vessel": 1.0, "lesion": 0.9, "soft": 0.5}
+# Uptake relative to the cortex, or to the hottest tissue where that is another.
+TRACERS: dict[str, dict[str, float]] = {
+    "FDG": {
+        **{
+            "white": 0.28,
+            "cortex": 1.0,
+            "deep_grey": 1.05,
+            "limbic": 0.75,
+            "cerebellar_white": 0.3,
+            "cerebellar_cortex": 0.85,
+        },
+        **{"brain_stem": 0.5, "csf": 0.04, "lesion": 0.22, "vessel": 0.2, "soft": 0.15, "fat": 0.05, "marrow": 0.15},
+        **{"bone": 0.05, "eye": 0.1, "air": 0.0},
+    },
+    "amyloid": {
+        **{"white": 0.8, "cortex": 0.7, "deep_grey": 0.72, "limbic": 0.6, "cerebellar_white": 0.7, "cerebellar_cortex": 0.32},
+        **{"brain_stem": 0.75, "csf": 0.08, "lesion": 0.6, "vessel": 0.3, "soft": 0.15, "fat": 0.1, "marrow": 0.2},
+        **{"bone": 0.1, "eye": 0.1, "air": 0.0},
+    },
+    "FET": {
+        **{
+            "white": 0.19,
+            "cortex": 0.24,
+            "deep_grey": 0.23,
+            "limbic": 0.22,
+            "cerebellar_white": 0.2,
+            "cerebellar_cortex": 0.25,
+        },
+        **{"brain_stem": 0.21, "csf": 0.1, "lesion": 0.2, "vessel": 0.4, "soft": 0.28, "fat": 0.1, "marrow": 0.25},
+        **{"bone": 0.12, "eye": 0.12, "air": 0.0},
+    },
+    "dopamine": {
+        **{
+            "white": 0.12,
+            "cortex": 0.18,
+            "deep_grey": 0.8,
+            "limbic": 0.2,
+            "cerebellar_white": 0.12,
+            "cerebellar_cortex": 0.16,
+        },
+        **{"brain_stem": 0.25, "csf": 0.05, "lesion": 0.1, "vessel": 0.15, "soft": 0.15, "fat": 0.06, "marrow": 0.1},
+        **{"bone": 0.05, "eye": 0.08, "air": 0.0},
+    },
+}
+TRACERS["amyloid_negative"] = {**TRACERS["amyloid"], "cortex": 0.36, "limbic": 0.34, "deep_grey": 0.45}
+
+
+def read_tissues(path: Path) -> NDArray[np.uint8]:
+    """Read a label map as tissues.
+
+    Returns:
+        (slices, rows, columns) of indices into :data:`NAMES`, 1 mm, RAS: slices run up, rows to the front, columns to the right.
+
+    Raises:
+        InputError: the file is missing or no label map.
+    """
+    if not path.is_file():
+        raise InputError(f"The label map {path} does not exist: check the folder of the data.")
+    try:
+        image = nibabel.as_closest_canonical(nibabel.load(path))
+        labels = np.rint(np.asanyarray(image.dataobj)).astype(np.int32).transpose(2, 1, 0)
+    except (OSError, ValueError, EOFError):
+        raise InputError(f"The label map {path} cannot be read: it is damaged, or no NIfTI file.") from None
+    table = np.full(max(int(labels.max()) + 1, 1000), NAMES.index("soft"), np.uint8)
+    for index, numbers in enumerate(TISSUES.values()):
+        table[list(numbers)] = index
+    return table[np.clip(labels, 0, None)]
+
+
+def of_tissues(tissues: NDArray[np.uint8], names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Where one of the named tissues is."""
+    wanted = np.zeros(len(NAMES), bool)
+    wanted[[NAMES.index(name) for name in names]] = True
+    return wanted[tissues]
+
+
+def paint(tissues: NDArray[np.uint8], table: Table) -> Volume:
+    """Each voxel's intensity from its tissue."""
+    return np.array([table[name] for name in NAMES], np.float32)[tissues]
+
+
+def blob(shape: tuple[int, ...], centre: tuple[float, ...], fwhm: tuple[float, ...]) -> Volume:
+    """A Gaussian lesion of height 1; ``centre`` and ``fwhm`` in voxels, one value an axis."""
+    profiles = [
+        np.exp(-0.5 * ((np.arange(length) - middle) * FWHM_PER_SIGMA / width) ** 2)
+        for length, middle, width in zip(shape, centre, fwhm, strict=True)
+    ]
+    whole = profiles[0]
+    for profile in profiles[1:]:
+        whole = whole[..., np.newaxis] * profile
+    return whole.astype(np.float32)
+
+
+def smooth_noise(shape: tuple[int, ...], sigma: tuple[float, ...], random: np.random.Generator) -> Volume:
+    """Gaussian noise of standard deviation 1, correlated over ``sigma`` voxels of each axis."""
+    noise = gaussian_filter(random.standard_normal(shape, np.float32), sigma, mode="wrap")
+    return noise / max(float(noise.std()), 1e-6)
+
+
+def scan_mri(
+    painted: Volume,
+    random: np.random.Generator,
+    *,
+    blur: tuple[float, float, float] = (0.3, 0.45, 0.45),
+    texture: float = 0.03,
+    bias: float = 0.1,
+    noise: float = 0.015,
+) -> Volume:
+    """An MRI of painted tissues.
+
+    Args:
+        painted: intensities, at most about 1.
+        blur: standard deviation of the point spread, voxels of each axis.
+        texture, noise: standard deviations; the texture is in the tissue, the noise everywhere (Rician).
+        bias: the field is exp(bias * smooth noise).
+    """
+    sharp = painted * (1 + texture * smooth_noise(painted.shape, (1.2, 1.2, 1.2), random))
+    image = gaussian_filter(sharp, blur)
+    if bias:
+        image = image * bias_field(image.shape, bias, random)
+    real, imaginary = (noise * random.standard_normal(image.shape, np.float32) for _ in range(2))
+    return np.hypot(image + real, imaginary).astype(np.float32)
+
+
+def bias_field(shape: tuple[int, ...], strength: float, random: np.random.Generator) -> Volume:
+    """A smooth positive factor, about 1: the exponential of a few cosines across the volume."""
+    field = np.zeros(shape, np.float32)
+    grids = np.meshgrid(*(np.linspace(-1, 1, length, dtype=np.float32) for length in shape), indexing="ij", sparse=True)
+    for grid in grids:
+        order, phase = random.uniform(0.5, 2.5), random.uniform(0, 2 * np.pi)
+        field = field + np.cos(order * grid + phase).astype(np.float32)
+    return np.exp(strength * (field - field.mean()))
+
+
+def scan_pet(
+    painted: Volume,
+    random: np.random.Generator,
+    *,
+    fwhm: tuple[float, float, float] = (5.5, 5.5, 5.5),
+    texture: float = 0.06,
+    noise: float = 0.03,
+) -> Volume:
+    """A PET of painted uptake.
+
+    Args:
+        painted: uptake, about 1 where it is greatest.
+        fwhm: of the point spread, voxels of each axis; the noise has about the same correlation.
+        texture: standard deviation of the uptake inside a tissue.
+        noise: standard deviation where the uptake is 1; it follows the root of the uptake.
+    """
+    sigma = tuple(width / FWHM_PER_SIGMA for width in fwhm)
+    uptake = painted * (1 + texture * smooth_noise(painted.shape, sigma, random))
+    blurred = gaussian_filter(uptake, sigma)
+    grain = smooth_noise(painted.shape, tuple(0.7 * width for width in sigma), random)
+    return np.clip(blurred + noise * np.sqrt(np.maximum(blurred, 0)) * grain, 0, None).astype(np.float32)
