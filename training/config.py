@@ -41,6 +41,36 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
+class SynthesisConfig:
+    """What synthetic patches are drawn from (:mod:`training.synthesis`); no heads: none are.
+
+    Attributes:
+        heads, validation_heads: numbers of the label maps in the folder ``label_maps`` of the data.
+        real: share of the patches that is cut from real pairs.
+        flat: share of the patches that is flat, or a plateau, in both sources.
+        exams: of the folder ``spect_mri`` of the data: their pairs are among the real ones.
+    """
+
+    heads: tuple[int, ...] = ()
+    validation_heads: tuple[int, ...] = ()
+    real: float = 0.15
+    flat: float = 0.1
+    exams: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("heads", "validation_heads", "exams"):
+            numbers = getattr(self, name)
+            if not all(type(number) is int and number > 0 for number in numbers):
+                raise ValueError(f"synthesis.{name} is {list(numbers)!r}: it must be a list of whole numbers from 1 on.")
+        _check_number("synthesis.real", self.real, 0, 1)
+        _check_number("synthesis.flat", self.flat, 0, 1 - self.real)
+        if both := sorted(set(self.heads) & set(self.validation_heads)):
+            raise ValueError(f"synthesis.heads and synthesis.validation_heads share {both}: validate on other heads.")
+        if bool(self.heads) != bool(self.validation_heads):
+            raise ValueError("synthesis needs both heads and validation_heads, or neither.")
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """One training run. Raises ValueError, with the name and the value, where an option has an impossible value.
 
@@ -64,6 +94,8 @@ class TrainingConfig:
         mse_steps: optimiser steps at the start that minimise the MSE alone: for the term ``ssim``, of which black is a trap
             (docs/adr/0003).
         start: name or file of a model whose weights the training starts from; empty: from random weights.
+        attention_start: alpha and beta of the attention at the first step.
+        synthesis: heads to draw patches from; without any, all patches come from the pairs of ``train_subset``.
         network: the layers of ``cspa-dn``.
     """
 
@@ -86,6 +118,8 @@ class TrainingConfig:
     foreground: float = 0.0
     mse_steps: int = 0
     start: str = ""
+    attention_start: float = 0.0
+    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
@@ -99,6 +133,7 @@ class TrainingConfig:
             _check_whole(name, getattr(self, name), 0)
         _check_number("learning_rate", self.learning_rate, 1e-12)
         _check_number("attention_scale_rate", self.attention_scale_rate, 0)
+        _check_number("attention_start", self.attention_start, 0)
         _check_number("final_learning_rate", self.final_learning_rate, 0, self.learning_rate)
         self._check_words()
 
@@ -134,7 +169,8 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML, JSON and checkpoints can hold them."""
         subsets = {name: list(getattr(self, name)) for name in ("train_subset", "validation_subset")}
-        return {**asdict(self), **subsets, "network": self.network.to_dict()}
+        synthesis = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.synthesis).items()}
+        return {**asdict(self), **subsets, "synthesis": synthesis, "network": self.network.to_dict()}
 
 
 def _check_whole(name: str, value: Any, least: int) -> None:
@@ -205,7 +241,10 @@ def _parts(values: dict[str, Any], source: str) -> dict[str, Any]:
     augmentation, network = values.get("augmentation", {}), values.get("network", {})
     _check_names(augmentation, {f.name for f in fields(Augmentation)}, set(), f"{source}: augmentation")
     _check_names(network, {f.name for f in fields(NetworkConfig)}, set(), f"{source}: network")
-    parts: dict[str, Any] = {"augmentation": Augmentation(**augmentation)}
+    synthesis = values.get("synthesis", {})
+    _check_names(synthesis, {f.name for f in fields(SynthesisConfig)}, set(), f"{source}: synthesis")
+    lists: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in synthesis.items()}
+    parts: dict[str, Any] = {"augmentation": Augmentation(**augmentation), "synthesis": SynthesisConfig(**lists)}
     try:
         parts["network"] = NetworkConfig.from_dict({**NetworkConfig().to_dict(), **network})
     except (TypeError, KeyError):

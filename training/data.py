@@ -16,6 +16,7 @@ from cspadn.errors import InputError
 from cspadn.io import read_image
 from cspadn.pictures import grey_levels, picture_pixels, white_level
 from training.config import Augmentation
+from training.synthesis import Synthesis, flat_patches
 from training.volumes import read_slices
 
 Pair = NDArray[np.float32]  # (2, H, W) in [0, 1]: PET (of a coloured one the luma), MRI
@@ -44,6 +45,18 @@ def read_pairs(data: Path, *subsets: str) -> list[Pair]:
         rows = read_rows(data, ("pet", "mri", "subset"), subsets)
         return [pair for line, row in rows for pair in _read_volumes(data, line, row)]
     return [_read_pictures(data, row["id"]) for _, row in read_rows(data / TABLE, ("id", "subset"), subsets)]
+
+
+def read_exam(folder: Path) -> list[Pair]:
+    """The pairs of an examination: ``spect/NAME.png`` (pseudo-coloured) and ``mri/NAME.png``, by name.
+
+    Raises:
+        InputError: there are none, or one is damaged or does not fit its partner.
+    """
+    names = sorted(path.stem for path in (folder / "spect").glob("*.png"))
+    if not names:
+        raise InputError(f"The folder {folder} holds no pairs spect/NAME.png and mri/NAME.png: check the folder of the data.")
+    return [_read_pictures(folder, name, "spect") for name in names]
 
 
 def _read_volumes(table: Path, line: int, row: dict[str, str]) -> NDArray[np.float32]:
@@ -76,9 +89,9 @@ def read_rows(table: Path, columns: Sequence[str], subsets: Sequence[str]) -> li
     return [(line, row) for line, row in rows if row["subset"] in subsets]
 
 
-def _read_pictures(folder: Path, name: str) -> Pair:
+def _read_pictures(folder: Path, name: str, emission: str = "pet") -> Pair:
     """The pair called ``name``, as the network sees it in use: grey, or luma, from 0 to 1."""
-    pet, mri = (_read_grey(folder / kind / f"{name}.png") for kind in ("pet", "mri"))
+    pet, mri = (_read_grey(folder / kind / f"{name}.png") for kind in (emission, "mri"))
     if pet.shape != mri.shape:
         sizes = " and ".join(f"{grey.shape[1]} x {grey.shape[0]}" for grey in (pet, mri))
         raise InputError(f"PET and MRI of the pair '{name}' in {folder} have {sizes} pixels: pictures must match in size.")
@@ -166,6 +179,37 @@ def augment(patch: Pair, augmentation: Augmentation, random: np.random.Generator
     if augmentation.gain:
         patch = patch * random.uniform(1 - augmentation.gain, 1, (2, 1, 1)).astype(np.float32)
     return patch
+
+
+class SynthesisDataset(Dataset[Tensor]):
+    """Drawn patches with flat and real ones among them, (2, size, size) in [0, 1]; items are asked for in their order.
+
+    Args:
+        synthesis: draws the patches.
+        real: cuts patches from real pairs.
+        real_share, flat_share: of all patches.
+    """
+
+    def __init__(self, synthesis: Synthesis, real: PatchDataset, real_share: float, flat_share: float) -> None:
+        self.synthesis, self.real = synthesis, real
+        drawn = synthesis.slabs * synthesis.patches
+        self._real, self._flat = (round(drawn * share / (1 - real_share - flat_share)) for share in (real_share, flat_share))
+        self._length = drawn + self._real + self._flat
+        self._index, self._block = -1, np.empty(0, np.float32)
+
+    def __getitem__(self, index: int) -> Tensor:
+        block, place = divmod(index, self._length)
+        if block != self._index:
+            self._index, self._block = block, self._make(block)
+        return torch.from_numpy(self._block[place])
+
+    def _make(self, block: int) -> NDArray[np.float32]:
+        random = np.random.default_rng((self.synthesis.seed, block, 1))
+        first = block * self._real
+        real = [self.real[index].numpy() for index in range(first, first + self._real)]
+        flat = flat_patches(self._flat, self.synthesis.size, random)
+        joined = np.concatenate([self.synthesis.block(block), flat, *([np.stack(real)] if real else [])])
+        return joined[random.permutation(len(joined))]
 
 
 class EpochSampler(Sampler[int]):

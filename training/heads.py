@@ -44,88 +44,57 @@ BRAIN = ("white", "cortex", "deep_grey", "limbic", "cerebellar_white", "cerebell
 INSIDE_SKULL = (*BRAIN, "csf")
 
 Table = Mapping[str, float]
+
+
+def _by_column(columns: tuple[str, ...], table: Mapping[str, tuple[float, ...]]) -> dict[str, dict[str, float]]:
+    return {name: {tissue: row[i] for tissue, row in table.items()} for i, name in enumerate(columns)}
+
+
 # Intensities relative to the brightest common tissue.
-MRI_CONTRASTS: dict[str, dict[str, float]] = {
-    "T1": {
-        **{
-            "white": 0.78,
-            "cortex": 0.55,
-            "deep_grey": 0.63,
-            "limbic": 0.56,
-            "cerebellar_white": 0.76,
-            "cerebellar_cortex": 0.54,
-        },
-        **{"brain_stem": 0.72, "csf": 0.16, "lesion": 0.45, "vessel": 0.4, "soft": 0.42, "fat": 0.95, "marrow": 0.8},
-        **{"bone": 0.1, "eye": 0.2, "air": 0.0},
+MRI_CONTRASTS = _by_column(
+    ("T1", "T2", "FLAIR", "PD"),
+    {
+        "air": (0.00, 0.00, 0.00, 0.00),
+        "white": (0.78, 0.36, 0.50, 0.60),
+        "cortex": (0.55, 0.50, 0.63, 0.76),
+        "deep_grey": (0.63, 0.42, 0.56, 0.70),
+        "limbic": (0.56, 0.52, 0.66, 0.76),
+        "cerebellar_white": (0.76, 0.36, 0.50, 0.60),
+        "cerebellar_cortex": (0.54, 0.48, 0.60, 0.74),
+        "brain_stem": (0.72, 0.38, 0.50, 0.64),
+        "csf": (0.16, 0.96, 0.12, 0.72),
+        "lesion": (0.45, 0.68, 0.92, 0.85),
+        "vessel": (0.40, 0.20, 0.30, 0.40),
+        "soft": (0.42, 0.28, 0.35, 0.50),
+        "fat": (0.95, 0.60, 0.85, 0.90),
+        "marrow": (0.80, 0.50, 0.60, 0.70),
+        "bone": (0.10, 0.06, 0.06, 0.10),
+        "eye": (0.20, 0.95, 0.12, 0.75),
     },
-    "T2": {
-        **{
-            "white": 0.36,
-            "cortex": 0.5,
-            "deep_grey": 0.42,
-            "limbic": 0.52,
-            "cerebellar_white": 0.36,
-            "cerebellar_cortex": 0.48,
-        },
-        **{"brain_stem": 0.38, "csf": 0.96, "lesion": 0.68, "vessel": 0.2, "soft": 0.28, "fat": 0.6, "marrow": 0.5},
-        **{"bone": 0.06, "eye": 0.95, "air": 0.0},
-    },
-    "FLAIR": {
-        **{"white": 0.5, "cortex": 0.63, "deep_grey": 0.56, "limbic": 0.66, "cerebellar_white": 0.5, "cerebellar_cortex": 0.6},
-        **{"brain_stem": 0.5, "csf": 0.12, "lesion": 0.92, "vessel": 0.3, "soft": 0.35, "fat": 0.85, "marrow": 0.6},
-        **{"bone": 0.06, "eye": 0.12, "air": 0.0},
-    },
-    "PD": {
-        **{"white": 0.6, "cortex": 0.76, "deep_grey": 0.7, "limbic": 0.76, "cerebellar_white": 0.6, "cerebellar_cortex": 0.74},
-        **{"brain_stem": 0.64, "csf": 0.72, "lesion": 0.85, "vessel": 0.4, "soft": 0.5, "fat": 0.9, "marrow": 0.7},
-        **{"bone": 0.1, "eye": 0.75, "air": 0.0},
-    },
-}
+)
 MRI_CONTRASTS["T1c"] = {**MRI_CONTRASTS["T1"], "vessel": 1.0, "lesion": 0.9, "soft": 0.5}
 # Uptake relative to the cortex, or to the hottest tissue where that is another.
-TRACERS: dict[str, dict[str, float]] = {
-    "FDG": {
-        **{
-            "white": 0.28,
-            "cortex": 1.0,
-            "deep_grey": 1.05,
-            "limbic": 0.75,
-            "cerebellar_white": 0.3,
-            "cerebellar_cortex": 0.85,
-        },
-        **{"brain_stem": 0.5, "csf": 0.04, "lesion": 0.22, "vessel": 0.2, "soft": 0.15, "fat": 0.05, "marrow": 0.15},
-        **{"bone": 0.05, "eye": 0.1, "air": 0.0},
+TRACERS = _by_column(
+    ("FDG", "amyloid", "FET", "dopamine"),
+    {
+        "air": (0.00, 0.00, 0.00, 0.00),
+        "white": (0.28, 0.80, 0.19, 0.12),
+        "cortex": (1.00, 0.70, 0.24, 0.18),
+        "deep_grey": (1.05, 0.72, 0.23, 0.80),
+        "limbic": (0.75, 0.60, 0.22, 0.20),
+        "cerebellar_white": (0.30, 0.70, 0.20, 0.12),
+        "cerebellar_cortex": (0.85, 0.32, 0.25, 0.16),
+        "brain_stem": (0.50, 0.75, 0.21, 0.25),
+        "csf": (0.04, 0.08, 0.10, 0.05),
+        "lesion": (0.22, 0.60, 0.20, 0.10),
+        "vessel": (0.20, 0.30, 0.40, 0.15),
+        "soft": (0.15, 0.15, 0.28, 0.15),
+        "fat": (0.05, 0.10, 0.10, 0.06),
+        "marrow": (0.15, 0.20, 0.25, 0.10),
+        "bone": (0.05, 0.10, 0.12, 0.05),
+        "eye": (0.10, 0.10, 0.12, 0.08),
     },
-    "amyloid": {
-        **{"white": 0.8, "cortex": 0.7, "deep_grey": 0.72, "limbic": 0.6, "cerebellar_white": 0.7, "cerebellar_cortex": 0.32},
-        **{"brain_stem": 0.75, "csf": 0.08, "lesion": 0.6, "vessel": 0.3, "soft": 0.15, "fat": 0.1, "marrow": 0.2},
-        **{"bone": 0.1, "eye": 0.1, "air": 0.0},
-    },
-    "FET": {
-        **{
-            "white": 0.19,
-            "cortex": 0.24,
-            "deep_grey": 0.23,
-            "limbic": 0.22,
-            "cerebellar_white": 0.2,
-            "cerebellar_cortex": 0.25,
-        },
-        **{"brain_stem": 0.21, "csf": 0.1, "lesion": 0.2, "vessel": 0.4, "soft": 0.28, "fat": 0.1, "marrow": 0.25},
-        **{"bone": 0.12, "eye": 0.12, "air": 0.0},
-    },
-    "dopamine": {
-        **{
-            "white": 0.12,
-            "cortex": 0.18,
-            "deep_grey": 0.8,
-            "limbic": 0.2,
-            "cerebellar_white": 0.12,
-            "cerebellar_cortex": 0.16,
-        },
-        **{"brain_stem": 0.25, "csf": 0.05, "lesion": 0.1, "vessel": 0.15, "soft": 0.15, "fat": 0.06, "marrow": 0.1},
-        **{"bone": 0.05, "eye": 0.08, "air": 0.0},
-    },
-}
+)
 TRACERS["amyloid_negative"] = {**TRACERS["amyloid"], "cortex": 0.36, "limbic": 0.34, "deep_grey": 0.45}
 
 
@@ -133,7 +102,8 @@ def read_tissues(path: Path) -> NDArray[np.uint8]:
     """Read a label map as tissues.
 
     Returns:
-        (slices, rows, columns) of indices into :data:`NAMES`, 1 mm, RAS: slices run up, rows to the front, columns to the right.
+        (slices, rows, columns) of indices into :data:`NAMES`, 1 mm, RAS: slices run up, rows to the front, columns
+        to the right.
 
     Raises:
         InputError: the file is missing or no label map.
@@ -148,19 +118,22 @@ def read_tissues(path: Path) -> NDArray[np.uint8]:
     table = np.full(max(int(labels.max()) + 1, 1000), NAMES.index("soft"), np.uint8)
     for index, numbers in enumerate(TISSUES.values()):
         table[list(numbers)] = index
-    return table[np.clip(labels, 0, None)]
+    result: NDArray[np.uint8] = table[np.clip(labels, 0, None)]
+    return result
 
 
 def of_tissues(tissues: NDArray[np.uint8], names: tuple[str, ...]) -> NDArray[np.bool_]:
     """Where one of the named tissues is."""
     wanted = np.zeros(len(NAMES), bool)
     wanted[[NAMES.index(name) for name in names]] = True
-    return wanted[tissues]
+    result: NDArray[np.bool_] = wanted[tissues]
+    return result
 
 
 def paint(tissues: NDArray[np.uint8], table: Table) -> Volume:
     """Each voxel's intensity from its tissue."""
-    return np.array([table[name] for name in NAMES], np.float32)[tissues]
+    result: Volume = np.array([table[name] for name in NAMES], np.float32)[tissues]
+    return result
 
 
 def blob(shape: tuple[int, ...], centre: tuple[float, ...], fwhm: tuple[float, ...]) -> Volume:
@@ -172,13 +145,15 @@ def blob(shape: tuple[int, ...], centre: tuple[float, ...], fwhm: tuple[float, .
     whole = profiles[0]
     for profile in profiles[1:]:
         whole = whole[..., np.newaxis] * profile
-    return whole.astype(np.float32)
+    result: Volume = whole.astype(np.float32)
+    return result
 
 
 def smooth_noise(shape: tuple[int, ...], sigma: tuple[float, ...], random: np.random.Generator) -> Volume:
     """Gaussian noise of standard deviation 1, correlated over ``sigma`` voxels of each axis."""
     noise = gaussian_filter(random.standard_normal(shape, np.float32), sigma, mode="wrap")
-    return noise / max(float(noise.std()), 1e-6)
+    result: Volume = noise / max(float(noise.std()), 1e-6)
+    return result
 
 
 def scan_mri(
@@ -203,7 +178,8 @@ def scan_mri(
     if bias:
         image = image * bias_field(image.shape, bias, random)
     real, imaginary = (noise * random.standard_normal(image.shape, np.float32) for _ in range(2))
-    return np.hypot(image + real, imaginary).astype(np.float32)
+    result: Volume = np.hypot(image + real, imaginary).astype(np.float32)
+    return result
 
 
 def bias_field(shape: tuple[int, ...], strength: float, random: np.random.Generator) -> Volume:
@@ -213,7 +189,8 @@ def bias_field(shape: tuple[int, ...], strength: float, random: np.random.Genera
     for grid in grids:
         order, phase = random.uniform(0.5, 2.5), random.uniform(0, 2 * np.pi)
         field = field + np.cos(order * grid + phase).astype(np.float32)
-    return np.exp(strength * (field - field.mean()))
+    result: Volume = np.exp(strength * (field - field.mean()))
+    return result
 
 
 def scan_pet(
@@ -236,4 +213,5 @@ def scan_pet(
     uptake = painted * (1 + texture * smooth_noise(painted.shape, sigma, random))
     blurred = gaussian_filter(uptake, sigma)
     grain = smooth_noise(painted.shape, tuple(0.7 * width for width in sigma), random)
-    return np.clip(blurred + noise * np.sqrt(np.maximum(blurred, 0)) * grain, 0, None).astype(np.float32)
+    result: Volume = np.clip(blurred + noise * np.sqrt(np.maximum(blurred, 0)) * grain, 0, None).astype(np.float32)
+    return result

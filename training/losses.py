@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.target import layered_target
+
 Term = Callable[[Tensor, Tensor], Tensor]
 """Maps fused (N, 1, H, W) and sources (N, 2, H, W; PET then MRI), both in [0, 1], to a scalar that falls as it improves."""
 
@@ -172,6 +174,17 @@ def scd(fused: Tensor, sources: Tensor) -> Tensor:
     return 2 - (covariance / torch.sqrt(spread + _TINY)).sum()
 
 
+def target(fused: Tensor, sources: Tensor) -> Tensor:
+    """Mean absolute difference from :func:`training.target.layered_target`."""
+    return functional.l1_loss(fused, layered_target(sources))
+
+
+def target_gradient(fused: Tensor, sources: Tensor) -> Tensor:
+    """Mean absolute difference of the gradients, with their signs, from those of the target."""
+    difference = fused - layered_target(sources)
+    return difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
+
+
 TERMS: dict[str, Term] = {
     "mse": mse,
     "l1": l1,
@@ -180,4 +193,6 @@ TERMS: dict[str, Term] = {
     "qabf": qabf,
     "vif": vif,
     "scd": scd,
+    "target": target,
+    "target_gradient": target_gradient,
 }

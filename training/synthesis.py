@@ -1,13 +1,12 @@
 """Draw PET/MRI training patches by domain randomisation, from label maps and from real pairs of slices.
 
-Each drawn slab is a few planes of a label map, bent, scaled and turned, with a random intensity for each tissue in the MRI and a
-random uptake in the PET, scanners of random quality, lesions of many kinds, and windows that are sometimes wrong. The idea is
-SynthSeg's (Billot et al., Medical Image Analysis 86, 2023): a network that has seen every contrast needs to know none.
+Each drawn slab is a few planes of a label map, bent, scaled and turned, with a random intensity for each tissue in the MRI and
+a random uptake in the PET, scanners of random quality, lesions of many kinds, and windows that are sometimes wrong. The idea
+is SynthSeg's (Billot et al., Medical Image Analysis 86, 2023): a network that has seen every contrast needs to know none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -51,6 +50,10 @@ class Synthesis:
         parts = [cut_patches(self.slab(random), self.size, self.patches, random) for _ in range(self.slabs)]
         patches = np.concatenate(parts)
         return patches[random.permutation(len(patches))]
+
+    def slices(self, count: int) -> list[NDArray[np.float32]]:
+        """Whole planes (2, H, W), each of another draw, for validation."""
+        return [self.slab(np.random.default_rng((self.seed, index, 2)))[_PLANES // 2] for index in range(count)]
 
     def slab(self, random: np.random.Generator) -> Patches:
         """Planes (N, 2, H, W) of one head, drawn at random."""
@@ -181,7 +184,8 @@ def _windowed(volume: Volume, random: np.random.Generator, wrong: float) -> Volu
     if random.random() < wrong:
         upper *= float(np.exp(random.uniform(np.log(0.45), np.log(2.2))))
     lower = upper * float(random.uniform(0, 0.08)) if random.random() < 0.3 else 0.0
-    return np.clip((volume - lower) / max(upper - lower, 1e-6), 0, 1).astype(np.float32)
+    shown: Volume = np.clip((volume - lower) / max(upper - lower, 1e-6), 0, 1).astype(np.float32)
+    return shown
 
 
 def cut_patches(planes: Patches, size: int, count: int, random: np.random.Generator) -> Patches:
@@ -212,9 +216,3 @@ def flat_patches(count: int, size: int, random: np.random.Generator) -> Patches:
         if random.random() < 0.5:
             patch[0] = gaussian_filter(patch[0], 2.5)
     return patches
-
-
-def mixed(patches: Sequence[Patches], random: np.random.Generator) -> Patches:
-    """Several sets of patches, shuffled together."""
-    joined = np.concatenate(patches)
-    return joined[random.permutation(len(joined))]

@@ -26,7 +26,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from cspadn.allocator import keep_freed_memory
 from cspadn.device import resolve_device
@@ -36,12 +36,14 @@ from cspadn.network import CSpADN
 from cspadn.weights import load_model
 from training.command import count, run
 from training.config import TrainingConfig, config_from_dict, load_config
-from training.data import EpochSampler, Pair, PairDataset, PatchDataset, read_pairs
+from training.data import EpochSampler, Pair, PairDataset, PatchDataset, SynthesisDataset, read_exam, read_pairs
 from training.losses import fusion_loss, mse
 from training.parallel import BatchNormSync, whole_batch
 from training.pictures import PairPictures
+from training.synthesis import Synthesis
 
 CHECKPOINT = "last.ckpt"
+_VALIDATION_SLICES = 16
 _SCALES = (".alpha", ".beta")  # how the names of the attention's learned scales end
 
 
@@ -57,7 +59,12 @@ def build_network(config: TrainingConfig) -> nn.Module:
         from training.baselines.tfnet import TFNet
 
         return TFNet()
-    return CSpADN(config.network)
+    network = CSpADN(config.network)
+    with torch.no_grad():
+        for name, scale in network.named_parameters():
+            if name.endswith(_SCALES):
+                scale.fill_(config.attention_start)
+    return network
 
 
 class FusionTraining(lightning.LightningModule):
@@ -180,9 +187,7 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
         ValueError: the checkpoint is of a run with other options or on other pairs, or a batch cannot be shared evenly.
         DivergedError: the loss, or a weight, is not a number any more.
     """
-    pairs = read_pairs(data, *config.train_subset)
-    patches = PatchDataset(pairs, config.patch_size, config.seed, config.augmentation, config.foreground)
-    validation = PairDataset(read_pairs(data, *config.validation_subset), config.least_pixels)
+    pairs, patches, validation = training_data(config, data)
     lightning.seed_everything(config.seed, verbose=False)
     module = FusionTraining(config)
     module.data_sha256 = _fingerprint(pairs)
@@ -204,6 +209,30 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
         weights_only=True,
     )
     return module
+
+
+def training_data(config: TrainingConfig, data: Path) -> tuple[list[Pair], Dataset[Tensor], PairDataset]:
+    """The real pairs, the patches to train on, and the slices to validate on.
+
+    Args:
+        data: as :func:`training.data.read_pairs` reads it; with heads to synthesise from, a folder with ``label_maps``,
+            ``aanlib_pet_mri`` (as for ``read_pairs``) and, where the options name exams, ``spect_mri``.
+
+    Raises:
+        InputError: something in the data is missing or damaged.
+    """
+    if not config.synthesis.heads:
+        pairs = read_pairs(data, *config.train_subset)
+        patches = PatchDataset(pairs, config.patch_size, config.seed, config.augmentation, config.foreground)
+        return pairs, patches, PairDataset(read_pairs(data, *config.validation_subset), config.least_pixels)
+    options = config.synthesis
+    pairs = read_pairs(data / "aanlib_pet_mri", *config.train_subset)
+    for exam in options.exams:
+        pairs += read_exam(data / "spect_mri" / str(exam))
+    real = PatchDataset(pairs, config.patch_size, config.seed, config.augmentation, config.foreground)
+    synthesis = Synthesis(data / "label_maps", options.heads, config.seed, config.patch_size)
+    validation = Synthesis(data / "label_maps", options.validation_heads, config.seed).slices(_VALIDATION_SLICES)
+    return pairs, SynthesisDataset(synthesis, real, options.real, options.flat), PairDataset(validation, config.least_pixels)
 
 
 def _start_from(module: FusionTraining) -> None:

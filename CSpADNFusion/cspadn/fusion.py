@@ -16,6 +16,7 @@ from . import __version__
 from .color import palette_of, recolored
 from .device import resolve_device
 from .errors import CancelledError
+from .flat_response import FlatResponse
 from .fuser import SliceFuser
 from .geometry import put_axial
 from .inference import FusionNetwork
@@ -85,10 +86,10 @@ def fuse(
     model, device = load_model(settings.model), resolve_device(settings.device)
     pair = Pair.of(pet, mri, settings)
     require_memory(pair.slices * pair.pixels * (4 if palette is None else 7) + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
-    make = partial(FusionNetwork, model.network)
+    make, response = partial(FusionNetwork, model.network), FlatResponse.of(model.network)
     fuser = SliceFuser(make, device, pair.pixels, half=settings.half)
     image, color = pair.blank(sitk.sitkFloat32), None if palette is None else pair.blank(sitk.sitkVectorUInt8, 3)
-    for (places, slab), unit in fuser.in_order(partial(_fuse_slab, fuser), _slabs(pair, fuser), pair.slices):
+    for (places, slab), unit in fuser.in_order(partial(_fuse_slab, fuser, response), _slabs(pair, fuser), pair.slices):
         if cancelled and cancelled():
             raise CancelledError("The fusion was cancelled.")
         put_axial(unit * np.float32(FUSED_MAXIMUM), image, places.start)
@@ -121,14 +122,14 @@ def _slabs(pair: Pair, fuser: SliceFuser) -> Iterator[tuple[slice, Slab]]:
         first = last
 
 
-def _fuse_slab(fuser: SliceFuser, item: tuple[slice, Slab]) -> NDArray[np.float32]:
+def _fuse_slab(fuser: SliceFuser, response: FlatResponse, item: tuple[slice, Slab]) -> NDArray[np.float32]:
     """Fuse some slices to (N, H, W) in [0, 1]: what is kept where the weights are 0."""
     _, slab = item
     if not slab.weights.any():
         return slab.kept
     sources = slab.sources
     # What is black in both stays black: the network lets edges glow. Faded, so that no rounding error next to 0 decides.
-    fused = fuser(sources) * np.minimum(sources.max(axis=1) * _GREY_LEVELS, 1)
+    fused = response.bounded(fuser(sources), sources) * np.minimum(sources.max(axis=1) * _GREY_LEVELS, 1)
     blended: NDArray[np.float32] = slab.kept + slab.weights * (fused - slab.kept)
     return blended
 

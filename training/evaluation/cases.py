@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, gaussian_filter
+from scipy.ndimage import binary_closing, binary_erosion, binary_fill_holes, gaussian_filter
 
+from cspadn.geometry import resample
 from cspadn.intensity import Window, automatic_window, to_unit
+from cspadn.io import read_image
 from training import heads
-from training.heads import FWHM_PER_SIGMA, Volume
+from training.data import read_exam, read_pairs
+from training.heads import Volume
 
 DISTANCE_MM = 26  # of lesions from each other, so that none reaches into another's patch centre
 PLANE_STEP_MM = 6  # each plane is an image of its own: its lesions are in no other
 _INSIDE_MM = 4  # of the brain's edge from the middle of a lesion
+
+
+CONTRASTS = (("T1", "FDG"), ("T2", "FDG"), ("FLAIR", "amyloid"), ("T1c", "FET"))
+TEST_HEADS, VALIDATION_HEADS = (12, 13, 14), (10, 11)
+TEST_EXAMS = (25, 36, 40)
+_ATLAS_SPACING = 0.86  # millimetres of a pixel of the Whole Brain Atlas, by the size of a head
+_ATLAS_PLANES = 16  # about so many are used of each set, evenly spaced
+_REAL_INSIDE_MM = 17  # of the head's edge: scalp and skull are no places for a lesion
+_TUMOUR_MM = 12  # radius
+_UPTAKE, _TISSUE = 0.15, 0.1  # of the windows: what is brighter in both, away from the head's edge, is taken as brain
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,6 @@ TASKS = (
     Task("MRI dark", "mri", -0.12, 3.0),
     Task("MRI coarse", "mri", -0.12, 12.0),
 )
-GREY_TASKS, COLOR_TASKS = TASKS[:4], TASKS
 
 
 @dataclass(frozen=True)
@@ -116,7 +130,8 @@ def _tumour(inside: NDArray[np.bool_], random: np.random.Generator) -> Volume:
     centre = deep[random.integers(len(deep))]
     offsets = [np.arange(length) - middle for length, middle in zip(inside.shape, centre, strict=True)]
     distance = np.sqrt(sum(np.square(o).reshape([-1 if i == j else 1 for j in range(3)]) for i, o in enumerate(offsets)))
-    return (distance <= 12).astype(np.float32)
+    tumour: Volume = (distance <= _TUMOUR_MM).astype(np.float32)
+    return tumour
 
 
 def _lattice(brain: NDArray[np.bool_], random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -125,23 +140,54 @@ def _lattice(brain: NDArray[np.bool_], random: np.random.Generator) -> tuple[NDA
     height = np.flatnonzero(deep.any((1, 2)))
     planes, places = list[int](), list[tuple[int, int, int]]()
     for z in range(int(height[0]) + 6, int(height[-1]) - 3, PLANE_STEP_MM):
-        shift = random.uniform(0, DISTANCE_MM, 2)
-        kept = [(len(planes), row, column) for row, column in _hexagons(deep.shape[1:], shift) if deep[z, row, column]]
+        hexagons = _hexagons(deep.shape[1:], DISTANCE_MM, random)
+        kept = [(len(planes), row, column) for row, column in hexagons if deep[z, row, column]]
         if kept:
             planes.append(z)
             places += kept
     return np.array(planes), np.array(places)
 
 
-def _hexagons(shape: tuple[int, ...], shift: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
-    step = DISTANCE_MM * np.sqrt(3) / 2
-    for index, row in enumerate(np.arange(shift[0], shape[0] - 1, step)):
-        for column in np.arange(
-            shift[1] % DISTANCE_MM + (index % 2) * DISTANCE_MM / 2 - DISTANCE_MM / 2, shape[1] - 1, DISTANCE_MM
-        ):
-            if column >= 0:
-                yield round(float(row)), round(float(column))
+def _hexagons(shape: tuple[int, ...], distance: float, random: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """Places of a plane, each ``distance`` pixels from the nearest others, shifted at random."""
+    shift = random.uniform(0, distance, 2)
+    for index, row in enumerate(np.arange(shift[0], shape[0] - 1, distance * np.sqrt(3) / 2)):
+        for column in np.arange((shift[1] + index % 2 * distance / 2) % distance, shape[1] - 1, distance):
+            yield round(float(row)), round(float(column))
 
 
-CONTRASTS = (("T1", "FDG"), ("T2", "FDG"), ("FLAIR", "amyloid"), ("T1c", "FET"))
-__all__ = ["CONTRASTS", "FWHM_PER_SIGMA", "Case", "Task", "TASKS", "simulated_case"]
+def label_map_cases(data: Path, numbers: Sequence[int]) -> list[Case]:
+    """Every contrast of :data:`CONTRASTS` of some label maps below ``data/label_maps``."""
+    return [
+        simulated_case(data / "label_maps" / f"head{number:02d}.nii.gz", contrast, tracer, 10 * number + index)
+        for number in numbers
+        for index, (contrast, tracer) in enumerate(CONTRASTS)
+    ]
+
+
+def real_cases(data: Path) -> list[Case]:
+    """The atlas's volume, the second subject and the SPECT examinations of the test, below ``data``."""
+    folder = data / "volumes" / "aanlib"
+    mri = read_image(folder / "MRI_axial.nii.gz", "The MRI")
+    pet = resample(read_image(folder / "PET_axial.nii.gz", "The PET"), mri)
+    volumes = []
+    for image, name in ((pet, "The PET"), (mri, "The MRI")):
+        values = sitk.GetArrayFromImage(image)
+        volumes.append(to_unit(values, automatic_window(values, name)))
+    sets = {"atlas volume": list(np.stack(volumes, axis=1))}
+    sets["second subject"] = read_pairs(data / "subject2_pet_mri", "test")
+    sets |= {f"SPECT {number}": read_exam(data / "spect_mri" / str(number)) for number in TEST_EXAMS}
+    return [real_case(name, pairs[:: max(1, len(pairs) // _ATLAS_PLANES)]) for name, pairs in sets.items()]
+
+
+def real_case(name: str, pairs: Sequence[NDArray[np.float32]]) -> Case:
+    """A case of real planes, (2, H, W) each in [0, 1]: lesions lie where PET and MRI both show tissue, away from its edge."""
+    pet, mri = np.stack(pairs, axis=1)
+    random = np.random.default_rng(zlib.crc32(name.encode()))
+    places = []
+    for plane, (uptake, tissue) in enumerate(zip(pet > _UPTAKE, mri > _TISSUE, strict=True)):
+        head = binary_fill_holes(binary_closing(tissue, iterations=3))
+        deep = uptake & binary_erosion(head, iterations=round(_REAL_INSIDE_MM / _ATLAS_SPACING))
+        step = DISTANCE_MM / _ATLAS_SPACING
+        places += [(plane, row, column) for row, column in _hexagons(deep.shape, step, random) if deep[row, column]]
+    return Case(name, name, pet, mri, np.array(places), _ATLAS_SPACING)

@@ -38,12 +38,14 @@ def channels(size: int = PATCH) -> Floats:
 def linear_light(srgb: NDArray[np.floating]) -> Floats:
     """Decode sRGB values in [0, 1] to linear light."""
     values = np.clip(np.asarray(srgb, np.float64), 0, 1)
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    light: Floats = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return light
 
 
 def lightness(grey: NDArray[np.floating]) -> Floats:
     """OKLab lightness, 0 to 1, of grey levels in [0, 1] on an sRGB display."""
-    return np.cbrt(linear_light(grey))
+    light: Floats = np.cbrt(linear_light(grey))
+    return light
 
 
 _TO_LMS = np.array(
@@ -64,7 +66,8 @@ _TO_LAB = np.array(
 
 def oklab(rgb: NDArray[np.floating]) -> Floats:
     """OKLab of sRGB colours in [0, 1]; both (..., 3)."""
-    return np.cbrt(linear_light(rgb) @ _TO_LMS.T) @ _TO_LAB.T
+    lab: Floats = np.cbrt(linear_light(rgb) @ _TO_LMS.T) @ _TO_LAB.T
+    return lab
 
 
 def responses(patches: NDArray[np.floating]) -> Floats:
@@ -78,11 +81,11 @@ def noise_covariance(axes: int, noise: float = LIGHTNESS_NOISE, size: int = PATC
     """Covariance of the channel outputs that independent display noise in each pixel gives."""
     gram = channels(size) @ channels(size).T
     variances = [noise**2] + [(_COLOR_NOISE * noise) ** 2] * (axes - 1)
-    return np.kron(np.diag(variances), gram)
+    return np.asarray(np.kron(np.diag(variances), gram), np.float64)
 
 
 def detectability(absent: Floats, present: Floats, noise: Floats) -> float:
-    """Detectability index d' of the Hotelling template, for outputs (N, channels) at the same places without and with a lesion.
+    """Detectability index d' of the Hotelling template, for outputs (N, channels) at places without and with a lesion.
 
     The template is made on one half of the places and tested on the other, then the reverse; the mean of both is given. The
     display noise enters as its covariance ``noise``. A template that answers the wrong way round gives a negative index.

@@ -1,0 +1,158 @@
+"""What the observer reads in a display: each row's efficiency, and the faults that a mean would hide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from cspadn import fuse
+from cspadn.intensity import FUSED_MAXIMUM
+from cspadn.metrics import fusion_artefacts
+from cspadn.settings import FusionSettings
+from training.baselines import METHODS, TRAINED
+from training.evaluation import observer
+from training.evaluation.cases import TASKS, Case, Task
+from training.evaluation.rows import Row
+from training.heads import Volume
+
+Fuser = Callable[[Volume, Volume], Volume]
+NOISES = (observer.LIGHTNESS_NOISE, observer.LIGHTNESS_NOISE / 2, observer.LIGHTNESS_NOISE * 2)
+GREY_TASKS, COLOR_TASKS = (0, 1, 2, 3), (0, 1, 2, 3, 4)  # places in TASKS
+HOLE, WHITE = 0.1, 0.98
+_HEAD = 0.04  # of white: what is not brighter in either source is background
+_VANISHED = 0.25  # of the contrast that the lesion has in its source
+_LEAST_CONTRAST = 0.2  # of the amount put in: where the window's end has swallowed more, the source shows no lesion either
+_GREY_LEVELS = 255.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One display of one case.
+
+    Attributes:
+        indices: d' by task, (noises, tasks), of the display.
+        reference: the same of the single source.
+        kept: contrast of each lesion in the display over that in its source, by task; NaN where the source shows none.
+        holes: pixels of the head that are darker than the darker source by more than :data:`HOLE`.
+        white: share of the head above :data:`WHITE`.
+        artefacts: of :func:`cspadn.metrics.fusion_artefacts`, mean over the planes.
+    """
+
+    case: str
+    head: str
+    indices: NDArray[np.float64]
+    reference: NDArray[np.float64]
+    kept: dict[str, NDArray[np.float64]]
+    holes: int
+    white: float
+    artefacts: float
+
+    @property
+    def efficiency(self) -> NDArray[np.float64]:
+        """(noises, tasks)."""
+        return self.indices / self.reference
+
+
+@cache
+def volume_fuser(row: Row) -> Fuser:
+    """What makes the row's planes (N, H, W) in [0, 1] of those of PET and MRI; our models by the product's own path.
+
+    Raises:
+        ModelError: its weights are missing or damaged.
+    """
+    if row.kind == "model":
+        return lambda pet, mri: fuse_planes(pet, mri, row.source)
+    method = METHODS[row.name] if row.kind == "method" else TRAINED[row.name](Path(row.source))
+    return lambda pet, mri: np.stack([np.asarray(method(p, m), np.float32) for p, m in zip(pet, mri, strict=True)])
+
+
+def fuse_planes(pet: Volume, mri: Volume, model: str) -> Volume:
+    """Planes as one volume through :func:`cspadn.fuse`, with the windows held at 0 and 1."""
+    volumes = []
+    for planes in (pet, mri):
+        volume = sitk.GetImageFromArray(planes)
+        volume.SetSpacing((1.0, 1.0, 6.0))
+        volumes.append(volume)
+    settings = FusionSettings(model=model, device="cpu", pet_window=(0.0, 1.0), mri_window=(0.0, 1.0))
+    fused: Volume = sitk.GetArrayFromImage(fuse(volumes[0], volumes[1], settings).image) / np.float32(FUSED_MAXIMUM)
+    return fused
+
+
+def read(row: Row, case: Case) -> Reading:
+    """Read one case in the grey display of a row."""
+    fuser = volume_fuser(row)
+    plain = fuser(case.pet, case.mri)
+    shown = {"pet": case.pet, "mri": case.mri}
+    absent = {name: _responses(image, case) for name, image in {**shown, "fused": plain}.items()}
+    indices, reference, kept = [], [], {}
+    for task in TASKS:
+        pet, mri = case.with_lesions(task)
+        source, fused = (pet if task.source == "pet" else mri), fuser(pet, mri)
+        indices.append(_indices(absent["fused"], _responses(fused, case)))
+        reference.append(_indices(absent[task.source], _responses(source, case)))
+        kept[task.name] = contrast_kept(case, task, source - shown[task.source], fused - plain)
+    head = np.maximum(case.pet, case.mri) > _HEAD
+    holes = (plain < np.minimum(case.pet, case.mri) - HOLE) & head
+    levels = [_GREY_LEVELS * planes.astype(np.float64) for planes in (case.pet, case.mri, plain)]
+    artefacts = float(np.mean([fusion_artefacts(*planes) for planes in zip(*levels, strict=True)]))
+    return Reading(
+        case.name,
+        case.head,
+        np.array(indices).T,
+        np.array(reference).T,
+        kept,
+        int(holes.sum()),
+        float((plain[head] > WHITE).mean()),
+        artefacts,
+    )
+
+
+def _responses(image: Volume, case: Case) -> NDArray[np.float64]:
+    light = observer.lightness(image)
+    patches = np.stack([observer.cut(light[plane], row, column) for plane, row, column in case.places])
+    return observer.responses(patches[:, np.newaxis])
+
+
+def _indices(absent: NDArray[np.float64], present: NDArray[np.float64]) -> list[float]:
+    return [observer.detectability(absent, present, observer.noise_covariance(1, noise)) for noise in NOISES]
+
+
+def contrast_kept(case: Case, task: Task, in_source: Volume, in_display: Volume) -> NDArray[np.float64]:
+    """Each lesion's contrast in the display over that in its source: both weighted by the lesion's profile."""
+    shares = []
+    for plane, row, column in case.places:
+        profile = case.profile(task, row, column).astype(np.float64)
+        weight = profile / np.square(profile).sum()
+        source, display = (float((image[plane] * weight).sum()) for image in (in_source, in_display))
+        local = float((case.pet[plane] * profile).sum() / profile.sum()) if task.source == "pet" else 1.0
+        visible = abs(source) >= _LEAST_CONTRAST * abs(task.amount) * local and local > _HEAD
+        shares.append(display / source if visible else np.nan)
+    return np.array(shares)
+
+
+def vanished(readings: Sequence[Reading], task: Task) -> tuple[float, float, int]:
+    """Shares of the lesions of a task that vanish and that change sign, and how many lesions there are."""
+    kept = np.concatenate([reading.kept[task.name] for reading in readings])
+    kept = kept[np.isfinite(kept)]
+    return float((kept < _VANISHED).mean()), float((kept < 0).mean()), len(kept)
+
+
+def worst(readings: Sequence[Reading], tasks: Sequence[int], noise: int = 0) -> NDArray[np.float64]:
+    """The efficiency of the worst task, of each case."""
+    return np.array([reading.efficiency[noise, list(tasks)].min() for reading in readings])
+
+
+def interval(values: NDArray[np.float64], heads: Sequence[str], draws: int = 2000) -> tuple[float, float]:
+    """95 % of the means over cases, with the heads drawn again with replacement."""
+    random = np.random.default_rng(0)
+    names = sorted(set(heads))
+    groups = [values[[head == name for head in heads]] for name in names]
+    means = [np.concatenate([groups[i] for i in random.integers(len(groups), size=len(groups))]).mean() for _ in range(draws)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,188 @@
+"""Read the displays with a numerical observer: ``python -m training.observe --data DATA --output DIR``.
+
+Writes ``observer.md``, its tables as CSV and its pictures: how much of each source's lesions can still be detected in every
+fused display (:mod:`training.evaluation.observer`), and the faults that a mean would hide.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from cspadn.errors import FusionError, InputError
+from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS
+from training.evaluation.cases import TASKS, TEST_HEADS, Case, label_map_cases, real_cases
+from training.evaluation.inputs import label, model_rows
+from training.evaluation.reading import GREY_TASKS, HOLE, NOISES, WHITE, Reading, interval, read, vanished, volume_fuser, worst
+from training.evaluation.reading_pictures import draw_grey
+from training.evaluation.rows import Mapper, Row, trivial_rows, workers
+from training.evaluation.tables import Section, markdown, write_csv
+
+_WEIGHTS = Path(__file__).resolve().parent / "weights"
+Readings = dict[str, list[Reading]]
+
+
+def rows(data: Path) -> list[Row]:
+    """Every grey display: the sources, methods without and with weights, our models."""
+    trained = [
+        Row("IFCNN", "trained", str(data / IFCNN_WEIGHTS)),
+        Row("TFNet", "trained", str(_WEIGHTS / "tfnet.safetensors")),
+    ]
+    methods = ("PET only", "MRI only", "average", "maximum", "Laplacian", "GTF", "MSVD")
+    return [*trivial_rows(*methods), *trained, *model_rows()]
+
+
+def read_all(table: Sequence[Row], cases: Sequence[Case], mapper: Mapper) -> Readings:
+    """The reading of every case in every row."""
+    tasks = [(row, case) for row in table for case in cases]
+    results = list(mapper(_read, tasks))
+    return {row.name: results[i * len(cases) : (i + 1) * len(cases)] for i, row in enumerate(table)}
+
+
+def _read(task: tuple[Row, Case]) -> Reading:
+    return read(*task)
+
+
+def report(table: Sequence[Row], simulated: Readings, real: Readings, folder: Path) -> Section:
+    """The page of the grey displays; writes ``observer.csv`` as well."""
+    _write(folder / "observer.csv", simulated, real)
+    parts = [
+        _INTRODUCTION,
+        "## Grey displays",
+        _summary(table, simulated, real),
+        _NOTE,
+        "## By case",
+        _by_case(table, simulated, real),
+    ]
+    parts += ["## Faults", _faults(table, simulated, real), _FAULTS_NOTE, "![Grey displays](observer_grey.png)"]
+    return Section("observer", "What an observer can still see", "\n\n".join(parts))
+
+
+_INTRODUCTION = (
+    "Lesions are put into the PET or the MRI before they are fused, with the windows held. A channelised Hotelling observer "
+    f"(ten dense difference-of-Gaussians channels; display noise of {NOISES[0]:g} of the lightness per pixel) detects them in "
+    "the display. The efficiency is its detectability index d' there over that in the single source. A display is as good as its "
+    "worst task: 1 means that nothing of either source is lost, 0 that one source cannot be seen. Tasks: "
+    + "; ".join(f"{task.name} ({task.amount:+.0%}, {task.fwhm_mm:g} mm)" for task in TASKS)
+    + ". The coarse MRI lesion is reported but is not among the four grey tasks: one grey level cannot show it beside the PET."
+)
+_NOTE = (
+    "Worst: the mean over cases of the worst of the four tasks, with 95 % of the means when the heads are drawn again. Columns "
+    f"of tasks: mean over the simulated cases. Half and double: with display noise of {NOISES[1]:g} and {NOISES[2]:g}."
+)
+_FAULTS_NOTE = (
+    "Vanished: lesions with less than a quarter of the contrast that they have in their source; turned: with the opposite sign. "
+    f"Hole: a pixel darker than the darker source by more than {HOLE:g}. White: the largest share of a head above {WHITE:g}. "
+    "Artefacts: N of Petrovic and Xydeas, edges that neither source has; a display that raises the contrast of fine detail has "
+    "more of them."
+)
+
+
+def _summary(table: Sequence[Row], simulated: Readings, real: Readings) -> str:
+    header = [
+        "display",
+        "worst",
+        "95 %",
+        "lowest case",
+        "half noise",
+        "double noise",
+        *(task.name for task in TASKS),
+        "real heads",
+    ]
+    return markdown(header, [_summary_line(row, simulated[row.name], real[row.name]) for row in table])
+
+
+def _summary_line(row: Row, simulated: Sequence[Reading], real: Sequence[Reading]) -> list[str]:
+    values = worst(simulated, GREY_TASKS)
+    low, high = interval(values, [reading.head for reading in simulated])
+    noises = [f"{worst(simulated, GREY_TASKS, noise).mean():.2f}" for noise in (1, 2)]
+    means = np.mean([reading.efficiency[0] for reading in simulated], axis=0)
+    tasks = [f"{value:.2f}" for value in means]
+    name = f"**{label(row)}**" if row.kind == "model" else row.name
+    return [
+        *(name, f"{values.mean():.2f}", f"{low:.2f} to {high:.2f}", f"{values.min():.2f}", *noises, *tasks),
+        f"{worst(real, GREY_TASKS).mean():.2f}",
+    ]
+
+
+def _by_case(table: Sequence[Row], simulated: Readings, real: Readings) -> str:
+    cases = [reading.case for reading in [*simulated[table[0].name], *real[table[0].name]]]
+    lines = []
+    for index, case in enumerate(cases):
+        each = [[*simulated[row.name], *real[row.name]][index] for row in table]
+        lines.append([case, *(f"{worst([reading], GREY_TASKS)[0]:.2f}" for reading in each)])
+    return markdown(["worst task", *(row.name for row in table)], lines)
+
+
+def _faults(table: Sequence[Row], simulated: Readings, real: Readings) -> str:
+    lines = []
+    for row in table:
+        all_readings = [*simulated[row.name], *real[row.name]]
+        shares = [vanished(all_readings, task) for task in TASKS]
+        cells = [f"{gone:.1%} / {turned:.1%}" for gone, turned, _ in shares]
+        lines.append(
+            [
+                *(row.name, *cells, str(sum(reading.holes for reading in all_readings))),
+                f"{max(reading.white for reading in all_readings):.1%}",
+                f"{np.mean([reading.artefacts for reading in all_readings]):.3f}",
+            ]
+        )
+    counts = [vanished([*simulated[table[0].name], *real[table[0].name]], task)[2] for task in TASKS]
+    header = [f"{task.name} ({count})" for task, count in zip(TASKS, counts, strict=True)]
+    return markdown(["vanished / turned", *header, "holes", "white", "artefacts"], lines)
+
+
+def _write(path: Path, simulated: Readings, real: Readings) -> None:
+    lines = [
+        [name, reading.case, noise, task.name, reading.indices[i, j], reading.reference[i, j], reading.efficiency[i, j]]
+        for name in simulated
+        for reading in [*simulated[name], *real[name]]
+        for i, noise in enumerate(NOISES)
+        for j, task in enumerate(TASKS)
+    ]
+    write_csv(path, ["display", "case", "noise", "task", "index", "index_of_source", "efficiency"], lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.observe", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with data/ and peers/")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the page, its tables and pictures")
+    parser.add_argument("--processes", type=int, default=2, help="that share the work, of one thread each (default: 2)")
+    options = parser.parse_args(arguments)
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    start = time.monotonic()
+    try:
+        _observe(options.data, options.output, options.processes)
+    except (OSError, FusionError) as error:
+        print(f"observe: {error}", file=sys.stderr)
+        return error.exit_code if isinstance(error, FusionError) else InputError.exit_code
+    print(f"observe: {options.output / 'observer.md'}, in {time.monotonic() - start:.0f} s")
+    return 0
+
+
+def _observe(data: Path, output: Path, processes: int) -> None:
+    table = rows(data)
+    for row in table:
+        volume_fuser(row)
+    print("observe: making the cases", flush=True)
+    simulated_cases, real = label_map_cases(data / "data", TEST_HEADS), real_cases(data / "data")
+    count = len(simulated_cases)
+    with workers(processes) as mapper:
+        print(f"observe: {len(table)} displays of {count + len(real)} cases", flush=True)
+        readings = read_all(table, [*simulated_cases, *real], mapper)
+    output.mkdir(parents=True, exist_ok=True)
+    simulated = {name: each[:count] for name, each in readings.items()}
+    section = report(table, simulated, {name: each[count:] for name, each in readings.items()}, output)
+    draw_grey(table, [simulated_cases[0], simulated_cases[1], simulated_cases[6], real[0]], output / "observer_grey.png")
+    section.write(output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
