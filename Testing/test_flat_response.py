@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from scipy.ndimage import gaussian_filter
+
 from cspadn import FusionSettings, fuse
 from cspadn.flat_response import DEPTH, LEVELS, TOLERANCE, FlatResponse
 from cspadn.intensity import FUSED_MAXIMUM
 from cspadn.network import CSpADN, NetworkConfig
 from cspadn.settings import MODELS
-from scipy.ndimage import gaussian_filter
 
 GRID = np.linspace(0, 1, LEVELS, dtype=np.float32)
 ROUNDING = 1e-5

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
@@ -113,7 +115,7 @@ def read_tissues(path: Path) -> NDArray[np.uint8]:
     try:
         image = nibabel.as_closest_canonical(nibabel.load(path))
         labels = np.rint(np.asanyarray(image.dataobj)).astype(np.int32).transpose(2, 1, 0)
-    except (OSError, ValueError, EOFError):
+    except (ImageFileError, HeaderDataError, OSError, ValueError, EOFError):
         raise InputError(f"The label map {path} cannot be read: it is damaged, or no NIfTI file.") from None
     table = np.full(max(int(labels.max()) + 1, 1000), NAMES.index("soft"), np.uint8)
     for index, numbers in enumerate(TISSUES.values()):

@@ -67,20 +67,21 @@ def report(table: Sequence[Row], simulated: Readings, real: Readings, folder: Pa
 _INTRODUCTION = (
     "Lesions are put into the PET or the MRI before they are fused, with the windows held. A channelised Hotelling observer "
     f"(ten dense difference-of-Gaussians channels; display noise of {NOISES[0]:g} of the lightness per pixel) detects them in "
-    "the display. The efficiency is its detectability index d' there over that in the single source. A display is as good as its "
-    "worst task: 1 means that nothing of either source is lost, 0 that one source cannot be seen. Tasks: "
+    "the display. The efficiency is its detectability index d' there over that in the single source. A display is as good as "
+    "its worst task: 1 means that nothing of either source is lost, 0 that one source cannot be seen. Tasks: "
     + "; ".join(f"{task.name} ({task.amount:+.0%}, {task.fwhm_mm:g} mm)" for task in TASKS)
-    + ". The coarse MRI lesion is reported but is not among the four grey tasks: one grey level cannot show it beside the PET."
+    + ". The coarse MRI lesion is reported but is not among the four grey tasks: one grey level cannot show it beside the "
+    "PET."
 )
 _NOTE = (
-    "Worst: the mean over cases of the worst of the four tasks, with 95 % of the means when the heads are drawn again. Columns "
-    f"of tasks: mean over the simulated cases. Half and double: with display noise of {NOISES[1]:g} and {NOISES[2]:g}."
+    "Worst: the mean over cases of the worst of the four tasks, with 95 % of the means when the heads are drawn again. "
+    f"Columns of tasks: mean over the simulated cases. Half and double: with display noise of {NOISES[1]:g} and {NOISES[2]:g}."
 )
 _FAULTS_NOTE = (
-    "Vanished: lesions with less than a quarter of the contrast that they have in their source; turned: with the opposite sign. "
+    "Vanished: lesions with less than a quarter of the contrast that they have in their source; turned: of the opposite sign. "
     f"Hole: a pixel darker than the darker source by more than {HOLE:g}. White: the largest share of a head above {WHITE:g}. "
-    "Artefacts: N of Petrovic and Xydeas, edges that neither source has; a display that raises the contrast of fine detail has "
-    "more of them."
+    "Artefacts: N of Petrovic and Xydeas, edges that neither source has; a display that raises the contrast of fine detail "
+    "has more of them."
 )
 
 

@@ -3,8 +3,8 @@
 Two promises hold for every fused pixel of every model, whatever it was trained on (docs/adr/0020):
 
 * **No holes.** The fused value is never below the darker source by more than :data:`DEPTH`.
-* **Order.** Where both sources are flat, the fused value does not fall when either of them rises, and it is not below the darker
-  source by more than :data:`TOLERANCE`. The network's own answers to flat slices are measured once, on a grid of
+* **Order.** Where both sources are flat, the fused value does not fall when either of them rises, and it is not below the
+  darker source by more than :data:`TOLERANCE`. The network's own answers to flat slices are measured once, on a grid of
   :data:`LEVELS` levels of each source; what they lack is added at each pixel, interpolated between the levels.
 """
 

@@ -99,7 +99,7 @@ def _tested(absent: Floats, present: Floats, noise: Floats, train: NDArray[np.bo
     template = np.linalg.solve(covariance, (present[train] - absent[train]).mean(0))
     without, with_lesion = absent[~train] @ template, present[~train] @ template
     variance = (without.var(ddof=1) + with_lesion.var(ddof=1)) / 2 + template @ noise @ template
-    return float((with_lesion.mean() - without.mean()) / np.sqrt(variance))
+    return float((with_lesion.mean() - without.mean()) / np.sqrt(variance)) if variance > 0 else 0.0  # 0: no lesion to see
 
 
 def cut(image: NDArray[Any], row: int, column: int, size: int = PATCH) -> NDArray[Any]:

@@ -1,0 +1,162 @@
+"""The numerical observer finds what theory says it finds, and the faults of a display are counted as faults."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning")
+
+from training import heads
+from training.evaluation import observer
+from training.evaluation.cases import DISTANCE_MM, TASKS, Case, _hexagons
+from training.evaluation.reading import contrast_kept, interval, read, vanished, volume_fuser, worst
+from training.evaluation.rows import Row
+
+
+def test_channels_pass_bands_and_no_constant() -> None:
+    templates = observer.channels(64).reshape(observer.CHANNELS, 64, 64)
+    assert np.abs(templates.sum((1, 2))).max() < 1e-9
+    spectra = np.abs(np.fft.fft2(templates))
+    radius = np.hypot(np.fft.fftfreq(64)[:, np.newaxis], np.fft.fftfreq(64))
+    centres = [(radius * spectrum).sum() / spectrum.sum() for spectrum in spectra]
+    assert np.all(np.diff(centres) > 0)
+
+
+def test_oklab_of_known_colours() -> None:
+    """Values of the publication (Ottosson, 2020), from XYZ as sRGB gives it."""
+    assert observer.oklab(np.array([1.0, 1.0, 1.0])) == pytest.approx([1, 0, 0], abs=1e-3)
+    assert observer.oklab(np.array([1.0, 0.0, 0.0])) == pytest.approx([0.62796, 0.22486, 0.12585], abs=1e-3)
+    assert observer.oklab(np.array([0.0, 0.0, 1.0])) == pytest.approx([0.45201, -0.03246, -0.31153], abs=1e-3)
+    greys = np.linspace(0, 1, 11)
+    np.testing.assert_allclose(
+        observer.lightness(greys), observer.oklab(np.repeat(greys[:, np.newaxis], 3, 1))[:, 0], atol=1e-6
+    )
+
+
+def signals(amount: float, count: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Patches of white noise, the same with a lesion, and the lesion."""
+    random = np.random.default_rng(2)
+    background = random.normal(0, 0.05, (count, 1, observer.PATCH, observer.PATCH))
+    middle = observer.PATCH // 2
+    lesion = amount * heads.blob((observer.PATCH, observer.PATCH), (middle, middle), (8.0, 8.0))
+    return background, background + lesion, lesion
+
+
+def test_detectability_in_white_noise_is_that_of_theory() -> None:
+    """d'^2 = s^T U (U^T K U)^-1 U^T s, where the noise of the background and of the display add up."""
+    background, present, lesion = signals(0.03)
+    noise = observer.noise_covariance(1)
+    found = observer.detectability(observer.responses(background), observer.responses(present), noise)
+    templates = observer.channels()
+    signal = templates @ lesion.ravel()
+    covariance = (0.05**2 + observer.LIGHTNESS_NOISE**2) * templates @ templates.T
+    assert found == pytest.approx(np.sqrt(signal @ np.linalg.solve(covariance, signal)), rel=0.08)
+
+
+def test_a_display_with_half_the_contrast_has_half_the_index_under_display_noise_alone() -> None:
+    _, _, lesion = signals(0.03, 2)
+    empty = np.zeros((40, 1, observer.PATCH, observer.PATCH)) + np.random.default_rng(0).normal(0, 1e-5, (40, 1, 1, 1))
+    noise = observer.noise_covariance(1)
+    whole, half = (
+        observer.detectability(observer.responses(empty), observer.responses(empty + share * lesion), noise)
+        for share in (1, 0.5)
+    )
+    assert half / whole == pytest.approx(0.5, rel=1e-3)
+
+
+def test_a_lesion_of_the_opposite_sign_is_found_as_well_but_no_lesion_is_not() -> None:
+    background, present, _ = signals(-0.03)
+    noise = observer.noise_covariance(1)
+    absent = observer.responses(background)
+    assert observer.detectability(absent, observer.responses(present), noise) > 1
+    other = observer.responses(background[::-1])
+    assert abs(observer.detectability(absent, other, noise)) < 0.3
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    """A head of two tissues with its uptake, and places in its middle."""
+    random = np.random.default_rng(4)
+    shape = (4, 150, 150)
+    mri = np.clip(0.5 + 0.06 * heads.smooth_noise(shape, (0, 2, 2), random), 0, 1).astype(np.float32)
+    pet = np.clip(0.5 + 0.1 * heads.smooth_noise(shape, (0, 5, 5), random), 0, 1).astype(np.float32)
+    places = [(plane, row, column) for plane in range(4) for row in range(25, 130, 26) for column in range(25, 130, 26)]
+    return Case("made", "made", pet, mri, np.array(places))
+
+
+def efficiency(row: str, case: Case) -> np.ndarray:
+    return read(Row(row, "method"), case).efficiency[0]
+
+
+def test_a_copy_of_a_source_keeps_that_source_and_nothing_of_the_other(case: Case) -> None:
+    of_mri, of_pet = efficiency("MRI only", case), efficiency("PET only", case)
+    np.testing.assert_allclose(of_mri[2:], 1, atol=1e-9)
+    np.testing.assert_allclose(of_pet[:2], 1, atol=1e-9)
+    np.testing.assert_allclose(of_mri[:2], 0, atol=1e-9)
+    np.testing.assert_allclose(of_pet[2:], 0, atol=1e-9)
+
+
+def test_the_average_keeps_some_of_both(case: Case) -> None:
+    kept = efficiency("average", case)
+    assert np.all((kept > 0.2) & (kept < 0.97))
+
+
+def test_faults_are_counted(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A display that turns the PET over, leaves out the MRI and has a hole says so."""
+
+    def turned(pet: np.ndarray, mri: np.ndarray) -> np.ndarray:
+        fused = (1 - pet).astype(np.float32)
+        fused[0, 70:73, 70:73] = 0
+        return fused
+
+    monkeypatch.setattr("training.evaluation.reading.volume_fuser", lambda row: turned)
+    reading = read(Row("turned", "method"), case)
+    gone, wrong, count = vanished([reading], TASKS[0])
+    assert (gone, wrong, count) == (1, 1, len(case.places))
+    assert vanished([reading], TASKS[2])[0] == 1
+    assert reading.holes >= 9
+    assert reading.white < 0.01
+
+
+def test_contrast_is_a_share_of_that_in_the_source(case: Case) -> None:
+    task = TASKS[0]
+    pet, _ = case.with_lesions(task)
+    difference = pet - case.pet
+    np.testing.assert_allclose(contrast_kept(case, task, difference, 0.4 * difference), 0.4, atol=1e-5)
+
+
+def test_lesions_have_their_sign_size_and_place(case: Case) -> None:
+    for task in TASKS:
+        sources = case.with_lesions(task)
+        changed, same = sources if task.source == "pet" else sources[::-1]
+        before, other = (case.pet, case.mri) if task.source == "pet" else (case.mri, case.pet)
+        assert np.array_equal(same, other)
+        plane, row, column = case.places[7]
+        local = case.pet[plane, row, column] if task.source == "pet" else 1
+        change = (changed - before)[plane, row, column]
+        assert change == pytest.approx(task.amount * local, rel=0.3)
+
+
+def test_places_are_far_from_each_other() -> None:
+    places = np.array(list(_hexagons((200, 180), DISTANCE_MM, np.random.default_rng(3))))
+    distances = np.hypot(*(places[:, np.newaxis] - places).transpose(2, 0, 1))
+    np.fill_diagonal(distances, 99)
+    assert distances.min() > DISTANCE_MM - 1.5  # rounded to pixels
+    assert len(places) > 40
+
+
+def test_the_interval_is_over_heads_and_not_over_cases() -> None:
+    values = np.array([0.5, 0.5, 0.5, 0.9, 0.9, 0.9])
+    low, high = interval(values, ["a", "a", "a", "b", "b", "b"])
+    assert (low, high) == pytest.approx((0.5, 0.9))
+
+
+def test_worst_takes_the_least_of_the_named_tasks(case: Case) -> None:
+    reading = read(Row("average", "method"), case)
+    assert worst([reading], (0, 1))[0] == pytest.approx(reading.efficiency[0, :2].min())
+
+
+def test_methods_make_whole_volumes(case: Case) -> None:
+    fused = volume_fuser(Row("maximum", "method"))(case.pet, case.mri)
+    assert np.array_equal(fused, np.maximum(case.pet, case.mri))
