@@ -405,7 +405,7 @@ def test_the_legend_names_the_window_where_it_is_known(quick_panel) -> None:
     assert _legend_axis(panel) == ("low", "uptake →", "high")
     _apply(panel)
     window = _node("MRI-PET fused").GetAttribute("CSpADNFusion.pet_window")
-    expected = [f"{end:.4g}" for end in json.loads(window)]
+    expected = [f"{end:.6g}" for end in json.loads(window)]
     assert _legend_axis(panel) == (expected[0], "uptake →", expected[1])
     _window(panel, "pet", 2, 9)
     assert _legend_axis(panel) == ("2", "uptake →", "9")
@@ -421,7 +421,7 @@ def test_the_legend_names_the_window_where_it_is_known(quick_panel) -> None:
 def test_the_legend_shows_the_automatic_window_when_advanced_is_opened(panel) -> None:
     panel.ui.advancedCollapsibleButton.setCollapsed(False)
     expected = panel._parameterNode.petWindowLower, panel._parameterNode.petWindowUpper
-    assert _legend_axis(panel) == (f"{expected[0]:.4g}", "uptake →", f"{expected[1]:.4g}")
+    assert _legend_axis(panel) == (f"{expected[0]:.6g}", "uptake →", f"{expected[1]:.6g}")
 
 
 # The scene

@@ -38,7 +38,7 @@ class LegendView:
             from CSpADNFusionLib.overview import unitsOf
 
             units = unitsOf(petNode)
-        lower, upper = (f"{end:.4g}" for end in window) if window else (_("low"), _("high"))
+        lower, upper = (f"{end:.6g}" for end in window) if window else (_("low"), _("high"))
         self._ui.legendLowerLabel.setText(lower)
         self._ui.legendUpperLabel.setText(upper)
         self._ui.legendUptakeLabel.setText(_("uptake ({units}) →").format(units=units) if units else _("uptake →"))
