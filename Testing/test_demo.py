@@ -36,7 +36,7 @@ def drawn(tmp_path_factory) -> Path:
 
 
 def difference(first: Path, second: Path) -> float:
-    """The mean absolute difference of two pictures in grey levels, where they differ most; infinite where their sizes differ."""
+    """The mean absolute difference of two pictures in grey levels, where they differ most; infinite for two sizes."""
     pictures = [Image.open(file).convert("RGB") for file in (first, second)]
     if pictures[0].size != pictures[1].size:
         return float("inf")
