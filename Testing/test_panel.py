@@ -414,6 +414,9 @@ def test_the_legend_names_the_window_where_it_is_known(quick_panel) -> None:
     _node("PET").SetVoxelValueUnits(units)
     panel.onParametersModified()
     assert _legend_axis(panel) == ("2", "uptake (SUVbw) →", "9")
+    application.processEvents()
+    picture, lower, uptake = (getattr(panel.ui, f"legend{name}Label").geometry() for name in ("Picture", "Lower", "Uptake"))
+    assert picture.bottom() < lower.top() <= lower.bottom() < uptake.top()
     panel.ui.petSelector.setCurrentNode(None)
     assert _legend_axis(panel) == ("low", "uptake →", "high")
 
