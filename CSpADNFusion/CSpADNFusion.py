@@ -73,8 +73,10 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._lastInputs = {}
         self._starting = False
         self._device = None
+        self._legend = None
 
     def setup(self):
+        from CSpADNFusionLib.legend import LegendView
         from CSpADNFusionLib.panel import DeviceView, PairView, RunView, makeReachable
 
         ScriptedLoadableModuleWidget.setup(self)
@@ -84,6 +86,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         panel.setMRMLScene(slicer.mrmlScene)
         self.logic = CSpADNFusionLogic()
         self._pair, self._run, self._device = PairView(self.ui), RunView(self.ui), DeviceView(self.ui, self.onDeviceChosen)
+        self._legend = LegendView(self.ui)
         makeReachable(self.ui)
         self._observeScene()
         self._connectButtons()
@@ -179,6 +182,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._pair.show(self._inputs(), self._parameterNode)
         self._device.show(self._parameterNode.device)
         self._enableWidgets()
+        self._showLegend()
         self._showCompared()
         self._checkCanApply()
 
@@ -222,6 +226,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """What takes a moment is found out when somebody wants to see it."""
         if not collapsed and self._parameterNode:
             self._pair.show(self._inputs(), self._parameterNode)
+            self._showLegend()
             self._device.search()
 
     def _enableWidgets(self):
@@ -246,6 +251,12 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.exportButton.setToolTip(
             obstacle or _("Write the last result as a derived DICOM series, in the study of the MRI")
         )
+
+    def _showLegend(self):
+        from CSpADNFusionLib.legend import windowOfLastResult
+
+        parameters = self._parameterNode
+        self._legend.show(parameters, self._pair.petWindow(parameters) or windowOfLastResult(parameters))
 
     def _showCompared(self):
         """The comparison follows what is selected; what the user has put into its views since stays."""
@@ -435,12 +446,15 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return not full or slicer.util.confirmOkCancelDisplay(text)
 
     def onFinished(self, fusedNode, warnings):
+        """Say what was made, and show it: in colour, where both uptake and anatomy are seen, if there is a colour volume."""
+        from CSpADNFusionLib.roles import COLOR_ROLE
+
         lines = [_("Done: {name}").format(name=fusedNode.GetName()), *self._meanLines(fusedNode), *warnings]
         self._run.stop("\n".join(lines))
         for line in lines:
             self._run.log(line)
         self._afterRun()
-        self._showInViews(background=fusedNode, foreground=None)
+        self._showInViews(background=fusedNode.GetNodeReference(COLOR_ROLE) or fusedNode, foreground=None)
 
     def _meanLines(self, fusedNode):
         from CSpADNFusionLib import metrics, roles

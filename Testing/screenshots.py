@@ -133,11 +133,14 @@ def _draw_comparison(file: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(2, 2, figsize=(8, 8.4), facecolor="black", layout="constrained")
-    for axis, (title, pixels) in zip(axes.flat, _rendered().items(), strict=True):
+    pictures = _rendered()
+    rows, columns = 2, -(-len(pictures) // 2)
+    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 8.4), facecolor="black", layout="constrained")
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (title, pixels) in zip(axes.flat, pictures.items(), strict=False):
         axis.imshow(pixels, origin="lower", interpolation="nearest")
         axis.set_title(title, color="white")
-        axis.axis("off")
     figure.savefig(file, dpi=100)
 
 
@@ -149,7 +152,7 @@ def _rendered():
     from CSpADNFusionLib import layouts
 
     pictures = {}
-    for name in layouts.SLICE_VIEWS:
+    for name in layouts.SLICE_VIEWS[layouts.shown()]:
         logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName(name)
         logic.GetBlend().Update()
         image = logic.GetBlend().GetOutput()

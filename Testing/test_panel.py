@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import doctest
 import gc
+import json
 import sys
 import weakref
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -117,7 +119,7 @@ def test_everything_is_made_named_and_shown(panel) -> None:
     assert table.GetName() == "MRI-PET fused metrics"
     assert [table.GetColumnName(i) for i in range(8)] == ["slice", "position_mm", *metrics.TABLE_NAMES]
     assert panel._parameterNode.lastFusedVolume is fused
-    assert records.sliceViewerLayers[-1]["background"] is fused
+    assert records.sliceViewerLayers[-1] == {"background": color, "foreground": None, "fit": True}
     assert (_display_state(_node("PET")), _display_state(_node("MRI"))) == pet_display
     _apply(panel)  # once more: to new nodes, without a question
     assert _node("MRI-PET fused_1 color") is not None
@@ -375,6 +377,56 @@ def test_the_pet_takes_the_palette_when_asked(panel, name: str) -> None:
     assert _node("PET").GetDisplayNode().GetColorNode().GetName() == name
 
 
+# The legend
+
+
+def _legend_pixels(panel) -> np.ndarray:
+    image = panel.ui.legendPictureLabel.pixmap().toImage()
+    colors = [[image.pixelColor(x, y) for x in range(image.width())] for y in range(image.height())]
+    return np.array([[(color.red(), color.green(), color.blue()) for color in row] for row in colors], np.uint8)
+
+
+def _legend_axis(panel) -> tuple[str, str, str]:
+    return tuple(getattr(panel.ui, f"legend{name}Label").text() for name in ("Lower", "Uptake", "Upper"))
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_the_legend_shows_the_palette(panel, name: str) -> None:
+    from cspadn import color
+
+    panel.ui.paletteComboBox.setCurrentText(name)
+    np.testing.assert_array_equal(_legend_pixels(panel), color.legend(name, 64))
+
+
+def test_the_legend_names_the_window_where_it_is_known(quick_panel) -> None:
+    import slicer
+
+    panel = quick_panel
+    assert _legend_axis(panel) == ("low", "uptake →", "high")
+    _apply(panel)
+    window = _node("MRI-PET fused").GetAttribute("CSpADNFusion.pet_window")
+    expected = [f"{end:.6g}" for end in json.loads(window)]
+    assert _legend_axis(panel) == (expected[0], "uptake →", expected[1])
+    _window(panel, "pet", 2, 9)
+    assert _legend_axis(panel) == ("2", "uptake →", "9")
+    units = slicer.vtkCodedEntry()
+    units.SetValueSchemeMeaning("{SUVbw}g/ml", "UCUM", "SUVbw")
+    _node("PET").SetVoxelValueUnits(units)
+    panel.onParametersModified()
+    assert _legend_axis(panel) == ("2", "uptake (SUVbw) →", "9")
+    application.processEvents()
+    picture, lower, uptake = (getattr(panel.ui, f"legend{name}Label").geometry() for name in ("Picture", "Lower", "Uptake"))
+    assert picture.bottom() < lower.top() <= lower.bottom() < uptake.top()
+    panel.ui.petSelector.setCurrentNode(None)
+    assert _legend_axis(panel) == ("low", "uptake →", "high")
+
+
+def test_the_legend_shows_the_automatic_window_when_advanced_is_opened(panel) -> None:
+    panel.ui.advancedCollapsibleButton.setCollapsed(False)
+    expected = panel._parameterNode.petWindowLower, panel._parameterNode.petWindowUpper
+    assert _legend_axis(panel) == (f"{expected[0]:.6g}", "uptake →", f"{expected[1]:.6g}")
+
+
 # The scene
 
 
@@ -437,8 +489,8 @@ def test_a_saved_result_can_be_compared_and_plotted(panel) -> None:
         slicer.util.updateVolumeFromArray(_node(name), blobs(size))
     application.processEvents(until=panel.ui.compareButton.isEnabled)
     panel.ui.compareButton.click()
-    fused = _views()["Fused"].GetSliceCompositeNode().GetBackgroundVolumeID()
-    assert scene.GetNodeByID(fused).GetName() == "MRI-PET fused color"
+    assert _shown("Fused") == ("MRI-PET fused", None)
+    assert _shown("Color") == ("MRI-PET fused color", None)
     assert panel.ui.plotButton.isEnabled()
 
 
@@ -488,7 +540,7 @@ def test_what_was_moved_since_it_was_fused_is_not_compared(panel) -> None:
     _apply(panel)
     panel.ui.compareButton.click()
     fused = _views()["Fused"].GetSliceCompositeNode()
-    assert fused.GetBackgroundVolumeID() == _node("MRI-PET fused color").GetID()
+    assert fused.GetBackgroundVolumeID() == _node("MRI-PET fused").GetID()
     shift.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(rigid(0, (9, 0, 0))))
     application.processEvents(until=lambda: fused.GetBackgroundVolumeID() is None)
     panel.ui.compareButton.click()
@@ -566,15 +618,40 @@ def _restore_library() -> None:
 
 
 def _views() -> dict:
+    """The logics of the comparison's slice views; that of the colours is None before there was a fifth view."""
     import slicer
 
     logic = slicer.app.applicationLogic()
-    names = ("FusionPET", "FusionMRI", "FusionBlend", "FusionFused")
+    names = ("FusionPET", "FusionMRI", "FusionBlend", "FusionFused", "FusionColor")
     return {name.removeprefix("Fusion"): logic.GetSliceLogicByLayoutName(name) for name in names}
 
 
-def test_the_comparison_shows_all_four_at_one_place(panel) -> None:
+def _shown(name: str) -> tuple:
+    """The names of background and foreground volume in a view of the comparison."""
     import slicer
+
+    composite = _views()[name].GetSliceCompositeNode()
+    ids = composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID()
+    return tuple(slicer.mrmlScene.GetNodeByID(each).GetName() if each else None for each in ids)
+
+
+def _layout() -> int:
+    import slicer
+
+    return slicer.app.layoutManager().layoutLogic().GetLayoutNode().GetViewArrangement()
+
+
+def _places() -> list:
+    """Where each view of the comparison stands: its slice, its field of view and its group."""
+    import slicer
+
+    nodes = [view.GetSliceNode() for view in _views().values() if view]
+    matrices = [slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS()).tolist() for node in nodes]
+    return [(matrix, node.GetFieldOfView(), node.GetViewGroup()) for matrix, node in zip(matrices, nodes, strict=True)]
+
+
+def test_the_comparison_shows_all_five_at_one_place(panel) -> None:
+    from CSpADNFusionLib import layouts
 
     for name in ("PET", "MRI"):
         _node(name).CreateDefaultDisplayNodes()
@@ -582,41 +659,81 @@ def test_the_comparison_shows_all_four_at_one_place(panel) -> None:
     before = _display_state(_node("PET")), _display_state(_node("MRI"))
     _apply(panel)
     panel.ui.compareButton.click()
-    views = _views()
-    composites = {name: view.GetSliceCompositeNode() for name, view in views.items()}
-    scene = slicer.mrmlScene
-
-    def shown(name: str) -> tuple:
-        ids = composites[name].GetBackgroundVolumeID(), composites[name].GetForegroundVolumeID()
-        return tuple(scene.GetNodeByID(each).GetName() if each else None for each in ids)
-
-    assert shown("PET") == ("PET", None)
-    assert shown("MRI") == ("MRI", None)
-    assert shown("Blend") == ("MRI", "PET")
-    assert shown("Fused") == ("MRI-PET fused color", None)
+    assert _layout() == layouts.COLOR_COMPARISON
+    composites = {name: view.GetSliceCompositeNode() for name, view in _views().items()}
+    assert _shown("PET") == ("PET", None)
+    assert _shown("MRI") == ("MRI", None)
+    assert _shown("Blend") == ("MRI", "PET")
+    assert _shown("Fused") == ("MRI-PET fused", None)
+    assert _shown("Color") == ("MRI-PET fused color", None)
     assert all(composite.GetLinkedControl() for composite in composites.values())
-    nodes = [view.GetSliceNode() for view in views.values()]
-    places = [slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS()).tolist() for node in nodes]
+    places = _places()
+    assert len(places) == 5
     assert all(place == places[0] for place in places)
-    assert all(node.GetFieldOfView() == nodes[0].GetFieldOfView() for node in nodes)
-    assert {node.GetViewGroup() for node in nodes} == {1}
-    assert nodes[0].GetOrientation() == "Axial"
+    assert places[0][2] == 1
+    assert _views()["MRI"].GetSliceNode().GetOrientation() == "Axial"
     panel.ui.petOpacitySlider.setValue(0.3)
     assert composites["Blend"].GetForegroundOpacity() == pytest.approx(0.3)
     assert (_display_state(_node("PET")), _display_state(_node("MRI"))) == before
     _apply(panel)  # the next result comes into the comparison
-    assert shown("Fused") == ("MRI-PET fused_1 color", None)
+    assert _shown("Fused") == ("MRI-PET fused_1", None)
+    assert _shown("Color") == ("MRI-PET fused_1 color", None)
     node_of(volume(blobs((5, 9, 9))), "another PET")
     panel.ui.petSelector.setCurrentNode(
         _node("another PET")
     )  # so does another input, but not beside the fused volume of the first
-    assert shown("PET") == ("another PET", None)
-    assert shown("Fused") == (None, None)
+    assert _shown("PET") == ("another PET", None)
+    assert _shown("Fused") == _shown("Color") == (None, None)
+    assert _layout() == layouts.COLOR_COMPARISON
     panel.ui.compareButton.click()
     assert panel.ui.statusLabel.text().startswith("PET or MRI is another one than was fused last")
     composites["Fused"].SetBackgroundVolumeID(_node("MRI").GetID())  # the user's own choice
     panel.ui.petOpacitySlider.setValue(0.6)
-    assert shown("Fused") == ("MRI", None)
+    assert _shown("Fused") == ("MRI", None)
+
+
+def test_without_a_colour_volume_the_comparison_has_four_views(quick_panel) -> None:
+    """With the next one the fifth comes, at the slice that the others show."""
+    from CSpADNFusionLib import layouts
+
+    panel = quick_panel
+    _apply(panel)
+    panel.ui.compareButton.click()
+    assert _layout() == layouts.COMPARISON
+    assert _shown("Fused") == ("MRI-PET fused", None)
+    assert _views()["Color"] is None
+    for view in _views().values():
+        if view:
+            view.SetSliceOffset(11.0)
+    panel.ui.colorCheckBox.setChecked(True)
+    _apply(panel)
+    assert _layout() == layouts.COLOR_COMPARISON
+    assert _shown("Fused") == ("MRI-PET fused_1", None)
+    assert _shown("Color") == ("MRI-PET fused_1 color", None)
+    assert [view.GetSliceOffset() for view in _views().values()] == pytest.approx([11.0] * 5)
+    places = _places()
+    assert all(place == places[0] for place in places)
+    panel.ui.colorCheckBox.setChecked(False)
+    _apply(panel)
+    assert _layout() == layouts.COMPARISON
+    assert _shown("Fused") == ("MRI-PET fused_2", None)
+
+
+def test_the_views_of_the_comparison_have_equal_cells(panel) -> None:
+    """Linked views share the width that they show, not the zoom: where their sizes differed, so would the zoom."""
+    import slicer
+
+    from CSpADNFusionLib import layouts
+
+    node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    for layout, columns in ((layouts.COMPARISON, 2), (layouts.COLOR_COMPARISON, 3)):
+        grid = ElementTree.fromstring(node.GetLayoutDescription(layout))
+        items = list(grid)
+        assert grid.get("type") == "grid"
+        assert [(int(item.get("row")), int(item.get("column"))) for item in items] == [
+            divmod(index, columns) for index in range(len(layouts.SLICE_VIEWS[layout]))
+        ]
+        assert {(item[0].get("horizontalStretch"), item[0].get("verticalStretch")) for item in items} == {("1", "1")}
 
 
 def test_before_there_is_a_result_the_comparison_has_an_empty_view(panel) -> None:
@@ -631,7 +748,7 @@ def test_the_layout_is_known_from_the_start(panel) -> None:
     from CSpADNFusionLib import layouts
 
     node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
-    assert all(node.IsLayoutDescription(layout) for layout in (layouts.COMPARISON, layouts.METRICS))
+    assert all(node.IsLayoutDescription(layout) for layout in (layouts.COMPARISON, layouts.COLOR_COMPARISON, layouts.METRICS))
 
 
 def test_without_a_window_there_is_no_comparison_but_a_word(panel, monkeypatch) -> None:

@@ -21,6 +21,7 @@ from PIL import Image
 import browsers
 from conftest import ROOT, volume
 from cspadn import FusionSettings, cli, fuse, report
+from cspadn.color import legend
 from cspadn.errors import MissingPackageError, UsageError
 from cspadn.fusion import FusionResult
 from cspadn.intensity import FUSED_MAXIMUM, Window
@@ -28,6 +29,7 @@ from cspadn.metadata import NAN_IS_OUTSIDE, NOTE
 from cspadn.metrics import SliceScores, VolumeScores, measure_volumes
 from cspadn.plots import histogram
 from cspadn.report import GroupRow, group_page, robust_z, subject_page
+from cspadn.settings import PALETTES
 from cspadn.views import CUTS, MOST_SLICES, views_of
 
 SAMPLES = ROOT / "CSpADNFusion" / "Resources" / "SampleData"
@@ -255,6 +257,25 @@ def test_facts_on_the_page() -> None:
     for name, value in shown.items():
         assert f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' in page
     assert 'href="../a%20b%231.html"' in page
+
+
+def test_five_pictures_of_each_plane() -> None:
+    names = re.findall(r"<figcaption>([^<]+)</figcaption>", page_of(at_points([]), at_points([])))
+    assert names == ["PET (inverted grey)", "MRI", "Blend", "Fused, grey", "Fused, colour"] * 3
+
+
+@pytest.mark.parametrize("palette", PALETTES)
+def test_the_legend_has_the_palette_and_the_window(palette: str) -> None:
+    pet, mri = at_points([]), at_points([])
+    result = fused_by_hand(pet, mri)
+    result.provenance.update(pet_window=[-1.5, 25000.0], pet_units="BQML")
+    page = subject_page(pet, mri, result, None, title="x", palette=palette)
+    url = re.search(r'src="data:image/webp;base64,([^"]+)" alt="Legend: uptake from left to right', page)[1]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(url)))).astype(float)
+    assert np.abs(pixels - legend(palette)).mean() < 6  # of WebP
+    assert "<span>-1.5</span><span>25000</span>" in page
+    assert "uptake (BQML) &rarr;" in page
+    assert len(url) < 20_000
 
 
 def test_metrics_on_the_page() -> None:

@@ -1,18 +1,22 @@
-"""The comparison: PET | MRI | blend | fused, in four linked slice views. The display of the volumes is not touched."""
+"""The comparison: PET, MRI, their blend, the fused volume, and its colour volume if there is one, in linked slice views.
+
+The display of the volumes is not changed.
+"""
 
 import slicer
+import vtk
 
 from CSpADNFusionLib import layouts
-from CSpADNFusionLib.layouts import BLEND, FUSED, MRI, PET
+from CSpADNFusionLib.layouts import BLEND, COLOR, COLOR_COMPARISON, COMPARISON, FUSED, MRI, PET
 from CSpADNFusionLib.roles import COLOR_ROLE, MRI_ROLE, PET_ROLE, PLACES
 
 _GROUP = 1  # linked among themselves, not with Slicer's own views; a saved scene keeps no other number
-_FIELD = "CSpADNFusion.shown"  # attribute of the fused view: what the module has put into the four
+_FIELD = "CSpADNFusion.shown"  # attribute of the fused view: what the module has put into the views
 
 
 def isShown():
-    """Whether the comparison is what Slicer shows."""
-    return layouts.isShown(layouts.COMPARISON)
+    """Return whether Slicer shows the comparison."""
+    return layouts.shown() in layouts.SLICE_VIEWS
 
 
 def show(parameters):
@@ -21,54 +25,85 @@ def show(parameters):
     :param parameters: the panel's parameter node: PET, MRI, the last fused volume, and the PET's opacity.
     :returns: False where there is no window to show it in.
     """
-    if not layouts.show(layouts.COMPARISON):
+    if not layouts.show(_wantedLayout(fusedNodeOf(parameters))):
         return False
     _composite(FUSED).RemoveAttribute(_FIELD)
     update(parameters)
+    _sliceLogic(MRI).GetSliceNode().SetOrientationToAxial()
     _fit(parameters.mriVolume)
     return True
 
 
 def fusedNodeOf(parameters):
-    """The last fused volume, in colour where there is one; None where it does not belong to the selected pair any more.
+    """Return the last fused volume; None where it no longer belongs to the selected pair.
 
-    It was made of another one then, or PET, MRI or itself was moved since.
+    It was made of another pair then, or PET, MRI or itself was moved since.
     """
     from CSpADNFusionLib.nodes import relativePlaces
 
     fused, pet, mri = parameters.lastFusedVolume, parameters.petVolume, parameters.mriVolume
     if not fused or [fused.GetNodeReference(role) for role in (PET_ROLE, MRI_ROLE)] != [pet, mri]:
         return None
-    if fused.GetAttribute(PLACES) != relativePlaces(pet, fused, mri):
-        return None
-    return fused.GetNodeReference(COLOR_ROLE) or fused
+    return fused if fused.GetAttribute(PLACES) == relativePlaces(pet, fused, mri) else None
 
 
 def update(parameters):
-    """Follow what is selected, at the slice that is shown. What the user has put into the views since then stays."""
+    """Show what is selected, at the current slice. What the user has put into the views since then stays.
+
+    A fused volume with a colour volume brings the fifth view, and one without takes it away.
+    """
     _composite(BLEND).SetForegroundOpacity(parameters.petOpacity)
     pet, mri, fused = parameters.petVolume, parameters.mriVolume, fusedNodeOf(parameters)
-    shown = " ".join(node.GetID() if node else "-" for node in (pet, mri, fused))
-    if _composite(FUSED).GetAttribute(_FIELD) == shown:
+    color = _colorNodeOf(fused)
+    chosen = " ".join(node.GetID() if node else "-" for node in (pet, mri, fused, color))
+    if _composite(FUSED).GetAttribute(_FIELD) == chosen:
         return
-    _composite(FUSED).SetAttribute(_FIELD, shown)
-    for name, background, foreground in ((PET, pet, None), (MRI, mri, None), (BLEND, mri, pet), (FUSED, fused, None)):
-        composite = _composite(name)
-        with slicer.util.NodeModify(composite):
-            composite.SetBackgroundVolumeID(background.GetID() if background else None)
-            composite.SetForegroundVolumeID(foreground.GetID() if foreground else None)
-            composite.SetLabelVolumeID(None)
-            composite.SetLinkedControl(True)
+    _composite(FUSED).SetAttribute(_FIELD, chosen)
+    if layouts.shown() != _wantedLayout(fused):
+        layouts.show(_wantedLayout(fused))
+        _fit(mri, keepSlice=True)
+    layers = {PET: (pet, None), MRI: (mri, None), BLEND: (mri, pet), FUSED: (fused, None), COLOR: (color, None)}
+    for name in _views():
+        _fill(_composite(name), *layers[name])
 
 
-def _fit(mriNode):
-    """The same axial slice and zoom in all four, whatever field of view each volume has: the MRI's."""
+def _colorNodeOf(fusedNode):
+    return fusedNode.GetNodeReference(COLOR_ROLE) if fusedNode else None
+
+
+def _wantedLayout(fusedNode):
+    """While there is no fused volume to show, the layout stays."""
+    if fusedNode is None and isShown():
+        return layouts.shown()
+    return COLOR_COMPARISON if _colorNodeOf(fusedNode) else COMPARISON
+
+
+def _views():
+    return layouts.SLICE_VIEWS[layouts.shown()]
+
+
+def _fill(composite, background, foreground):
+    with slicer.util.NodeModify(composite):
+        composite.SetBackgroundVolumeID(background.GetID() if background else None)
+        composite.SetForegroundVolumeID(foreground.GetID() if foreground else None)
+        composite.SetLabelVolumeID(None)
+        composite.SetLinkedControl(True)
+
+
+def _fit(mriNode, keepSlice=False):
+    """Show the same slice and zoom in all views, whatever field of view each volume has: the MRI's."""
     first = _sliceLogic(MRI)
     reference = first.GetSliceNode()
-    reference.SetOrientationToAxial()
-    first.FitSliceToVolume(mriNode, *reference.GetDimensions()[:2])
-    first.SnapSliceOffsetToIJK()
-    for name in layouts.SLICE_VIEWS:
+    place = vtk.vtkMatrix4x4()
+    place.DeepCopy(reference.GetSliceToRAS())
+    if mriNode:
+        first.FitSliceToVolume(mriNode, *reference.GetDimensions()[:2])
+    if keepSlice:
+        reference.GetSliceToRAS().DeepCopy(place)
+        reference.UpdateMatrices()
+    else:
+        first.SnapSliceOffsetToIJK()
+    for name in _views():
         node = _sliceLogic(name).GetSliceNode()
         with slicer.util.NodeModify(node):
             node.SetViewGroup(_GROUP)

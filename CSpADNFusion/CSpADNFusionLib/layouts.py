@@ -1,36 +1,41 @@
-"""Layouts of our own: the comparison of four slice views, and the metrics, two plots over a table."""
+"""Layouts of this module: the comparison, in four or in five slice views, and the metrics, two plots over a table."""
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
-COMPARISON, METRICS = 20205, 20206  # Slicer keeps those below 500 for itself
-PET, MRI, BLEND, FUSED = SLICE_VIEWS = ("FusionPET", "FusionMRI", "FusionBlend", "FusionFused")  # layout names
+COMPARISON, METRICS, COLOR_COMPARISON = 20205, 20206, 20207  # Slicer reserves those below 500
+PET, MRI, BLEND, FUSED, COLOR = ("FusionPET", "FusionMRI", "FusionBlend", "FusionFused", "FusionColor")  # layout names
+SLICE_VIEWS = {COMPARISON: (PET, MRI, BLEND, FUSED), COLOR_COMPARISON: (PET, MRI, BLEND, FUSED, COLOR)}
 FIRST_PLOT, SECOND_PLOT, TABLE = "FusionPlot1", "FusionPlot2", "FusionTable"
-_COLORS = {PET: "#D98A00", MRI: "#4A90D9", BLEND: "#9B59B6", FUSED: "#3DA35D"}
+_COLORS = {PET: "#D98A00", MRI: "#4A90D9", BLEND: "#9B59B6", FUSED: "#3DA35D", COLOR: "#C0392B"}
+_COLUMNS = {COMPARISON: 2, COLOR_COMPARISON: 3}
 
 
 def register():
-    """Make both known, so that a scene that was saved in one opens in it. Without a main window there are no layouts."""
+    """Make the layouts known, so that a scene that was saved in one opens in it. Without a main window there are none."""
     if slicer.app.layoutManager() is None:
         return
-    for layout, description in ((COMPARISON, _comparison()), (METRICS, _metrics())):
+    descriptions = {layout: _comparison(layout) for layout in SLICE_VIEWS} | {METRICS: _metrics()}
+    for layout, description in descriptions.items():
         if not _node().IsLayoutDescription(layout):
             _node().AddLayoutDescription(layout, description)
 
 
-def isShown(layout):
-    """Whether Slicer shows this layout."""
-    return slicer.app.layoutManager() is not None and _node().GetViewArrangement() == layout
+def shown():
+    """Return the layout that Slicer shows; None without a main window."""
+    return _node().GetViewArrangement() if slicer.app.layoutManager() else None
 
 
 def show(layout):
-    """Switch to it; False where there is no window."""
+    """Switch to a layout; return False where there is no window."""
     manager = slicer.app.layoutManager()
     if manager is None:
         return False
     register()
     manager.setLayout(layout)
-    slicer.app.processEvents()  # the views get their size, which decides how the slices fit
+    # The views get their size, which decides how the slices fit. Clicks wait: a run may just be ending.
+    slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
     return True
 
 
@@ -38,10 +43,15 @@ def _node():
     return slicer.app.layoutManager().layoutLogic().GetLayoutNode()
 
 
-def _comparison():
-    labels = {PET: _("PET"), MRI: _("MRI"), BLEND: _("Blend"), FUSED: _("Fused")}
-    items = [_item("vtkMRMLSliceNode", name, label, _COLORS[name], _AXIAL) for name, label in labels.items()]
-    return _rows("".join(items[:2]), "".join(items[2:]))
+def _comparison(layout):
+    """A grid: in equal cells, linked views show the same zoom."""
+    labels = {PET: _("PET"), MRI: _("MRI"), BLEND: _("Blend"), FUSED: _("Fused"), COLOR: _("Colour")}
+    items = []
+    for index, name in enumerate(SLICE_VIEWS[layout]):
+        row, column = divmod(index, _COLUMNS[layout])
+        place = f' row="{row}" column="{column}"'
+        items.append(_item("vtkMRMLSliceNode", name, labels[name], _COLORS[name], _AXIAL, place=place, stretch=_EQUAL))
+    return f'<layout type="grid">{"".join(items)}</layout>'
 
 
 def _metrics():
@@ -50,6 +60,7 @@ def _metrics():
 
 
 _AXIAL = '<property name="orientation" action="default">Axial</property>'
+_EQUAL = ' horizontalStretch="1" verticalStretch="1"'
 
 
 def _rows(*rows):
@@ -57,9 +68,9 @@ def _rows(*rows):
     return f'<layout type="vertical">{items}</layout>'
 
 
-def _item(className, name, label, color="#56B4E9", more=""):
+def _item(className, name, label, color="#56B4E9", more="", *, place="", stretch=""):
     return (
-        f'<item><view class="{className}" singletontag="{name}">{more}'
+        f'<item{place}><view class="{className}" singletontag="{name}"{stretch}>{more}'
         f'<property name="viewlabel" action="default">{label}</property>'
         f'<property name="viewcolor" action="default">{color}</property>'
         "</view></item>"

@@ -27,6 +27,12 @@ class PairView:
         """Why the pair that was shown last cannot be fused, as far as can be seen so quickly; None where nothing is seen."""
         return self._obstacle
 
+    def petWindow(self, parameters):
+        """Return the window of the PET (lower, upper): the chosen one, or the automatic one; None: not computed yet."""
+        if parameters.petWindowAutomatic and (self._windowed is None or self._windowed != self._described):
+            return None
+        return parameters.petWindowLower, parameters.petWindowUpper
+
     def show(self, nodes, parameters):
         """
         :param nodes: PET and MRI; None where they cannot be fused.

@@ -58,6 +58,21 @@ def recolored(palette: NDArray[np.float64], pet: NDArray[np.floating], fused: ND
     return rgb
 
 
+def legend(palette: str, size: int = 128) -> NDArray[np.uint8]:
+    """Draw the colours of a palette over uptake and brightness.
+
+    Args:
+        palette: one of :data:`cspadn.settings.PALETTES`.
+        size: pixels along each side.
+
+    Returns:
+        RGB (size, size, 3): the PET from 0 to 1 from left to right, the fused brightness from 0 to 1 from bottom to top.
+    """
+    levels = np.linspace(0, 1, size)
+    pet, fused = np.meshgrid(levels, levels[::-1])
+    return recolored(palette_of(palette), pet, fused)
+
+
 def luma(rgb: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
     """Y of BT.601, full range.
 

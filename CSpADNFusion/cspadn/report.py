@@ -34,7 +34,7 @@ _PACKAGES = ("jinja2", "matplotlib", "PIL")
 _BORDER_COLOR = (25, 195, 214)
 _QUALITY, _EFFORT = 80, 2  # of WebP: half the bytes of JPEG for such pictures, in 0.4 s for all of a page
 _SOURCES = {"mri": ("PET", "MRI"), "pet": ("MRI", "PET")}  # by the grid: the volume that was interpolated, the one kept
-_PANELS = {"pet": "PET (inverted grey)", "mri": "MRI", "blend": "Blend", "fused": "Fused", "color": "Colour fused"}
+_PANELS = {"pet": "PET (inverted grey)", "mri": "MRI", "blend": "Blend", "fused": "Fused, grey", "color": "Fused, colour"}
 _OUTLINED = ("mri", "blend", "fused")
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -102,6 +102,7 @@ def subject_page(
         keeper=keeper,
         palette=palette,
         gradient=_gradient(palette),
+        legend=_legend(palette, result.provenance),
         opacity=f"{OPACITY:.0%}",
         histograms=_histograms(views, result.provenance),
         scores=None if scores is None else _scores(scores),
@@ -185,6 +186,20 @@ def _gradient(palette: str) -> str:
 
     colors = np.rint(palette_of(palette)[::15] * 255).astype(int)
     return ", ".join(f"rgb({red} {green} {blue})" for red, green, blue in colors)
+
+
+def _legend(palette: str, provenance: Mapping[str, Any]) -> dict[str, str]:
+    """The colours of the colour pictures, and the ends of the PET's window, with its units where they are known."""
+    from .color import legend
+
+    lower, upper = provenance["pet_window"]
+    units = str(provenance.get("pet_units", ""))
+    return {
+        "source": _strip(legend(palette)[None]),
+        "lower": f"{lower:.6g}",
+        "upper": f"{upper:.6g}",
+        "uptake": f"uptake ({units})" if units else "uptake",
+    }
 
 
 def _histograms(views: Views, provenance: Mapping[str, Any]) -> list[dict[str, Any]]:

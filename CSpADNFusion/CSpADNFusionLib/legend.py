@@ -1,0 +1,69 @@
+"""The legend of the colour volume in the panel: a picture of its colours, over uptake and brightness."""
+
+import json
+
+import qt
+from slicer.i18n import tr as _
+
+from CSpADNFusionLib.roles import PET_ROLE
+
+_SIZE = 64  # pixels along each side; the panel stretches them
+
+
+class LegendView:
+    """The picture below the palette, and the ends of its axis of uptake. Needs no torch."""
+
+    def __init__(self, ui):
+        self._ui = ui
+        self._palette = self._axis = None
+
+    def show(self, parameters, window):
+        """Show the palette and the PET that are chosen.
+
+        :param parameters: the panel's parameter node.
+        :param window: (lower, upper) of the PET, in its units; None: not known yet.
+        """
+        if parameters.palette != self._palette:
+            self._palette = parameters.palette
+            self._ui.legendPictureLabel.setPixmap(pixmapOf(parameters.palette))
+        petNode = parameters.petVolume
+        axis = window, petNode and (petNode.GetID(), petNode.GetMTime())
+        if axis != self._axis:
+            self._axis = axis
+            self._showAxis(window, petNode)
+
+    def _showAxis(self, window, petNode):
+        units = None
+        if petNode and window:
+            from CSpADNFusionLib.overview import unitsOf
+
+            units = unitsOf(petNode)
+        lower, upper = (f"{end:.6g}" for end in window) if window else (_("low"), _("high"))
+        self._ui.legendLowerLabel.setText(lower)
+        self._ui.legendUpperLabel.setText(upper)
+        self._ui.legendUptakeLabel.setText(_("uptake ({units}) →").format(units=units) if units else _("uptake →"))
+
+
+def windowOfLastResult(parameters):
+    """Return the window (lower, upper) of the PET in the last fused volume; None where that was made of another PET."""
+    fused = parameters.lastFusedVolume
+    if not fused or not parameters.petVolume or fused.GetNodeReference(PET_ROLE) is not parameters.petVolume:
+        return None
+    from cspadn.metadata import PREFIX  # brings SimpleITK
+
+    text = fused.GetAttribute(f"{PREFIX}pet_window")
+    return tuple(json.loads(text)) if text else None
+
+
+def pixmapOf(palette):
+    """Draw the legend of one of :data:`cspadn.settings.PALETTES`: uptake to the right, brightness upwards.
+
+    The pixels are set one by one: PythonQt makes no image of an array, and PySide6 takes other arguments for it.
+    """
+    from cspadn.color import legend
+
+    image = qt.QImage(_SIZE, _SIZE, qt.QImage.Format_RGB32)
+    for y, row in enumerate(legend(palette, _SIZE).tolist()):
+        for x, (red, green, blue) in enumerate(row):
+            image.setPixel(x, y, red << 16 | green << 8 | blue)
+    return qt.QPixmap.fromImage(image)
