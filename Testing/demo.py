@@ -19,7 +19,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 SAMPLES = Path(__file__).resolve().parent.parent / "CSpADNFusion" / "Resources" / "SampleData"
-PET, MRI = SAMPLES / "MNI152_FDG_simulated.nrrd", SAMPLES / "MNI152_T1.nrrd"
+PET, MRI = SAMPLES / "SimulatedHead_FDG.nrrd", SAMPLES / "SimulatedHead_T1.nrrd"
 _BLEND = 0.5  # what the opacity slider of a viewer stands at
 _HEIGHTS = (0.38, 0.55, 0.7)  # of the three slices, as shares of the volume
 
