@@ -13,6 +13,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
 
 import cspadn
 from conftest import ROOT
@@ -120,7 +121,9 @@ def test_the_wheel_fuses_in_another_environment(wheel: Path, tmp_path: Path) -> 
     told = run([python, "-c", "import cspadn; print(cspadn.__file__, cspadn.__version__)"], tmp_path)
     assert told.startswith(packages)
     sample = Path(packages) / "cspadn" / "Resources" / "SampleData"
-    inputs = [str(sample / f"{name}.nrrd") for name in ("SimulatedHead_FDG", "SimulatedHead_T1")]
+    inputs = [str(sample / "SimulatedHead_FDG.nrrd"), "mri.nrrd"]
+    mri = sitk.ReadImage(str(sample / "SimulatedHead_T1.nrrd"))
+    sitk.WriteImage(mri[:, :, 50:56], str(tmp_path / "mri.nrrd"))  # a few slices are enough here
     script = python.parent / ("cspadn.exe" if os.name == "nt" else "cspadn")
     assert "cspadn-paper" in run([script, "models"], tmp_path)
     run([script, "fuse", *inputs, "-o", "fused.nrrd", "--device", "cpu", "--progress", "none"], tmp_path)
