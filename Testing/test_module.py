@@ -556,8 +556,9 @@ def test_the_modules_self_test_passes(panel, coarse_resources, monkeypatch) -> N
     """On a coarser sample pair, which takes a quarter of the time; Slicer runs it on the shipped one."""
     import unittest
 
-    import CSpADNFusion
     import slicer
+
+    import CSpADNFusion
     from CSpADNFusionLib import samples
 
     monkeypatch.setitem(slicer.modules.__dict__, "sampleDataSources", {})  # where the shipped pair is registered
