@@ -7,7 +7,7 @@ both images from it. Nothing is downloaded::
 
 Both volumes show the same head at the same place in the world, but on grids that differ in spacing, size, position and
 orientation: the PET's is rotated and shifted, and its header says so. Software that goes by voxel index instead of by
-position in the world therefore shows itself at once. The same command writes the same voxels every time.
+position in the world therefore fuses them visibly wrong. The same command writes the same voxels every time.
 """
 
 from __future__ import annotations
@@ -44,12 +44,10 @@ class Lesion:
     Attributes:
         centre: its place, LPS, mm.
         radius: mm.
-        description: what it is, for the documents.
     """
 
     centre: Point
     radius: float
-    description: str
 
     @property
     def centre_ras(self) -> Point:
@@ -58,9 +56,9 @@ class Lesion:
         return -x, -y, z
 
 
-HOT = Lesion((-30.0, 15.0, 45.0), 7.0, "hot in the PET, white matter of the right hemisphere")
-COLD = Lesion((49.0, 29.0, 45.0), 11.0, "cold in the PET, cortex of the left parietal lobe")
-DARK = Lesion((20.0, -37.0, 45.0), 5.0, "dark in the T1, white matter of the left frontal lobe")
+HOT = Lesion((-30.0, 15.0, 45.0), 7.0)  # in the PET: white matter of the right hemisphere
+COLD = Lesion((49.0, 29.0, 45.0), 11.0)  # in the PET: cortex of the left parietal lobe
+DARK = Lesion((20.0, -37.0, 45.0), 5.0)  # in the MRI: white matter of the left frontal lobe
 HOT_UPTAKE = 0.8  # relative to the cortex; white matter has 0.25
 HOT_IN_MRI = 0.95  # factor: little is seen in the T1
 COLD_FACTOR = 0.3  # of the healthy uptake
