@@ -62,7 +62,7 @@ def build(root: Path, data: Path) -> Path:
 
 
 def _sources(volumes: Path) -> Iterator[tuple[sitk.Image, sitk.Image]]:
-    names = [(SAMPLES / "MNI152_FDG_simulated.nrrd", SAMPLES / "MNI152_T1.nrrd")]
+    names = [(SAMPLES / "SimulatedHead_FDG.nrrd", SAMPLES / "SimulatedHead_T1.nrrd")]
     if volumes.is_dir():
         names += [(volumes / "aanlib" / "PET_axial.nii.gz", volumes / "aanlib" / "MRI_axial.nii.gz")]
         mri = volumes / "mni" / "single_subj_T1.nii.gz"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import SimpleITK as sitk
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+RESOURCES = ROOT / "CSpADNFusion" / "Resources"
+SAMPLES = ("SimulatedHead_FDG", "SimulatedHead_T1")  # PET and MRI
 
 pytest_plugins = ["slicer_application.fixtures"]
 
@@ -20,6 +23,18 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder 'shared' with the evaluation data is not beside the project")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def coarse_resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like Resources with the sample pair alone, at half the resolution in the plane: a quarter of the voxels."""
+    folder = tmp_path_factory.mktemp("Resources")
+    (folder / "SampleData").mkdir()
+    shutil.copytree(RESOURCES / "Icons", folder / "Icons")
+    for name in SAMPLES:
+        image = sitk.BinShrink(sitk.ReadImage(str(RESOURCES / "SampleData" / f"{name}.nrrd")), [2, 2, 1])
+        sitk.WriteImage(image, str(folder / "SampleData" / f"{name}.nrrd"))
+    return folder
 
 
 def volume(values: np.ndarray, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0), direction=None) -> sitk.Image:

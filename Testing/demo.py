@@ -30,9 +30,9 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 SAMPLES = Path(__file__).resolve().parent.parent / "CSpADNFusion" / "Resources" / "SampleData"
-PET, MRI = SAMPLES / "MNI152_FDG_simulated.nrrd", SAMPLES / "MNI152_T1.nrrd"
+PET, MRI = SAMPLES / "SimulatedHead_FDG.nrrd", SAMPLES / "SimulatedHead_T1.nrrd"
 _BLEND = 0.5  # PET opacity, as in the middle of a viewer's slider
-_HEIGHTS = (0.38, 0.55, 0.7)  # of the three slices, as shares of the volume
+_HEIGHTS = (0.4, 0.52, 0.62)  # of the three slices, as shares of the volume
 _TITLES = ("PET", "MRI", f"Opacity blend, {_BLEND:.0%}", "Fused, grey", "Fused, colour")
 _WIDTH = 12.5  # inches, at 100 pixels each
 _LEGEND_WIDTH = 0.8  # of a slice's

@@ -39,7 +39,7 @@ def _pair(atlas: Path) -> tuple[str, sitk.Image, sitk.Image]:
     files = (atlas / "PET_axial.nii.gz", atlas / "MRI_axial.nii.gz")
     name = "a real pair"
     if not atlas.is_dir():
-        files, name = (SAMPLES / "MNI152_FDG_simulated.nrrd", SAMPLES / "MNI152_T1.nrrd"), "the sample pair"
+        files, name = (SAMPLES / "SimulatedHead_FDG.nrrd", SAMPLES / "SimulatedHead_T1.nrrd"), "the sample pair"
     pet, mri = (sitk.ReadImage(str(file), sitk.sitkFloat32) for file in files)
     return f"{name}, {' x '.join(map(str, mri.GetSize()))} voxels", pet, mri
 

@@ -34,7 +34,7 @@ def _check_panel(widget) -> None:
     ui = widget.ui
     ui.sampleDataButton.click()
     slicer.app.processEvents()
-    assert "99%" in ui.pairLabel.text, ui.pairLabel.text
+    assert "100%" in ui.pairLabel.text, ui.pairLabel.text
     assert ui.applyButton.enabled, ui.applyButton.toolTip
     ended = []
     logic = widget.logic

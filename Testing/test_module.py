@@ -552,11 +552,18 @@ def test_apply_without_torch_says_what_to_do_and_starts_nothing(panel, monkeypat
     assert not panel.logic.isFusing()
 
 
-def test_the_modules_self_test_passes(panel) -> None:
+def test_the_modules_self_test_passes(panel, coarse_resources, monkeypatch) -> None:
+    """On a coarser sample pair, which takes a quarter of the time; Slicer runs it on the shipped one."""
     import unittest
 
-    import CSpADNFusion
+    import slicer
 
+    import CSpADNFusion
+    from CSpADNFusionLib import samples
+
+    monkeypatch.setitem(slicer.modules.__dict__, "sampleDataSources", {})  # where the shipped pair is registered
+    load = samples.loadSamplePair
+    monkeypatch.setattr(samples, "loadSamplePair", lambda _resources: load(coarse_resources))
     test = CSpADNFusion.CSpADNFusionTest()
     test.runTest()
     assert isinstance(test, unittest.TestCase)

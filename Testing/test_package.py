@@ -13,6 +13,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
 
 import cspadn
 from conftest import ROOT
@@ -21,8 +22,8 @@ from cspadn import weights
 DATA = {
     "cspadn/py.typed",
     *(f"cspadn/Resources/Models/{model}.{kind}" for model in ("cspadn", "cspadn-paper") for kind in ("json", "safetensors")),
-    "cspadn/Resources/SampleData/MNI152_T1.nrrd",
-    "cspadn/Resources/SampleData/MNI152_FDG_simulated.nrrd",
+    "cspadn/Resources/SampleData/SimulatedHead_T1.nrrd",
+    "cspadn/Resources/SampleData/SimulatedHead_FDG.nrrd",
     "cspadn/Resources/Report/subject.html.j2",
 }
 OTHERS = ("3.10", "3.12")  # Pythons beside this one, tried where they are installed
@@ -120,7 +121,9 @@ def test_the_wheel_fuses_in_another_environment(wheel: Path, tmp_path: Path) -> 
     told = run([python, "-c", "import cspadn; print(cspadn.__file__, cspadn.__version__)"], tmp_path)
     assert told.startswith(packages)
     sample = Path(packages) / "cspadn" / "Resources" / "SampleData"
-    inputs = [str(sample / f"{name}.nrrd") for name in ("MNI152_FDG_simulated", "MNI152_T1")]
+    inputs = [str(sample / "SimulatedHead_FDG.nrrd"), "mri.nrrd"]
+    mri = sitk.ReadImage(str(sample / "SimulatedHead_T1.nrrd"))
+    sitk.WriteImage(mri[:, :, 50:56], str(tmp_path / "mri.nrrd"))  # a few slices are enough here
     script = python.parent / ("cspadn.exe" if os.name == "nt" else "cspadn")
     assert "cspadn-paper" in run([script, "models"], tmp_path)
     run([script, "fuse", *inputs, "-o", "fused.nrrd", "--device", "cpu", "--progress", "none"], tmp_path)

@@ -364,8 +364,8 @@ def test_without_torch_all_else_works(scene, monkeypatch) -> None:
 def test_sample_data_fill_the_selectors(scene) -> None:
     panel = application.openModule(MODULE_FILE)
     panel.ui.sampleDataButton.click()
-    assert panel.ui.petSelector.currentNode().GetName() == "MNI152_FDG_simulated"
-    assert panel.ui.mriSelector.currentNode().GetName() == "MNI152_T1"
+    assert panel.ui.petSelector.currentNode().GetName() == "SimulatedHead_FDG"
+    assert panel.ui.mriSelector.currentNode().GetName() == "SimulatedHead_T1"
     assert panel.ui.petSelector.currentNode().GetDisplayNode().GetColorNode().GetName() == "PET-Heat"
     assert panel.ui.applyButton.isEnabled()
 

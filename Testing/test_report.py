@@ -449,8 +449,8 @@ def browser():
 def pages(tmp_path_factory) -> dict[str, Path]:
     """The page of the sample pair, of which the PET is cut to a part, and that of a group."""
     folder = tmp_path_factory.mktemp("pages")
-    mri = sitk.ReadImage(str(SAMPLES / "MNI152_T1.nrrd"))[::2, ::2, ::2]
-    pet = sitk.ReadImage(str(SAMPLES / "MNI152_FDG_simulated.nrrd"))[:, :, :40]
+    mri = sitk.ReadImage(str(SAMPLES / "SimulatedHead_T1.nrrd"))[::3, ::3, ::2]
+    pet = sitk.ReadImage(str(SAMPLES / "SimulatedHead_FDG.nrrd"))[:, :, :40]
     result = fuse(pet, mri, FusionSettings(device="cpu"))
     scores = measure_volumes(pet, mri, result.image, names=("EN", "SSIM"), fused_window=(0, FUSED_MAXIMUM))
     told = {

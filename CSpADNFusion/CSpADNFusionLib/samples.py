@@ -3,7 +3,7 @@
 import hashlib
 
 CATEGORY = "CSpADNFusion"
-PET, MRI = "MNI152_FDG_simulated", "MNI152_T1"
+PET, MRI = "SimulatedHead_FDG", "SimulatedHead_T1"
 
 
 def registerSampleData(resourcesFolder):
