@@ -33,7 +33,7 @@ from cspadn.weights import WEIGHTS_SUFFIX, load_model, save_model
 from training.command import run as run_command
 from training.config import TrainingConfig, config_from_dict, load_config
 from training.data import Pair, read_pairs
-from training.train import CHECKPOINT, FusionTraining, check_weights, fresh, read_checkpoint
+from training.train import CHECKPOINT, FusionTraining, check_weights, fresh, pairs_folder, read_checkpoint, training_data
 
 _CURVE = ("epoch", "step", "train_loss", "validation_loss")
 PRESETS = Path(__file__).resolve().parent / "configs"
@@ -100,7 +100,7 @@ def export(run: Path, data: Path, output: Path, description: str, *, command: st
         unmeasured = Path(folder) / output.name
         save_model(network, unmeasured, **card, metrics={})
         names = module.config.validation_subset
-        measured = {", ".join(names): measure(unmeasured, read_pairs(data, *names))}
+        measured = {", ".join(names): measure(unmeasured, read_pairs(pairs_folder(module.config, data), *names))}
     save_model(network, output, **card, metrics=measured)
     return None
 
@@ -157,13 +157,21 @@ def _command(config: TrainingConfig, data: Path) -> str:
 
 def _training_record(module: FusionTraining, checkpoint: dict[str, Any], data: Path, command: str) -> dict[str, Any]:
     """What the card says of the training."""
+    pairs, _, _ = training_data(module.config, data)
     names = [f"'{name}'" for name in module.config.train_subset]
     subsets = f"{'subset' if len(names) == 1 else 'subsets'} {', '.join(names)}"
+    described = f"{data.name}, {subsets}: {len(pairs)} PET/MRI slice pairs"
+    if heads := module.config.synthesis.heads:
+        shares = module.config.synthesis
+        described = (
+            f"{data.name}: PET and MRI drawn from {len(heads)} label maps; {len(pairs)} real pairs (aanlib_pet_mri, {subsets}; "
+            f"spect_mri, {len(shares.exams)} examinations) for {shares.real:.0%} of the patches; {shares.flat:.0%} are flat"
+        )
     start = {"start_sha256": load_model(module.config.start).card.sha256} if module.config.start else {}
     return {
         "command": command,
         **start,
-        "data": f"{data.name}, {subsets}: {len(read_pairs(data, *module.config.train_subset))} PET/MRI slice pairs",
+        "data": described,
         "config": module.config.to_dict(),
         "steps": checkpoint["global_step"],
         "software": {"cspadn": __version__, "torch": torch.__version__, "lightning": lightning.__version__},

@@ -211,6 +211,11 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
     return module
 
 
+def pairs_folder(config: TrainingConfig, data: Path) -> Path:
+    """Where the real pairs are: ``data`` itself, or its folder ``aanlib_pet_mri`` beside the heads to synthesise from."""
+    return data / "aanlib_pet_mri" if config.synthesis.heads else data
+
+
 def training_data(config: TrainingConfig, data: Path) -> tuple[list[Pair], Dataset[Tensor], PairDataset]:
     """The real pairs, the patches to train on, and the slices to validate on.
 
@@ -226,7 +231,7 @@ def training_data(config: TrainingConfig, data: Path) -> tuple[list[Pair], Datas
         patches = PatchDataset(pairs, config.patch_size, config.seed, config.augmentation, config.foreground)
         return pairs, patches, PairDataset(read_pairs(data, *config.validation_subset), config.least_pixels)
     options = config.synthesis
-    pairs = read_pairs(data / "aanlib_pet_mri", *config.train_subset)
+    pairs = read_pairs(pairs_folder(config, data), *config.train_subset)
     for exam in options.exams:
         pairs += read_exam(data / "spect_mri" / str(exam))
     real = PatchDataset(pairs, config.patch_size, config.seed, config.augmentation, config.foreground)

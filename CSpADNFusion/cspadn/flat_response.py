@@ -54,7 +54,8 @@ class FlatResponse:
         """Fused slices (N, H, W) in [0, 1] of sources (N, 2, H, W) in [0, 1], with both promises kept."""
         if self.lacking.any():
             fused = np.minimum(fused + _interpolated(self.lacking, sources[:, 0], sources[:, 1]), 1)
-        return np.maximum(fused, sources.min(axis=1) - np.float32(DEPTH))
+        bounded: NDArray[np.float32] = np.maximum(fused, sources.min(axis=1) - np.float32(DEPTH))
+        return bounded
 
 
 def _interpolated(table: NDArray[np.float32], pet: NDArray[np.float32], mri: NDArray[np.float32]) -> NDArray[np.float32]:
