@@ -15,7 +15,7 @@ RESULTS := docs/results
 SECONDS := 600
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist loadfile # a process, not a thread, per core
 
-.PHONY: bench benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check page-screenshots panel-benchmark scaling screenshots test test-all trust check pytest format clean workflows
+.PHONY: bench benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark scaling screenshots test test-all trust check pytest format clean workflows
 
 $(READY): pyproject.toml constraints.txt
 	test ! -L $(VENV) # behind a link the environment of another clone would be emptied
@@ -43,6 +43,9 @@ demo: $(READY) ## fuse the sample pair, and show it
 
 evaluate: $(READY) ## recompute every table and figure of docs/results from the shipped weights and the images below DATA
 	$(BIN)/python -m training.evaluate --data $(DATA) --output $(RESULTS)
+
+observe: $(READY) ## read every display with the numerical observer, about 15 minutes: docs/results/observer.md
+	$(BIN)/python -m training.observe --data $(DATA) --output $(RESULTS)
 
 geometry-report: $(READY) ## fuse real pairs in all stored orders, turned, moved and resampled: docs/geometry.md
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/geometry_report.py --data $(DATA)/data --output docs/geometry.md

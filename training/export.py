@@ -164,8 +164,9 @@ def _training_record(module: FusionTraining, checkpoint: dict[str, Any], data: P
     if heads := module.config.synthesis.heads:
         shares = module.config.synthesis
         described = (
-            f"{data.name}: PET and MRI drawn from {len(heads)} label maps; {len(pairs)} real pairs (aanlib_pet_mri, {subsets}; "
-            f"spect_mri, {len(shares.exams)} examinations) for {shares.real:.0%} of the patches; {shares.flat:.0%} are flat"
+            f"{data.name}: PET and MRI drawn from {len(heads)} label maps; {len(pairs)} real pairs (aanlib_pet_mri, "
+            f"{subsets}; spect_mri, {len(shares.exams)} examinations) for {shares.real:.0%} of the patches; "
+            f"{shares.flat:.0%} are flat"
         )
     start = {"start_sha256": load_model(module.config.start).card.sha256} if module.config.start else {}
     return {

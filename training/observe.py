@@ -20,10 +20,12 @@ from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS
 from training.evaluation.cases import TASKS, TEST_HEADS, Case, label_map_cases, real_cases
 from training.evaluation.inputs import label, model_rows
 from training.evaluation.reading import GREY_TASKS, HOLE, NOISES, WHITE, Reading, interval, read, vanished, volume_fuser, worst
-from training.evaluation.reading_pictures import draw_grey
+from training.evaluation.reading_pictures import draw_grey, draw_pairs
 from training.evaluation.rows import Mapper, Row, trivial_rows, workers
 from training.evaluation.tables import Section, markdown, write_csv
+from training.synthesis import Synthesis
 
+_DRAWN_HEADS = tuple(range(1, 10))
 _WEIGHTS = Path(__file__).resolve().parent / "weights"
 Readings = dict[str, list[Reading]]
 
@@ -182,6 +184,7 @@ def _observe(data: Path, output: Path, processes: int) -> None:
     simulated = {name: each[:count] for name, each in readings.items()}
     section = report(table, simulated, {name: each[count:] for name, each in readings.items()}, output)
     draw_grey(table, [simulated_cases[0], simulated_cases[1], simulated_cases[6], real[0]], output / "observer_grey.png")
+    draw_pairs(Synthesis(data / "data" / "label_maps", _DRAWN_HEADS, seed=1), output / "drawn_pairs.png")
     section.write(output)
 
 

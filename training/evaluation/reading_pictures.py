@@ -12,12 +12,13 @@ from training.evaluation.cases import Case
 from training.evaluation.reading import volume_fuser
 from training.evaluation.rows import Row
 from training.heads import Volume
+from training.synthesis import Synthesis
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 _SLICES = (0.3, 0.5, 0.7)  # of the planes
-_PIXELS = 150  # of the shorter side of a slice in the picture
+_DRAWN = 24
 
 
 def draw_grey(rows: Sequence[Row], cases: Sequence[Case], path: Path) -> None:
@@ -37,6 +38,17 @@ def draw_grey(rows: Sequence[Row], cases: Sequence[Case], path: Path) -> None:
                 axis.set_title(title, color="white", fontsize=9)
         row_axes[0].set_ylabel(name, color="white", fontsize=7)
     figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def draw_pairs(synthesis: Synthesis, path: Path) -> None:
+    """24 drawn pairs, PET and MRI side by side."""
+    slices = synthesis.slices(_DRAWN)
+    figure, axes = plt.subplots(_DRAWN // 6, 12, figsize=(18, 6.2), facecolor="black", layout="constrained")
+    for index, axis in enumerate(axes.flat):
+        axis.imshow(slices[index // 2][index % 2], cmap="gray", vmin=0, vmax=1, origin="lower")
+        axis.axis("off")
+    figure.savefig(path, dpi=60)
     plt.close(figure)
 
 
