@@ -313,12 +313,12 @@ def test_the_library_has_the_palettes_of_mrml(scene) -> None:
     import slicer
 
     from cspadn.color import palette_of
-    from cspadn.settings import PALETTES
+    from cspadn.settings import SLICER_PALETTES
 
     logic = slicer.vtkMRMLColorLogic()
     logic.SetMRMLScene(scene)
     logic.AddDefaultColorNodes()
-    for name in PALETTES:
+    for name in SLICER_PALETTES:
         function = scene.GetNodeByID(f"vtkMRMLPETProceduralColorNode{name}").GetColorTransferFunction()
         expected = [function.GetColor(level) for level in range(256)]
         np.testing.assert_allclose(palette_of(name), expected, atol=2e-6)
