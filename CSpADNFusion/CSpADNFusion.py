@@ -75,7 +75,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._device = None
 
     def setup(self):
-        from CSpADNFusionLib.panel import DeviceView, PairView, RunView, makeReachable
+        from CSpADNFusionLib.panel import DeviceView, LegendView, PairView, RunView, makeReachable
 
         ScriptedLoadableModuleWidget.setup(self)
         panel = slicer.util.loadUI(self.resourcePath("UI/CSpADNFusion.ui"))
@@ -84,6 +84,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         panel.setMRMLScene(slicer.mrmlScene)
         self.logic = CSpADNFusionLogic()
         self._pair, self._run, self._device = PairView(self.ui), RunView(self.ui), DeviceView(self.ui, self.onDeviceChosen)
+        self._legend = LegendView(self.ui)
         makeReachable(self.ui)
         self._observeScene()
         self._connectButtons()
@@ -178,6 +179,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._noticeOtherInputs()
         self._pair.show(self._inputs(), self._parameterNode)
         self._device.show(self._parameterNode.device)
+        self._legend.show(self._parameterNode.palette)
         self._enableWidgets()
         self._showCompared()
         self._checkCanApply()
@@ -543,8 +545,8 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
         :param petNode, mriNode: scalar volume nodes, registered to each other, under any linear or non-linear transforms.
         :param outputNode: receives the result; default: a new node, named "<MRI>-<PET> fused".
-        :param colorOutputNode: vector volume node that receives the fused volume in the hues of a PET palette; default: a new
-            node with the setting ``palette``, else none.
+        :param colorOutputNode: vector volume node that receives the fused volume in colour; default: a new node with the setting
+            ``palette``, else none.
         :param metricsTableNode: table node that receives the metrics of each slice; default: a new one with ``metrics``.
         :param metrics: whether to measure.
         :param progress: called with the slices done and the slices in all, while they are fused and again while measured.

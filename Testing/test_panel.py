@@ -12,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 
 from conftest import ROOT, blobs, volume
+from cspadn import color
 from cspadn.settings import PALETTES
 from slicer_application import application, records
 from test_module import MODULE_FILE, TIMEOUT, _select, _wait
@@ -364,7 +365,7 @@ def test_sample_data_fill_the_selectors(scene) -> None:
     panel.ui.sampleDataButton.click()
     assert panel.ui.petSelector.currentNode().GetName() == "MNI152_FDG_simulated"
     assert panel.ui.mriSelector.currentNode().GetName() == "MNI152_T1"
-    assert panel.ui.petSelector.currentNode().GetDisplayNode().GetColorNode().GetName() == "PET-Heat"
+    assert panel.ui.petSelector.currentNode().GetDisplayNode().GetColorNode().GetName() == "Heated"
     assert panel.ui.applyButton.isEnabled()
 
 
@@ -373,6 +374,15 @@ def test_the_pet_takes_the_palette_when_asked(panel, name: str) -> None:
     panel.ui.paletteComboBox.setCurrentText(name)
     panel.ui.petPaletteButton.click()
     assert _node("PET").GetDisplayNode().GetColorNode().GetName() == name
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_the_legend_is_that_of_the_palette(panel, name: str) -> None:
+    panel.ui.paletteComboBox.setCurrentText(name)
+    picture = panel.ui.legendLabel.pixmap().toImage()
+    width, height = picture.width(), picture.height()
+    colors = [[picture.pixelColor(x, y).getRgb()[:3] for x in range(0, width, 10)] for y in range(0, height, 10)]
+    np.testing.assert_array_equal(colors, color.legend(name, width, height)[::10, ::10])
 
 
 # The scene
@@ -465,7 +475,7 @@ def test_choices_that_this_version_does_not_have_become_the_default(panel) -> No
     node.SetParameter("palette", "PET-Future")
     node.SetParameter("model", "cspadn-9")
     application.enterModule(panel)
-    assert panel.ui.paletteComboBox.currentText() == "PET-Heat"
+    assert panel.ui.paletteComboBox.currentText() == "Heated"
     assert panel.ui.modelComboBox.currentText() == "cspadn"
     assert panel.ui.applyButton.isEnabled()
 

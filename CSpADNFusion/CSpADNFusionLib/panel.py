@@ -142,6 +142,27 @@ class DeviceView:
         self._onChosen(comboBox.itemData(comboBox.property("currentIndex")))
 
 
+class LegendView:
+    """The colours of the selected palette: uptake to the right, brightness upwards."""
+
+    _SIZE = 192, 48  # pixels
+
+    def __init__(self, ui):
+        self._ui, self._shown = ui, None
+
+    def show(self, palette):
+        """Draw the legend of a palette, unless it is shown already."""
+        from cspadn.color import legend
+
+        if palette == self._shown:
+            return
+        picture = legend(palette, *self._SIZE)
+        pixmap = qt.QPixmap()
+        pixmap.loadFromData(qt.QByteArray(b"P6 %d %d 255\n" % self._SIZE + picture.tobytes()))  # as a PPM file
+        self._ui.legendLabel.setPixmap(pixmap)
+        self._shown = palette
+
+
 class RunView:
     """Progress bar, status line and log of a run."""
 

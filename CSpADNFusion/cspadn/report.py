@@ -32,6 +32,7 @@ LEAST_VALUES = 5  # of a metric, for robust z-scores
 _MISSING = "-"
 _PACKAGES = ("jinja2", "matplotlib", "PIL")
 _BORDER_COLOR = (25, 195, 214)
+_LEGEND_SIZE = (144, 72)  # pixels
 _QUALITY, _EFFORT = 80, 2  # of WebP: half the bytes of JPEG for such pictures, in 0.4 s for all of a page
 _SOURCES = {"mri": ("PET", "MRI"), "pet": ("MRI", "PET")}  # by the grid: the volume that was interpolated, the one kept
 _PANELS = {"pet": "PET (inverted grey)", "mri": "MRI", "blend": "Blend", "fused": "Fused", "color": "Colour fused"}
@@ -102,6 +103,7 @@ def subject_page(
         keeper=keeper,
         palette=palette,
         gradient=_gradient(palette),
+        legend=_legend(palette),
         opacity=f"{OPACITY:.0%}",
         histograms=_histograms(views, result.provenance),
         scores=None if scores is None else _scores(scores),
@@ -175,6 +177,17 @@ def _outline(border: NDArray[np.bool_]) -> str:
 
 def _url(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _legend(palette: str) -> str:
+    """The palette's table as a picture: uptake to the right, brightness upwards."""
+    from PIL import Image
+
+    from .color import legend
+
+    file = io.BytesIO()
+    Image.fromarray(legend(palette, *_LEGEND_SIZE)).save(file, "PNG")
+    return _url("image/png", file.getvalue())
 
 
 def _gradient(palette: str) -> str:
