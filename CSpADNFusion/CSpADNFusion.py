@@ -545,8 +545,8 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
         :param petNode, mriNode: scalar volume nodes, registered to each other, under any linear or non-linear transforms.
         :param outputNode: receives the result; default: a new node, named "<MRI>-<PET> fused".
-        :param colorOutputNode: vector volume node that receives the fused volume in colour; default: a new node with the setting
-            ``palette``, else none.
+        :param colorOutputNode: vector volume node that receives the fused volume in colour; default: a new node with the
+            setting ``palette``, else none.
         :param metricsTableNode: table node that receives the metrics of each slice; default: a new one with ``metrics``.
         :param metrics: whether to measure.
         :param progress: called with the slices done and the slices in all, while they are fused and again while measured.

@@ -324,9 +324,8 @@ def test_the_library_has_the_palettes_of_mrml(scene) -> None:
 
 
 def test_a_palette_that_slicer_lacks_becomes_one_colour_node(pair, scene) -> None:
-    from CSpADNFusionLib.nodes import showInPalette
-
     from cspadn.color import palette_of
+    from CSpADNFusionLib.nodes import showInPalette
 
     first, second = node_of(pair[0], "PET"), node_of(pair[0], "PET 2")
     for node in (first, second, first):

@@ -182,22 +182,29 @@ def showInPalette(node, palette):
 
 
 def _colorTableNode(scene, palette):
-    """The colour table node that this module made for a palette, recognised by its attribute; a new one if there is none."""
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLColorTableNode")):
-        found = scene.GetNthNodeByClass(index, "vtkMRMLColorTableNode")
-        if found.GetAttribute(_PALETTE) == palette:
-            return found
+    """The colour table node that this module made for a palette, recognised by its attribute; a new one if there is none.
+
+    Its colours are set in any case: a scene that was saved without the node's file has none.
+    """
+    nodes = (
+        scene.GetNthNodeByClass(index, "vtkMRMLColorTableNode")
+        for index in range(scene.GetNumberOfNodesByClass("vtkMRMLColorTableNode"))
+    )
+    table = next((node for node in nodes if node.GetAttribute(_PALETTE) == palette), None)
+    if table is None:
+        table = slicer.vtkMRMLColorTableNode()
+        table.SetTypeToUser()
+        table.SetName(palette)
+        table.SetAttribute(_PALETTE, palette)
+        table.SetAttribute("Category", "CSpADNFusion")
+        table.SetHideFromEditors(False)
+        scene.AddNode(table)
     colors = palette_of(palette)
-    table = slicer.vtkMRMLColorTableNode()
-    table.SetTypeToUser()
-    table.SetName(palette)
-    table.SetAttribute(_PALETTE, palette)
-    table.SetAttribute("Category", "CSpADNFusion")
-    table.SetNumberOfColors(len(colors))
-    for level, (red, green, blue) in enumerate(colors):
-        table.SetColor(level, f"{level}", red, green, blue, 1.0)
-    table.SetHideFromEditors(False)
-    return scene.AddNode(table)
+    with slicer.util.NodeModify(table):
+        table.SetNumberOfColors(len(colors))
+        for level, (red, green, blue) in enumerate(colors):
+            table.SetColor(level, str(level), red, green, blue, 1.0)
+    return table
 
 
 def putBeside(node, mriNode):

@@ -87,6 +87,7 @@ _ONSET = 0.3  # PET level from which ``white`` holds; at 0 the table is the grey
 _WITHIN = 0.98  # of the chroma that can be displayed
 _SOFTNESS = 3  # exponent of the smooth minimum of two chromas
 _EVEN_SMOOTHING = 6.0  # levels
+_CHROMA_WEIGHT, _HUE_WEIGHT = 19.0, 6.0  # 0.045 and 0.015 of CIEDE2000, times 420: units of CIELAB in one of OKLab
 
 
 def palette_of(name: str) -> NDArray[np.float64]:
@@ -257,11 +258,20 @@ def _palette_curve(name: str, design: Design) -> NDArray[np.float64]:
     level = np.arange(_LEVELS, dtype=np.float64)
     ab = _smoothed(oklab.from_srgb(palette_of(name))[:, 1:], design.smoothing)
     last = int(np.flatnonzero(np.hypot(ab[:, 0], ab[:, 1]) >= design.least)[-1])
-    length = np.concatenate([[0.0], np.hypot(*np.diff(ab[: last + 1], axis=0).T).cumsum()])
+    length = _seen_length(design.chroma * ab[: last + 1])
     even = np.interp(level / _WHITE * length[-1], length, level[: last + 1])
     position = (1 - design.even) * level * last / _WHITE + design.even * even
     position = np.clip(_smoothed(position[:, np.newaxis], _EVEN_SMOOTHING)[:, 0], 0, last)
     return design.chroma * np.stack([np.interp(position, level, axis) for axis in ab.T], axis=-1)
+
+
+def _seen_length(curve: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far along a curve of a and b (N, 2) each point lies, (N,), as CIEDE2000 weights chroma and hue."""
+    chroma = np.hypot(curve[:, 0], curve[:, 1])
+    outward, middle = np.diff(chroma), (chroma[1:] + chroma[:-1]) / 2
+    around = np.sqrt(np.maximum(np.square(np.diff(curve, axis=0)).sum(axis=1) - outward**2, 0))
+    steps = np.hypot(outward / (1 + _CHROMA_WEIGHT * middle), around / (1 + _HUE_WEIGHT * middle))
+    return np.concatenate([[0.0], steps.cumsum()])
 
 
 def _smoothed(curve: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
