@@ -45,10 +45,10 @@ _POINTS: dict[str, Sequence[tuple[float, float, float, float]]] = {
     "PET-MaximumIntensityProjection": ((0, 1, 1, 1), (255, 0, 0, 0)),  # inverted grey
 }
 HEATED = "Heated"
-_HEATED_HUES = (-44.0, 89.0)  # degrees in OKLab, from no uptake to the most: purple, red, orange, yellow
-_HEATED_POWER = 0.9  # of the level, along the hues
-_HEATED_LIGHTNESS = 0.88  # at the highest level
-_HEATED_ALONE, _HEATED_TABLE = (0.38, 0.19, 0.14), (0.3, 0.185, 0.2)  # arches of the chroma: of the palette, of the table
+_HEATED_HUES = (-53.0, 98.0)  # degrees in OKLab, from no uptake to the most: purple, red, orange, yellow
+_HEATED_POWER = 0.85  # of the level, along the hues
+_HEATED_LIGHTNESS = 0.87  # at the highest level
+_HEATED_ALONE, _HEATED_TABLE = (0.42, 0.128, 0.102), (0.26, 0.187, 0.195)  # arches of the chroma: of the palette, of the table
 
 
 @dataclass(frozen=True)
@@ -56,38 +56,40 @@ class Design:
     """How the table of a palette is made.
 
     Attributes:
-        black: grey level in [0, 1] that the highest PET level has at brightness 0; lower levels have less, in proportion.
+        black: grey level in [0, 1] that the highest PET level has at brightness 0; lower levels have less.
         white: grey level that uptake has at brightness 1: below 1, so that bright colours can be displayed.
         share: of the fused value in the brightness; the rest is the MRI.
         chroma: factor on the chroma of the palette.
-        least: chroma at the highest PET level of a palette that ends in white; the palette is read up to there.
-        even: how far the steps between PET levels are made equal: 0 keeps those of the palette, 1 makes them equal.
+        levels: level of the palette, 0 to 255, that each tenth of the uptake takes, from 0 to 1. Tenths are about equally far
+            apart in CIEDE2000; in a palette that ends in white, the last has chroma left.
         smoothing: standard deviation, in levels, of the Gaussian that takes the corners out of the palette.
+        hot: by how much the highest PET level exceeds ``white`` at brightness 1: yellow can be displayed brighter than red.
     """
 
     black: float
     white: float
     share: float
     chroma: float = 1.0
-    least: float = 0.0
-    even: float = 0.0
+    levels: tuple[float, ...] = ()
     smoothing: float = 9.0
+    hot: float = 0.0
 
 
 _DESIGNS = {
-    HEATED: Design(0.3, 0.93, 0.25),
-    "PET-Heat": Design(0.3, 0.94, 0.2, 0.6, 0.08, 0.2),
-    "PET-Rainbow": Design(0.3, 0.94, 0.2, 0.6, 0.08, 0.2),
-    "PET-Rainbow2": Design(0.3, 0.94, 0.2, 0.6),
-    "PET-DICOM": Design(0.3, 0.94, 0.2, 0.6, 0.08, 0.2),
-    "PET-HotMetalBlue": Design(0.3, 0.94, 0.2, 0.6, 0.08, 0.2),
-    "PET-MaximumIntensityProjection": Design(0.0, 1.0, 1.0, 0.0),  # no hue: the fused value in grey
+    HEATED: Design(0.3, 0.83, 0.35, hot=0.09),
+    "PET-Heat": Design(0.28, 0.84, 0.36, 1.1, (0, 3, 6, 13, 28, 55, 61, 66, 71, 72, 165), 9, hot=0.08),
+    "PET-Rainbow": Design(0.28, 0.86, 0.38, 1.1, (0, 4, 25, 36, 41, 46, 51, 58, 65, 67, 170), 10, hot=0.04),
+    "PET-Rainbow2": Design(0.16, 0.88, 0.4, 0.73, (0, 6, 33, 75, 79, 85, 107, 162, 192, 213, 255), 13),
+    "PET-DICOM": Design(0.28, 0.87, 0.42, 0.8, (0, 16, 74, 80, 106, 143, 155, 164, 173, 181, 215), 12),
+    "PET-HotMetalBlue": Design(0.32, 0.84, 0.36, 0.85, (0, 4, 14, 113, 117, 124, 130, 135, 139, 150, 215), 8, hot=0.02),
+    "PET-MaximumIntensityProjection": Design(0, 1, 1, 0, (0, 255)),  # no hue: the fused value in grey
 }
 _ONSET = 0.3  # PET level from which ``white`` holds; at 0 the table is the grey of the brightness, up to white
+_EARLY = 0.5  # by how much steeper the grey level at brightness 0 begins: low uptake in dark places has little chroma
 _WITHIN = 0.98  # of the chroma that can be displayed
+_REACH = (10, 6)  # PET levels and brightnesses over which the corners of what can be displayed are rounded
 _SOFTNESS = 3  # exponent of the smooth minimum of two chromas
-_EVEN_SMOOTHING = 6.0  # levels
-_CHROMA_WEIGHT, _HUE_WEIGHT = 19.0, 6.0  # 0.045 and 0.015 of CIEDE2000, times 420: units of CIELAB in one of OKLab
+_LEVEL_SMOOTHING = 6.0  # levels, of the way from one of the tenths to the next
 
 
 def palette_of(name: str) -> NDArray[np.float64]:
@@ -114,12 +116,12 @@ def color_table(name: str) -> NDArray[np.float32]:
     """
     design, level = _DESIGNS[name], _unit_levels()
     curve = _heated_curve() if name == HEATED else _palette_curve(name, design)
-    white = 1 - (1 - design.white) * np.sin(np.pi / 2 * np.minimum(1, level / _ONSET))
-    black = design.black * level
+    white = 1 - (1 - design.white) * np.sin(np.pi / 2 * np.minimum(1, level / _ONSET)) + _late(level) * design.hot
+    black = design.black * level * (1 + _EARLY * (1 - level))
     grey = black[:, np.newaxis] + (white - black)[:, np.newaxis] * level
     light = oklab.lightness(grey)
     hue = np.broadcast_to(np.arctan2(curve[:, 1], curve[:, 0])[:, np.newaxis], light.shape)
-    chroma = _displayable(np.hypot(curve[:, 0], curve[:, 1])[:, np.newaxis], light, hue, _SOFTNESS)
+    chroma = _displayable(np.hypot(curve[:, 0], curve[:, 1])[:, np.newaxis], light, hue, _SOFTNESS, smooth=True)
     table = oklab.to_srgb(np.stack([light, chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1)).astype(np.float32)
     table.flags.writeable = False
     return table
@@ -218,12 +220,25 @@ def _looked_up(table: NDArray[np.float32], level: NDArray[np.floating], bright: 
 
 
 def _displayable(
-    chroma: NDArray[np.float64], light: NDArray[np.float64], hue: NDArray[np.float64], softness: int
+    chroma: NDArray[np.float64], light: NDArray[np.float64], hue: NDArray[np.float64], softness: int, smooth: bool = False
 ) -> NDArray[np.float64]:
     """The smaller of a chroma and of what can be displayed, without a corner where they meet."""
     most = _WITHIN * oklab.greatest_chroma(light, hue)
+    if smooth:
+        most = _rounded(most)
     total = (chroma**softness + most**softness) ** (1 / softness)
     return np.divide(chroma * most, total, out=np.zeros_like(light), where=total > 0)
+
+
+def _rounded(most: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take the corners of sRGB out of the greatest chroma of a table, which would show as contours; it gets nowhere greater."""
+    from scipy import ndimage
+
+    lowest = ndimage.minimum_filter(most, [2 * reach + 1 for reach in _REACH], mode="nearest")
+    for axis, reach in enumerate(_REACH):
+        lowest = ndimage.gaussian_filter1d(lowest, reach / 2, axis=axis, mode="nearest", radius=reach)
+    rounded: NDArray[np.float64] = lowest
+    return rounded
 
 
 def _heated() -> NDArray[np.float64]:
@@ -248,30 +263,24 @@ def _heated_hue(level: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _arch(level: NDArray[np.float64], knee: float, middle: float, end: float) -> NDArray[np.float64]:
     """Chroma that rises from 0 to ``middle`` at the level ``knee``, and goes smoothly to ``end`` between 0.4 and 1."""
-    late = np.clip((level - 0.4) / 0.6, 0, 1)
     rising = np.sin(np.pi / 2 * np.minimum(1, level / knee))
-    return rising * (middle + (end - middle) * late**2 * (3 - 2 * late))
+    return rising * (middle + (end - middle) * _late(level))
+
+
+def _late(level: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From 0 at the level 0.4 smoothly to 1 at the highest."""
+    part = np.clip((level - 0.4) / 0.6, 0, 1)
+    return part**2 * (3 - 2 * part)
 
 
 def _palette_curve(name: str, design: Design) -> NDArray[np.float64]:
     """The a and b that the table of one of Slicer's palettes aims at: (256, 2), 0 at the first level."""
     level = np.arange(_LEVELS, dtype=np.float64)
     ab = _smoothed(oklab.from_srgb(palette_of(name))[:, 1:], design.smoothing)
-    last = int(np.flatnonzero(np.hypot(ab[:, 0], ab[:, 1]) >= design.least)[-1])
-    length = _seen_length(design.chroma * ab[: last + 1])
-    even = np.interp(level / _WHITE * length[-1], length, level[: last + 1])
-    position = (1 - design.even) * level * last / _WHITE + design.even * even
-    position = np.clip(_smoothed(position[:, np.newaxis], _EVEN_SMOOTHING)[:, 0], 0, last)
+    tenths = np.linspace(0, 1, len(design.levels))
+    position = np.interp(level / _WHITE, tenths, design.levels)
+    position = np.clip(_smoothed(position[:, np.newaxis], _LEVEL_SMOOTHING)[:, 0], 0, design.levels[-1])
     return design.chroma * np.stack([np.interp(position, level, axis) for axis in ab.T], axis=-1)
-
-
-def _seen_length(curve: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far along a curve of a and b (N, 2) each point lies, (N,), as CIEDE2000 weights chroma and hue."""
-    chroma = np.hypot(curve[:, 0], curve[:, 1])
-    outward, middle = np.diff(chroma), (chroma[1:] + chroma[:-1]) / 2
-    around = np.sqrt(np.maximum(np.square(np.diff(curve, axis=0)).sum(axis=1) - outward**2, 0))
-    steps = np.hypot(outward / (1 + _CHROMA_WEIGHT * middle), around / (1 + _HUE_WEIGHT * middle))
-    return np.concatenate([[0.0], steps.cumsum()])
 
 
 def _smoothed(curve: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
