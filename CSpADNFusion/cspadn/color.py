@@ -45,10 +45,10 @@ _POINTS: dict[str, Sequence[tuple[float, float, float, float]]] = {
     "PET-MaximumIntensityProjection": ((0, 1, 1, 1), (255, 0, 0, 0)),  # inverted grey
 }
 HEATED = "Heated"
-_HEATED_HUES = (-53.0, 98.0)  # degrees in OKLab, from no uptake to the most: purple, red, orange, yellow
-_HEATED_POWER = 0.85  # of the level, along the hues
+_HEATED_HUES = (0.0, 110.0)  # degrees in OKLab, from no uptake to the most: red, orange, yellow
+_HEATED_POWER = 0.95  # of the level, along the hues
 _HEATED_LIGHTNESS = 0.87  # at the highest level
-_HEATED_ALONE, _HEATED_TABLE = (0.42, 0.128, 0.102), (0.26, 0.187, 0.195)  # arches of the chroma: of the palette, of the table
+_HEATED_ALONE, _HEATED_TABLE = (0.42, 0.128, 0.102), (0.26, 0.2, 0.22)  # arches of the chroma: of the palette, of the table
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Design:
 
 
 _DESIGNS = {
-    HEATED: Design(0.3, 0.83, 0.35, hot=0.09),
+    HEATED: Design(0.36, 0.82, 0.35, hot=0.08),
     "PET-Heat": Design(0.28, 0.84, 0.36, 1.1, (0, 3, 6, 13, 28, 55, 61, 66, 71, 72, 165), 9, hot=0.08),
     "PET-Rainbow": Design(0.28, 0.86, 0.38, 1.1, (0, 4, 25, 36, 41, 46, 51, 58, 65, 67, 170), 10, hot=0.04),
     "PET-Rainbow2": Design(0.16, 0.88, 0.4, 0.73, (0, 6, 33, 75, 79, 85, 107, 162, 192, 213, 255), 13),
@@ -106,7 +106,8 @@ def color_table(name: str) -> NDArray[np.float32]:
 
     Hue and chroma depend on the PET level (and the chroma less and less on it near black and white, where sRGB has few
     colours); the lightness is that of a grey level between two ends that depend on the PET level, in OKLab. At PET level 0
-    the colour is the grey of the brightness. Lightness rises with the brightness and with the PET level.
+    the colour is the grey of the brightness. Lightness rises with the brightness, and in
+    the darker half with the PET level.
 
     Args:
         name: one of :data:`cspadn.settings.PALETTES`.
@@ -231,7 +232,7 @@ def _displayable(
 
 
 def _rounded(most: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take the corners of sRGB out of the greatest chroma of a table, which would show as contours; it gets nowhere greater."""
+    """Round the corners of sRGB in the greatest chroma of a table, which would show as contours; nothing becomes greater."""
     from scipy import ndimage
 
     lowest = ndimage.minimum_filter(most, [2 * reach + 1 for reach in _REACH], mode="nearest")
