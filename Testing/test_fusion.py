@@ -548,12 +548,28 @@ def test_the_colour_volume(pair) -> None:
     result = cspadn.fuse(*pair, cspadn.FusionSettings(palette="PET-Heat"))
     _assert_same_grid(result.color, pair[1])
     rgb = _array(result.color)
-    np.testing.assert_allclose(color.luma(rgb), _array(result.image) / FUSED_MAXIMUM * 255, atol=0.6)
     assert np.ptp(rgb.astype(int), axis=-1).max() > 60
     assert (rgb[..., 0].astype(int) >= rgb[..., 2]).all()  # Heat is red and yellow, never blue
+    assert result.provenance["palette"] == "PET-Heat"
+    assert result.provenance["color_table"] == color.TABLE_VERSION
+    assert result.provenance["color_brightness"] == color.brightness_text("PET-Heat")
     assert cspadn.fuse(*pair).color is None
-    inverted = _array(cspadn.fuse(*pair, cspadn.FusionSettings(palette="PET-MaximumIntensityProjection")).color)
-    assert np.ptp(inverted.astype(int), axis=-1).max() == 0
+    inverted = cspadn.fuse(*pair, cspadn.FusionSettings(palette="PET-MaximumIntensityProjection"))
+    grey = np.rint(_array(inverted.image) / FUSED_MAXIMUM * 255)
+    np.testing.assert_array_equal(_array(inverted.color), np.repeat(grey[..., np.newaxis], 3, axis=-1))
+
+
+@pytest.mark.parametrize("palette", cspadn.settings.PALETTES)
+def test_colours_fade_into_the_volume_that_is_kept(pair, palette: str) -> None:
+    pet, mri = pair
+    half = cspadn.fuse(pet[:10, :, :], mri, cspadn.FusionSettings(palette=palette))  # the PET sees half of the head
+    far = _array(half.color)[:, :, -3:]
+    grey = np.rint(_array(half.image) / FUSED_MAXIMUM * 255)[:, :, -3:]
+    np.testing.assert_array_equal(far, np.repeat(grey[..., np.newaxis], 3, axis=-1))
+    window = {"pet_window": (0, 100), "grid": "pet", "palette": palette}
+    half = cspadn.fuse(pet, mri[:10, :, :], cspadn.FusionSettings(**window))  # the MRI sees half of the head
+    kept = to_unit(_array(pet), Window(0, 100))
+    np.testing.assert_allclose(_array(half.color)[:, :, -3:], color.recolored(palette, kept, kept, kept)[:, :, -3:], atol=1)
 
 
 def test_unknown_grid_and_palette_are_refused() -> None:

@@ -287,14 +287,12 @@ def test_a_colour_volume_lies_beside_the_fused_one(logic, pair, scene) -> None:
     np.testing.assert_array_equal(_matrix(color), _matrix(fused))
     rgb = _array(color)
     assert rgb.dtype == np.uint8
-    luma = rgb @ np.array([0.299, 0.587, 0.114])
-    np.testing.assert_allclose(luma, _array(fused) / FUSED_MAXIMUM * 255, atol=0.6)
     assert np.ptp(rgb.astype(int), axis=-1).max() > 60
     display = color.GetDisplayNode()
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax(), display.GetAutoWindowLevel()) == (0, 255, 0)
     fused.SetAttribute("CSpADNFusion.pet_series_uid", "1.2.3")  # of an earlier run with another PET
     logic.fuse(pet_node, mri_node, fused, color)  # once more, into the same nodes
-    assert color.GetAttribute("CSpADNFusion.palette") == "PET-Heat"
+    assert color.GetAttribute("CSpADNFusion.palette") == "Heated"
     assert fused.GetAttribute("CSpADNFusion.pet_series_uid") is None
     with pytest.raises(InputError, match="vector volume"):
         logic.fuse(pet_node, mri_node, colorOutputNode=mri_node)
@@ -313,16 +311,35 @@ def test_the_library_has_the_palettes_of_mrml(scene) -> None:
     import slicer
 
     from cspadn.color import palette_of
-    from cspadn.settings import PALETTES
+    from cspadn.settings import SLICER_PALETTES
 
     logic = slicer.vtkMRMLColorLogic()
     logic.SetMRMLScene(scene)
     logic.AddDefaultColorNodes()
-    for name in PALETTES:
+    for name in SLICER_PALETTES:
         function = scene.GetNodeByID(f"vtkMRMLPETProceduralColorNode{name}").GetColorTransferFunction()
         expected = [function.GetColor(level) for level in range(256)]
         np.testing.assert_allclose(palette_of(name), expected, atol=2e-6)
     logic.RemoveDefaultColorNodes()
+
+
+def test_a_palette_that_slicer_lacks_becomes_one_colour_node(pair, scene) -> None:
+    from cspadn.color import palette_of
+    from CSpADNFusionLib.nodes import showInPalette
+
+    first, second = node_of(pair[0], "PET"), node_of(pair[0], "PET 2")
+    for node in (first, second, first):
+        showInPalette(node, "Heated")
+    table = first.GetDisplayNode().GetColorNode()
+    assert table.IsA("vtkMRMLColorTableNode")
+    assert (table.GetName(), table.GetNumberOfColors()) == ("Heated", 256)
+    assert second.GetDisplayNode().GetColorNode() is table
+    found = []
+    for level in range(256):
+        rgba = [0.0] * 4
+        assert table.GetColor(level, rgba)
+        found.append(rgba[:3])
+    np.testing.assert_allclose(found, palette_of("Heated"), atol=0.51 / 255)
 
 
 def test_vector_volumes_are_refused(logic, pair, scene) -> None:

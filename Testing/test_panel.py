@@ -366,7 +366,7 @@ def test_sample_data_fill_the_selectors(scene) -> None:
     panel.ui.sampleDataButton.click()
     assert panel.ui.petSelector.currentNode().GetName() == "SimulatedHead_FDG"
     assert panel.ui.mriSelector.currentNode().GetName() == "SimulatedHead_T1"
-    assert panel.ui.petSelector.currentNode().GetDisplayNode().GetColorNode().GetName() == "PET-Heat"
+    assert panel.ui.petSelector.currentNode().GetDisplayNode().GetColorNode().GetName() == "Heated"
     assert panel.ui.applyButton.isEnabled()
 
 

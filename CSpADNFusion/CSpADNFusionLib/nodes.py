@@ -16,13 +16,15 @@ import vtk
 from scipy import ndimage
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from cspadn.color import palette_of
 from cspadn.errors import InputError
 from cspadn.geometry import check_volume
 from cspadn.intensity import FUSED_MAXIMUM, without_holes
 from cspadn.metadata import FRAME_UID, MODALITY, NAN_IS_OUTSIDE, PREFIX, SERIES_UID, SOURCE_NAME, UNITS
-from cspadn.settings import WINDOWS
+from cspadn.settings import SLICER_PALETTES, WINDOWS
 
 _WHITE = 255
+_PALETTE = f"{PREFIX}palette"  # attribute of the colour table nodes that this module makes
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -167,9 +169,42 @@ def _show(node, colored):
 
 
 def showInPalette(node, palette):
-    """Show a volume node in one of :data:`cspadn.settings.PALETTES`, which are Slicer's own."""
+    """Show a volume node in one of :data:`cspadn.settings.PALETTES`.
+
+    A palette that Slicer lacks becomes a colour table node of the scene, saved with it and used again.
+    """
     node.CreateDefaultDisplayNodes()
-    node.GetDisplayNode().SetAndObserveColorNodeID(f"vtkMRMLPETProceduralColorNode{palette}")
+    if palette in SLICER_PALETTES:
+        colorID = f"vtkMRMLPETProceduralColorNode{palette}"
+    else:
+        colorID = _colorTableNode(node.GetScene(), palette).GetID()
+    node.GetDisplayNode().SetAndObserveColorNodeID(colorID)
+
+
+def _colorTableNode(scene, palette):
+    """The colour table node that this module made for a palette, recognised by its attribute; a new one if there is none.
+
+    Its colours are set in any case: a scene that was saved without the node's file has none.
+    """
+    nodes = (
+        scene.GetNthNodeByClass(index, "vtkMRMLColorTableNode")
+        for index in range(scene.GetNumberOfNodesByClass("vtkMRMLColorTableNode"))
+    )
+    table = next((node for node in nodes if node.GetAttribute(_PALETTE) == palette), None)
+    if table is None:
+        table = slicer.vtkMRMLColorTableNode()
+        table.SetTypeToUser()
+        table.SetName(palette)
+        table.SetAttribute(_PALETTE, palette)
+        table.SetAttribute("Category", "CSpADNFusion")
+        table.SetHideFromEditors(False)
+        scene.AddNode(table)
+    colors = palette_of(palette)
+    with slicer.util.NodeModify(table):
+        table.SetNumberOfColors(len(colors))
+        for level, (red, green, blue) in enumerate(colors):
+            table.SetColor(level, str(level), red, green, blue, 1.0)
+    return table
 
 
 def putBeside(node, mriNode):

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from . import __version__
-from .color import palette_of, recolored
+from .color import TABLE_VERSION, brightness_text, color_table, recolored
 from .device import resolve_device
 from .errors import CancelledError
 from .flat_response import FlatResponse
@@ -38,7 +38,8 @@ class FusionResult:
 
     Attributes:
         image: the fused volume on the grid of the MRI (or of the PET, if the settings say so), float32 from 0 to 4095.
-        color: RGB, 8 bits each, on the same grid: brightness of the fused volume, hue of the PET; None without a palette.
+        color: RGB, 8 bits each, on the same grid: hue of the PET, lightness of the fused value and the MRI, from
+            :func:`cspadn.color.color_table`; None without a palette.
         provenance: sources, model, hash, device, windows, grid, software and date, as text and numbers.
         warnings: sentences for the user, with numbers.
     """
@@ -82,7 +83,9 @@ def fuse(
         CancelledError: ``cancelled`` said so.
     """
     settings = settings or FusionSettings()
-    palette = None if settings.palette is None else palette_of(settings.palette)
+    palette = settings.palette
+    if palette is not None:
+        color_table(palette)  # computed here, once, and not while threads fuse
     model, device = load_model(settings.model), resolve_device(settings.device)
     pair = Pair.of(pet, mri, settings)
     require_memory(pair.slices * pair.pixels * (4 if palette is None else 7) + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
@@ -94,7 +97,7 @@ def fuse(
             raise CancelledError("The fusion was cancelled.")
         put_axial(unit * np.float32(FUSED_MAXIMUM), image, places.start)
         if palette is not None and color is not None:
-            put_axial(recolored(palette, slab.pet_shown, unit), color, places.start)
+            put_axial(recolored(palette, slab.pet_shown, slab.mri_shown, unit), color, places.start)
         if progress:
             progress(places.stop, pair.slices)
     return FusionResult(image, _provenance(model, fuser, pair, settings), pair.warnings + fuser.warnings, color)
@@ -134,6 +137,11 @@ def _fuse_slab(fuser: SliceFuser, response: FlatResponse, item: tuple[slice, Sla
     return blended
 
 
+def _colors(palette: str) -> dict[str, Any]:
+    """The provenance of a colour volume."""
+    return {"palette": palette, "color_table": TABLE_VERSION, "color_brightness": brightness_text(palette)}
+
+
 def _provenance(model: Model, fuser: SliceFuser, pair: Pair, settings: FusionSettings) -> dict[str, Any]:
     """What made the fused volume: stored with it, so that nobody has to ask."""
     return {
@@ -148,7 +156,7 @@ def _provenance(model: Model, fuser: SliceFuser, pair: Pair, settings: FusionSet
         **pair.sources,
         "pet_window": list(pair.pet.window),
         "mri_window": list(pair.mri.window),
-        **({} if settings.palette is None else {"palette": settings.palette}),
+        **({} if settings.palette is None else _colors(settings.palette)),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "note": NOTE,
     }

@@ -44,6 +44,7 @@ class Slab:
         kept: that of the two which has the grid.
         weights: of the fusion of both, against what is kept.
         pet_shown: the PET, fading out with its field of view.
+        mri_shown: the MRI; on the grid of the PET, fading into the PET with the field of view of the MRI.
     """
 
     pet: NDArray[np.float32]
@@ -51,6 +52,7 @@ class Slab:
     kept: NDArray[np.float32]
     weights: NDArray[np.float32]
     pet_shown: NDArray[np.float32]
+    mri_shown: NDArray[np.float32]
 
     @property
     def sources(self) -> NDArray[np.float32]:
@@ -108,9 +110,9 @@ class Pair:
         own = sitk.GetArrayFromImage(self.axial[:, :, first:last])  # a copy: a view dies with its image
         if self.grid == "mri":
             pet, mri = to_unit(moved, self.pet.window), to_unit(own, self.mri.window)
-            return Slab(pet, mri, mri, weights, pet * weights)
+            return Slab(pet, mri, mri, weights, pet * weights, mri)
         pet, mri = to_unit(own, self.pet.window), to_unit(moved, self.mri.window)
-        return Slab(pet, mri, pet, weights, pet)
+        return Slab(pet, mri, pet, weights, pet, pet + weights * (mri - pet))
 
     def blank(self, pixel_type: int, components: int = 0) -> sitk.Image:
         """A black image in the stored order of the grid volume, with its geometry, exactly."""

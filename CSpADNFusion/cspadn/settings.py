@@ -10,11 +10,15 @@ from .errors import UsageError
 DEFAULT_MODEL = "cspadn"
 MODELS = (DEFAULT_MODEL, "cspadn-paper")  # shipped, in Resources/Models
 AUTOMATIC_DEVICE = "auto"
-DEFAULT_PALETTE = "PET-Heat"
+DEFAULT_PALETTE = "Heated"
 GRIDS = ("mri", "pet")
 WINDOWS = ("pet_window", "mri_window")  # the fields that are windows
-# Slicer's PET palettes, by their names in MRML; the values are in cspadn.color.
-PALETTES = ("PET-Heat", "PET-Rainbow", "PET-Rainbow2", "PET-DICOM", "PET-HotMetalBlue", "PET-MaximumIntensityProjection")
+# Slicer's PET palettes, by their names in MRML, and one that Slicer lacks; the values are in cspadn.color.
+SLICER_PALETTES = (
+    *("PET-Heat", "PET-Rainbow", "PET-Rainbow2", "PET-DICOM", "PET-HotMetalBlue"),
+    "PET-MaximumIntensityProjection",
+)
+PALETTES = (DEFAULT_PALETTE, *SLICER_PALETTES)
 
 
 @dataclass(frozen=True)

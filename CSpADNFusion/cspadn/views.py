@@ -69,7 +69,7 @@ class Plane:
         every: each so-many-th slice of the fused volume is shown; None where its axes are not the patient's.
         pixel: side of a pixel in millimetres.
         pet, mri, fused: in [0, 1]; 0 beyond the field of view.
-        pet_seen: whether the PET has a field of view there.
+        pet_seen, mri_seen: whether the PET or the MRI has a field of view there.
         border: the last pixels of the field of view of the volume that did not give the grid, where the other goes on.
     """
 
@@ -82,6 +82,7 @@ class Plane:
     mri: _Unit
     fused: _Unit
     pet_seen: NDArray[np.bool_]
+    mri_seen: NDArray[np.bool_]
     border: NDArray[np.bool_]
 
 
@@ -177,7 +178,7 @@ def _plane(scene: _Scene, cut: Cut, lower: _Vector, upper: _Vector) -> Plane:
     pet, mri, fused = (_turned(unit, cut.axis) for unit in scene.units(*values))
     pet_seen, mri_seen, inside = (_turned(np.isfinite(each), cut.axis) for each in values)
     border = _border(pet_seen if scene.grid == "mri" else mri_seen, inside)
-    return Plane(cut, positions, step, every, pixel, pet, mri, fused, pet_seen & inside, border)
+    return Plane(cut, positions, step, every, pixel, pet, mri, fused, pet_seen & inside, mri_seen & inside, border)
 
 
 def _positions(fused: sitk.Image, axis: int, lower: float, upper: float) -> tuple[list[float], float, int | None]:
@@ -234,7 +235,7 @@ def pictures_of(plane: Plane, palette: str) -> dict[str, NDArray[np.uint8]]:
         "mri": _levels(plane.mri),
         "blend": _blend(plane, np.rint(colors * _WHITE).astype(np.uint8)),
         "fused": _levels(plane.fused),
-        "color": _colored(plane, colors),
+        "color": recolored(palette, plane.pet, np.where(plane.mri_seen, plane.mri, plane.pet), plane.fused),
     }
     for picture in pictures.values():
         picture[:, :_RIM] = picture[:, -_RIM:] = 0
@@ -251,11 +252,3 @@ def _blend(plane: Plane, colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     grey = _levels(plane.mri)[..., np.newaxis]
     blend: NDArray[np.uint8] = np.rint(grey + share * (colors[_levels(plane.pet)] - grey.astype(np.float32))).astype(np.uint8)
     return blend
-
-
-def _colored(plane: Plane, colors: _Vector) -> NDArray[np.uint8]:
-    """Black, which most of a picture is, needs no colour."""
-    rgb = np.zeros((*plane.fused.shape, 3), np.uint8)
-    bright = plane.fused > 0
-    rgb[bright] = recolored(colors, plane.pet[bright], plane.fused[bright])
-    return rgb
