@@ -15,7 +15,7 @@ from scipy.spatial import KDTree
 
 from cspadn.color import color_table, palette_of, recolored
 from training.evaluation import observer
-from training.evaluation.cases import COLOR_TASKS, Case
+from training.evaluation.cases import TASKS, Case
 from training.heads import Volume
 
 Floats = NDArray[np.float64]
@@ -71,11 +71,11 @@ def ours(pet: Volume, mri: Volume, palette: str, fused: Volume) -> Floats:
 
 
 def reference(case: Case, palette: str, noise: float = observer.LIGHTNESS_NOISE) -> list[float]:
-    """Detectability of each lesion of :data:`training.evaluation.cases.COLOR_TASKS` in its source, shown alone."""
+    """Detectability of each lesion of :data:`training.evaluation.cases.TASKS` in its source, shown alone."""
     covariance = observer.noise_covariance(_AXES, noise)
     absent = {"pet": _responses(case, pet_alone(case.pet, palette)), "mri": _responses(case, grey(case.mri))}
     found = []
-    for task in COLOR_TASKS:
+    for task in TASKS:
         pet, mri = case.with_lesions(task)
         shown = pet_alone(pet, palette) if task.source == "pet" else grey(mri)
         found.append(observer.detectability(absent[task.source], _responses(case, shown), covariance))
@@ -93,11 +93,11 @@ def efficiencies(
         noise: standard deviation of the lightness in each pixel; the colour axes have twice as much.
 
     Returns:
-        In the order of :data:`training.evaluation.cases.COLOR_TASKS`.
+        In the order of :data:`training.evaluation.cases.TASKS`.
     """
     covariance = observer.noise_covariance(_AXES, noise)
     absent = _responses(case, display(case.pet, case.mri))
-    present = (_responses(case, display(*case.with_lesions(task))) for task in COLOR_TASKS)
+    present = (_responses(case, display(*case.with_lesions(task))) for task in TASKS)
     return [
         observer.detectability(absent, outputs, covariance) / alone for outputs, alone in zip(present, references, strict=True)
     ]
