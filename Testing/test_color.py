@@ -156,7 +156,7 @@ def test_the_uptake_can_be_read_back_from_the_table(name: str) -> None:
 
 def test_the_legend_shows_uptake_across_and_brightness_up() -> None:
     table = color.color_table(DEFAULT_PALETTE)
-    picture = color.legend(DEFAULT_PALETTE)
+    picture = color.legend(DEFAULT_PALETTE, 256)
     assert picture.dtype == np.uint8
     np.testing.assert_allclose(picture, table.transpose(1, 0, 2)[::-1] * 255, atol=0.51)
     small = color.legend(DEFAULT_PALETTE, 96, 40)

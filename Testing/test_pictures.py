@@ -11,7 +11,6 @@ import SimpleITK as sitk
 from cspadn import cli, color
 from cspadn.errors import InputError
 from cspadn.pictures import fuse_pictures
-from cspadn.settings import PALETTES
 
 
 def _picture(pixels: np.ndarray) -> sitk.Image:
@@ -53,21 +52,6 @@ def test_what_cannot_be_displayed_keeps_luma_and_hue() -> None:
     assert (factor < 1 - 1e-9).sum() > 50
     at_the_edge = np.isclose(changed, 0, atol=1e-9).any(1) | np.isclose(changed, 255).any(1)
     assert (at_the_edge | np.isclose(factor, 1)).all()  # no more chroma is lost than must be
-
-
-@pytest.mark.parametrize("palette", PALETTES)
-def test_the_legend_goes_from_dark_to_bright_and_from_none_to_all(palette: str) -> None:
-    drawn = color.legend(palette, 64)
-    assert drawn.shape == (64, 64, 3)
-    assert drawn.dtype == np.uint8
-    brightness = color.luma(drawn).mean(axis=1)
-    assert brightness[-1] < 5
-    assert (np.diff(brightness) < 0).all()  # towards the bottom
-    points = color.palette_of(palette)
-    if np.ptp(points, axis=1).max() > 0:  # else it has no hue
-        apart = drawn[32].astype(float) - color.luma(drawn[32])[:, np.newaxis]
-        most_hue = np.ptp(points, axis=1).argmax() * 63 // 255
-        assert np.ptp(apart[most_hue]) > np.ptp(apart[0]) + 50
 
 
 def test_grey_pair_gives_a_grey_picture(pixels) -> None:
