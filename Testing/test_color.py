@@ -190,6 +190,6 @@ def test_the_displays_of_a_case() -> None:
     fuse = lambda pet, mri: (pet + mri) / 2  # noqa: E731
     shown = colors.ours_display("PET-Heat", fuse)(case.pet, case.mri)
     assert shown.shape == (*case.pet.shape, 3)
-    median, high = colors.read_back_errors(case, "PET-Heat", fuse)
+    median, high = colors.read_back_errors(case, "PET-Heat", fuse(case.pet, case.mri))
     assert 0 <= median <= 0.03
     assert median <= high <= 0.08

@@ -18,9 +18,10 @@ import SimpleITK as sitk
 from cspadn.errors import FusionError, InputError
 from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS
 from training.evaluation.cases import TASKS, TEST_HEADS, Case, label_map_cases, real_cases
+from training.evaluation.color_reading import ColorReading, color_summary, read_colors
 from training.evaluation.inputs import label, model_rows
 from training.evaluation.reading import GREY_TASKS, HOLE, NOISES, WHITE, Reading, interval, read, vanished, volume_fuser, worst
-from training.evaluation.reading_pictures import draw_grey, draw_pairs
+from training.evaluation.reading_pictures import draw_color, draw_grey, draw_pairs
 from training.evaluation.rows import Mapper, Row, trivial_rows, workers
 from training.evaluation.tables import Section, markdown, write_csv
 from training.synthesis import Synthesis
@@ -51,8 +52,10 @@ def _read(task: tuple[Row, Case]) -> Reading:
     return read(*task)
 
 
-def report(table: Sequence[Row], simulated: Readings, real: Readings, folder: Path) -> Section:
-    """The page of the grey displays; writes ``observer.csv`` as well."""
+def report(
+    table: Sequence[Row], simulated: Readings, real: Readings, in_color: Sequence[ColorReading], folder: Path
+) -> Section:
+    """The page; writes ``observer.csv`` as well."""
     _write(folder / "observer.csv", simulated, real)
     parts = [
         _INTRODUCTION,
@@ -62,6 +65,7 @@ def report(table: Sequence[Row], simulated: Readings, real: Readings, folder: Pa
         "## By case",
         _by_case(table, simulated, real),
     ]
+    parts += ["## Colour displays", _COLORS, color_summary(in_color), "![Colour displays](observer_color.png)"]
     parts += ["## Faults", _faults(table, simulated, real), _FAULTS_NOTE, "![Grey displays](observer_grey.png)"]
     return Section("observer", "What an observer can still see", "\n\n".join(parts))
 
@@ -78,6 +82,12 @@ _INTRODUCTION = (
 _NOTE = (
     "Worst: the mean over cases of the worst of the four tasks, with 95 % of the means when the heads are drawn again. "
     f"Columns of tasks: mean over the simulated cases. Half and double: with display noise of {NOISES[1]:g} and {NOISES[2]:g}."
+)
+_COLORS = (
+    "All five tasks, in lightness and in both colour axes of OKLab; the simulated cases. The slider lays the PET in the "
+    "palette over the MRI, as Slicer does, at opacities of .3 to .7. Read back: error of the PET level that the colours of "
+    "the colour volume give, the worst case. Smallest step: CIEDE2000 between colours a tenth of the PET's window apart, at any "
+    "brightness that occurs with both in the head."
 )
 _FAULTS_NOTE = (
     "Vanished: lesions with less than a quarter of the contrast that they have in their source; turned: of the opposite sign. "
@@ -180,10 +190,14 @@ def _observe(data: Path, output: Path, processes: int) -> None:
     with workers(processes) as mapper:
         print(f"observe: {len(table)} displays of {count + len(real)} cases", flush=True)
         readings = read_all(table, [*simulated_cases, *real], mapper)
+        print("observe: the colours", flush=True)
+        in_color = [reading for each in mapper(read_colors, simulated_cases) for reading in each]
     output.mkdir(parents=True, exist_ok=True)
     simulated = {name: each[:count] for name, each in readings.items()}
-    section = report(table, simulated, {name: each[count:] for name, each in readings.items()}, output)
-    draw_grey(table, [simulated_cases[0], simulated_cases[1], simulated_cases[6], real[0]], output / "observer_grey.png")
+    section = report(table, simulated, {name: each[count:] for name, each in readings.items()}, in_color, output)
+    chosen = [simulated_cases[0], simulated_cases[1], simulated_cases[6], real[0]]
+    draw_grey(table, chosen, output / "observer_grey.png")
+    draw_color(chosen, output / "observer_color.png")
     draw_pairs(Synthesis(data / "data" / "label_maps", _DRAWN_HEADS, seed=1), output / "drawn_pairs.png")
     section.write(output)
 

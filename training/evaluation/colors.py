@@ -11,9 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 from scipy.spatial import KDTree
 
-from cspadn.color import color_table, palette_of, recolored
+from cspadn.color import brightness, color_table, palette_of, recolored
 from training.evaluation import observer
 from training.evaluation.cases import TASKS, Case
 from training.heads import Volume
@@ -24,6 +25,7 @@ Display = Callable[[Volume, Volume], Floats]
 OPACITIES = (0.3, 0.4, 0.5, 0.6, 0.7)  # of the slider
 FOREGROUND = 0.04  # of a window: above it in PET or MRI lies the head
 _AXES, _WHITE = 3, 255
+_SEEN, _NEARBY = 5, 5  # pixels that make a combination of levels count, and levels around it
 _GAMMA, _FIRST_CHROMA = 25.0**7, 1e-12
 
 
@@ -73,12 +75,12 @@ def ours(pet: Volume, mri: Volume, palette: str, fused: Volume) -> Floats:
 def reference(case: Case, palette: str, noise: float = observer.LIGHTNESS_NOISE) -> list[float]:
     """Detectability of each lesion of :data:`training.evaluation.cases.TASKS` in its source, shown alone."""
     covariance = observer.noise_covariance(_AXES, noise)
-    absent = {"pet": _responses(case, pet_alone(case.pet, palette)), "mri": _responses(case, grey(case.mri))}
+    absent = {"pet": responses(case, pet_alone(case.pet, palette)), "mri": responses(case, grey(case.mri))}
     found = []
     for task in TASKS:
         pet, mri = case.with_lesions(task)
         shown = pet_alone(pet, palette) if task.source == "pet" else grey(mri)
-        found.append(observer.detectability(absent[task.source], _responses(case, shown), covariance))
+        found.append(observer.detectability(absent[task.source], responses(case, shown), covariance))
     return found
 
 
@@ -96,8 +98,8 @@ def efficiencies(
         In the order of :data:`training.evaluation.cases.TASKS`.
     """
     covariance = observer.noise_covariance(_AXES, noise)
-    absent = _responses(case, display(case.pet, case.mri))
-    present = (_responses(case, display(*case.with_lesions(task))) for task in TASKS)
+    absent = responses(case, display(case.pet, case.mri))
+    present = (responses(case, display(*case.with_lesions(task))) for task in TASKS)
     return [
         observer.detectability(absent, outputs, covariance) / alone for outputs, alone in zip(present, references, strict=True)
     ]
@@ -128,13 +130,13 @@ def read_back(palette: str, rgb: NDArray[np.floating]) -> Floats:
     return found
 
 
-def read_back_errors(case: Case, palette: str, fuse: Fuse) -> tuple[float, float]:
+def read_back_errors(case: Case, palette: str, fused: Volume) -> tuple[float, float]:
     """Median and 95th percentile of the error of the PET level that is read back, as shares of the window.
 
     Over the pixels of the head: where PET or MRI is above :data:`FOREGROUND`.
     """
     head = (case.pet > FOREGROUND) | (case.mri > FOREGROUND)
-    rgb = ours(case.pet, case.mri, palette, fuse(case.pet, case.mri))[head]
+    rgb = ours(case.pet, case.mri, palette, fused)[head]
     errors = np.abs(read_back(palette, rgb) - case.pet[head])
     return float(np.median(errors)), float(np.percentile(errors, 95))
 
@@ -150,6 +152,16 @@ def smallest_step(palette: str, where: NDArray[np.bool_] | None = None, step: fl
     if where is not None:
         differences = differences[where[:-apart] & where[apart:]]
     return float(differences.min())
+
+
+def step_in_head(case: Case, palette: str, fused: Volume) -> float:
+    """:func:`smallest_step` over the PET levels and brightnesses that occur in the head of a case, in some pixels each."""
+    head = (case.pet > FOREGROUND) | (case.mri > FOREGROUND)
+    pet, bright = (np.rint(each[head] * _WHITE).astype(int) for each in (case.pet, brightness(palette, case.mri, fused)))
+    counts = np.zeros((_WHITE + 1, _WHITE + 1), int)
+    np.add.at(counts, (pet, np.clip(bright, 0, _WHITE)), 1)
+    seen = maximum_filter(counts >= _SEEN, size=_NEARBY)
+    return smallest_step(palette, seen)
 
 
 def cielab(rgb: NDArray[np.floating]) -> Floats:
@@ -189,10 +201,11 @@ def ciede2000(first: NDArray[np.floating], second: NDArray[np.floating]) -> Floa
     return result
 
 
-def _responses(case: Case, shown: Floats) -> Floats:
+def responses(case: Case, shown: Floats) -> Floats:
     """The channels' outputs at the places of a case, for a display (N, H, W, 3)."""
-    axes = np.moveaxis(observer.oklab(shown), -1, 1)
-    return observer.responses(np.stack([observer.cut(axes[plane], row, column) for plane, row, column in case.places]))
+    axes = np.moveaxis(shown, -1, 1)
+    patches = np.stack([observer.cut(axes[plane], row, column) for plane, row, column in case.places])
+    return observer.responses(np.moveaxis(observer.oklab(np.moveaxis(patches, 1, -1)), -1, 1))
 
 
 @lru_cache(maxsize=2)

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from numpy.typing import NDArray
 
+from cspadn.settings import DEFAULT_MODEL, DEFAULT_PALETTE, PALETTES
+from training.evaluation import colors
 from training.evaluation.cases import Case
-from training.evaluation.reading import volume_fuser
+from training.evaluation.reading import fuse_planes, volume_fuser
 from training.evaluation.rows import Row
 from training.heads import Volume
 from training.synthesis import Synthesis
@@ -19,24 +22,45 @@ from matplotlib import pyplot as plt
 
 _SLICES = (0.3, 0.5, 0.7)  # of the planes
 _DRAWN = 24
+_OPACITY = 0.5
 
 
 def draw_grey(rows: Sequence[Row], cases: Sequence[Case], path: Path) -> None:
     """Three slices of each case, a row each; a column for each display."""
-    shown = [_three(case) for case in cases]
-    columns = {row.name: [volume_fuser(row)(pet, mri) for pet, mri in shown] for row in rows}
-    lines = [(case.name, index, i) for i, case in enumerate(cases) for index in range(len(_SLICES))]
-    figure, axes = plt.subplots(
-        len(lines), len(columns), figsize=(1.6 * len(columns), 1.95 * len(lines)), facecolor="black", layout="constrained"
-    )
-    for row_axes, (name, index, case) in zip(axes, lines, strict=True):
-        for axis, (title, planes) in zip(row_axes, columns.items(), strict=True):
-            axis.imshow(planes[case][index], cmap="gray", vmin=0, vmax=1, interpolation="bilinear", aspect="auto")
+    lines: list[tuple[str, dict[str, NDArray[np.float64]]]] = []
+    for case in cases:
+        pet, mri = _three(case)
+        columns = {row.name: volume_fuser(row)(pet, mri) for row in rows}
+        lines += [(case.name, {name: planes[i] for name, planes in columns.items()}) for i in range(len(_SLICES))]
+    _draw_lines(lines, path)
+
+
+def draw_color(cases: Sequence[Case], path: Path) -> None:
+    """Three slices of each case: PET and slider in the default palette, and the colour volume in every palette."""
+    lines: list[tuple[str, dict[str, NDArray[np.float64]]]] = []
+    for case in cases:
+        pet, mri = _three(case)
+        fused = fuse_planes(pet, mri, DEFAULT_MODEL)
+        columns = {"PET": colors.pet_alone(pet, DEFAULT_PALETTE), "MRI": colors.grey(mri)}
+        columns[f"slider, {_OPACITY:.0%}"] = colors.slider(pet, mri, DEFAULT_PALETTE, _OPACITY)
+        columns["fused, grey"] = colors.grey(fused)
+        columns |= {name.removeprefix("PET-"): colors.ours(pet, mri, name, fused) for name in PALETTES}
+        lines += [(case.name, {name: planes[i] for name, planes in columns.items()}) for i in range(len(_SLICES))]
+    _draw_lines(lines, path)
+
+
+def _draw_lines(lines: Sequence[tuple[str, dict[str, NDArray[np.float64]]]], path: Path) -> None:
+    across = len(lines[0][1])
+    size = (1.75 * across, 2.1 * len(lines))
+    figure, axes = plt.subplots(len(lines), across, figsize=size, facecolor="black", layout="constrained")
+    for row, (name, columns) in zip(axes, lines, strict=True):
+        for axis, (title, picture) in zip(row, columns.items(), strict=True):
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="bilinear")
             axis.set_xticks([])
             axis.set_yticks([])
-            if axis in axes[0]:
+            if row is axes[0]:
                 axis.set_title(title, color="white", fontsize=9)
-        row_axes[0].set_ylabel(name, color="white", fontsize=7)
+        row[0].set_ylabel(name, color="white", fontsize=7)
     figure.savefig(path, dpi=100)
     plt.close(figure)
 
