@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
 
 from conftest import ROOT, blobs, volume
 from cspadn import FusionSettings, cli, fuse, geometry, metrics
@@ -134,6 +135,33 @@ def test_edges_are_thin() -> None:
     edges = metrics.sobel_edge_map(step)
     assert edges.sum() == 12
     assert edges[:, 6].all()
+
+
+def _dots(left: float, right: float) -> np.ndarray:
+    """Two dots whose Sobel edges do not touch; each edge is proportional to its dot, and points the same way."""
+    image = np.zeros((3, 7))
+    image[1, 1], image[1, 5] = left, right
+    return image
+
+
+def test_artefacts_of_dots_computed_by_hand() -> None:
+    black, dot = _dots(0, 0), _dots(10, 0)
+    kept = 0.9994 / (1 + math.exp(0)) * 0.9879 / (1 + math.exp(-22 * 0.2))  # half as strong, in the same direction
+    assert metrics.fusion_artefacts(black, dot, 2 * dot) == pytest.approx(1 - kept)
+    assert metrics.fusion_artefacts(dot, black, 2 * dot) == pytest.approx(1 - kept)
+    # The other dot has as many edges, and came over as it is: half of all edges are exaggerated.
+    assert metrics.fusion_artefacts(_dots(0, 10), dot, _dots(20, 10)) == pytest.approx((1 - kept) / 2)
+    assert metrics.fusion_artefacts(_dots(40, 0), dot, 2 * dot) == 0  # an edge of the PET is stronger
+    assert metrics.fusion_artefacts(black, dot, _dots(10, 20)) == 0  # neither source has an edge there: of weight 0
+    assert metrics.fusion_artefacts(black, black, dot) == 0
+
+
+def test_artefacts_of_copies_and_halos(pattern) -> None:
+    pet, mri = (pattern[name].astype(float) for name in ("pet", "mri"))
+    assert metrics.fusion_artefacts(pet, mri, pet) == metrics.fusion_artefacts(pet, mri, mri) == 0
+    halos = [mri + gain * (mri - ndimage.gaussian_filter(mri, 2)) for gain in (0.25, 0.5, 1)]
+    found = [metrics.fusion_artefacts(pet, mri, halo) for halo in halos]
+    assert 0 < found[0] < found[1] < found[2] < 1
 
 
 @pytest.mark.parametrize("height", [1, 255])

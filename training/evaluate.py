@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from cspadn.errors import FusionError, InputError
 from cspadn.settings import DEFAULT_MODEL
 from cspadn.weights import ModelCard, list_models, models_folder
-from training.evaluation import ablation, black, brightness, curves, paper, sizes, subject2
+from training.evaluation import ablation, black, curves, paper, sizes, subject2
 from training.evaluation.black import Fused
 from training.evaluation.folder import INDEX, TITLE, file_list, staged
 from training.evaluation.inputs import Inputs
@@ -54,8 +54,6 @@ def evaluate(inputs: Inputs) -> list[Section]:
     sections.append(black.report(inputs, {"same head": of_same_head, "second subject": of_second}))
     _say("three sizes")
     sections.append(sizes.report(inputs))
-    _say("other brightnesses")
-    sections.append(brightness.report(inputs))
     sections += _curves(inputs, runs)
     for section in sections:
         section.write(inputs.output)
@@ -84,7 +82,9 @@ def write_index(folder: Path, sections: list[Section], seconds: float, processes
         f"Made by `{command}` in {seconds / 60:.1f} minutes, with {counted(processes, 'process', 'processes')} of one thread "
         "each. It computes every number and figure from the shipped weights and the given images; only the published values "
         "are quoted. All rows fuse the PET as rounded luma and give 8-bit images, clipped and never stretched. Research use "
-        "only, not for diagnosis."
+        "only, not for diagnosis.\n\n"
+        "These tables report published measures; nothing is chosen or claimed by them. Models are judged by [a numerical "
+        "observer](observer.md), which `python -m training.observe` runs."
     )
     parts = [f"## {section.title}\n\n{section.body}" for section in sections]
     text = "\n\n".join([TITLE, intro, contents, "## Models", _models(), *parts, file_list(folder)])

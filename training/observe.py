@@ -92,8 +92,8 @@ _COLORS = (
 _FAULTS_NOTE = (
     "Vanished: lesions with less than a quarter of the contrast that they have in their source; turned: of the opposite sign. "
     f"Hole: a pixel darker than the darker source by more than {HOLE:g}. White: the largest share of a head above {WHITE:g}. "
-    "Artefacts: N of Petrovic and Xydeas, edges that neither source has; a display that raises the contrast of fine detail "
-    "has more of them."
+    "Artefacts: N of Petrovic and Xydeas, edges that are stronger in the display than in both sources, weighted by the edges "
+    "of the sources; a display that raises the contrast of fine detail has more of them."
 )
 
 

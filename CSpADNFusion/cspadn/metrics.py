@@ -381,9 +381,10 @@ def edge_transfer(pet: Levels, mri: Levels, fused: Levels) -> float:
 
 
 def fusion_artefacts(pet: Levels, mri: Levels, fused: Levels) -> float:
-    """N of Petrovic and Xydeas (ICCV 2005): edges that only the fused image has, as a share of all edges; 0 is best.
+    """N of Petrovic and Xydeas (ICCV 2005): how far the fused image exaggerates or bends edges, in [0, 1]; 0 is best.
 
-    Counted where the fused edge is stronger than that of either source: halos, ringing and noise.
+    Counted where the fused edge is stronger than that of both sources, as at halos, and weighted by the edges of the sources.
+    So an edge weighs nothing where neither source has any. 0 where neither source has an edge at all.
     """
     fused_edges = _edges(fused)
     sources = [_edges(source) for source in (pet, mri)]

@@ -15,14 +15,13 @@ from training.baselines.ifcnn import ifcnn
 from training.baselines.laplacian import laplacian
 from training.baselines.msvd import msvd
 from training.baselines.tfnet import tfnet
-from training.baselines.trivial import average, maximum, mri_only, overlay, pet_only
+from training.baselines.trivial import average, maximum, mri_only, pet_only
 
 METHODS: dict[str, Method] = {
     "average": average,
     "maximum": maximum,
     "MRI only": mri_only,
     "PET only": pet_only,
-    "overlay": overlay,
     "Laplacian": laplacian,
     "GTF": gtf,
     "MSVD": msvd,

@@ -6,8 +6,6 @@ import numpy as np
 
 from training.baselines.form import Image, check_pair
 
-_OPACITY, _BRIGHTNESS = 0.4, 0.6  # of the PET, where it is white
-
 
 def average(pet: Image, mri: Image) -> Image:
     """The mean of both, pixel by pixel."""
@@ -28,9 +26,3 @@ def mri_only(pet: Image, mri: Image) -> Image:
 def pet_only(pet: Image, mri: Image) -> Image:
     """The PET; the MRI is left out."""
     return check_pair(pet, mri)[0]
-
-
-def overlay(pet: Image, mri: Image) -> Image:
-    """The PET as a translucent layer: the MRI dimmed where there is uptake, the uptake on top, clipped (docs/adr/0008)."""
-    pet, mri = check_pair(pet, mri)
-    return np.minimum((1 - _OPACITY * pet) * mri + _BRIGHTNESS * pet, 1)

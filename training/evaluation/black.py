@@ -12,8 +12,8 @@ from training.evaluation.tables import Section, markdown, write_csv
 
 _INTRO = (
     "The pixels that are 0 in PET (luma) and MRI, how many of them are not 0 in the fused image, and the greatest level of 0 "
-    "to 255 that it has there. In the rows of our models none can be, by construction: the product makes these pixels 0. What "
-    'the networks do by themselves stands in the rows "network alone". No other row is given this rule.'
+    "to 255 that it has there. In the rows of the models none can be, by construction: the product makes these pixels 0. The "
+    'rows "network alone" show what the networks answer there. No other row has this rule.'
 )
 _HEADER = ("method", "pairs", "black pixels", "of them not black", "largest level")
 

@@ -61,13 +61,14 @@ def model_rows() -> list[Row]:
 
 
 def network_rows() -> list[Row]:
-    """The networks of all installed models, without what the product does after them; never ranked."""
+    """The networks of all installed models, without what the product does after them."""
     return [Row(f"{row.name}, network alone", "network", row.source) for row in model_rows()]
 
 
 RULE = (
-    "Our rows are the product's: what is black in both sources it leaves black, whatever the network says. No other row is "
-    'given this rule. The rows "network alone" show ours without it.'
+    "The rows of the models are what the product writes: whatever the network answers, it keeps black what is black in both "
+    'sources, and raises what is below its bounds (decision 0020). No other row has these rules. The rows "network alone" '
+    "show the models without them."
 )
 """Said above each table that has such rows."""
 
