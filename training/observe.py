@@ -17,7 +17,7 @@ import SimpleITK as sitk
 
 from cspadn.errors import FusionError, InputError
 from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS
-from training.evaluation.cases import TASKS, TEST_HEADS, Case, label_map_cases, real_cases
+from training.evaluation.cases import TASKS, TEST_HEADS, VALIDATION_HEADS, Case, label_map_cases, real_cases
 from training.evaluation.color_reading import ColorReading, color_summary, read_colors
 from training.evaluation.inputs import label, model_rows
 from training.evaluation.reading import GREY_TASKS, HOLE, NOISES, WHITE, Reading, interval, read, vanished, volume_fuser, worst
@@ -86,8 +86,8 @@ _NOTE = (
 _COLORS = (
     "All five tasks, in lightness and in both colour axes of OKLab; the simulated cases. The slider lays the PET in the "
     "palette over the MRI, as Slicer does, at opacities of .3 to .7. Read back: error of the PET level that the colours of "
-    "the colour volume give, the worst case. Smallest step: CIEDE2000 between colours a tenth of the PET's window apart, at any "
-    "brightness that occurs with both in the head."
+    "the colour volume give, the worst case. Smallest step: CIEDE2000 between colours a tenth of the PET's window apart, at "
+    "any brightness that occurs with both in the head."
 )
 _FAULTS_NOTE = (
     "Vanished: lesions with less than a quarter of the contrast that they have in their source; turned: of the opposite sign. "
@@ -167,12 +167,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.observe", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with data/ and peers/")
     parser.add_argument("--output", type=Path, required=True, help="folder for the page, its tables and pictures")
+    parser.add_argument(
+        "--validation", action="store_true", help="read heads 10 and 11, on which choices are made, in place of the test heads"
+    )
     parser.add_argument("--processes", type=int, default=2, help="that share the work, of one thread each (default: 2)")
     options = parser.parse_args(arguments)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     start = time.monotonic()
     try:
-        _observe(options.data, options.output, options.processes)
+        numbers = VALIDATION_HEADS if options.validation else TEST_HEADS
+        _observe(options.data, options.output, numbers, options.processes)
     except (OSError, FusionError) as error:
         print(f"observe: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, FusionError) else InputError.exit_code
@@ -180,12 +184,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _observe(data: Path, output: Path, processes: int) -> None:
+def _observe(data: Path, output: Path, numbers: Sequence[int], processes: int) -> None:
     table = rows(data)
     for row in table:
         volume_fuser(row)
     print("observe: making the cases", flush=True)
-    simulated_cases, real = label_map_cases(data / "data", TEST_HEADS), real_cases(data / "data")
+    simulated_cases, real = label_map_cases(data / "data", numbers), real_cases(data / "data")
     count = len(simulated_cases)
     with workers(processes) as mapper:
         print(f"observe: {len(table)} displays of {count + len(real)} cases", flush=True)
