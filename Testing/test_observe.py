@@ -1,0 +1,89 @@
+"""The command of the observer: its page has every display, and says what was read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning")
+
+from cspadn.settings import DEFAULT_PALETTE, PALETTES
+from training import heads, observe
+from training.evaluation.cases import TASKS, Case
+from training.evaluation.color_reading import OURS, color_summary, read_colors
+from training.evaluation.reading import NOISES, read
+from training.evaluation.rows import trivial_rows
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    """Four planes with a smooth uptake and a textured MRI."""
+    random = np.random.default_rng(6)
+    shape = (4, 140, 140)
+    mri = np.clip(0.5 + 0.08 * heads.smooth_noise(shape, (0, 2, 2), random), 0, 1).astype(np.float32)
+    pet = np.clip(0.5 + 0.15 * heads.smooth_noise(shape, (0, 6, 6), random), 0, 1).astype(np.float32)
+    places = [(plane, row, column) for plane in range(4) for row in range(30, 120, 27) for column in range(30, 120, 27)]
+    return Case("made", "made", pet, mri, np.array(places))
+
+
+@pytest.fixture(scope="module")
+def in_color(case: Case) -> list:
+    return read_colors(case)
+
+
+def test_every_palette_is_read(in_color: list) -> None:
+    assert [reading.palette for reading in in_color] == list(PALETTES)
+    for reading in in_color:
+        assert all(efficiency.shape == (len(NOISES), len(TASKS)) for efficiency in reading.efficiency.values())
+
+
+def test_more_opacity_shows_more_of_the_pet_and_less_of_the_mri(in_color: list) -> None:
+    reading = next(reading for reading in in_color if reading.palette == DEFAULT_PALETTE)
+    low, high = reading.efficiency["0.3"][0], reading.efficiency["0.7"][0]
+    assert high[:2].mean() > low[:2].mean()
+    assert high[2:4].mean() < low[2:4].mean()
+
+
+def test_the_colour_volume_shows_both_better_than_the_slider_and_its_uptake_can_be_read(in_color: list) -> None:
+    reading = next(reading for reading in in_color if reading.palette == DEFAULT_PALETTE)
+    slider = max(values[0].min() for name, values in reading.efficiency.items() if name != OURS)
+    assert reading.efficiency[OURS][0].min() > slider
+    assert reading.errors[0] <= 0.03
+    assert reading.errors[1] <= 0.08
+
+
+def test_the_page_has_every_display(case: Case, in_color: list, tmp_path: Path) -> None:
+    table = trivial_rows("PET only", "MRI only", "average")
+    readings = {row.name: [read(row, case)] for row in table}
+    section = observe.report(table, readings, readings, in_color, tmp_path)
+    for row in table:
+        assert f"\n| {row.name} | " in section.body
+    for task in TASKS:
+        assert task.name in section.body
+    for palette in PALETTES:
+        assert palette in section.body
+    assert f"**{DEFAULT_PALETTE}**" in section.body
+    lines = (tmp_path / "observer.csv").read_text().splitlines()
+    assert len(lines) == 1 + 2 * len(table) * len(NOISES) * len(TASKS)
+    average = section.body.split("\n| average | ")[1].split(" | ")[0]
+    assert 0 < float(average) < 1
+
+
+def test_the_summary_is_a_table(in_color: list) -> None:
+    lines = color_summary(in_color).splitlines()
+    assert len(lines) == 2 + len(PALETTES)
+    assert len({line.count("|") for line in lines}) == 1
+
+
+@pytest.mark.parametrize("arguments", [["--data", "nowhere", "--output", "out"]])
+def test_missing_data_is_one_line(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert observe.main(arguments) in (3, 4)
+    error = capsys.readouterr().err
+    assert error.startswith("observe: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
