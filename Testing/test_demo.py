@@ -15,7 +15,7 @@ from scipy import ndimage
 
 import demo
 from conftest import ROOT
-from cspadn.color import legend, palette_of, recolored
+from cspadn.color import legend, recolored
 from cspadn.intensity import FUSED_MAXIMUM, Window, to_unit
 from cspadn.metadata import PREFIX
 from cspadn.settings import DEFAULT_PALETTE, PALETTES
@@ -72,9 +72,10 @@ def test_a_picture_in_another_palette_is_noticed(drawn: Path, tmp_path: Path) ->
     window = Window(*map(float, fused.GetMetaData(f"{PREFIX}pet_window").strip("[]").split(",")))
     units = [
         to_unit(sitk.GetArrayFromImage(demo.resample(pet, fused)), window),
+        to_unit(sitk.GetArrayFromImage(sitk.ReadImage(str(demo.MRI))), Window(0, 255)),
         to_unit(sitk.GetArrayFromImage(fused), Window(0, FUSED_MAXIMUM)),
     ]
-    color = sitk.GetImageFromArray(recolored(palette_of(palette), *units), isVector=True)
+    color = sitk.GetImageFromArray(recolored(palette, *units), isVector=True)
     color.CopyInformation(fused)
     sitk.WriteImage(color, str(tmp_path / "color.nrrd"))
     demo.draw(demo.PET, demo.MRI, drawn / "fused.nrrd", tmp_path / "color.nrrd", tmp_path / "fusion.png")

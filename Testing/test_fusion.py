@@ -20,6 +20,7 @@ import cspadn
 from conftest import blobs, volume
 from cspadn import color, device, fuser, fusion, intensity, memory
 from cspadn.errors import CancelledError, InputError, MemoryExhaustedError, ModelError, UsageError
+from cspadn.flat_response import FlatResponse
 from cspadn.fuser import SliceFuser
 from cspadn.intensity import FUSED_MAXIMUM, Window, to_unit
 from cspadn.weights import load_model, models_folder
@@ -65,9 +66,11 @@ def test_slices_equal_the_network_alone() -> None:
     fused = _array(cspadn.fuse(pet, mri, settings).image)
     units = [torch.from_numpy(to_unit(_array(image)[3], Window(0, 100))) for image in (pet, mri)]
     with torch.inference_mode():
-        alone = load_model().network((torch.stack(units)[None]) * 2 - 1)[0, 0]
-    expected = (alone + 1) / 2 * (torch.stack(units).amax(0) * 255).clamp(max=1)  # black in both stays black
-    np.testing.assert_allclose(fused[3], expected.numpy() * FUSED_MAXIMUM, atol=1e-3 * FUSED_MAXIMUM / 100)
+        network, sources = load_model().network, torch.stack(units)[None]
+        alone = (network(sources * 2 - 1)[0] + 1) / 2
+    bounded = FlatResponse.of(network).bounded(alone.numpy(), sources.numpy())[0]
+    expected = bounded * np.minimum(sources.numpy().max(axis=(0, 1)) * 255, 1)  # black in both stays black
+    np.testing.assert_allclose(fused[3], expected * FUSED_MAXIMUM, atol=1e-3 * FUSED_MAXIMUM / 100)
 
 
 STORED_ORDERS = [("PIR", "LAS"), ("ASL", "RSP"), ("IRP", "SAL"), ("RAS", "LIP"), ("LPI", "PLI")]  # of PET and MRI

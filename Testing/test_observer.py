@@ -69,9 +69,9 @@ def test_a_lesion_of_the_opposite_sign_is_found_as_well_but_no_lesion_is_not() -
     background, present, _ = signals(-0.03)
     noise = observer.noise_covariance(1)
     absent = observer.responses(background)
-    assert observer.detectability(absent, observer.responses(present), noise) > 1
+    assert observer.detectability(absent, observer.responses(present), noise) > 2
     other = observer.responses(background[::-1])
-    assert abs(observer.detectability(absent, other, noise)) < 0.3
+    assert abs(observer.detectability(absent, other, noise)) < 0.7  # what a template makes of chance alone
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 from conftest import ROOT, blobs, volume
-from cspadn.settings import PALETTES
+from cspadn.settings import DEFAULT_PALETTE, PALETTES
 from slicer_application import application, records
 from test_module import MODULE_FILE, TIMEOUT, _select, _wait
 from test_mrml import node_of, rigid, transform_of
@@ -517,7 +517,7 @@ def test_choices_that_this_version_does_not_have_become_the_default(panel) -> No
     node.SetParameter("palette", "PET-Future")
     node.SetParameter("model", "cspadn-9")
     application.enterModule(panel)
-    assert panel.ui.paletteComboBox.currentText() == "PET-Heat"
+    assert panel.ui.paletteComboBox.currentText() == DEFAULT_PALETTE
     assert panel.ui.modelComboBox.currentText() == "cspadn"
     assert panel.ui.applyButton.isEnabled()
 

@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 import cspadn
 from conftest import blobs, volume
@@ -72,8 +73,10 @@ def test_units_of_the_pet_do_not_matter(factor: float, constant: float) -> None:
 def test_a_pet_of_zeros_gives_the_structure_of_the_mri(seed: int, model: str) -> None:
     mri = volume(blobs(seed=seed))
     fused = cspadn.fuse(mri * 0, mri, cspadn.FusionSettings(model=model, device="cpu", pet_window=(0, 1))).image
-    correlation = np.corrcoef(_array(fused).ravel(), _array(mri).ravel())[0, 1]
-    assert correlation > 0.97
+    fused, mri = _array(fused), _array(mri)
+    detail = [each - gaussian_filter(each, (0, 1.1, 1.1)) for each in (fused, mri)]  # of the MRI the default shows this
+    assert np.corrcoef(fused.ravel(), mri.ravel())[0, 1] > 0.85
+    assert np.corrcoef(*(each.ravel() for each in detail))[0, 1] > 0.85
 
 
 @drawn

@@ -139,7 +139,7 @@ def _fuse_slab(fuser: SliceFuser, response: FlatResponse, item: tuple[slice, Sla
 
 def _colors(palette: str) -> dict[str, Any]:
     """The provenance of a colour volume."""
-    return {"palette": palette, "color_table": TABLE_VERSION, "color_brightness": brightness_text(palette)}
+    return {"palette": palette, "color_table": f"version {TABLE_VERSION}", "color_brightness": brightness_text(palette)}
 
 
 def _provenance(model: Model, fuser: SliceFuser, pair: Pair, settings: FusionSettings) -> dict[str, Any]:

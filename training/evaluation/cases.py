@@ -20,7 +20,7 @@ from training.data import read_exam, read_pairs
 from training.heads import Volume
 
 DISTANCE_MM = 26  # of lesions from each other, so that none reaches into another's patch centre
-PLANE_STEP_MM = 6  # each plane is an image of its own: its lesions are in no other
+PLANE_STEP_MM = 12  # each plane is an image of its own: its lesions are in no other
 _INSIDE_MM = 4  # of the brain's edge from the middle of a lesion
 
 
@@ -28,7 +28,7 @@ CONTRASTS = (("T1", "FDG"), ("T2", "FDG"), ("FLAIR", "amyloid"), ("T1c", "FET"))
 TEST_HEADS, VALIDATION_HEADS = (12, 13, 14), (10, 11)
 TEST_EXAMS = (25, 36, 40)
 _ATLAS_SPACING = 0.86  # millimetres of a pixel of the Whole Brain Atlas, by the size of a head
-_ATLAS_PLANES = 16  # about so many are used of each set, evenly spaced
+_ATLAS_PLANES = 8  # about so many are used of each set, evenly spaced
 _REAL_INSIDE_MM = 17  # of the head's edge: scalp and skull are no places for a lesion
 _TUMOUR_MM = 12  # radius
 _UPTAKE, _TISSUE = 0.15, 0.1  # of the windows: what is brighter in both, away from the head's edge, is taken as brain
