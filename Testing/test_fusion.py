@@ -554,7 +554,7 @@ def test_the_colour_volume(pair) -> None:
     assert np.ptp(rgb.astype(int), axis=-1).max() > 60
     assert (rgb[..., 0].astype(int) >= rgb[..., 2]).all()  # Heat is red and yellow, never blue
     assert result.provenance["palette"] == "PET-Heat"
-    assert result.provenance["color_table"] == color.TABLE_VERSION
+    assert result.provenance["color_table"] == f"version {color.TABLE_VERSION}"
     assert result.provenance["color_brightness"] == color.brightness_text("PET-Heat")
     assert cspadn.fuse(*pair).color is None
     inverted = cspadn.fuse(*pair, cspadn.FusionSettings(palette="PET-MaximumIntensityProjection"))
