@@ -53,15 +53,15 @@ def _draw_lines(lines: Sequence[tuple[str, dict[str, NDArray[np.float64]]]], pat
     across = len(lines[0][1])
     size = (1.75 * across, 2.1 * len(lines))
     figure, axes = plt.subplots(len(lines), across, figsize=size, facecolor="black", layout="constrained")
-    for row, (name, columns) in zip(axes, lines, strict=True):
+    for index, (row, (name, columns)) in enumerate(zip(axes, lines, strict=True)):
         for axis, (title, picture) in zip(row, columns.items(), strict=True):
             axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="bilinear")
             axis.set_xticks([])
             axis.set_yticks([])
-            if row is axes[0]:
-                axis.set_title(title, color="white", fontsize=9)
-        row[0].set_ylabel(name, color="white", fontsize=7)
-    figure.savefig(path, dpi=100)
+            if index == 0:
+                axis.set_title(title, color="white", fontsize=11)
+        row[0].set_ylabel(name, color="white", fontsize=9)
+    figure.savefig(path, dpi=64)
     plt.close(figure)
 
 
