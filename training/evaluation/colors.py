@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from scipy.spatial import KDTree
 
+from cspadn import oklab
 from cspadn.color import brightness, color_table, palette_of, recolored
 from training.evaluation import observer
 from training.evaluation.cases import TASKS, Case
@@ -125,7 +126,7 @@ def read_back(palette: str, rgb: NDArray[np.floating]) -> Floats:
         (...) in [0, 1].
     """
     tree, levels = _tree(palette)
-    nearest = tree.query(observer.oklab(rgb).reshape(-1, 3))[1]
+    nearest = tree.query(oklab.from_srgb(rgb).reshape(-1, 3))[1]
     found: Floats = (levels[nearest] / _WHITE).reshape(np.shape(rgb)[:-1])
     return found
 
@@ -166,7 +167,7 @@ def step_in_head(case: Case, palette: str, fused: Volume) -> float:
 
 def cielab(rgb: NDArray[np.floating]) -> Floats:
     """CIELAB (L 0 to 100) of sRGB colours in [0, 1], white point D65; both (..., 3)."""
-    xyz = observer.linear_light(rgb) @ _TO_XYZ.T / _TO_XYZ.sum(axis=1)
+    xyz = oklab.linear_light(rgb) @ _TO_XYZ.T / _TO_XYZ.sum(axis=1)
     root = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
     x, y, z = np.moveaxis(root, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
@@ -205,11 +206,11 @@ def responses(case: Case, shown: Floats) -> Floats:
     """The channels' outputs at the places of a case, for a display (N, H, W, 3)."""
     axes = np.moveaxis(shown, -1, 1)
     patches = np.stack([observer.cut(axes[plane], row, column) for plane, row, column in case.places])
-    return observer.responses(np.moveaxis(observer.oklab(np.moveaxis(patches, 1, -1)), -1, 1))
+    return observer.responses(np.moveaxis(oklab.from_srgb(np.moveaxis(patches, 1, -1)), -1, 1))
 
 
 @lru_cache(maxsize=2)
 def _tree(palette: str) -> tuple[KDTree, NDArray[np.intp]]:
     """The table's colours in OKLab, and their PET levels."""
-    colors = observer.oklab(color_table(palette)).reshape(-1, 3)
+    colors = oklab.from_srgb(color_table(palette)).reshape(-1, 3)
     return KDTree(colors), np.arange(len(colors)) // color_table(palette).shape[1]

@@ -36,41 +36,6 @@ def channels(size: int = PATCH) -> Floats:
     return np.stack(templates)
 
 
-def linear_light(srgb: NDArray[np.floating]) -> Floats:
-    """Decode sRGB values in [0, 1] to linear light."""
-    values = np.clip(np.asarray(srgb, np.float64), 0, 1)
-    light: Floats = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    return light
-
-
-def lightness(grey: NDArray[np.floating]) -> Floats:
-    """OKLab lightness, 0 to 1, of grey levels in [0, 1] on an sRGB display."""
-    light: Floats = np.cbrt(linear_light(grey))
-    return light
-
-
-_TO_LMS = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-)
-_TO_LAB = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-)
-
-
-def oklab(rgb: NDArray[np.floating]) -> Floats:
-    """OKLab of sRGB colours in [0, 1]; both (..., 3)."""
-    lab: Floats = np.cbrt(linear_light(rgb) @ _TO_LMS.T) @ _TO_LAB.T
-    return lab
-
-
 def responses(patches: NDArray[np.floating]) -> Floats:
     """Outputs of the channels for patches (N, axes, size, size): (N, axes * CHANNELS)."""
     count, axes, size = patches.shape[:3]

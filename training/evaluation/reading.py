@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from cspadn import fuse
+from cspadn import fuse, oklab
 from cspadn.intensity import FUSED_MAXIMUM
 from cspadn.metrics import fusion_artefacts
 from cspadn.settings import FusionSettings
@@ -114,7 +114,7 @@ def read(row: Row, case: Case) -> Reading:
 
 
 def _responses(image: Volume, case: Case) -> NDArray[np.float64]:
-    light = observer.lightness(image)
+    light = oklab.lightness(image)
     patches = np.stack([observer.cut(light[plane], row, column) for plane, row, column in case.places])
     return observer.responses(patches[:, np.newaxis])
 
