@@ -1,12 +1,10 @@
-"""How well colour displays show PET and MRI: the observer's efficiency, and the PET level read back from the colours.
+"""Colour displays of PET and MRI, what the observer's channels make of them, and the PET level read back from the colours.
 
-The displays are arrays of sRGB in [0, 1]. :func:`efficiencies` compares one with the single sources: for lesions of the PET,
-with the PET alone in the same palette; for lesions of the MRI, with the MRI in grey.
+The displays are arrays of sRGB in [0, 1]; :mod:`training.evaluation.color_reading` compares them with the single sources.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -17,15 +15,13 @@ from scipy.spatial import KDTree
 from cspadn import oklab
 from cspadn.color import brightness, color_table, palette_of, recolored
 from training.evaluation import observer
-from training.evaluation.cases import TASKS, Case
+from training.evaluation.cases import Case
 from training.heads import Volume
 
 Floats = NDArray[np.float64]
-Fuse = Callable[[Volume, Volume], Volume]
-Display = Callable[[Volume, Volume], Floats]
 OPACITIES = (0.3, 0.4, 0.5, 0.6, 0.7)  # of the slider
 FOREGROUND = 0.04  # of a window: above it in PET or MRI lies the head
-_AXES, _WHITE = 3, 255
+_WHITE = 255
 _SEEN, _NEARBY = 5, 5  # pixels that make a combination of levels count, and levels around it
 _GAMMA, _FIRST_CHROMA = 25.0**7, 1e-12
 
@@ -71,49 +67,6 @@ def ours(pet: Volume, mri: Volume, palette: str, fused: Volume) -> Floats:
         (..., 3).
     """
     return recolored(palette, pet, mri, fused) / _WHITE
-
-
-def reference(case: Case, palette: str, noise: float = observer.LIGHTNESS_NOISE) -> list[float]:
-    """Detectability of each lesion of :data:`training.evaluation.cases.TASKS` in its source, shown alone."""
-    covariance = observer.noise_covariance(_AXES, noise)
-    absent = {"pet": responses(case, pet_alone(case.pet, palette)), "mri": responses(case, grey(case.mri))}
-    found = []
-    for task in TASKS:
-        pet, mri = case.with_lesions(task)
-        shown = pet_alone(pet, palette) if task.source == "pet" else grey(mri)
-        found.append(observer.detectability(absent[task.source], responses(case, shown), covariance))
-    return found
-
-
-def efficiencies(
-    case: Case, display: Display, references: list[float], noise: float = observer.LIGHTNESS_NOISE
-) -> list[float]:
-    """Divide the detectability of each lesion in a display by that in the single source.
-
-    Args:
-        display: makes sRGB (N, H, W, 3) of PET and MRI (N, H, W), in [0, 1].
-        references: of :func:`reference`, with the palette of the display and the same noise.
-        noise: standard deviation of the lightness in each pixel; the colour axes have twice as much.
-
-    Returns:
-        In the order of :data:`training.evaluation.cases.TASKS`.
-    """
-    covariance = observer.noise_covariance(_AXES, noise)
-    absent = responses(case, display(case.pet, case.mri))
-    present = (responses(case, display(*case.with_lesions(task))) for task in TASKS)
-    return [
-        observer.detectability(absent, outputs, covariance) / alone for outputs, alone in zip(present, references, strict=True)
-    ]
-
-
-def slider_display(palette: str, opacity: float) -> Display:
-    """:func:`slider` with a palette and an opacity, for :func:`efficiencies`."""
-    return lambda pet, mri: slider(pet, mri, palette, opacity)
-
-
-def ours_display(palette: str, fuse: Fuse) -> Display:
-    """:func:`ours` with a palette, for :func:`efficiencies`; ``fuse`` makes the fused value of PET and MRI (N, H, W)."""
-    return lambda pet, mri: ours(pet, mri, palette, fuse(pet, mri))
 
 
 def read_back(palette: str, rgb: NDArray[np.floating]) -> Floats:
