@@ -69,7 +69,7 @@ GOOD = bad_inputs.Outcome(3, "", "cspadn: The PET pet.nii cannot be read: it is 
         ({"stderr": GOOD.stderr.replace("damaged", "odd")}, "does not say 'is damaged'"),
         ({"stderr": GOOD.stderr.replace("Fetch it again.", "")}, "does not say what to do"),
         ({"left": ["out/.cspadn-x"]}, "It left"),
-        ({"seconds": 6.0}, "It took 6.0 s"),
+        ({"seconds": 16.0}, "It took 16.0 s"),
         ({"peak": 1_200_000_000}, "It took 1200 MB"),
     ],
 )
