@@ -181,10 +181,21 @@ def test_few_affinities_at_a_time_are_equal_too(monkeypatch) -> None:
         assert _difference(network_of("both"), SOURCES[name]) <= TOLERANCE
 
 
-def test_without_onednn_it_is_the_same(monkeypatch) -> None:
-    monkeypatch.setattr(products, "_onednn", None)
+@pytest.mark.parametrize("operator", [None, products._OPERATOR])
+def test_products_by_blas_and_by_onednn_give_the_same(operator, monkeypatch) -> None:
+    monkeypatch.setattr(products, "_onednn", operator)
     for name in ("noise", "head"):
         assert _difference(network_of("both"), SOURCES[name]) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("capability", "limit", "onednn"),
+    [("AVX512", "", True), ("AVX512", "avx2", False), ("AVX2", "", False), ("DEFAULT", "", False)],
+)
+def test_products_go_where_they_are_faster(capability: str, limit: str, onednn: bool, monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert products._prefers_onednn() is onednn
 
 
 def test_all_lines_at_once_as_on_a_gpu(monkeypatch) -> None:

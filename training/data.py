@@ -16,11 +16,12 @@ from cspadn.errors import InputError
 from cspadn.io import read_image
 from cspadn.pictures import grey_levels, picture_pixels, white_level
 from training.config import Augmentation
-from training.synthesis import Synthesis, flat_patches
+from training.synthesis import INTERPOLATED, Synthesis, flat_patches, interpolated, with_target
 from training.volumes import read_slices
 
 Pair = NDArray[np.float32]  # (2, H, W) in [0, 1]: PET (of a coloured one the luma), MRI
 TABLE = "split.csv"
+ATLAS_MM = 0.86  # of a pixel of the Whole Brain Atlas, by the size of a head
 _DARK = 0.04  # of white: what is not brighter in either source shows nothing
 _TRIES = 50
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -182,7 +183,9 @@ def augment(patch: Pair, augmentation: Augmentation, random: np.random.Generator
 
 
 class SynthesisDataset(Dataset[Tensor]):
-    """Drawn patches with flat and real ones among them, (2, size, size) in [0, 1]; items are asked for in their order.
+    """Drawn patches with flat and real ones among them, (3, size, size) in [0, 1]: PET, MRI and the target.
+
+    Items are asked for in their order.
 
     Args:
         synthesis: draws the patches.
@@ -206,10 +209,16 @@ class SynthesisDataset(Dataset[Tensor]):
     def _make(self, block: int) -> NDArray[np.float32]:
         random = np.random.default_rng((self.synthesis.seed, block, 1))
         first = block * self._real
-        real = [self.real[index].numpy() for index in range(first, first + self._real)]
+        real = [self._real_patch(self.real[index].numpy(), random) for index in range(first, first + self._real)]
         flat = flat_patches(self._flat, self.synthesis.size, random)
-        joined = np.concatenate([self.synthesis.block(block), flat, *([np.stack(real)] if real else [])])
+        joined = np.concatenate([self.synthesis.block(block), flat, *real])
         return joined[random.permutation(len(joined))]
+
+    def _real_patch(self, patch: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+        """A patch (2, size, size) of a real pair, at times interpolated, with its target: (1, 3, size, size)."""
+        factor = float(random.uniform(1.2, 2.2)) if random.random() < INTERPOLATED else 1.0
+        pair = patch[np.newaxis] if factor == 1 else interpolated(patch[np.newaxis], factor, random)
+        return with_target(pair, ATLAS_MM / factor)
 
 
 class EpochSampler(Sampler[int]):

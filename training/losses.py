@@ -34,13 +34,13 @@ def fusion_loss(fused: Tensor, sources: Tensor, weights: Mapping[str, float]) ->
 
     Args:
         fused: (N, 1, H, W) in [0, 1].
-        sources: (N, 2, H, W) in [0, 1], PET then MRI.
+        sources: (N, 2, H, W) in [0, 1], PET then MRI; for ``target`` and ``target_gradient`` (N, 3, H, W), the target last.
         weights: by names of :data:`TERMS`; equation 5 is ``{"mse": 1, "ssim": gamma}``, of two sources the mean.
 
     Returns:
         Scalars: ``loss`` (to be minimised), and each term as ``NAME_loss``: 0 is perfect, so it is not the measure itself.
     """
-    terms = {name: TERMS[name](fused, sources) for name in weights}
+    terms = {name: TERMS[name](fused, sources if name in OF_TARGET else sources[:, :2]) for name in weights}
     total = torch.stack([weight * terms[name] for name, weight in weights.items()]).sum()
     return {"loss": total, **{f"{name}_loss": term for name, term in terms.items()}}
 
@@ -175,16 +175,21 @@ def scd(fused: Tensor, sources: Tensor) -> Tensor:
 
 
 def target(fused: Tensor, sources: Tensor) -> Tensor:
-    """Mean absolute difference from :func:`training.target.layered_target`."""
-    return functional.l1_loss(fused, layered_target(sources))
+    """Mean absolute difference from the target: :func:`training.target.layered_target` where the sources bring none."""
+    return functional.l1_loss(fused, _target_of(sources))
 
 
 def target_gradient(fused: Tensor, sources: Tensor) -> Tensor:
     """Mean absolute difference of the gradients, with their signs, from those of the target."""
-    difference = fused - layered_target(sources)
+    difference = fused - _target_of(sources)
     return difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
 
 
+def _target_of(sources: Tensor) -> Tensor:
+    return sources[:, 2:] if sources.shape[1] > 2 else layered_target(sources)
+
+
+OF_TARGET = ("target", "target_gradient")  # terms that see the target beside the sources
 TERMS: dict[str, Term] = {
     "mse": mse,
     "l1": l1,

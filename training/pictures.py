@@ -46,7 +46,7 @@ class PairPictures(lightning.Callback):
 
 def _row(pair: Pair, module: lightning.LightningModule) -> Levels:
     """PET, MRI and fused image side by side."""
-    fused = module(torch.from_numpy(pair[np.newaxis]).to(module.device))[0, 0].clamp(0, 1).cpu().numpy()
+    fused = module(torch.from_numpy(pair[np.newaxis, :2]).to(module.device))[0, 0].clamp(0, 1).cpu().numpy()
     levels: Levels = np.rint(np.hstack([pair[0], pair[1], fused]) * 255).astype(np.uint8)
     return levels
 

@@ -12,16 +12,21 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
+from torch.nn import functional
 
 from training import heads
 from training.heads import MRI_CONTRASTS, NAMES, TRACERS, Volume
+from training.target import layered_target
 
-Patches = NDArray[np.float32]  # (N, 2, size, size) in [0, 1], PET then MRI
+Patches = NDArray[np.float32]  # (N, 3, size, size) in [0, 1]: PET, MRI, and the target; pairs have no target
 _PLANES, _MARGIN = 6, 4  # planes of a slab that are used, and those beyond, which the PET's point spread reaches
 _SIDE = 200  # pixels of a drawn plane
 _DARK = 0.04
+INTERPOLATED, _BINNED = 0.3, 0.15  # probabilities
+_FINE_MM = 1.1  # pixels that may be binned
 _TRIES = 12
 
 
@@ -52,15 +57,15 @@ class Synthesis:
         return patches[random.permutation(len(patches))]
 
     def slices(self, count: int) -> list[NDArray[np.float32]]:
-        """Whole planes (2, H, W), each of another draw, for validation."""
+        """Whole planes (3, H, W), each of another draw, for validation."""
         return [self.slab(np.random.default_rng((self.seed, index, 2)))[_PLANES // 2] for index in range(count)]
 
     def slab(self, random: np.random.Generator) -> Patches:
-        """Planes (N, 2, H, W) of one head, drawn at random."""
+        """Planes (N, 3, H, W) of one head, drawn at random."""
         path = self.label_maps / f"head{random.choice(self.heads):02d}.nii.gz"
         spacing = float(random.uniform(0.75, 1.45))
         tissues = _drawn_planes(_read(path), spacing, random)
-        return draw_pair(tissues, spacing, random)
+        return with_target(*resampled(draw_pair(tissues, spacing, random), spacing, random))
 
 
 @lru_cache(maxsize=16)
@@ -188,15 +193,42 @@ def _windowed(volume: Volume, random: np.random.Generator, wrong: float) -> Volu
     return shown
 
 
+def resampled(pairs: Patches, spacing: float, random: np.random.Generator) -> tuple[Patches, float]:
+    """Pairs (N, 2, H, W) and their spacing in mm, at times resampled: many scanners interpolate slices to finer pixels."""
+    kind = random.random()
+    if kind < INTERPOLATED:
+        factor = float(random.uniform(1.2, 2.2))
+        return interpolated(pairs, factor, random), spacing / factor
+    if kind < INTERPOLATED + _BINNED and spacing < _FINE_MM:
+        halves = pairs.reshape(*pairs.shape[:2], pairs.shape[2] // 2, 2, pairs.shape[3] // 2, 2)
+        return halves.mean((3, 5)), 2 * spacing
+    return pairs, spacing
+
+
+def interpolated(pairs: Patches, factor: float, random: np.random.Generator) -> Patches:
+    """The middle of pairs (N, 2, H, W), interpolated to the same number of pixels."""
+    height, width = (round(length / factor) for length in pairs.shape[2:])
+    top, left = (pairs.shape[2] - height) // 2, (pairs.shape[3] - width) // 2
+    middle = torch.from_numpy(np.ascontiguousarray(pairs[:, :, top : top + height, left : left + width]))
+    mode = "bilinear" if random.random() < 0.5 else "bicubic"
+    return functional.interpolate(middle, size=pairs.shape[2:], mode=mode, align_corners=False).clamp(0, 1).numpy()
+
+
+def with_target(pairs: Patches, spacing: float) -> Patches:
+    """Pairs (N, 2, H, W) with what the network is to make of them: (N, 3, H, W)."""
+    sources = torch.from_numpy(np.ascontiguousarray(pairs))
+    return torch.cat([sources, layered_target(sources, spacing)], dim=1).numpy()
+
+
 def cut_patches(planes: Patches, size: int, count: int, random: np.random.Generator) -> Patches:
     """Squares at random places that show something, flipped and turned at random."""
-    patches = np.empty((count, 2, size, size), np.float32)
+    patches = np.empty((count, planes.shape[1], size, size), np.float32)
     for index in range(count):
         for _ in range(_TRIES):
             plane = planes[random.integers(len(planes))]
             top, left = (int(random.integers(length - size + 1)) for length in plane.shape[1:])
             patch = plane[:, top : top + size, left : left + size]
-            if (patch.max(0) > _DARK).mean() > 0.3:
+            if (patch[:2].max(0) > _DARK).mean() > 0.3:
                 break
         patch = np.rot90(patch, int(random.integers(4)), axes=(1, 2))
         patches[index] = patch[:, ::-1] if random.random() < 0.5 else patch
@@ -215,4 +247,4 @@ def flat_patches(count: int, size: int, random: np.random.Generator) -> Patches:
         patch[:, disc] = random.choice([0.0, 1.0, random.uniform()], 2)[:, np.newaxis]
         if random.random() < 0.5:
             patch[0] = gaussian_filter(patch[0], 2.5)
-    return patches
+    return with_target(patches, 1.0)

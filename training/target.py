@@ -16,18 +16,26 @@ from torch import Tensor
 from torch.nn import functional
 
 PET_GAIN = 0.76
-COARSE_LIFT, COARSE_KNEE, COARSE_SLOPE, COARSE_SIGMA = 0.08, 0.12, 0.06, 2.7  # of the MRI's coarse part; sigma in pixels
-DETAIL_GAIN, DETAIL_LIMIT, DETAIL_SIGMA = 1.8, 0.075, 1.1
+COARSE_LIFT, COARSE_KNEE, COARSE_SLOPE, COARSE_SIGMA = 0.08, 0.12, 0.06, 2.7  # of the MRI's coarse part; sigma in mm
+DETAIL_GAIN, DETAIL_LIMIT, DETAIL_SIGMA = 1.6, 0.11, 1.1  # sigma in mm
 WHITE = 0.988  # no more: detail must stay visible in the brightest tissue
 _BOTH_BRIGHT = 0.01  # below the darker source, where both are brighter than the mixture
 _ROUNDING = 0.02
 
 
-def layered_target(sources: Tensor) -> Tensor:
-    """The target of sources (N, 2, H, W) in [0, 1], PET then MRI: (N, 1, H, W) in [0, 1]."""
+def layered_target(sources: Tensor, spacing: float = 1.0) -> Tensor:
+    """Make the slice that the network learns.
+
+    Args:
+        sources: (N, 2, H, W) in [0, 1], PET then MRI.
+        spacing: millimetres of a pixel. Detail has a size in the head: an interpolated slice keeps as much as its original.
+
+    Returns:
+        (N, 1, H, W) in [0, 1].
+    """
     pet, mri = sources[:, :1], sources[:, 1:]
-    middle = gaussian(mri, DETAIL_SIGMA)
-    coarse = gaussian(mri, COARSE_SIGMA)
+    middle = gaussian(mri, DETAIL_SIGMA / spacing)
+    coarse = gaussian(mri, COARSE_SIGMA / spacing)
     brightness = PET_GAIN * pet + COARSE_LIFT * (1 - torch.exp(-coarse / COARSE_KNEE)) + COARSE_SLOPE * coarse
     # Where both sources are bright the mixture would be darker than either: never below the darker of them.
     least = torch.minimum(pet, middle) - _BOTH_BRIGHT

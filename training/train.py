@@ -89,16 +89,16 @@ class FusionTraining(lightning.LightningModule):
 
         Args:
             fused: (N, 1, H, W) in [0, 1].
-            sources: (N, 2, H, W) in [0, 1], PET then MRI.
+            sources: (N, 2 or 3, H, W) in [0, 1], PET, MRI and, where the loss has one, the target.
         """
         with _full_precision(sources.device):
             return fusion_loss(fused, sources, self.config.loss)
 
     def training_step(self, sources: Tensor) -> Tensor:
-        fused, sources = whole_batch(self(sources)), whole_batch(sources)
+        fused, sources = whole_batch(self(sources[:, :2])), whole_batch(sources)
         terms = self.loss_terms(fused, sources)
         if self.global_step < self.config.mse_steps:
-            terms["loss"] = sum(self.config.loss.values()) * mse(fused, sources)
+            terms["loss"] = sum(self.config.loss.values()) * mse(fused, sources[:, :2])
         if not bool(terms["loss"].isfinite()):
             raise self._diverged(f"The loss is {float(terms['loss'].detach())} at step {self.global_step + 1}")
         self.log_dict({f"train_{name}": term for name, term in terms.items()}, on_step=False, on_epoch=True, sync_dist=True)
@@ -137,7 +137,7 @@ class FusionTraining(lightning.LightningModule):
     def validation_step(self, sources: Tensor) -> None:
         """In float32, as the network is used: sums over a whole slice leave the range of float16."""
         with _full_precision(sources.device):
-            terms = self.loss_terms(self(sources), sources)
+            terms = self.loss_terms(self(sources[:, :2]), sources)
         self.log_dict({f"validation_{name}": term for name, term in terms.items()}, on_epoch=True, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -16,7 +16,7 @@ from cspadn.geometry import resample
 from cspadn.intensity import Window, automatic_window, to_unit
 from cspadn.io import read_image
 from training import heads
-from training.data import read_exam, read_pairs
+from training.data import ATLAS_MM, read_exam, read_pairs
 from training.heads import Volume
 
 DISTANCE_MM = 26  # of lesions from each other, so that none reaches into another's patch centre
@@ -27,7 +27,6 @@ _INSIDE_MM = 4  # of the brain's edge from the middle of a lesion
 CONTRASTS = (("T1", "FDG"), ("T2", "FDG"), ("FLAIR", "amyloid"), ("T1c", "FET"))
 TEST_HEADS, VALIDATION_HEADS = (12, 13, 14), (10, 11)
 TEST_EXAMS = (25, 36, 40)
-_ATLAS_SPACING = 0.86  # millimetres of a pixel of the Whole Brain Atlas, by the size of a head
 _ATLAS_PLANES = 8  # about so many are used of each set, evenly spaced
 _REAL_INSIDE_MM = 17  # of the head's edge: scalp and skull are no places for a lesion
 _TUMOUR_MM = 12  # radius
@@ -187,7 +186,7 @@ def real_case(name: str, pairs: Sequence[NDArray[np.float32]]) -> Case:
     places = []
     for plane, (uptake, tissue) in enumerate(zip(pet > _UPTAKE, mri > _TISSUE, strict=True)):
         head = binary_fill_holes(binary_closing(tissue, iterations=3))
-        deep = uptake & binary_erosion(head, iterations=round(_REAL_INSIDE_MM / _ATLAS_SPACING))
-        step = DISTANCE_MM / _ATLAS_SPACING
+        deep = uptake & binary_erosion(head, iterations=round(_REAL_INSIDE_MM / ATLAS_MM))
+        step = DISTANCE_MM / ATLAS_MM
         places += [(plane, row, column) for row, column in _hexagons(deep.shape, step, random) if deep[row, column]]
-    return Case(name, name, pet, mri, np.array(places), _ATLAS_SPACING)
+    return Case(name, name, pet, mri, np.array(places), ATLAS_MM)
