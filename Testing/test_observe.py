@@ -70,6 +70,20 @@ def test_the_page_has_every_display(case: Case, in_color: list, tmp_path: Path) 
     assert 0 < float(average) < 1
 
 
+def test_tumours_keep_their_contrast_and_make_no_holes(case: Case) -> None:
+    pet, mri, centres = case.with_tumours(in_both=True)
+    assert len(centres) >= 4  # one in each plane at least
+    for core, plane in centres:
+        assert (pet - case.pet)[plane][core].min() > 0.2
+        assert (mri - case.mri)[plane][core].min() > 0.1
+    alone, mean, hole = (read(row, case) for row in trivial_rows("PET only", "average", "MRI only"))
+    np.testing.assert_allclose(alone.tumours, 1, rtol=1e-5)
+    np.testing.assert_allclose(mean.tumours, 0.5, rtol=1e-5)
+    np.testing.assert_allclose(hole.tumours, 0, atol=1e-6)
+    assert mean.in_both.min() >= 0
+    assert len(mean.in_both) == len(centres)
+
+
 def test_the_summary_is_a_table(in_color: list) -> None:
     lines = color_summary(in_color).splitlines()
     assert len(lines) == 2 + len(PALETTES)

@@ -30,6 +30,9 @@ TEST_EXAMS = (25, 36, 40)
 _ATLAS_PLANES = 8  # about so many are used of each set, evenly spaced
 _REAL_INSIDE_MM = 17  # of the head's edge: scalp and skull are no places for a lesion
 _TUMOUR_MM = 12  # radius
+_TUMOUR_UPTAKE, _TUMOUR_SIGNAL = 3.0, 0.4  # times the local uptake; of the MRI's window
+_TUMOUR_EDGE_MM = 1.5  # of its logistic edge, which the PET's point spread makes soft
+_TUMOURS_APART_MM = 60
 _UPTAKE, _TISSUE = 0.15, 0.1  # of the windows: what is brighter in both, away from the head's edge, is taken as brain
 
 
@@ -83,6 +86,30 @@ class Case:
             target[plane] += np.float32(task.amount * local) * profile
         np.clip(target, 0, 1, out=target)
         return sources["pet"], sources["mri"]
+
+    def with_tumours(self, *, in_both: bool) -> tuple[Volume, Volume, list[tuple[NDArray[np.bool_], int]]]:
+        """PET and MRI with hot tumours of radius 12 mm, bright in the MRI as well if ``in_both``, clipped to their windows.
+
+        Returns:
+            PET, MRI, and of each tumour its inner half, (H, W), with its plane.
+        """
+        pet, mri = self.pet.copy(), self.mri.copy()
+        centres: list[tuple[NDArray[np.bool_], int]] = []
+        taken = list[NDArray[np.int64]]()
+        for place in self.places:
+            plane, row, column = place
+            if any(plane == other[0] and np.hypot(*(place - other)[1:]) * self.spacing < _TUMOURS_APART_MM for other in taken):
+                continue
+            taken.append(place)
+            offsets = np.ogrid[: pet.shape[1], : pet.shape[2]]
+            distance = np.hypot(offsets[0] - row, offsets[1] - column) * self.spacing
+            profile = 1 / (1 + np.exp((distance - _TUMOUR_MM) / _TUMOUR_EDGE_MM))
+            core = distance < _TUMOUR_MM / 2
+            pet[plane] += np.float32((_TUMOUR_UPTAKE - 1) * self.pet[plane][core].mean()) * profile.astype(np.float32)
+            if in_both:
+                mri[plane] += np.float32(_TUMOUR_SIGNAL) * profile.astype(np.float32)
+            centres.append((core, int(plane)))
+        return np.clip(pet, 0, 1), np.clip(mri, 0, 1), centres
 
     def profile(self, task: Task, row: int, column: int) -> Volume:
         """The task's lesion of height 1 at a place: (H, W)."""

@@ -16,6 +16,7 @@ from training.evaluation.reading import NOISES, fuse_planes, interval
 from training.evaluation.tables import markdown
 from training.heads import Volume
 
+Patches = tuple[Volume, ...]  # of PET, MRI and fused grey at the places of a case: (places, size, size) each
 _AXES = 3
 OURS = "ours"
 
@@ -42,25 +43,24 @@ def read_colors(case: Case) -> list[ColorReading]:
     """Read one case in every palette; the grey level is that of the default model."""
     plain = fuse_planes(case.pet, case.mri, DEFAULT_MODEL)
     sources = [case.with_lesions(task) for task in TASKS]
-    fused = [fuse_planes(pet, mri, DEFAULT_MODEL) for pet, mri in sources]
-    return [_read_palette(case, palette, sources, plain, fused) for palette in PALETTES]
+    shown = [(case.pet, case.mri, plain), *((*pair, fuse_planes(*pair, DEFAULT_MODEL)) for pair in sources)]
+    absent, *present = (tuple(colors.patches(case, planes) for planes in volumes) for volumes in shown)
+    return [_read_palette(case, palette, plain, absent, present) for palette in PALETTES]
 
 
-def _read_palette(
-    case: Case, palette: str, sources: Sequence[tuple[Volume, Volume]], plain: Volume, fused: Sequence[Volume]
-) -> ColorReading:
+def _read_palette(case: Case, palette: str, plain: Volume, without: Patches, lesions: Sequence[Patches]) -> ColorReading:
     absent_alone = {
-        "pet": colors.responses(case, colors.pet_alone(case.pet, palette)),
-        "mri": colors.responses(case, colors.grey(case.mri)),
+        "pet": colors.responses(colors.pet_alone(without[0], palette)),
+        "mri": colors.responses(colors.grey(without[1])),
     }
     reference = []
-    for task, (pet, mri) in zip(TASKS, sources, strict=True):
+    for task, (pet, mri, _) in zip(TASKS, lesions, strict=True):
         alone = colors.pet_alone(pet, palette) if task.source == "pet" else colors.grey(mri)
-        reference.append((absent_alone[task.source], colors.responses(case, alone)))
+        reference.append((absent_alone[task.source], colors.responses(alone)))
     efficiency = {}
     for name, display in _displays(palette).items():
-        absent = colors.responses(case, display(case.pet, case.mri, plain))
-        present = [colors.responses(case, display(*pair, grey)) for pair, grey in zip(sources, fused, strict=True)]
+        absent = colors.responses(display(*without))
+        present = [colors.responses(display(*lesion)) for lesion in lesions]
         efficiency[name] = np.array([_efficiencies(reference, absent, present, noise) for noise in NOISES])
     errors = colors.read_back_errors(case, palette, plain)
     return ColorReading(case.name, case.head, palette, efficiency, errors, colors.step_in_head(case, palette, plain))

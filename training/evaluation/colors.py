@@ -155,11 +155,15 @@ def ciede2000(first: NDArray[np.floating], second: NDArray[np.floating]) -> Floa
     return result
 
 
-def responses(case: Case, shown: Floats) -> Floats:
-    """The channels' outputs at the places of a case, for a display (N, H, W, 3)."""
-    axes = np.moveaxis(shown, -1, 1)
-    patches = np.stack([observer.cut(axes[plane], row, column) for plane, row, column in case.places])
-    return observer.responses(np.moveaxis(oklab.from_srgb(np.moveaxis(patches, 1, -1)), -1, 1))
+def patches(case: Case, planes: Volume) -> Volume:
+    """The patches of planes (N, H, W) at the places of a case: (places, size, size). Displays show pixel by pixel."""
+    cut: Volume = np.stack([observer.cut(planes[plane], row, column) for plane, row, column in case.places])
+    return cut
+
+
+def responses(shown: Floats) -> Floats:
+    """The channels' outputs for patches as they are displayed, (places, size, size, 3)."""
+    return observer.responses(np.moveaxis(oklab.from_srgb(shown), -1, 1))
 
 
 @lru_cache(maxsize=2)

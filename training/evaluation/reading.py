@@ -28,6 +28,7 @@ HOLE, WHITE = 0.1, 0.98
 _HEAD = 0.04  # of white: what is not brighter in either source is background
 _VANISHED = 0.25  # of the contrast that the lesion has in its source
 _LEAST_CONTRAST = 0.2  # of the amount put in: where the window's end has swallowed more, the source shows no lesion either
+_LEAST_TUMOUR = 0.1  # of the window: contrast of a tumour in the PET that counts
 _GREY_LEVELS = 255.0
 
 
@@ -42,6 +43,8 @@ class Reading:
         holes: pixels of the head that are darker than the darker source by more than :data:`HOLE`.
         white: share of the head above :data:`WHITE`.
         artefacts: of :func:`cspadn.metrics.fusion_artefacts`, mean over the planes.
+        tumours: contrast of hot tumours in the display over that in the PET, where the PET's window shows one.
+        in_both: how much brighter than its darker source the display shows each tumour that is bright in both.
     """
 
     case: str
@@ -52,6 +55,8 @@ class Reading:
     holes: int
     white: float
     artefacts: float
+    tumours: NDArray[np.float64]
+    in_both: NDArray[np.float64]
 
     @property
     def efficiency(self) -> NDArray[np.float64]:
@@ -110,7 +115,22 @@ def read(row: Row, case: Case) -> Reading:
         int(holes.sum()),
         float((plain[head] > WHITE).mean()),
         artefacts,
+        *read_tumours(fuser, case, plain),
     )
+
+
+def read_tumours(fuser: Fuser, case: Case, plain: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The contrast that tumours of the PET keep, and how far tumours of both lie above their darker source."""
+    pet, mri, centres = case.with_tumours(in_both=False)
+    fused, kept = fuser(pet, mri), []
+    for core, plane in centres:
+        contrast = float((pet[plane] - case.pet[plane])[core].mean())
+        if contrast > _LEAST_TUMOUR:
+            kept.append(float((fused[plane] - plain[plane])[core].mean()) / contrast)
+    pet, mri, centres = case.with_tumours(in_both=True)
+    fused = fuser(pet, mri)
+    above = [float((fused[plane] - np.minimum(pet, mri)[plane])[core].min()) for core, plane in centres]
+    return np.array(kept), np.array(above)
 
 
 def _responses(image: Volume, case: Case) -> NDArray[np.float64]:
