@@ -179,8 +179,8 @@ def test_a_display_of_the_source_alone_has_efficiency_one(monkeypatch: pytest.Mo
     case = _case()
     sources = [case.with_lesions(task) for task in cases.TASKS]
     shown = [(case.pet, case.mri, case.mri), *((pet, mri, mri) for pet, mri in sources)]
-    absent, *present = (tuple(colors.patches(case, planes) for planes in volumes) for volumes in shown)
-    reading = color_reading._read_palette(case, DEFAULT_PALETTE, case.mri, absent, present)
+    absent, *present = (color_reading._patches(volumes, case.places) for volumes in shown)
+    reading = color_reading._read_palette(case, DEFAULT_PALETTE, case.mri, (absent, absent), present)
     np.testing.assert_allclose(reading.efficiency["1"][:, :2], 1)
     np.testing.assert_allclose(reading.efficiency["0"][:, 2:], 1)
 

@@ -42,11 +42,16 @@ def signals(amount: float, count: int = 400) -> tuple[np.ndarray, np.ndarray, np
     return background, background + lesion, lesion
 
 
+def absent(outputs: np.ndarray) -> observer.Absent:
+    part = np.arange(len(outputs)) % observer.PARTS
+    return observer.Absent(outputs, part, outputs, part)
+
+
 def test_detectability_in_white_noise_is_that_of_theory() -> None:
     """d'^2 = s^T U (U^T K U)^-1 U^T s, where the noise of the background and of the display add up."""
     background, present, lesion = signals(0.03)
     noise = observer.noise_covariance(1)
-    found = observer.detectability(observer.responses(background), observer.responses(present), noise)
+    found = observer.detectability(absent(observer.responses(background)), observer.responses(present), noise)
     templates = observer.channels()
     signal = templates @ lesion.ravel()
     covariance = (0.05**2 + observer.LIGHTNESS_NOISE**2) * templates @ templates.T
@@ -58,7 +63,7 @@ def test_a_display_with_half_the_contrast_has_half_the_index_under_display_noise
     empty = np.zeros((40, 1, observer.PATCH, observer.PATCH)) + np.random.default_rng(0).normal(0, 1e-5, (40, 1, 1, 1))
     noise = observer.noise_covariance(1)
     whole, half = (
-        observer.detectability(observer.responses(empty), observer.responses(empty + share * lesion), noise)
+        observer.detectability(absent(observer.responses(empty)), observer.responses(empty + share * lesion), noise)
         for share in (1, 0.5)
     )
     assert half / whole == pytest.approx(0.5, rel=1e-3)
@@ -67,10 +72,23 @@ def test_a_display_with_half_the_contrast_has_half_the_index_under_display_noise
 def test_a_lesion_of_the_opposite_sign_is_found_as_well_but_no_lesion_is_not() -> None:
     background, present, _ = signals(-0.03)
     noise = observer.noise_covariance(1)
-    absent = observer.responses(background)
-    assert observer.detectability(absent, observer.responses(present), noise) > 2
+    without = absent(observer.responses(background))
+    assert observer.detectability(without, observer.responses(present), noise) > 2
     other = observer.responses(background[::-1])
-    assert abs(observer.detectability(absent, other, noise)) < 0.7  # what a template makes of chance alone
+    assert abs(observer.detectability(without, other, noise)) < 0.7  # what a template makes of chance alone
+
+
+def test_few_places_are_read_as_many_are_where_the_background_is_known() -> None:
+    """Forty places and thirty channels: a covariance of the places alone makes a template of chance."""
+    random = np.random.default_rng(5)
+    outputs, lesion = random.normal(0, 1, (1600, 30)), np.full(30, 0.3)
+    part = np.arange(1600) % observer.PARTS
+    few = slice(0, 40)
+    known = observer.Absent(outputs[few], part[few], outputs, part)
+    noise = 1e-9 * np.eye(30)
+    expected = observer.detectability(absent(outputs), outputs + lesion, noise)
+    assert observer.detectability(known, outputs[few] + lesion, noise) == pytest.approx(expected, rel=0.25)
+    assert observer.detectability(absent(outputs[few]), outputs[few] + lesion, noise) < 0.7 * expected
 
 
 @pytest.fixture(scope="module")

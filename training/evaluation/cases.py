@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from training.data import ATLAS_MM, read_exam, read_pairs
 from training.heads import Volume
 
 DISTANCE_MM = 26  # of lesions from each other, so that none reaches into another's patch centre
+BACKGROUND_MM = 13  # of places without a lesion
 PLANE_STEP_MM = 12  # each plane is an image of its own: its lesions are in no other
 _INSIDE_MM = 4  # of the brain's edge from the middle of a lesion
 
@@ -65,6 +66,7 @@ class Case:
         places: (places, 3) of plane, row, column, so far apart that one lesion does not disturb another.
         spacing: millimetres of a pixel.
         head: what the bootstrap draws.
+        background: (more places, 3), denser, where no lesion is put: the observer learns from them how backgrounds vary.
     """
 
     name: str
@@ -73,6 +75,11 @@ class Case:
     mri: Volume
     places: NDArray[np.int64]
     spacing: float = 1.0
+    background: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 3), np.int64))
+
+    def __post_init__(self) -> None:
+        if not len(self.background):
+            object.__setattr__(self, "background", self.places)
 
     def with_lesions(self, task: Task) -> tuple[Volume, Volume]:
         """PET and MRI with the task's lesion at every place, clipped to their windows."""
@@ -133,9 +140,10 @@ def simulated_case(path: Path, contrast: str, tracer: str, seed: int, *, skull: 
         mri, pet = mri * inside, pet * inside
     pet_window, mri_window = Window(0.0, automatic_window(pet, "The PET").upper), automatic_window(mri, "The MRI")
     brain = heads.of_tissues(tissues, heads.BRAIN)
-    planes, places = _lattice(brain, random)
+    planes, places, background = _lattice(brain, random)
     name = f"{path.name.split('.')[0]} {contrast}/{tracer}{'' if skull else ' stripped'}"
-    return Case(name, path.name.split(".")[0], to_unit(pet[planes], pet_window), to_unit(mri[planes], mri_window), places)
+    shown = to_unit(pet[planes], pet_window), to_unit(mri[planes], mri_window)
+    return Case(name, path.name.split(".")[0], *shown, places, background=background)
 
 
 def _box(head: NDArray[np.bool_], inside: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
@@ -160,18 +168,21 @@ def _tumour(inside: NDArray[np.bool_], random: np.random.Generator) -> Volume:
     return tumour
 
 
-def _lattice(brain: NDArray[np.bool_], random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Planes of the volume, and places (plane, row, column) in them: a hexagonal lattice in each, randomly shifted."""
+def _lattice(
+    brain: NDArray[np.bool_], random: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Planes of the volume, and places (plane, row, column) in them: for lesions, and denser ones for backgrounds."""
     deep = binary_erosion(brain | (gaussian_filter(brain.astype(np.float32), 2) > 0.7), iterations=_INSIDE_MM) & brain
     height = np.flatnonzero(deep.any((1, 2)))
-    planes, places = list[int](), list[tuple[int, int, int]]()
+    planes, places, background = list[int](), list[tuple[int, int, int]](), list[tuple[int, int, int]]()
     for z in range(int(height[0]) + 6, int(height[-1]) - 3, PLANE_STEP_MM):
-        hexagons = _hexagons(deep.shape[1:], DISTANCE_MM, random)
-        kept = [(len(planes), row, column) for row, column in hexagons if deep[z, row, column]]
+        lattices = [_hexagons(deep.shape[1:], distance, random) for distance in (DISTANCE_MM, BACKGROUND_MM)]
+        kept, dense = ([(len(planes), row, column) for row, column in each if deep[z, row, column]] for each in lattices)
         if kept:
             planes.append(z)
             places += kept
-    return np.array(planes), np.array(places)
+            background += dense
+    return np.array(planes), np.array(places), np.array(background)
 
 
 def _hexagons(shape: tuple[int, ...], distance: float, random: np.random.Generator) -> Iterator[tuple[int, int]]:
@@ -210,10 +221,11 @@ def real_case(name: str, pairs: Sequence[NDArray[np.float32]]) -> Case:
     """A case of real planes, (2, H, W) each in [0, 1]: lesions lie where PET and MRI both show tissue, away from its edge."""
     pet, mri = np.stack(pairs, axis=1)
     random = np.random.default_rng(zlib.crc32(name.encode()))
-    places = []
+    places, background = list[tuple[int, int, int]](), list[tuple[int, int, int]]()
     for plane, (uptake, tissue) in enumerate(zip(pet > _UPTAKE, mri > _TISSUE, strict=True)):
         head = binary_fill_holes(binary_closing(tissue, iterations=3))
         deep = uptake & binary_erosion(head, iterations=round(_REAL_INSIDE_MM / ATLAS_MM))
-        step = DISTANCE_MM / ATLAS_MM
-        places += [(plane, row, column) for row, column in _hexagons(deep.shape, step, random) if deep[row, column]]
-    return Case(name, name, pet, mri, np.array(places), ATLAS_MM)
+        for chosen, distance in ((places, DISTANCE_MM), (background, BACKGROUND_MM)):
+            hexagons = _hexagons(deep.shape, distance / ATLAS_MM, random)
+            chosen += [(plane, row, column) for row, column in hexagons if deep[row, column]]
+    return Case(name, name, pet, mri, np.array(places), ATLAS_MM, np.array(background))

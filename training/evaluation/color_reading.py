@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cspadn.settings import DEFAULT_MODEL, DEFAULT_PALETTE, PALETTES
 from training.evaluation import colors, observer
 from training.evaluation.cases import TASKS, Case
-from training.evaluation.reading import NOISES, fuse_planes, interval
+from training.evaluation.reading import NOISES, absent_in, fuse_planes, interval
 from training.evaluation.tables import markdown
 from training.heads import Volume
 
@@ -43,15 +43,27 @@ def read_colors(case: Case) -> list[ColorReading]:
     """Read one case in every palette; the grey level is that of the default model."""
     plain = fuse_planes(case.pet, case.mri, DEFAULT_MODEL)
     sources = [case.with_lesions(task) for task in TASKS]
-    shown = [(case.pet, case.mri, plain), *((*pair, fuse_planes(*pair, DEFAULT_MODEL)) for pair in sources)]
-    absent, *present = (tuple(colors.patches(case, planes) for planes in volumes) for volumes in shown)
-    return [_read_palette(case, palette, plain, absent, present) for palette in PALETTES]
+    empty = (case.pet, case.mri, plain)
+    shown = [(*pair, fuse_planes(*pair, DEFAULT_MODEL)) for pair in sources]
+    without, background = (_patches(empty, places) for places in (case.places, case.background))
+    lesions = [_patches(volumes, case.places) for volumes in shown]
+    return [_read_palette(case, palette, plain, (without, background), lesions) for palette in PALETTES]
 
 
-def _read_palette(case: Case, palette: str, plain: Volume, without: Patches, lesions: Sequence[Patches]) -> ColorReading:
+def _patches(volumes: Sequence[Volume], places: NDArray[np.int64]) -> Patches:
+    """Displays show pixel by pixel, so patches of the sources are enough."""
+    return tuple(observer.patches(planes, places) for planes in volumes)
+
+
+def _read_palette(
+    case: Case, palette: str, plain: Volume, empty: tuple[Patches, Patches], lesions: Sequence[Patches]
+) -> ColorReading:
+    def absent(display: Callable[[Patches], NDArray[np.float64]]) -> observer.Absent:
+        return absent_in(case, *(colors.responses(display(patches)) for patches in empty))
+
     absent_alone = {
-        "pet": colors.responses(colors.pet_alone(without[0], palette)),
-        "mri": colors.responses(colors.grey(without[1])),
+        "pet": absent(lambda patches: colors.pet_alone(patches[0], palette)),
+        "mri": absent(lambda patches: colors.grey(patches[1])),
     }
     reference = []
     for task, (pet, mri, _) in zip(TASKS, lesions, strict=True):
@@ -59,30 +71,31 @@ def _read_palette(case: Case, palette: str, plain: Volume, without: Patches, les
         reference.append((absent_alone[task.source], colors.responses(alone)))
     efficiency = {}
     for name, display in _displays(palette).items():
-        absent = colors.responses(display(*without))
-        present = [colors.responses(display(*lesion)) for lesion in lesions]
-        efficiency[name] = np.array([_efficiencies(reference, absent, present, noise) for noise in NOISES])
+        present = [colors.responses(display(lesion)) for lesion in lesions]
+        efficiency[name] = np.array([_efficiencies(reference, absent(display), present, noise) for noise in NOISES])
     errors = colors.read_back_errors(case, palette, plain)
     return ColorReading(case.name, case.head, palette, efficiency, errors, colors.step_in_head(case, palette, plain))
 
 
-def _displays(palette: str) -> dict[str, Callable[[Volume, Volume, Volume], NDArray[np.float64]]]:
-    """Each makes colours of PET, MRI and fused grey."""
+def _displays(palette: str) -> dict[str, Callable[[Patches], NDArray[np.float64]]]:
+    """Each makes colours of patches."""
     sliders = {f"{opacity:g}": partial(_slider, palette, opacity) for opacity in colors.OPACITIES}
     return {OURS: partial(_ours, palette), **sliders}
 
 
-def _ours(palette: str, pet: Volume, mri: Volume, fused: Volume) -> NDArray[np.float64]:
+def _ours(palette: str, patches: Patches) -> NDArray[np.float64]:
+    pet, mri, fused = patches
     return colors.ours(pet, mri, palette, fused)
 
 
-def _slider(palette: str, opacity: float, pet: Volume, mri: Volume, _: Volume) -> NDArray[np.float64]:
+def _slider(palette: str, opacity: float, patches: Patches) -> NDArray[np.float64]:
+    pet, mri, _ = patches
     return colors.slider(pet, mri, palette, opacity)
 
 
 def _efficiencies(
-    reference: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
-    absent: NDArray[np.float64],
+    reference: Sequence[tuple[observer.Absent, NDArray[np.float64]]],
+    absent: observer.Absent,
     present: Sequence[NDArray[np.float64]],
     noise: float,
 ) -> list[float]:

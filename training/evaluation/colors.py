@@ -155,12 +155,6 @@ def ciede2000(first: NDArray[np.floating], second: NDArray[np.floating]) -> Floa
     return result
 
 
-def patches(case: Case, planes: Volume) -> Volume:
-    """The patches of planes (N, H, W) at the places of a case: (places, size, size). Displays show pixel by pixel."""
-    cut: Volume = np.stack([observer.cut(planes[plane], row, column) for plane, row, column in case.places])
-    return cut
-
-
 def responses(shown: Floats) -> Floats:
     """The channels' outputs for patches as they are displayed, (places, size, size, 3)."""
     return observer.responses(np.moveaxis(oklab.from_srgb(shown), -1, 1))

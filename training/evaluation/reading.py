@@ -94,13 +94,13 @@ def read(row: Row, case: Case) -> Reading:
     fuser = volume_fuser(row)
     plain = fuser(case.pet, case.mri)
     shown = {"pet": case.pet, "mri": case.mri}
-    absent = {name: _responses(image, case) for name, image in {**shown, "fused": plain}.items()}
+    absent = {name: _absent(image, case) for name, image in {**shown, "fused": plain}.items()}
     indices, reference, kept = [], [], {}
     for task in TASKS:
         pet, mri = case.with_lesions(task)
         source, fused = (pet if task.source == "pet" else mri), fuser(pet, mri)
-        indices.append(_indices(absent["fused"], _responses(fused, case)))
-        reference.append(_indices(absent[task.source], _responses(source, case)))
+        indices.append(_indices(absent["fused"], _responses(fused, case.places)))
+        reference.append(_indices(absent[task.source], _responses(source, case.places)))
         kept[task.name] = contrast_kept(case, task, source - shown[task.source], fused - plain)
     head = np.maximum(case.pet, case.mri) > _HEAD
     holes = (plain < np.minimum(case.pet, case.mri) - HOLE) & head
@@ -133,13 +133,22 @@ def read_tumours(fuser: Fuser, case: Case, plain: Volume) -> tuple[NDArray[np.fl
     return np.array(kept), np.array(above)
 
 
-def _responses(image: Volume, case: Case) -> NDArray[np.float64]:
+def absent_in(case: Case, at_places: NDArray[np.float64], at_background: NDArray[np.float64]) -> observer.Absent:
+    """What the observer's channels make of a case without lesions, divided by planes."""
+    parts = (places[:, 0] % observer.PARTS for places in (case.places, case.background))
+    return observer.Absent(at_places, next(parts), at_background, next(parts))
+
+
+def _absent(image: Volume, case: Case) -> observer.Absent:
+    return absent_in(case, _responses(image, case.places), _responses(image, case.background))
+
+
+def _responses(image: Volume, places: NDArray[np.int64]) -> NDArray[np.float64]:
     light = oklab.lightness(image)
-    patches = np.stack([observer.cut(light[plane], row, column) for plane, row, column in case.places])
-    return observer.responses(patches[:, np.newaxis])
+    return observer.responses(observer.patches(light, places)[:, np.newaxis])
 
 
-def _indices(absent: NDArray[np.float64], present: NDArray[np.float64]) -> list[float]:
+def _indices(absent: observer.Absent, present: NDArray[np.float64]) -> list[float]:
     return [observer.detectability(absent, present, observer.noise_covariance(1, noise)) for noise in NOISES]
 
 
