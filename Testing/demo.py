@@ -16,11 +16,11 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from cspadn import cli
-from cspadn.color import legend, palette_of
-from cspadn.geometry import resample, to_axial
-from cspadn.intensity import FUSED_MAXIMUM, Window, to_unit
-from cspadn.metadata import PREFIX
+from cspadn.cli import entry
+from cspadn.imaging.color import legend, palette_of
+from cspadn.imaging.geometry import resample, to_axial
+from cspadn.imaging.metadata import PREFIX
+from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, to_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ def main() -> int:
 
 def fuse(fused: Path, color: Path, *more: str) -> int:
     """Fuse the sample pair into two files with more options of ``cspadn fuse``; return its exit code."""
-    return cli.main(["fuse", str(PET), str(MRI), "-o", str(fused), "--color", str(color), "--overwrite", *more])
+    return entry.main(["fuse", str(PET), str(MRI), "-o", str(fused), "--color", str(color), "--overwrite", *more])
 
 
 def draw(pet_file: Path, mri_file: Path, fused_file: Path, color_file: Path, picture: Path) -> None:

@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "CSpADNFusion"), str(ROOT / "Testing")]
 
 import cspadn  # noqa: E402
-from cspadn.allocator import keep_freed_memory  # noqa: E402
-from cspadn.geometry import BLEND_VOXELS  # noqa: E402
-from cspadn.intensity import FUSED_MAXIMUM, automatic_window, sampled  # noqa: E402
+from cspadn.imaging.geometry import BLEND_VOXELS  # noqa: E402
+from cspadn.imaging.windowing import FUSED_MAXIMUM, automatic_window, sampled  # noqa: E402
+from cspadn.runtime.allocator import keep_freed_memory  # noqa: E402
 from slicer_application import application  # noqa: E402
 
 EXACT = 1e-4

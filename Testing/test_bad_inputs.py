@@ -16,8 +16,9 @@ import pytest
 import SimpleITK as sitk
 
 from conftest import blobs, volume
-from cspadn import cli, io
+from cspadn.cli import entry
 from cspadn.errors import FusionError, InputError, ModelError, UsageError
+from cspadn.io import images
 from slicer_application import application
 
 if not sys.platform.startswith("linux"):
@@ -173,7 +174,7 @@ FINE: dict[str, tuple[str, Callable[[Path], object]]] = {
 def test_what_is_fine_is_read(kind: str, tmp_path: Path) -> None:
     name, make = FINE[kind]
     make(tmp_path / name)
-    values = sitk.GetArrayFromImage(io.read_image(tmp_path / name, "It"))
+    values = sitk.GetArrayFromImage(images.read_image(tmp_path / name, "It"))
     np.testing.assert_allclose(values, VALUES, atol=0.01 if "slope" in kind else 0)
 
 
@@ -183,22 +184,22 @@ def test_what_is_fine_is_read(kind: str, tmp_path: Path) -> None:
 def test_pictures_are_read(pixels: np.ndarray, tmp_path: Path) -> None:
     """However well they are compressed."""
     sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=pixels.ndim == 3), str(tmp_path / "it.png"), True)
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(io.read_image(tmp_path / "it.png", "It")), pixels)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(images.read_image(tmp_path / "it.png", "It")), pixels)
 
 
 def test_volumes_that_compress_well_are_read(tmp_path: Path) -> None:
     for name in ("it.nii.gz", "it.nrrd", "it.mha"):
         sitk.WriteImage(sitk.Image(300, 300, 300, sitk.sitkUInt8), str(tmp_path / name), True)
-        assert io.read_image(tmp_path / name, "It").GetSize() == (300, 300, 300)
+        assert images.read_image(tmp_path / name, "It").GetSize() == (300, 300, 300)
 
 
 def test_what_libraries_write_themselves_is_not_seen(capfd, tmp_path: Path) -> None:
     (tmp_path / "it.mha").write_bytes(b"NDims = 3\nDimSize = 3 3 3\nElementDataFile = LOCAL\n")
     with pytest.raises(InputError):
-        io.read_image(tmp_path / "it.mha", "It")
+        images.read_image(tmp_path / "it.mha", "It")
     assert "MetaImage" in capfd.readouterr().err
     before = len(list(Path("/proc/self/fd").iterdir()))
-    assert cli.main(["fuse", str(tmp_path / "it.mha"), str(tmp_path / "it.mha"), "-o", str(tmp_path / "fused.nrrd")]) == 3
+    assert entry.main(["fuse", str(tmp_path / "it.mha"), str(tmp_path / "it.mha"), "-o", str(tmp_path / "fused.nrrd")]) == 3
     print("ours", file=sys.stderr)
     told = capfd.readouterr().err.splitlines()
     assert len(told) == 2

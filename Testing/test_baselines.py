@@ -13,7 +13,7 @@ import torch
 pytest.importorskip("scipy")
 
 from cspadn.errors import ModelError
-from cspadn.pictures import grey_levels, picture_pixels
+from cspadn.io.png_pairs import grey_levels, picture_pixels
 from training.baselines import METHODS, TRAINED
 from training.baselines.form import Method
 from training.baselines.ifcnn import IFCNN, WEIGHTS, ifcnn

@@ -18,10 +18,10 @@ import SimpleITK as sitk
 
 import cspadn
 from conftest import ROOT, blobs, volume
-from cspadn import cli
+from cspadn.cli import entry
 from cspadn.errors import InputError
-from cspadn.intensity import FUSED_MAXIMUM
-from cspadn.studies import series_below
+from cspadn.imaging.windowing import FUSED_MAXIMUM
+from cspadn.io.dicom_study import series_below
 from slicer_application import application
 from test_dicom import FRAME, write
 from test_mrml import MODULE_FILE
@@ -152,7 +152,7 @@ def test_the_outputs_are_those_of_the_command_line(run: Run, files: Path, tmp_pa
     command.mkdir()
     written = [command / name for name in ("case.nrrd", "case color.nrrd", "case metrics.csv")]
     given = (*settings, *("-o", written[0], "--color", written[1], "--metrics", written[2]))
-    assert cli.main(["fuse", *map(str, (files / "PET.nii.gz", files / "MRI.nrrd", *given))]) == 0
+    assert entry.main(["fuse", *map(str, (files / "PET.nii.gz", files / "MRI.nrrd", *given))]) == 0
     assert names(batch) - {"summary.csv"} == names(command)
     np.testing.assert_array_equal(voxels(batch / "case.nrrd"), voxels(command / "case.nrrd"))
     np.testing.assert_array_equal(voxels(batch / "case color.nrrd"), voxels(command / "case color.nrrd"))
@@ -555,7 +555,7 @@ def test_studies_with_their_series_apart_and_mixed(run: Run, studies: Path, pair
     assert names(out) == {*fused, "Jane's study é fused.json", "mixed.v1 fused.json", "summary.csv"}
     np.testing.assert_array_equal(voxels(out / fused[0]), voxels(out / fused[1]))
     inside = studies / "Jane's study é" / "DICOM" / "A"
-    pet, mri = (cspadn.io.read_image(inside / name, name) for name in ("PT", "MR"))
+    pet, mri = (cspadn.io.images.read_image(inside / name, name) for name in ("PT", "MR"))
     expected = cspadn.fuse(pet, mri, cspadn.FusionSettings(device="cpu"))
     assert np.abs(voxels(out / fused[1]) - sitk.GetArrayFromImage(expected.image)).max() <= 1e-4 * FUSED_MAXIMUM
     record = summary(out)[1]

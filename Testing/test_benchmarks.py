@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from torch import nn
 
-from cspadn.weights import load_model
-from cspadn.winograd import is_wide
+from cspadn.inference.winograd import is_wide
+from cspadn.models.weights import load_model
 
 FOLDER = Path(__file__).parent / "benchmarks"
 METHODS = ("straightforward", "ours", "IFCNN", "TFNet", "MSVD", "GTF")

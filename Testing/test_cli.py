@@ -17,10 +17,11 @@ import pytest
 import SimpleITK as sitk
 
 from conftest import ROOT, blobs
-from cspadn import cli, fuse
+from cspadn import fuse
+from cspadn.cli import entry
 from cspadn.errors import CancelledError, UsageError
-from cspadn.intensity import FUSED_MAXIMUM
-from cspadn.weights import DEFAULT_MODEL, list_models
+from cspadn.imaging.windowing import FUSED_MAXIMUM
+from cspadn.models.weights import DEFAULT_MODEL, list_models
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def files(pair, tmp_path: Path) -> dict[str, Path]:
 
 
 def _fuse(files: dict[str, Path], *more: str) -> int:
-    return cli.main(["fuse", str(files["pet"]), str(files["mri"]), "-o", str(files["fused"]), "--device", "cpu", *more])
+    return entry.main(["fuse", str(files["pet"]), str(files["mri"]), "-o", str(files["fused"]), "--device", "cpu", *more])
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
@@ -76,7 +77,7 @@ def test_the_whole_atlas_volume(shared: Path, tmp_path: Path) -> None:
     folder = shared / "data" / "volumes" / "aanlib"
     mri = sitk.ReadImage(str(folder / "MRI_axial.nii.gz"))
     names = [str(folder / "PET_axial.nii.gz"), str(folder / "MRI_axial.nii.gz")]
-    assert cli.main(["fuse", *names, "-o", str(tmp_path / "fused.nrrd")]) == 0
+    assert entry.main(["fuse", *names, "-o", str(tmp_path / "fused.nrrd")]) == 0
     fused = sitk.ReadImage(str(tmp_path / "fused.nrrd"))
     for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
         assert getattr(fused, get)() == getattr(mri, get)(), get
@@ -163,7 +164,7 @@ def test_overwrite_replaces(files: dict[str, Path]) -> None:
 
 def test_wrong_usage_exits_2(capfd) -> None:
     with pytest.raises(SystemExit) as exit_info:
-        cli.main(["fuse", "only-one.nrrd"])
+        entry.main(["fuse", "only-one.nrrd"])
     assert exit_info.value.code == 2
     assert "usage:" in capfd.readouterr().err
 
@@ -211,8 +212,8 @@ def test_a_worker_ends_with_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "private"
     folder.mkdir()
     code = (
-        "import time; from pathlib import Path; from cspadn import cli;"
-        f"watching = cli._watching(Path({str(folder / 'cancel')!r})); watching.__enter__();"
+        "import time; from pathlib import Path; from cspadn.cli import entry;"
+        f"watching = entry._watching(Path({str(folder / 'cancel')!r})); watching.__enter__();"
         "print('ready', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -228,13 +229,13 @@ def test_a_program_that_has_fused_outlives_the_folder(files: dict[str, Path], tm
     before = threading.active_count()
     assert _fuse(files, "--cancel-file", str(folder / "cancel")) == 0
     folder.rmdir()
-    time.sleep(3 * cli._WATCH_SECONDS)
+    time.sleep(3 * entry._WATCH_SECONDS)
     assert threading.active_count() <= before
     assert _fuse(files, "--cancel-file", str(folder / "cancel"), "--overwrite") == 2
 
 
 def test_metrics_in_a_table_beside_the_volume(files: dict[str, Path], tmp_path: Path, capfd) -> None:
-    from cspadn.metrics import TABLE_NAMES, measure_fusion
+    from cspadn.metrics.measures import TABLE_NAMES, measure_fusion
 
     table = tmp_path / "metrics.csv"
     assert _fuse(files, "--metrics", str(table), "--progress", "json") == 0
@@ -255,14 +256,14 @@ def test_no_table_without_its_volume(files: dict[str, Path], tmp_path: Path, mon
     def no_table(*_arguments):
         raise UsageError("no space")
 
-    monkeypatch.setattr("cspadn.io.stage_table", no_table)
+    monkeypatch.setattr("cspadn.io.images.stage_table", no_table)
     assert _fuse(files, "--metrics", str(tmp_path / "metrics.csv")) == 2
     assert not files["fused"].exists()
     assert not (tmp_path / "metrics.csv").exists()
 
 
 def test_measuring_can_be_cancelled(pair) -> None:
-    from cspadn.metrics import measure_fusion
+    from cspadn.metrics.measures import measure_fusion
 
     done: list[int] = []
     result = fuse(*pair)
@@ -400,14 +401,14 @@ def test_progress_bar_on_a_terminal(files: dict[str, Path]) -> None:
 
 
 def test_info_and_models(capfd) -> None:
-    assert cli.main(["info", "--json"]) == 0
+    assert entry.main(["info", "--json"]) == 0
     info = json.loads(capfd.readouterr().out)
     assert info["versions"]["numpy"] == np.__version__
     assert "cpu" in info["devices"]
-    assert cli.main(["models", "--json"]) == 0
+    assert entry.main(["models", "--json"]) == 0
     assert DEFAULT_MODEL in [card["name"] for card in json.loads(capfd.readouterr().out)]
-    assert cli.main(["info"]) == 0
-    assert cli.main(["models"]) == 0
+    assert entry.main(["info"]) == 0
+    assert entry.main(["models"]) == 0
     assert f"{DEFAULT_MODEL} 1 (default)" in capfd.readouterr().out
 
 

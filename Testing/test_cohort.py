@@ -17,13 +17,15 @@ import SimpleITK as sitk
 import torch
 
 from cohorts import ENVIRONMENT, cluster, cohort_command, start_cohort, write_dataset
-from cspadn import cli, files, fuse
+from cspadn import fuse
+from cspadn.cli import entry
 from cspadn.cohort.bids import CohortPair, pairs_of_dataset
 from cspadn.cohort.derivative import make_derivative
 from cspadn.cohort.group import write_group
 from cspadn.cohort.subject import CohortOptions, Files, fuse_pair
+from cspadn.io import atomic_output
+from cspadn.models.weights import load_model
 from cspadn.settings import FusionSettings
-from cspadn.weights import load_model
 
 _SETTINGS = FusionSettings(device="cpu")
 
@@ -163,7 +165,7 @@ def test_what_a_kill_left_between_two_names_is_made_again(first, options, monkey
     """As often as it happens: of a new pair, and of one that is replaced."""
     if earlier:
         fuse_pair(first, replace(options, settings=replace(options.settings, pet_window=(0.0, 50.0))))
-    give, given = files._give_name, []
+    give, given = atomic_output._give_name, []
 
     def killed(staged) -> None:
         if len(given) == named:
@@ -172,7 +174,7 @@ def test_what_a_kill_left_between_two_names_is_made_again(first, options, monkey
         give(staged)
 
     if (child := os.fork()) == 0:
-        files._give_name = killed
+        atomic_output._give_name = killed
         fuse_pair(first, options)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
@@ -316,7 +318,7 @@ def test_both_levels_here(dataset: Path, tmp_path: Path) -> None:
 def test_the_derivative_is_valid_bids(first, options) -> None:
     fuse_pair(first, options)
     fuse_pair(CohortPair("sub-05", obstacle="none"), options)
-    assert cli.main(["cohort", str(options.output), str(options.output), "group"]) == 0
+    assert entry.main(["cohort", str(options.output), str(options.output), "group"]) == 0
     command = [str(Path(sys.executable).with_name("bids-validator-deno")), "--format", "json", str(options.output)]
     done = subprocess.run(command, capture_output=True, text=True)
     issues = json.loads(done.stdout)["issues"]["issues"]
@@ -363,7 +365,7 @@ def test_events_for_programs(dataset: Path, tmp_path: Path) -> None:
 def test_wrong_usage_is_one_line_and_makes_nothing(dataset, tmp_path, capsys, monkeypatch, arguments, told) -> None:
     monkeypatch.setattr("cspadn.cohort.cluster._CONNECT_SECONDS", 2)
     places = {"in": dataset, "out": tmp_path / "results"}
-    code = cli.main(["cohort", *(argument.format(**places) for argument in arguments)])
+    code = entry.main(["cohort", *(argument.format(**places) for argument in arguments)])
     told_lines = capsys.readouterr().err.splitlines()
     assert code in (2, 4)
     assert len(told_lines) == 1
@@ -479,7 +481,7 @@ def test_a_scheduler_that_dies_is_told(eight, tmp_path: Path) -> None:
 def test_a_scheduler_without_workers_is_told(dataset, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("cspadn.cohort.cluster._START_SECONDS", 2)
     with cluster(tmp_path / "dask", workers=0) as here:
-        assert cli.main(["cohort", str(dataset), str(tmp_path / "out"), "--scheduler", here.address, "--device", "cpu"]) == 2
+        assert entry.main(["cohort", str(dataset), str(tmp_path / "out"), "--scheduler", here.address, "--device", "cpu"]) == 2
     assert "has no worker" in capsys.readouterr().err
 
 
@@ -510,8 +512,8 @@ def test_large_volumes_of_many_workers_share_the_processors(monkeypatch) -> None
 
 
 def test_one_worker_has_the_graphics_card(monkeypatch) -> None:
-    from cspadn import device
     from cspadn.cohort import cluster as engine
+    from cspadn.runtime import device
 
     monkeypatch.setattr(engine, "_processors", lambda: 8)
     monkeypatch.setattr(device, "resolve_device", lambda name: torch.device("cuda", 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cspadn import color, oklab
+from cspadn.imaging import color, oklab
 from cspadn.settings import DEFAULT_PALETTE, PALETTES
 from training.evaluation import cases, color_reading, colors
 

@@ -15,9 +15,9 @@ from scipy import ndimage
 
 import demo
 from conftest import ROOT
-from cspadn.color import legend, recolored
-from cspadn.intensity import FUSED_MAXIMUM, Window, to_unit
-from cspadn.metadata import PREFIX
+from cspadn.imaging.color import legend, recolored
+from cspadn.imaging.metadata import PREFIX
+from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, to_unit
 from cspadn.settings import DEFAULT_PALETTE, PALETTES
 
 STORED = ROOT / "Resources" / "Screenshots" / "fusion.png"

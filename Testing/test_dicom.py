@@ -26,9 +26,10 @@ from pydicom.uid import (
 
 import cspadn
 from conftest import blobs, volume
-from cspadn import cli, dicom, io
+from cspadn.cli import entry
 from cspadn.errors import InputError, MemoryExhaustedError, UsageError
-from cspadn.io import read_image
+from cspadn.io import dicom, images
+from cspadn.io.images import read_image
 
 STUDY, FRAME = generate_uid(), generate_uid()
 
@@ -305,9 +306,9 @@ def test_metrics_of_an_suv_fusion_need_the_same_units(series, tmp_path: Path, ca
     fused = tmp_path / "fused.nrrd"
     assert _fuse(series, fused, "--suv") == 0
     files = [str(series["pet"]), str(series["mri"]), str(fused)]
-    assert cli.main(["metrics", *files]) == 3
+    assert entry.main(["metrics", *files]) == 3
     assert "made of a PET in SUVbw" in capsys.readouterr().err
-    assert cli.main(["metrics", *files, "--suv", "--json"]) == 0
+    assert entry.main(["metrics", *files, "--suv", "--json"]) == 0
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID"])
@@ -344,7 +345,7 @@ def test_what_was_lossy_once_stays_so(series, tmp_path: Path) -> None:
 
 
 def _fuse(series: dict[str, Path], output: Path, *more: str) -> int:
-    return cli.main(["fuse", str(series["pet"]), str(series["mri"]), "-o", str(output), "--device", "cpu", *more])
+    return entry.main(["fuse", str(series["pet"]), str(series["mri"]), "-o", str(output), "--device", "cpu", *more])
 
 
 def test_a_derived_series_comes_out_and_reads_back(series, tmp_path: Path) -> None:
@@ -436,7 +437,7 @@ def test_nothing_is_replaced_and_nothing_is_left_behind(series, tmp_path: Path, 
 def test_sheared_volumes_cannot_be_a_series(series, tmp_path: Path) -> None:
     sheared = volume(np.zeros((3, 4, 5), np.float32), direction=[[1, 0.2, 0], [0, 0.98, 0], [0, 0, 1]])
     with pytest.raises(UsageError, match="right angles"):
-        io.check_storable(sheared, tmp_path / "out", series=True)
+        images.check_storable(sheared, tmp_path / "out", series=True)
 
 
 def test_other_frames_of_reference_are_told(series, capsys, tmp_path: Path) -> None:

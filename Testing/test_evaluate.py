@@ -22,12 +22,12 @@ pytest.importorskip("lightning")
 from PIL import Image as pillow
 
 from conftest import blobs
-from cspadn.color import luma
 from cspadn.errors import MemoryExhaustedError, UsageError
-from cspadn.flat_response import DEPTH
-from cspadn.metrics import NAMES
-from cspadn.network import CSpADN, NetworkConfig
-from cspadn.weights import list_models, save_model
+from cspadn.imaging.color import luma
+from cspadn.inference.bounds import DEPTH
+from cspadn.metrics.measures import NAMES
+from cspadn.models.cspadn import CSpADN, NetworkConfig
+from cspadn.models.weights import list_models, save_model
 from training import evaluate
 from training.baselines import TRAINED
 from training.baselines.tfnet import TFNet
@@ -506,7 +506,7 @@ def test_fused_colour_has_the_fused_luma() -> None:
 def test_our_models_fuse_as_the_product_does() -> None:
     pair = Pair("x", _slice(1), _slice(2), _slice(1))
     images = [sitk.GetImageFromArray(levels) for levels in (pair.pet, pair.mri)]
-    from cspadn.pictures import fuse_pictures
+    from cspadn.fusion import fuse_pictures
     from cspadn.settings import FusionSettings
 
     product = fuse_pictures(*images, FusionSettings(model=PAPER_MODEL, device="cpu")).image

@@ -14,8 +14,8 @@ from pydicom.uid import generate_uid
 pytest.importorskip("slicer")
 pytest.importorskip("PySide6")
 
-from cspadn import dicom
 from cspadn.errors import InputError, UsageError
+from cspadn.io import dicom
 from slicer_application import application, records
 from test_dicom import write
 from test_mrml import MODULE_FILE, node_of, rigid, transform_of

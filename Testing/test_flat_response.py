@@ -7,9 +7,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from cspadn import FusionSettings, fuse
-from cspadn.flat_response import DEPTH, LEVELS, TOLERANCE, FlatResponse
-from cspadn.intensity import FUSED_MAXIMUM
-from cspadn.network import CSpADN, NetworkConfig
+from cspadn.imaging.windowing import FUSED_MAXIMUM
+from cspadn.inference.bounds import DEPTH, LEVELS, TOLERANCE, FlatResponse
+from cspadn.models.cspadn import CSpADN, NetworkConfig
 from cspadn.settings import MODELS
 
 GRID = np.linspace(0, 1, LEVELS, dtype=np.float32)

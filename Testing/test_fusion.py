@@ -18,12 +18,15 @@ import torch
 
 import cspadn
 from conftest import blobs, volume
-from cspadn import color, device, fuser, fusion, intensity, memory
+from cspadn import fusion
 from cspadn.errors import CancelledError, InputError, MemoryExhaustedError, ModelError, UsageError
-from cspadn.flat_response import FlatResponse
-from cspadn.fuser import SliceFuser
-from cspadn.intensity import FUSED_MAXIMUM, Window, to_unit
-from cspadn.weights import load_model, models_folder
+from cspadn.imaging import color, windowing
+from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, to_unit
+from cspadn.inference import slice_runner
+from cspadn.inference.bounds import FlatResponse
+from cspadn.inference.slice_runner import SliceFuser
+from cspadn.models.weights import load_model, models_folder
+from cspadn.runtime import device, memory
 
 
 def _array(image: sitk.Image) -> np.ndarray:
@@ -374,13 +377,13 @@ def test_errors_and_cancelling_end_the_threads(three_threads) -> None:
 @pytest.mark.parametrize(("free", "batch"), [(10**12, 32), (3 * 10**8, 1), (2 * 10**9, 6), (0, 1)])
 def test_the_batch_of_a_gpu_follows_its_free_memory(monkeypatch, free: int, batch: int) -> None:
     """Played by torch's device without storage."""
-    monkeypatch.setattr(fuser, "free_memory", lambda device: free)
+    monkeypatch.setattr(slice_runner, "free_memory", lambda device: free)
     slices = SliceFuser(torch.nn.Identity, torch.device("meta"), 256 * 256)
     assert (slices.batch, slices.workers) == (batch, 1)
 
 
 def test_as_many_slices_at_a_time_as_the_memory_holds(monkeypatch, three_threads) -> None:
-    monkeypatch.setattr(fuser, "free_memory", lambda device: 10**9)
+    monkeypatch.setattr(slice_runner, "free_memory", lambda device: 10**9)
     assert SliceFuser(torch.nn.Identity, torch.device("cpu"), 256 * 256).workers == 3
     assert SliceFuser(torch.nn.Identity, torch.device("cpu"), 480 * 512).workers == 2
     assert SliceFuser(torch.nn.Identity, torch.device("cpu"), 10**9).workers == 1
@@ -508,7 +511,7 @@ def test_no_seam_where_the_pet_ends() -> None:
 
 
 def test_a_pet_that_fills_the_mri_does_not_fade_at_its_ends(pair) -> None:
-    from cspadn.geometry import SlicesOnGrid
+    from cspadn.imaging.geometry import SlicesOnGrid
 
     mri = pair[1]
     everywhere = SlicesOnGrid(mri, mri, range(mri.GetSize()[2]))
@@ -584,11 +587,11 @@ def test_unknown_grid_and_palette_are_refused() -> None:
 
 def test_large_volumes_give_their_window_on_a_lattice(monkeypatch) -> None:
     image = volume(blobs((16, 40, 40), seed=9))
-    full = intensity.automatic_window(intensity.sampled(image), "It")
-    monkeypatch.setattr(intensity, "_SAMPLED_VOXELS", 4000)
-    few = intensity.sampled(image)
+    full = windowing.automatic_window(windowing.sampled(image), "It")
+    monkeypatch.setattr(windowing, "_SAMPLED_VOXELS", 4000)
+    few = windowing.sampled(image)
     assert few.shape == (8, 20, 20)
-    np.testing.assert_allclose(intensity.automatic_window(few, "It"), full, atol=3)
+    np.testing.assert_allclose(windowing.automatic_window(few, "It"), full, atol=3)
 
 
 _LARGE = """
@@ -597,7 +600,7 @@ import numpy as np, SimpleITK as sitk
 import cspadn
 from cspadn import fusion
 
-from cspadn.fuser import SliceFuser
+from cspadn.inference.slice_runner import SliceFuser
 
 SliceFuser._run = lambda self, sources: sources.mean(axis=1)  # the volumes' memory, not the network's
 ramp = np.arange(512, dtype=np.int16)

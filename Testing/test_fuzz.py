@@ -60,11 +60,11 @@ def test_every_target_has_inputs_which_are_small() -> None:
 
 
 READERS = [
-    ("weights", "whole", "cspadn.weights.load_model"),
-    ("card", "whole", "cspadn.weights.read_card"),
+    ("weights", "whole", "cspadn.models.weights.load_model"),
+    ("card", "whole", "cspadn.models.weights.read_card"),
     ("pairs", "plain", "CSpADNFusionLib.pairs.pairsOfTable"),
-    ("settings", "all", "cspadn.intensity.check_window"),
-    ("arguments", "all", "cspadn.cli._settings"),
+    ("settings", "all", "cspadn.imaging.windowing.check_window"),
+    ("arguments", "all", "cspadn.cli.entry._settings"),
     ("progress", "run", "CSpADNFusionLib.worker.FusionWorker._onEvent"),
 ]
 
@@ -80,7 +80,7 @@ def test_another_exception_is_a_finding(target: Target, name: str, reader: str, 
 
 
 def test_what_takes_much_memory_is_a_finding(monkeypatch) -> None:
-    monkeypatch.setattr("cspadn.weights.read_card", lambda _: bytearray(2**31))
+    monkeypatch.setattr("cspadn.models.weights.read_card", lambda _: bytearray(2**31))
     before = resource.getrlimit(resource.RLIMIT_AS)
     with pytest.raises(MemoryError):
         targets.card(b"")

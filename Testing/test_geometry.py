@@ -11,8 +11,8 @@ import SimpleITK as sitk
 
 import geometry_report
 from conftest import blobs, volume
-from cspadn import geometry
 from cspadn.errors import InputError
+from cspadn.imaging import geometry
 
 ORIENTATIONS = [
     "".join(letters) for order in itertools.permutations(("RL", "AP", "IS")) for letters in itertools.product(*order)

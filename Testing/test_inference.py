@@ -9,14 +9,14 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from cspadn import criss_cross, inference, maps, products
-from cspadn.criss_cross import CrissCrossSums
-from cspadn.inference import FusionNetwork
-from cspadn.network import ATTENTION, CSpADN, NetworkConfig
-from cspadn.pair import Pair
+from cspadn.imaging.alignment import Pair
+from cspadn.inference import criss_cross, fast_network, feature_maps, matrix_product
+from cspadn.inference.criss_cross import CrissCrossSums
+from cspadn.inference.fast_network import FusionNetwork
+from cspadn.inference.winograd import WinogradConv2d
+from cspadn.models.cspadn import ATTENTION, CSpADN, NetworkConfig
+from cspadn.models.weights import load_model
 from cspadn.settings import FusionSettings
-from cspadn.weights import load_model
-from cspadn.winograd import WinogradConv2d
 from training.benchmark import make_straightforward
 
 TOLERANCE = 2e-5  # of [-1, 1]: 1e-5 of the range
@@ -151,9 +151,9 @@ def _count_places(monkeypatch) -> list[int]:
 
     def counted(layer, source, target, windows, *rest) -> None:
         places.append(sum(len(rows) * len(columns) for rows, columns in windows))
-        maps.convolve(layer, source, target, windows, *rest)
+        feature_maps.convolve(layer, source, target, windows, *rest)
 
-    monkeypatch.setattr(inference, "convolve", counted)
+    monkeypatch.setattr(fast_network, "convolve", counted)
     return places
 
 
@@ -181,9 +181,9 @@ def test_few_affinities_at_a_time_are_equal_too(monkeypatch) -> None:
         assert _difference(network_of("both"), SOURCES[name]) <= TOLERANCE
 
 
-@pytest.mark.parametrize("operator", [None, products._OPERATOR])
+@pytest.mark.parametrize("operator", [None, matrix_product._OPERATOR])
 def test_products_by_blas_and_by_onednn_give_the_same(operator, monkeypatch) -> None:
-    monkeypatch.setattr(products, "_onednn", operator)
+    monkeypatch.setattr(matrix_product, "_onednn", operator)
     for name in ("noise", "head"):
         assert _difference(network_of("both"), SOURCES[name]) <= TOLERANCE
 
@@ -195,14 +195,14 @@ def test_products_by_blas_and_by_onednn_give_the_same(operator, monkeypatch) -> 
 def test_products_go_where_they_are_faster(capability: str, limit: str, onednn: bool, monkeypatch) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
-    assert products._prefers_onednn() is onednn
+    assert matrix_product._prefers_onednn() is onednn
 
 
 def test_all_lines_at_once_as_on_a_gpu(monkeypatch) -> None:
-    monkeypatch.setattr(products, "_onednn", None)
+    monkeypatch.setattr(matrix_product, "_onednn", None)
     monkeypatch.setattr(criss_cross, "_CPU_AFFINITIES", criss_cross._GPU_AFFINITIES)
-    monkeypatch.setattr(inference, "_WIDE_ROWS", inference._GPU_ROWS)
-    monkeypatch.setattr(inference, "_NARROW_ROWS", inference._GPU_ROWS)
+    monkeypatch.setattr(fast_network, "_WIDE_ROWS", fast_network._GPU_ROWS)
+    monkeypatch.setattr(fast_network, "_NARROW_ROWS", fast_network._GPU_ROWS)
     for name in SOURCES:
         assert _difference(network_of("both"), SOURCES[name]) <= TOLERANCE
 

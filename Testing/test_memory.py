@@ -74,7 +74,7 @@ def test_with_too_little_memory_it_says_so(shared: Path, tmp_path: Path) -> None
 # The limit comes when everything is loaded: what is there by then, and a little.
 _STARVED = """
 from cspadn.cli import main
-import cspadn.fuser, cspadn.pictures
+import cspadn.inference.slice_runner, cspadn.io.png_pairs
 taken = int(re.search(r"VmData:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (taken + 60 * 2**20,) * 2)
 """

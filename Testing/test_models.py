@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from cspadn.metrics import measure
+from cspadn.metrics.measures import measure
+from cspadn.models.weights import list_models
 from cspadn.settings import DEFAULT_MODEL
-from cspadn.weights import list_models
 
 pytest.importorskip("lightning")
 

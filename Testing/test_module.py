@@ -16,7 +16,7 @@ import SimpleITK as sitk
 
 from conftest import ROOT, blobs, volume
 from cspadn.errors import InputError, MissingPackageError
-from cspadn.intensity import FUSED_MAXIMUM
+from cspadn.imaging.windowing import FUSED_MAXIMUM
 from slicer_application import application, records
 from test_mrml import MODULE_FILE, node_of
 
@@ -578,7 +578,7 @@ sys.path[:0] = [{str(ROOT / "Testing")!r}, {str(ROOT / "CSpADNFusion")!r}]
 from slicer_application import application
 application.start()
 panel = application.openModule({str(MODULE_FILE)!r})
-heavy = ["torch", "SimpleITK", "safetensors", "cspadn.network", "cspadn.fusion", "cspadn.geometry", "CSpADNFusionLib.nodes"]
+heavy = ["torch", "SimpleITK", "safetensors", "cspadn.models", "cspadn.fusion", "cspadn.imaging", "CSpADNFusionLib.nodes"]
 print(type(panel).__name__, [name for name in heavy if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

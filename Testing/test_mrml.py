@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from conftest import blobs, volume
 from cspadn.errors import InputError
-from cspadn.intensity import FUSED_MAXIMUM
+from cspadn.imaging.windowing import FUSED_MAXIMUM
 from slicer_application import application
 
 MODULE_FILE = Path(__file__).resolve().parent.parent / "CSpADNFusion" / "CSpADNFusion.py"
@@ -133,7 +133,7 @@ def test_chains_of_transforms(logic, pair, mri_moves: bool) -> None:
 
 def test_a_transform_that_scales_and_shears(logic) -> None:
     """An affine parent transform of the PET, not only a rigid one: a ramp arrives where it belongs."""
-    from cspadn.geometry import resample
+    from cspadn.imaging.geometry import resample
     from CSpADNFusionLib import nodes
 
     z, y, x = np.meshgrid(np.arange(12.0), np.arange(14.0), np.arange(16.0), indexing="ij")
@@ -310,7 +310,7 @@ def test_names_of_the_nodes_are_in_the_provenance(logic, pair) -> None:
 def test_the_library_has_the_palettes_of_mrml(scene) -> None:
     import slicer
 
-    from cspadn.color import palette_of
+    from cspadn.imaging.color import palette_of
     from cspadn.settings import SLICER_PALETTES
 
     logic = slicer.vtkMRMLColorLogic()
@@ -324,7 +324,7 @@ def test_the_library_has_the_palettes_of_mrml(scene) -> None:
 
 
 def test_a_palette_that_slicer_lacks_becomes_one_colour_node(pair, scene) -> None:
-    from cspadn.color import palette_of
+    from cspadn.imaging.color import palette_of
     from CSpADNFusionLib.nodes import showInPalette
 
     first, second = node_of(pair[0], "PET"), node_of(pair[0], "PET 2")

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import reference_attention
-from cspadn.attention import ChannelAttention, CrissCrossAttention
-from cspadn.network import CSpADN, NetworkConfig, ReflectConv2d
+from cspadn.models.attention import ChannelAttention, CrissCrossAttention
+from cspadn.models.cspadn import CSpADN, NetworkConfig, ReflectConv2d
 
 SIZES = [(7, 11), (13, 5), (9, 9), (1, 6), (5, 1), (1, 1)]  # odd, non-square, degenerate
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}

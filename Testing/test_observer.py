@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("lightning")
 
-from cspadn import oklab
+from cspadn.imaging import oklab
 from training import heads
 from training.evaluation import observer
 from training.evaluation.cases import DISTANCE_MM, TASKS, Case, _hexagons

@@ -17,7 +17,7 @@ import SimpleITK as sitk
 
 import cspadn
 from conftest import ROOT
-from cspadn import weights
+from cspadn.models import weights
 
 DATA = {
     "cspadn/py.typed",

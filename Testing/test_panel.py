@@ -109,7 +109,7 @@ def test_an_output_that_is_not_made_is_no_obstacle(panel) -> None:
 def test_everything_is_made_named_and_shown(panel) -> None:
     import slicer
 
-    from cspadn import metrics
+    from cspadn.metrics import measures
 
     pet_display = _display_state(_node("PET")), _display_state(_node("MRI"))
     _apply(panel)
@@ -117,7 +117,7 @@ def test_everything_is_made_named_and_shown(panel) -> None:
     table = fused.GetNodeReference("CSpADNFusionMetrics")
     assert fused.GetNodeReference("CSpADNFusionColor") is color
     assert table.GetName() == "MRI-PET fused metrics"
-    assert [table.GetColumnName(i) for i in range(8)] == ["slice", "position_mm", *metrics.TABLE_NAMES]
+    assert [table.GetColumnName(i) for i in range(8)] == ["slice", "position_mm", *measures.TABLE_NAMES]
     assert panel._parameterNode.lastFusedVolume is fused
     assert records.sliceViewerLayers[-1] == {"background": color, "foreground": None, "fit": True}
     assert (_display_state(_node("PET")), _display_state(_node("MRI"))) == pet_display
@@ -392,7 +392,7 @@ def _legend_axis(panel) -> tuple[str, str, str]:
 
 @pytest.mark.parametrize("name", PALETTES)
 def test_the_legend_shows_the_palette(panel, name: str) -> None:
-    from cspadn import color
+    from cspadn.imaging import color
 
     panel.ui.paletteComboBox.setCurrentText(name)
     np.testing.assert_array_equal(_legend_pixels(panel), color.legend(name, 64))
@@ -873,8 +873,8 @@ def test_a_result_that_cannot_be_stored_leaves_nothing(panel, scene, monkeypatch
 
 
 def test_the_shipped_models_are_those_on_offer() -> None:
+    from cspadn.models.weights import list_models
     from cspadn.settings import MODELS
-    from cspadn.weights import list_models
 
     assert sorted(MODELS) == [card.name for card in list_models()]
 

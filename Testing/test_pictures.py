@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from cspadn import cli, color
+from cspadn.cli import entry
 from cspadn.errors import InputError
-from cspadn.pictures import fuse_pictures
+from cspadn.fusion import fuse_pictures
+from cspadn.imaging import color
 
 
 def _picture(pixels: np.ndarray) -> sitk.Image:
@@ -92,7 +93,7 @@ def test_real_pair_on_the_command_line(shared: Path, tmp_path: Path) -> None:
     name = sorted(path.name for path in (folder / "pet").iterdir())[10]
     output = tmp_path / "fused.png"
     sources = [str(folder / kind / name) for kind in ("pet", "mri")]
-    assert cli.main(["fuse", *sources, "-o", str(output), "--model", "cspadn-paper"]) == 0
+    assert entry.main(["fuse", *sources, "-o", str(output), "--model", "cspadn-paper"]) == 0
     fused = sitk.ReadImage(str(output))
     assert fused.GetSize() == (256, 256)
     assert fused.GetNumberOfComponentsPerPixel() == 3

@@ -164,7 +164,7 @@ def test_slicers_side_connects_to_nothing(guarded: Guarded) -> None:
 
 def test_training_connects_to_nothing(guarded: Guarded, tmp_path: Path) -> None:
     yaml = pytest.importorskip("yaml")
-    from cspadn.network import NetworkConfig
+    from cspadn.models.cspadn import NetworkConfig
     from training.config import load_config
 
     data = tmp_path / "data"
@@ -554,7 +554,7 @@ def test_a_panels_worker_says_nothing_of_the_patient(panel, marked: Path, monkey
     """Of volumes that were loaded from DICOM; and where they cannot be fused."""
     import slicer
 
-    from cspadn.io import read_image
+    from cspadn.io.images import read_image
     from CSpADNFusionLib import overview
     from CSpADNFusionLib.loading import volumeNodeFromImage
     from slicer_application import records

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 import cspadn
 from conftest import blobs, volume
-from cspadn.intensity import FUSED_MAXIMUM
+from cspadn.imaging.windowing import FUSED_MAXIMUM
 
 drawn = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 spacings = st.tuples(*(st.floats(0.3, 8) for _ in range(3)))

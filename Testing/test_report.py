@@ -20,17 +20,19 @@ from PIL import Image
 
 import browsers
 from conftest import ROOT, volume
-from cspadn import FusionSettings, cli, fuse, report
-from cspadn.color import legend
+from cspadn import FusionSettings, fuse
+from cspadn.cli import entry
 from cspadn.errors import MissingPackageError, UsageError
 from cspadn.fusion import FusionResult
-from cspadn.intensity import FUSED_MAXIMUM, Window
-from cspadn.metadata import NAN_IS_OUTSIDE, NOTE
-from cspadn.metrics import SliceScores, VolumeScores, measure_volumes
-from cspadn.plots import histogram
-from cspadn.report import GroupRow, group_page, robust_z, subject_page
+from cspadn.imaging.color import legend
+from cspadn.imaging.metadata import NAN_IS_OUTSIDE, NOTE
+from cspadn.imaging.windowing import FUSED_MAXIMUM, Window
+from cspadn.metrics.measures import SliceScores, VolumeScores, measure_volumes
+from cspadn.report import pages as pages_module
+from cspadn.report.pages import GroupRow, group_page, robust_z, subject_page
+from cspadn.report.planes import CUTS, MOST_SLICES, views_of
+from cspadn.report.plots import histogram
 from cspadn.settings import PALETTES
-from cspadn.views import CUTS, MOST_SLICES, views_of
 
 SAMPLES = ROOT / "CSpADNFusion" / "Resources" / "SampleData"
 NASTY = "<script>alert('x')</script> & \"Ü\""
@@ -315,9 +317,9 @@ def test_importing_the_module_is_cheap() -> None:
 
 @pytest.mark.parametrize(("module", "package"), [("jinja2", "jinja2"), ("PIL", "pillow")])
 def test_a_missing_package_is_told(monkeypatch, module: str, package: str) -> None:
-    monkeypatch.setattr(report, "find_spec", lambda name: None if name == module else object())
+    monkeypatch.setattr(pages_module, "find_spec", lambda name: None if name == module else object())
     with pytest.raises(MissingPackageError, match=f"'{package}' is missing"):
-        report.check_packages()
+        pages_module.check_packages()
 
 
 # The group
@@ -384,7 +386,7 @@ def files(pair, tmp_path: Path) -> dict[str, Path]:
 
 def run(files: dict[str, Path], *more: str) -> int:
     names = [str(files[name]) for name in ("pet", "mri")]
-    return cli.main(["fuse", *names, "-o", str(files["fused"]), "--report", str(files["report"]), "--device", "cpu", *more])
+    return entry.main(["fuse", *names, "-o", str(files["fused"]), "--report", str(files["report"]), "--device", "cpu", *more])
 
 
 def test_a_page_has_its_palette_without_a_colour_volume(files: dict[str, Path], capsys) -> None:
@@ -413,7 +415,7 @@ def test_no_output_without_the_page(files: dict[str, Path], monkeypatch, capsys)
     def full(*_: object) -> None:
         raise UsageError("The disk is full.")
 
-    monkeypatch.setattr("cspadn.io.stage_text", full)
+    monkeypatch.setattr("cspadn.io.images.stage_text", full)
     assert run(files) == 2
     assert sorted(path.name for path in files["pet"].parent.iterdir()) == ["mri.nrrd", "pet.nrrd"]
 
@@ -421,7 +423,7 @@ def test_no_output_without_the_page(files: dict[str, Path], monkeypatch, capsys)
 def test_pages_that_cannot_be_are_told_before_the_work(files: dict[str, Path], monkeypatch, capsys) -> None:
     monkeypatch.setattr("cspadn.fusion.fuse", lambda *_args, **_options: pytest.fail("the work started"))
     with monkeypatch.context() as missing:
-        missing.setattr(report, "find_spec", lambda name: None if name == "matplotlib" else object())
+        missing.setattr(pages_module, "find_spec", lambda name: None if name == "matplotlib" else object())
         assert run(files) == 1
     assert "The Python package 'matplotlib' is missing" in capsys.readouterr().err
     files["report"] = files["report"].with_suffix(".htm")

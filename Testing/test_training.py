@@ -20,11 +20,11 @@ import torch
 import yaml
 
 from conftest import ROOT, blobs, volume
-from cspadn import metrics
 from cspadn.errors import InputError
-from cspadn.intensity import automatic_window, to_unit
-from cspadn.network import ATTENTION, NetworkConfig
-from cspadn.weights import list_models, load_model, models_folder, read_card
+from cspadn.imaging.windowing import automatic_window, to_unit
+from cspadn.metrics import measures
+from cspadn.models.cspadn import ATTENTION, NetworkConfig
+from cspadn.models.weights import list_models, load_model, models_folder, read_card
 
 pytest.importorskip("lightning")
 
@@ -627,7 +627,7 @@ def test_training_lowers_the_loss_and_exports(config: Path, data: Path, tmp_path
     assert model.card.training["steps"] == 60
     assert model.card.training["command"].startswith("python -m training.train --config config.yaml --data data")
     scores = model.card.metrics["test_same_head"]
-    assert list(scores) == list(metrics.NAMES)
+    assert list(scores) == list(measures.NAMES)
     assert scores["EN"] > 0
     module, _ = export.load_run(run)
     module.to(memory_format=torch.contiguous_format)  # another layout sums in another order

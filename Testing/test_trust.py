@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from conftest import ROOT
-from cspadn import files
 from cspadn.errors import UsageError
+from cspadn.io import atomic_output
 
 pytest.importorskip("slicer")
 if not sys.platform.startswith("linux"):
@@ -51,27 +51,27 @@ def test_little_memory_is_a_clean_end(tmp_path: Path) -> None:
 
 def test_a_folder_that_a_kill_left_without_a_lock_goes_with_the_next_run(tmp_path: Path) -> None:
     """Unless it may be about to be locked by somebody who is not kept out."""
-    (ours := tmp_path / f".cspadn-new-{files._own()}-x").mkdir()
+    (ours := tmp_path / f".cspadn-new-{atomic_output._own()}-x").mkdir()
     (others := tmp_path / ".cspadn-new-abcdef-x").mkdir()
     (elsewhere := tmp_path / ".cspadn-abcdef-x").mkdir()
     (elsewhere / ".cspadn.owned").touch()
-    files.clear(tmp_path)
+    atomic_output.clear(tmp_path)
     assert (ours.exists(), others.exists(), elsewhere.exists()) == (False, True, True)
     os.utime(others, (0, 0))
-    files.clear(tmp_path)
+    atomic_output.clear(tmp_path)
     assert not others.exists()
 
 
 def test_a_signal_that_waited_leaves_no_folder(tmp_path: Path, monkeypatch) -> None:
-    make = files.PrivateFolder._make
+    make = atomic_output.PrivateFolder._make
 
     def interrupted(folder, *arguments) -> None:
         signal.raise_signal(signal.SIGINT)
         make(folder, *arguments)
 
-    monkeypatch.setattr(files.PrivateFolder, "_make", interrupted)
+    monkeypatch.setattr(atomic_output.PrivateFolder, "_make", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        files.PrivateFolder(tmp_path)
+        atomic_output.PrivateFolder(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -111,7 +111,7 @@ def test_an_abandoned_folder_goes_and_one_in_use_stays(tmp_path: Path) -> None:
 import os, sys, time
 sys.path.insert(0, {str(ROOT / "CSpADNFusion")!r})
 from pathlib import Path
-from cspadn.files import PrivateFolder
+from cspadn.io.atomic_output import PrivateFolder
 ours = PrivateFolder(Path({str(tmp_path)!r}))
 print(ours.path, flush=True)
 time.sleep(60)
@@ -120,11 +120,11 @@ time.sleep(60)
     assert process.stdout
     other = Path(process.stdout.readline().strip())
     assert other.stat().st_mode & 0o777 == 0o700
-    ours = files.PrivateFolder(tmp_path)
+    ours = atomic_output.PrivateFolder(tmp_path)
     assert other.is_dir()
     process.kill()
     process.communicate()
-    again = files.PrivateFolder(tmp_path)
+    again = atomic_output.PrivateFolder(tmp_path)
     assert not other.exists()
     assert ours.path.is_dir()
     for folder in (ours, again):
@@ -133,10 +133,10 @@ time.sleep(60)
 
 
 def test_whoever_waits_too_long_is_told(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(files, "_PATIENCE", 0.2)
+    monkeypatch.setattr(atomic_output, "_PATIENCE", 0.2)
     began = time.monotonic()
-    with files._alone(), pytest.raises(UsageError, match="Another run has held"):
-        files.stage(tmp_path / "a.csv", ".csv", lambda path: path.write_text("a"))
+    with atomic_output._alone(), pytest.raises(UsageError, match="Another run has held"):
+        atomic_output.stage(tmp_path / "a.csv", ".csv", lambda path: path.write_text("a"))
     assert time.monotonic() - began < 60  # it waits 0.2 s; without the limit it would wait for ever
     assert list(tmp_path.iterdir()) == []
 
@@ -144,13 +144,13 @@ def test_whoever_waits_too_long_is_told(tmp_path: Path, monkeypatch) -> None:
 def test_what_has_come_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
 
-    def stage() -> files.Staged:
+    def stage() -> atomic_output.Staged:
         path.write_text("of another run")
-        return files.stage(path, ".csv", lambda temporary: temporary.write_text("ours"))
+        return atomic_output.stage(path, ".csv", lambda temporary: temporary.write_text("ours"))
 
     with pytest.raises(UsageError, match="has come into being meanwhile"):
-        files.commit([stage], overwrite=False)
+        atomic_output.commit([stage], overwrite=False)
     assert path.read_text() == "of another run"
-    files.commit([stage], overwrite=True)
+    atomic_output.commit([stage], overwrite=True)
     assert path.read_text() == "ours"
     assert list(tmp_path.iterdir()) == [path]

@@ -12,9 +12,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from cspadn import metrics, weights
 from cspadn.errors import ModelError
-from cspadn.network import CSpADN, NetworkConfig
+from cspadn.metrics import measures
+from cspadn.models import weights
+from cspadn.models.cspadn import CSpADN, NetworkConfig
 
 TINY = NetworkConfig(common_channels=2, growth_channels=2, dense_modules=1, reduced_channels=1, decoder_channels=(2,))
 FIELDS = {"version": "1", "description": "for tests", "date": "2026-01-01", "training": {}, "metrics": {}}
@@ -52,7 +53,7 @@ def test_shipped_models_load_and_are_described() -> None:
         validation = ", ".join(config["validation_subset"])
         assert set(card.metrics) == {validation}
         measured = set(card.metrics[validation])
-        assert set(metrics.TABLE_NAMES) <= measured <= set(metrics.NAMES)  # a card may be older than a metric
+        assert set(measures.TABLE_NAMES) <= measured <= set(measures.NAMES)  # a card may be older than a metric
 
 
 def test_saved_weights_come_back(model: Path) -> None:

@@ -11,9 +11,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from cspadn.allocator import keep_freed_memory
-from cspadn.network import ATTENTION
-from cspadn.weights import WEIGHTS_SUFFIX
+from cspadn.models.cspadn import ATTENTION
+from cspadn.models.weights import WEIGHTS_SUFFIX
+from cspadn.runtime.allocator import keep_freed_memory
 from training.command import run
 from training.config import TrainingConfig, load_config
 from training.export import export, write_curve

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from cspadn.allocator import keep_freed_memory
-from cspadn.attention import ChannelAttention, CrissCrossAttention
-from cspadn.intensity import from_network_range, to_network_range
-from cspadn.network import CSpADN, ParallelAttention
+from cspadn.imaging.windowing import from_network_range, to_network_range
+from cspadn.models.attention import ChannelAttention, CrissCrossAttention
+from cspadn.models.cspadn import CSpADN, ParallelAttention
+from cspadn.runtime.allocator import keep_freed_memory
 from training.command import count
 from training.losses import fusion_loss
 

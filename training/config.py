@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from cspadn.network import NetworkConfig
+from cspadn.models.cspadn import NetworkConfig
 from training.losses import TERMS
 
 _LEAST_PIXELS = {"ssim": 11, "weighted_ssim": 11, "vif": 41}  # of each side of an image, which the windows of these terms need

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from cspadn.errors import InputError
-from cspadn.io import read_image
-from cspadn.pictures import grey_levels, picture_pixels, white_level
+from cspadn.io.images import read_image
+from cspadn.io.png_pairs import grey_levels, picture_pixels, white_level
 from training.config import Augmentation
 from training.synthesis import INTERPOLATED, Synthesis, flat_patches, interpolated, with_target
 from training.volumes import read_slices

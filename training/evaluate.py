@@ -14,8 +14,8 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from cspadn.errors import FusionError, InputError
+from cspadn.models.weights import ModelCard, list_models, models_folder
 from cspadn.settings import DEFAULT_MODEL
-from cspadn.weights import ModelCard, list_models, models_folder
 from training.evaluation import ablation, black, curves, paper, sizes, subject2
 from training.evaluation.black import Fused
 from training.evaluation.folder import INDEX, TITLE, file_list, staged

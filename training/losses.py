@@ -1,9 +1,9 @@
 """The terms of the training loss. None needs a ground truth: a fused slice is compared with its two sources alone.
 
 ``mse`` and ``ssim`` are the paper's (equation 5), ``weighted_ssim`` is how we take its second to two sources, ``l1`` is
-TFNet's. The others are differentiable forms of published fusion measures (:mod:`cspadn.metrics` has the measures themselves);
-the default model is trained on them. Sums over pixels are taken over the whole batch before they are divided: a patch without
-any edge would otherwise divide by zero.
+TFNet's. ``target`` and ``target_gradient`` train the default model. The others are differentiable forms of published fusion
+measures (:mod:`cspadn.metrics` has the measures themselves). Sums over pixels are taken over the whole batch before they are
+divided: a patch without any edge would otherwise divide by zero.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
-from cspadn.io import write_image
+from cspadn.io.images import write_image
 from training.data import Pair
 
 Levels = NDArray[np.uint8]

@@ -28,12 +28,12 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from cspadn.allocator import keep_freed_memory
-from cspadn.device import resolve_device
 from cspadn.errors import FusionError, InputError
-from cspadn.intensity import from_network_range, to_network_range
-from cspadn.network import CSpADN
-from cspadn.weights import load_model
+from cspadn.imaging.windowing import from_network_range, to_network_range
+from cspadn.models.cspadn import CSpADN
+from cspadn.models.weights import load_model
+from cspadn.runtime.allocator import keep_freed_memory
+from cspadn.runtime.device import resolve_device
 from training.command import count, run
 from training.config import TrainingConfig, config_from_dict, load_config
 from training.data import EpochSampler, Pair, PairDataset, PatchDataset, SynthesisDataset, read_exam, read_pairs

@@ -13,8 +13,8 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError
-from cspadn.geometry import check_volume, resample, thinned, to_axial
-from cspadn.intensity import automatic_window, to_unit
+from cspadn.imaging.geometry import check_volume, resample, thinned, to_axial
+from cspadn.imaging.windowing import automatic_window, to_unit
 
 _FOREGROUND = 0.1  # of the window
 _LEAST_SHARE = 0.05  # of a slice that must be foreground, in both sources

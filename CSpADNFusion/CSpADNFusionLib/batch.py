@@ -17,10 +17,10 @@ import SimpleITK as sitk
 import slicer
 
 from cspadn import __version__
-from cspadn.console import silence_libraries
 from cspadn.errors import CancelledError, FusionError, InputError, UsageError
-from cspadn.files import commit
-from cspadn.io import (
+from cspadn.imaging.metadata import PREFIX
+from cspadn.io.atomic_output import commit
+from cspadn.io.images import (
     COLOR_SUFFIXES,
     TABLE_SUFFIX,
     VOLUME_SUFFIXES,
@@ -30,8 +30,8 @@ from cspadn.io import (
     stage_sidecar,
     stage_table,
 )
-from cspadn.metadata import PREFIX
-from cspadn.metrics import TABLE_NAMES
+from cspadn.metrics.measures import TABLE_NAMES
+from cspadn.runtime.terminal import silence_libraries
 from cspadn.settings import FusionSettings
 from CSpADNFusionLib import metrics
 from CSpADNFusionLib.loading import volumeNodeFromImage
@@ -64,7 +64,7 @@ class Options:
     @cached_property
     def modelHash(self):
         """SHA-256 of the weights."""
-        from cspadn.weights import load_model
+        from cspadn.models.weights import load_model
 
         return load_model(FusionSettings(**self.settings).model).card.sha256
 
@@ -275,7 +275,7 @@ def _meansOf(file):
 
 
 def _stages(fusedNode, outputs, told, origin):
-    """What :func:`cspadn.files.commit` wants: each file written under a temporary name."""
+    """What :func:`cspadn.io.atomic_output.commit` wants: each file written under a temporary name."""
     provenance = provenanceOf(fusedNode)
     stages = [lambda: stage_sidecar(outputs.sidecar, {**provenance, _ORIGIN: origin}, told)]
     if outputs.metrics:
@@ -290,7 +290,7 @@ def _stages(fusedNode, outputs, told, origin):
 
 
 def _rowsOf(tableNode):
-    """As :meth:`cspadn.metrics.VolumeScores.to_rows` has it, from the nodes of :func:`metrics.updateMetricsNodes`."""
+    """As :meth:`cspadn.metrics.measures.VolumeScores.to_rows` has it, from the nodes of :func:`metrics.updateMetricsNodes`."""
     table, mean = tableNode.GetTable(), metrics.meanOf(tableNode)
     columns = [table.GetColumn(index) for index in range(table.GetNumberOfColumns())]
     rows = [[column.GetTuple1(row) for column in columns] for row in range(table.GetNumberOfRows())]

@@ -49,7 +49,7 @@ def windowOfLastResult(parameters):
     fused = parameters.lastFusedVolume
     if not fused or not parameters.petVolume or fused.GetNodeReference(PET_ROLE) is not parameters.petVolume:
         return None
-    from cspadn.metadata import PREFIX  # brings SimpleITK
+    from cspadn.imaging.metadata import PREFIX
 
     text = fused.GetAttribute(f"{PREFIX}pet_window")
     return tuple(json.loads(text)) if text else None
@@ -60,7 +60,7 @@ def pixmapOf(palette):
 
     The pixels are set one by one: PythonQt makes no image of an array, and PySide6 takes other arguments for it.
     """
-    from cspadn.color import legend
+    from cspadn.imaging.color import legend
 
     image = qt.QImage(_SIZE, _SIZE, qt.QImage.Format_RGB32)
     for y, row in enumerate(legend(palette, _SIZE).tolist()):

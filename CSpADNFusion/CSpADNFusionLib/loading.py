@@ -4,8 +4,8 @@ import numpy as np
 import SimpleITK as sitk
 import slicer
 
-from cspadn.geometry import check_volume
-from cspadn.metadata import FRAME_UID, MODALITY, SERIES_UID, UNITS, value_of
+from cspadn.imaging.geometry import check_volume
+from cspadn.imaging.metadata import FRAME_UID, MODALITY, SERIES_UID, UNITS, value_of
 
 LABELS = (SERIES_UID, FRAME_UID, MODALITY, UNITS)  # of an image, kept as attributes of its node under the same names
 

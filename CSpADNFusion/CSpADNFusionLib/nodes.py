@@ -16,11 +16,11 @@ import vtk
 from scipy import ndimage
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from cspadn.color import palette_of
 from cspadn.errors import InputError
-from cspadn.geometry import check_volume
-from cspadn.intensity import FUSED_MAXIMUM, without_holes
-from cspadn.metadata import FRAME_UID, MODALITY, NAN_IS_OUTSIDE, PREFIX, SERIES_UID, SOURCE_NAME, UNITS
+from cspadn.imaging.color import palette_of
+from cspadn.imaging.geometry import check_volume
+from cspadn.imaging.metadata import FRAME_UID, MODALITY, NAN_IS_OUTSIDE, PREFIX, SERIES_UID, SOURCE_NAME, UNITS
+from cspadn.imaging.windowing import FUSED_MAXIMUM, without_holes
 from cspadn.settings import SLICER_PALETTES, WINDOWS
 
 _WHITE = 255

@@ -4,8 +4,8 @@ import numpy as np
 import SimpleITK as sitk
 from slicer.i18n import tr as _
 
-from cspadn.geometry import check_volume, tilt, to_axial
-from cspadn.pair import automatic_mri_window, automatic_pet_window
+from cspadn.imaging.alignment import automatic_mri_window, automatic_pet_window
+from cspadn.imaging.geometry import check_volume, tilt, to_axial
 from CSpADNFusionLib.nodes import dicomValue, ijkToIjk, imagesFromVolumeNodes, transformed
 
 _LATTICE_POINTS = 24  # along each axis of the grid volume

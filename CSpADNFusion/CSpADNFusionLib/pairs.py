@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cspadn.errors import UsageError
-from cspadn.files import check_different, check_names
-from cspadn.io import read_image, sidecar_of
-from cspadn.tables import read_pairs
+from cspadn.io.atomic_output import check_different, check_names
+from cspadn.io.images import read_image, sidecar_of
+from cspadn.io.pair_list import read_pairs
 
 _REQUIRED, _OUTPUT = ("pet", "mri"), "output"
 _FUSED_SUFFIX = ".nrrd"
@@ -76,8 +76,8 @@ class StudyPair:
     def load(self, suv):
         """Choose the two series and read them: (image, name) of PET and MRI."""
         check_names([self._folder])
-        from cspadn.dicom import read_files
-        from cspadn.studies import one_series, series_below
+        from cspadn.io.dicom import read_files
+        from cspadn.io.dicom_study import one_series, series_below
 
         series, name = series_below(self._folder), self._folder.name
         pet, mri = one_series(series, "PT", name), one_series(series, "MR", name)

@@ -12,8 +12,8 @@ import SimpleITK as sitk
 import slicer
 from slicer.i18n import tr as _
 
-from cspadn.files import PrivateFolder
-from cspadn.metadata import PREFIX
+from cspadn.imaging.metadata import PREFIX
+from cspadn.io.atomic_output import PrivateFolder
 from CSpADNFusionLib import process
 
 FOLDER_PREFIX = "CSpADNFusion-"
@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 
     :ivar image: the fused volume, a SimpleITK image.
     :ivar color: RGB image, or None.
-    :ivar metrics: rows of :meth:`cspadn.metrics.VolumeScores.to_rows`, or None.
+    :ivar metrics: rows of :meth:`cspadn.metrics.measures.VolumeScores.to_rows`, or None.
     :ivar provenance: dictionary.
     :ivar warnings: list of sentences.
     """

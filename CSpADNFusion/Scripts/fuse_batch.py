@@ -99,7 +99,7 @@ def _batch(options):
 
 def _checkUsage(options):
     from cspadn.errors import UsageError
-    from cspadn.files import check_names
+    from cspadn.io.atomic_output import check_names
 
     if (options.pairs is None) == (options.studies is None):
         raise UsageError("Say what to fuse: either --pairs FILE.csv or --studies FOLDER.")

@@ -12,22 +12,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .fusion import FusionResult, fuse
-    from .settings import FusionSettings
+    from cspadn.fusion import FusionResult, fuse, fuse_pictures
+    from cspadn.settings import FusionSettings
 
 __version__ = "0.1.0"
-__all__ = ["FusionResult", "FusionSettings", "__version__", "fuse"]
-_MODULES = ("errors", "metrics", "network", "pictures", "report", "weights")  # of docs/library.md
+__all__ = ["FusionResult", "FusionSettings", "__version__", "fuse", "fuse_pictures"]
+_MODULES = ("errors", "metrics", "models", "report")  # of docs/library.md
 
 
 def __getattr__(name: str) -> Any:
     """Import the heavy parts (torch, SimpleITK) only when they are asked for."""
     if name == "FusionSettings":
-        from .settings import FusionSettings
+        from cspadn.settings import FusionSettings
 
         return FusionSettings
-    if name in ("FusionResult", "fuse"):
-        from . import fusion
+    if name in ("FusionResult", "fuse", "fuse_pictures"):
+        from cspadn import fusion
 
         return getattr(fusion, name)
     if name in _MODULES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -12,20 +12,21 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from . import __version__
-from .color import TABLE_VERSION, brightness_text, color_table, recolored
-from .device import resolve_device
-from .errors import CancelledError
-from .flat_response import FlatResponse
-from .fuser import SliceFuser
-from .geometry import put_axial
-from .inference import FusionNetwork
-from .intensity import FUSED_MAXIMUM, check_window
-from .memory import require_memory
-from .metadata import NOTE
-from .pair import Pair, Slab
-from .settings import WINDOWS, FusionSettings
-from .weights import WEIGHTS_SUFFIX, Model, load_model
+from cspadn import __version__
+from cspadn.errors import CancelledError, InputError
+from cspadn.imaging.alignment import Pair, Slab
+from cspadn.imaging.color import TABLE_VERSION, brightness_text, color_table, recolored
+from cspadn.imaging.geometry import put_axial
+from cspadn.imaging.metadata import NOTE
+from cspadn.imaging.windowing import FUSED_MAXIMUM, check_window
+from cspadn.inference.bounds import FlatResponse
+from cspadn.inference.fast_network import FusionNetwork
+from cspadn.inference.slice_runner import SliceFuser
+from cspadn.io.png_pairs import as_picture, colored_like, one_slice, picture_pixels, white_level
+from cspadn.models.weights import WEIGHTS_SUFFIX, Model, load_model
+from cspadn.runtime.device import resolve_device
+from cspadn.runtime.memory import require_memory
+from cspadn.settings import WINDOWS, FusionSettings
 
 Progress = Callable[[int, int], None]  # slices done, slices in all
 _BYTES_PER_PIXEL, _OVERHEAD = 1000, 150_000_000  # of one slice that is fused; of kernels, threads and libraries
@@ -39,7 +40,7 @@ class FusionResult:
     Attributes:
         image: the fused volume on the grid of the MRI (or of the PET, if the settings say so), float32 from 0 to 4095.
         color: RGB, 8 bits each, on the same grid: hue of the PET, lightness of the fused value and the MRI, from
-            :func:`cspadn.color.color_table`; None without a palette.
+            :func:`cspadn.imaging.color.color_table`; None without a palette.
         provenance: sources, model, hash, device, windows, grid, software and date, as text and numbers.
         warnings: sentences for the user, with numbers.
     """
@@ -63,14 +64,14 @@ def fuse(
     Both are viewed in slices of the grid volume, along the axis of it that is nearest to the patient's; the other volume is
     interpolated linearly at their voxel centres. Each pair of slices goes through the network, and the fused slices are put
     back into the stored order of the grid volume. Where the other volume has no field of view, the grid volume is kept; the
-    fusion fades into it over :data:`cspadn.geometry.BLEND_VOXELS` voxels.
+    fusion fades into it over :data:`cspadn.imaging.geometry.BLEND_VOXELS` voxels.
 
     On a CPU several slices are fused at the same time, in threads; until it is done, torch starts with one thread in any new
     one (:func:`torch.set_num_threads` is the process's).
 
     Args:
         pet, mri: scalar volumes of any grid, orientation and real pixel type; they are not changed. NaN and infinity are
-            background (but see :data:`cspadn.metadata.NAN_IS_OUTSIDE`).
+            background (but see :data:`cspadn.imaging.metadata.NAN_IS_OUTSIDE`).
         settings: None: the defaults.
         progress: called after each batch with the slices done and the slices in all.
         cancelled: asked before each batch is put into the result; True stops.
@@ -101,6 +102,43 @@ def fuse(
         if progress:
             progress(places.stop, pair.slices)
     return FusionResult(image, _provenance(model, fuser, pair, settings), pair.warnings + fuser.warnings, color)
+
+
+def fuse_pictures(
+    pet: sitk.Image,
+    mri: sitk.Image,
+    settings: FusionSettings | None = None,
+    *,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> FusionResult:
+    """Fuse two pictures of one size, pixel by pixel.
+
+    Grey levels are taken as they are (the window is black to white, nothing is stretched) unless ``settings`` has windows. Of
+    a coloured PET the luma is fused, and its chroma is put back.
+
+    Args:
+        pet, mri: 8 or 16 bits, grey or RGB, with or without alpha (which is ignored).
+
+    Returns:
+        As :func:`cspadn.fuse`, but the image is 8 bits, grey, or RGB where the PET is coloured.
+
+    Raises:
+        InputError: a picture has another form, or the sizes differ; and what :func:`cspadn.fuse` raises.
+    """
+    pet_pixels, mri_pixels = picture_pixels(pet, "The PET"), picture_pixels(mri, "The MRI")
+    if pet_pixels.shape[:2] != mri_pixels.shape[:2]:
+        sizes = [f"{p.shape[1]} x {p.shape[0]}" for p in (pet_pixels, mri_pixels)]
+        raise InputError(f"The PET picture has {sizes[0]} pixels, the MRI picture {sizes[1]}: pictures must match in size.")
+    settings = replace(
+        settings or FusionSettings(),
+        pet_window=(settings and settings.pet_window) or (0, white_level(pet_pixels)),
+        mri_window=(settings and settings.mri_window) or (0, white_level(mri_pixels)),
+    )
+    result = fuse(one_slice(pet_pixels), one_slice(mri_pixels), settings, progress=progress, cancelled=cancelled)
+    grey = sitk.GetArrayFromImage(result.image)[0] * (255 / FUSED_MAXIMUM)
+    color = None if result.color is None else result.color[:, :, 0]
+    return replace(result, image=as_picture(colored_like(pet_pixels, grey)), color=color)
 
 
 def check_settings(settings: FusionSettings) -> Model:

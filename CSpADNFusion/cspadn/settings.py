@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from numbers import Real
 
-from .errors import UsageError
+from cspadn.errors import UsageError
 
 DEFAULT_MODEL = "cspadn"
 MODELS = (DEFAULT_MODEL, "cspadn-paper")  # shipped, in Resources/Models
@@ -13,7 +13,7 @@ AUTOMATIC_DEVICE = "auto"
 DEFAULT_PALETTE = "Heated"
 GRIDS = ("mri", "pet")
 WINDOWS = ("pet_window", "mri_window")  # the fields that are windows
-# Slicer's PET palettes, by their names in MRML, and one that Slicer lacks; the values are in cspadn.color.
+# Slicer's PET palettes, by their names in MRML, and one that Slicer lacks; the values are in cspadn.imaging.color.
 SLICER_PALETTES = (
     *("PET-Heat", "PET-Rainbow", "PET-Rainbow2", "PET-DICOM", "PET-HotMetalBlue"),
     "PET-MaximumIntensityProjection",
@@ -29,7 +29,7 @@ class FusionSettings:
         model: name of a shipped model, or a .safetensors file with its card beside it.
         device: auto, cpu, cuda, cuda:N or mps.
         grid: whose voxels the result has, mri or pet; the other volume is interpolated there.
-        pet_window: (lower, upper) in the volume's own units; None: :func:`cspadn.intensity.automatic_window`.
+        pet_window: (lower, upper) in the volume's own units; None: :func:`cspadn.imaging.windowing.automatic_window`.
         mri_window: likewise.
         palette: one of :data:`PALETTES`: a colour volume is made as well; None: none is.
         half: a GPU computes in half precision, at most 0.003 of the range apart (docs/benchmarks.md); a CPU does not.
@@ -62,7 +62,7 @@ class FusionSettings:
 
 
 def _ends(window: object, name: str) -> tuple[float, float]:
-    """Whether they are finite and in order is asked when they are used, by :func:`cspadn.intensity.check_window`."""
+    """Whether they are finite and in order is asked when they are used, by :func:`cspadn.imaging.windowing.check_window`."""
     try:
         lower, upper = (float(end) if isinstance(end, Real) else None for end in window)  # type: ignore[attr-defined]
     except (TypeError, ValueError, OverflowError):

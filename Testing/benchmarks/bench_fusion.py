@@ -21,7 +21,7 @@ import pytest
 import SimpleITK as sitk
 
 import benchmark_panel
-from cspadn.pair import Pair
+from cspadn.imaging.alignment import Pair
 from cspadn.settings import FusionSettings
 
 HERE = Path(__file__).resolve().parent
@@ -110,7 +110,7 @@ def rate(product):
         for _ in range(30):
             start = time.perf_counter(); product(); times.append(time.perf_counter() - start)
     return 2 * 1024**3 / sorted(times)[15]
-from cspadn.products import put_product
+from cspadn.inference.matrix_product import put_product
 out = torch.empty(1024, 1024)
 print(json.dumps({"BLAS": rate(lambda: a @ b), "oneDNN": rate(lambda: put_product(torch.Tensor.copy_, out, a, b))}))
 """

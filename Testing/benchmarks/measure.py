@@ -26,9 +26,9 @@ DATA = Path(os.environ.get("DATA", ROOT.parent / "shared"))
 
 import torch  # noqa: E402
 
-from cspadn.fuser import SliceFuser  # noqa: E402
-from cspadn.inference import FusionNetwork  # noqa: E402
-from cspadn.weights import load_model  # noqa: E402
+from cspadn.inference.fast_network import FusionNetwork  # noqa: E402
+from cspadn.inference.slice_runner import SliceFuser  # noqa: E402
+from cspadn.models.weights import load_model  # noqa: E402
 
 Slices = NDArray[np.float32]
 Fuse = Callable[[Slices], None]

@@ -59,7 +59,7 @@ def weights(data: bytes) -> None:
     In the card, :data:`HASH` is right. Where the weights begin with a line of JSON, they are safetensors with this header.
     """
     from cspadn.errors import ModelError
-    from cspadn.weights import load_model
+    from cspadn.models.weights import load_model
 
     card, _, rest = data.partition(b"\n")
     content = _safetensors(rest)
@@ -77,7 +77,7 @@ def _safetensors(data: bytes) -> bytes:
 def card(data: bytes) -> None:
     """A model card alone."""
     from cspadn.errors import ModelError
-    from cspadn.weights import read_card
+    from cspadn.models.weights import read_card
 
     with _bounded(), suppress(ModelError):
         read = read_card(_file("card.json", data))
@@ -106,8 +106,8 @@ def pairs(data: bytes) -> None:
 def settings(data: bytes) -> None:
     """Settings of any type, as a program gives them: a JSON object of the fields of FusionSettings."""
     from cspadn.errors import ModelError, UsageError
+    from cspadn.models.weights import load_model
     from cspadn.settings import MODELS, FusionSettings
-    from cspadn.weights import load_model
 
     check, given = _checker(), _json(data)
     names = {field.name for field in fields(FusionSettings)}
@@ -129,8 +129,8 @@ def _json(data: bytes) -> dict[str, Any]:
 
 def _checker() -> Callable[[Any], None]:
     """What fusing checks of settings before it looks at a volume. To import it takes memory."""
-    from cspadn.device import resolve_device
-    from cspadn.intensity import check_window
+    from cspadn.imaging.windowing import check_window
+    from cspadn.runtime.device import resolve_device
 
     def check(chosen: Any) -> None:
         for name in ("pet_window", "mri_window"):
@@ -144,16 +144,16 @@ def _checker() -> Callable[[Any], None]:
 
 def arguments(data: bytes) -> None:
     """The command line, an argument per line, up to the settings that it gives."""
-    from cspadn import cli
+    from cspadn.cli import main
     from cspadn.errors import UsageError
 
     code: Any = 2
     check, given = _checker(), [os.fsdecode(line) for line in data.split(b"\n")]
     with _bounded(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         try:
-            options = cli._parser().parse_args(given)
+            options = main._parser().parse_args(given)
             if options.command == "fuse":
-                check(cli._settings(options))
+                check(main._settings(options))
         except UsageError:
             pass
         except SystemExit as request:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cspadn.errors import ModelError
-from cspadn.intensity import from_network_range, to_network_range
+from cspadn.imaging.windowing import from_network_range, to_network_range
 from training.baselines.form import Method
 from training.baselines.networks import as_method, load_weights
 

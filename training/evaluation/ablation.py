@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cspadn.metrics import Scores
-from cspadn.network import ATTENTION
-from cspadn.weights import WEIGHTS_SUFFIX
+from cspadn.metrics.measures import Scores
+from cspadn.models.cspadn import ATTENTION
+from cspadn.models.weights import WEIGHTS_SUFFIX
 from training.evaluation.curves import find, read_curve
 from training.evaluation.figures import Curve, draw_losses
 from training.evaluation.inputs import Inputs, span

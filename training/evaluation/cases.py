@@ -12,9 +12,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.ndimage import binary_closing, binary_erosion, binary_fill_holes, gaussian_filter
 
-from cspadn.geometry import resample
-from cspadn.intensity import Window, automatic_window, to_unit
-from cspadn.io import read_image
+from cspadn.imaging.geometry import resample
+from cspadn.imaging.windowing import Window, automatic_window, to_unit
+from cspadn.io.images import read_image
 from training import heads
 from training.data import ATLAS_MM, read_exam, read_pairs
 from training.heads import Volume

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from scipy.spatial import KDTree
 
-from cspadn import oklab
-from cspadn.color import brightness, color_table, palette_of, recolored
+from cspadn.imaging import oklab
+from cspadn.imaging.color import brightness, color_table, palette_of, recolored
 from training.evaluation import observer
 from training.evaluation.cases import Case
 from training.heads import Volume

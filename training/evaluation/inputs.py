@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from cspadn.models.weights import list_models
 from cspadn.settings import DEFAULT_MODEL
-from cspadn.weights import list_models
 from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS
 from training.evaluation.pairs import SAME_HEAD, SECOND_SUBJECT, Pair, read_set
 from training.evaluation.rows import Mapper, Row

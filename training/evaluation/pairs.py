@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cspadn.color import replace_luma
-from cspadn.io import read_image
-from cspadn.pictures import picture_pixels
+from cspadn.imaging.color import replace_luma
+from cspadn.io.images import read_image
+from cspadn.io.png_pairs import picture_pixels
 from training.data import TABLE, read_pairs, read_rows
 
 Levels = NDArray[np.uint8]  # (H, W), or (H, W, 3) in colour, 0 to 255

@@ -17,16 +17,17 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from cspadn.allocator import keep_freed_memory
 from cspadn.errors import InputError, MemoryExhaustedError
-from cspadn.intensity import FUSED_MAXIMUM, Window, from_network_range, to_network_range, to_unit
-from cspadn.io import read_image
-from cspadn.memory import is_out_of_memory
-from cspadn.metrics import Scores, measure
-from cspadn.network import CSpADN
-from cspadn.pictures import fuse_pictures, grey_levels, picture_pixels
+from cspadn.fusion import fuse_pictures
+from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, from_network_range, to_network_range, to_unit
+from cspadn.io.images import read_image
+from cspadn.io.png_pairs import grey_levels, picture_pixels
+from cspadn.metrics.measures import Scores, measure
+from cspadn.models.cspadn import CSpADN
+from cspadn.models.weights import load_model
+from cspadn.runtime.allocator import keep_freed_memory
+from cspadn.runtime.memory import is_out_of_memory
 from cspadn.settings import FusionSettings
-from cspadn.weights import load_model
 from training.baselines import METHODS, TRAINED
 from training.baselines.form import Method
 from training.evaluation.pairs import Levels, Pair

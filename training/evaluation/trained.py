@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cspadn.errors import InputError
-from cspadn.weights import CARD_SUFFIX, WEIGHTS_SUFFIX, ModelCard, load_model, models_folder, read_card
+from cspadn.models.weights import CARD_SUFFIX, WEIGHTS_SUFFIX, ModelCard, load_model, models_folder, read_card
 from training.config import load_config
 from training.evaluation.rows import Row
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from .. import __version__
-from ..errors import UsageError
-from ..tables import Row, read_pairs
+from cspadn import __version__
+from cspadn.errors import UsageError
+from cspadn.io.pair_list import Row, read_pairs
 
 VERSION = "1.10.0"  # of the specification
 _KEPT = ("sub", "ses", "task", "trc", "rec", "run")  # entities of a PET that tell its results apart, in their order

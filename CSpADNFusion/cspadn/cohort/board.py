@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..console import emit, in_one_line
-from .subject import DONE, FAILED, UNCHANGED, Outcome
+from cspadn.cohort.subject import DONE, FAILED, UNCHANGED, Outcome
+from cspadn.runtime.terminal import emit, in_one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -11,12 +11,12 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
-from .. import __version__
-from ..console import explained
-from ..errors import FusionError, UsageError
-from ..memory import free_main_memory
-from .bids import CohortPair
-from .subject import FAILED, CohortOptions, Files, Outcome, fuse_pair, note_failure
+from cspadn import __version__
+from cspadn.cohort.bids import CohortPair
+from cspadn.cohort.subject import FAILED, CohortOptions, Files, Outcome, fuse_pair, note_failure
+from cspadn.errors import FusionError, UsageError
+from cspadn.runtime.memory import free_main_memory
+from cspadn.runtime.terminal import explained
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -37,7 +37,7 @@ _LOCAL = {
 
 def workers_here(device: str) -> int:
     """As many as this computer has processors and memory for; one where a graphics card does the work."""
-    from ..device import resolve_device
+    from cspadn.runtime.device import resolve_device
 
     if resolve_device(device).type != "cpu":
         return 1

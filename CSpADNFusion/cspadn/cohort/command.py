@@ -8,13 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
-from ..errors import MissingPackageError, UsageError
-from ..files import check_names
-from ..settings import FusionSettings
-from .bids import CohortPair, pairs_of_dataset, pairs_of_table, with_labels
-from .board import Board, board_of
-from .derivative import check_derivative, forget_failures, make_derivative
-from .subject import CohortOptions
+from cspadn.cohort.bids import CohortPair, pairs_of_dataset, pairs_of_table, with_labels
+from cspadn.cohort.board import Board, board_of
+from cspadn.cohort.derivative import check_derivative, forget_failures, make_derivative
+from cspadn.cohort.subject import CohortOptions
+from cspadn.errors import MissingPackageError, UsageError
+from cspadn.io.atomic_output import check_names
+from cspadn.settings import FusionSettings
 
 _LIST_SUFFIX = ".csv"
 _PACKAGES = ("ancpbids", "cryptography", "dask", "distributed", "jinja2", "matplotlib", "PIL")
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace, settings: FusionSettings) -> int:
     else:
         _participants(options, settings, board)
     if options.level != "participant":
-        from .group import write_group
+        from cspadn.cohort.group import write_group
 
         board.page = write_group(options.output)
     board.finish()
@@ -56,7 +56,7 @@ def _check_packages() -> None:
 
 def _participants(options: argparse.Namespace, settings: FusionSettings, board: Board) -> None:
     """The folder is made when all else is known to be possible."""
-    from .cluster import connected, fuse_all
+    from cspadn.cohort.cluster import connected, fuse_all
 
     pairs = _pairs(options)
     settings, model = _checked(options, settings)
@@ -70,8 +70,8 @@ def _participants(options: argparse.Namespace, settings: FusionSettings, board: 
 
 def _checked(options: argparse.Namespace, settings: FusionSettings) -> tuple[FusionSettings, str]:
     """As workers can use them, and the SHA-256 of the weights."""
-    from ..fusion import check_settings  # brings torch
-    from ..weights import WEIGHTS_SUFFIX
+    from cspadn.fusion import check_settings
+    from cspadn.models.weights import WEIGHTS_SUFFIX
 
     if settings.model.endswith(WEIGHTS_SUFFIX):  # workers elsewhere have other working folders
         settings = replace(settings, model=str(Path(settings.model).resolve()))

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from ..files import PREFIX, commit
-from ..io import stage_text
-from ..metadata import NOTE
-from .bids import CohortPair, description
-from .subject import LOGS, OURS
+from cspadn.cohort.bids import CohortPair, description
+from cspadn.cohort.subject import LOGS, OURS
+from cspadn.errors import UsageError
+from cspadn.imaging.metadata import NOTE
+from cspadn.io.atomic_output import PREFIX, commit
+from cspadn.io.images import stage_text
 
 DESCRIPTION_FILE = "dataset_description.json"
 _IGNORED = ("*.html", "logs/", "group_metrics.tsv")  # what BIDS has no names for

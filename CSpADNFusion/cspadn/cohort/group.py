@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import commit
-from ..io import stage_text
-from ..metrics import TABLE_NAMES
-from .subject import DONE, FAILED, FUSED_ENDING, INDEX, LOGS, PAGE_SUFFIX, USUAL_SPACE, read_sidecar
+from cspadn.cohort.subject import DONE, FAILED, FUSED_ENDING, INDEX, LOGS, PAGE_SUFFIX, USUAL_SPACE, read_sidecar
+from cspadn.io.atomic_output import commit
+from cspadn.io.images import stage_text
+from cspadn.metrics.measures import TABLE_NAMES
 
 if TYPE_CHECKING:
-    from ..report import GroupRow
+    from cspadn.report.pages import GroupRow
 
 TABLE = "group_metrics.tsv"
 _FACTS = {"software": "Software", "model": "Model", "model_sha256": "SHA-256 of its weights", "grid": "Grid"}
@@ -29,7 +29,7 @@ def write_group(output: Path) -> Path:
     Raises:
         UsageError: it cannot be written.
     """
-    from ..report import group_page
+    from cspadn.report.pages import group_page
 
     made = dict(_made(output))
     rows = _rows(made, dict(_failures(output)))
@@ -57,14 +57,14 @@ def _failures(output: Path) -> Iterator[tuple[str, tuple[str, tuple[str, ...]]]]
 
 def _rows(made: dict[str, dict[str, Any]], failures: dict[str, tuple[str, tuple[str, ...]]]) -> list[GroupRow]:
     """A pair that has failed since it was done counts as failed."""
-    from ..report import GroupRow
+    from cspadn.report.pages import GroupRow
 
     failed = [GroupRow(name, FAILED, None, message, warnings) for name, (message, warnings) in failures.items()]
     return failed + [_row(name, ours) for name, ours in made.items() if name not in failures]
 
 
 def _row(name: str, ours: dict[str, Any]) -> GroupRow:
-    from ..report import GroupRow
+    from cspadn.report.pages import GroupRow
 
     try:
         means = {str(key): None if value is None else float(value) for key, value in ours["metrics"]["mean"].items()}

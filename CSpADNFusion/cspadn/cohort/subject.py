@@ -14,19 +14,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import __version__
-from ..allocator import keep_freed_memory
-from ..console import explained, quiet, silence_libraries
-from ..errors import FusionError, InputError, ModelError, UsageError
-from ..files import Staged, check_different, check_names, clear, commit
-from ..io import check_path, check_storable, read_image, stage_image, stage_sidecar, stage_text
-from ..metadata import NOTE
-from ..settings import DEFAULT_PALETTE, FusionSettings
-from .bids import CohortPair
+from cspadn import __version__
+from cspadn.cohort.bids import CohortPair
+from cspadn.errors import FusionError, InputError, ModelError, UsageError
+from cspadn.imaging.metadata import NOTE
+from cspadn.io.atomic_output import Staged, check_different, check_names, clear, commit
+from cspadn.io.images import check_path, check_storable, read_image, stage_image, stage_sidecar, stage_text
+from cspadn.runtime.allocator import keep_freed_memory
+from cspadn.runtime.terminal import explained, quiet, silence_libraries
+from cspadn.settings import DEFAULT_PALETTE, FusionSettings
 
 if TYPE_CHECKING:
-    from ..fusion import FusionResult
-    from ..metrics import VolumeScores
+    from cspadn.fusion import FusionResult
+    from cspadn.metrics.measures import VolumeScores
 
 DONE, UNCHANGED, FAILED = "done", "unchanged", "failed"
 PAGE_SUFFIX, LOGS, INDEX = ".html", "logs", "index.html"
@@ -156,9 +156,9 @@ def _fused(pair: CohortPair, options: CohortOptions, files: Files, begun: float)
 
 def _made(pair: CohortPair, options: CohortOptions, files: Files) -> tuple[FusionResult, VolumeScores, str]:
     """The result, its scores and its page; PET and MRI are no longer in memory when they are written."""
-    from ..fusion import fuse
-    from ..metrics import measure_fusion
-    from ..report import subject_page
+    from cspadn.fusion import fuse
+    from cspadn.metrics.measures import measure_fusion
+    from cspadn.report.pages import subject_page
 
     with quiet():
         pet, mri = read_image(Path(pair.pet), "The PET", suv=options.suv), read_image(Path(pair.mri), "The MRI")

@@ -1,0 +1,1 @@
+"""Read and write images, DICOM series, lists of pairs and outputs."""

@@ -1,0 +1,107 @@
+"""A folder with one DICOM study: its series, wherever their files lie in it, and the one of a modality."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from cspadn.errors import InputError
+from cspadn.io.dicom import read_header
+
+
+@dataclass(frozen=True)
+class Series:
+    """The files of a series, and what its headers call it.
+
+    Attributes:
+        description: empty where it holds the patient's name or ID.
+    """
+
+    modality: str
+    number: str
+    description: str
+    files: list[Path] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """For sentences: nothing that tells who the patient is."""
+        said = f" '{self.description}'" if self.description else ""
+        return f"{self.modality} {self.number or 'without a number'}{said} ({len(self.files)} files)"
+
+
+def series_below(folder: Path) -> list[Series]:
+    """The image series of a study, whether they have folders of their own or not; files that are no images are passed over.
+
+    Raises:
+        InputError: a folder or file cannot be read, or is damaged: its series could be the one that is wanted.
+    """
+    found: dict[str, Series] = {}
+    for path in _files_below(folder):
+        header = read_header(path, f"The study '{folder.name}'")
+        if header is None:
+            continue
+        modality, uid = (_needed(header, keyword, path) for keyword in ("Modality", "SeriesInstanceUID"))
+        if uid not in found:
+            found[uid] = Series(modality, _text(header, "SeriesNumber"), _description(header))
+        found[uid].files.append(path)
+    return sorted(found.values(), key=_order)
+
+
+def one_series(series: Sequence[Series], modality: str, study: str) -> Series:
+    """The series of a modality; InputError, which names what there is, unless there is exactly one."""
+    fitting = [each for each in series if each.modality == modality]
+    if len(fitting) == 1:
+        return fitting[0]
+    there = ", ".join(map(str, fitting or series)) or "it has no DICOM images"
+    raise InputError(
+        f"The study '{study}' has {len(fitting) or 'no'} {modality} series ({there}). Put the PET and the MRI that are to be"
+        " fused into a folder each, and name these with --pairs."
+    )
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """All files, behind links to folders as well, each folder once."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"The study '{folder.name}' cannot be read: {error.strerror or error}.")
+
+    files: list[Path] = []
+    seen: set[Path] = set()
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        if (real := Path(place).resolve()) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        files += [path for name in names if (path := Path(place, name)).is_file()]
+    return sorted(files)
+
+
+def _needed(header: Dataset, keyword: str, path: Path) -> str:
+    """Of a file without it nobody knows where it belongs: a slice could go missing without a word."""
+    value = _text(header, keyword)
+    if not value:
+        raise InputError(f"The DICOM file {path} has no {keyword}: it is damaged. Fetch it again.")
+    return value
+
+
+def _description(header: Dataset) -> str:
+    """Of a series, unless it tells who the patient is."""
+    text = " ".join(_text(header, "SeriesDescription").split())
+    names = re.split(r"[\W_]+", f"{_text(header, 'PatientName')} {_text(header, 'PatientID')}")
+    return "" if any(len(name) > 1 and name.casefold() in text.casefold() for name in names) else text
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    try:
+        value = header.get(keyword)
+    except Exception:  # pydicom converts when it is asked, and damage shows as errors of many kinds
+        return ""
+    return "" if value is None else str(value).strip()
+
+
+def _order(series: Series) -> tuple[str, int, str]:
+    return series.modality, int(series.number) if series.number.isdecimal() else 0, str(series.files[0])

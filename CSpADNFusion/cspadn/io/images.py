@@ -1,0 +1,199 @@
+"""Image files: read with one clear sentence for each thing that can be wrong, written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from cspadn.errors import InputError, MemoryExhaustedError, UsageError
+from cspadn.imaging.geometry import has_orthogonal_axes
+from cspadn.imaging.metadata import NOTE, PREFIX, SOURCE_NAME
+from cspadn.io.atomic_output import Staged, commit, stage
+from cspadn.io.header_checks import DamageError, check_content, check_nifti
+from cspadn.runtime.memory import is_out_of_memory
+
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+COLOR_SUFFIXES = (".nrrd", ".mha")  # NIfTI would be written as vectors, which few programs show as colours
+TABLE_SUFFIX = ".csv"
+PAGE_SUFFIX = ".html"
+PICTURE_SUFFIX = ".png"
+_SIDECAR = ".json"
+_NOTE = f"Fused by CSpADNFusion. {NOTE}"  # NIfTI keeps 79 characters
+
+
+def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
+    """Read an image file, or a folder with one DICOM series; InputError, calling the image ``name``, where that fails, and
+    MemoryExhaustedError where it does not fit into memory.
+
+    Args:
+        suv: scale a DICOM series from Bq/ml to SUV by body weight.
+    """
+    check_path(path, name)
+    if path.is_dir():
+        from cspadn.io.dicom import read_series
+
+        return read_series(path, name, suv=suv)
+    if suv:
+        raise InputError(f"{name} {path} has no DICOM headers, which SUV is computed from: give the folder of its series.")
+    try:
+        check_content(path, name)
+        image = sitk.ReadImage(str(path))
+    except DamageError as error:
+        raise InputError(f"{name} {path} cannot be read: {error}") from None
+    except OSError as error:
+        raise _unreadable(path, name, error) from None
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise MemoryExhaustedError(f"There is not enough memory to read {path}: close other programs.") from None
+        what = "it is damaged, or no NIfTI, NRRD, MetaImage or PNG file. Fetch it again, or convert it."
+        raise InputError(f"{name} {path} cannot be read: {what}") from None
+    if not image.HasMetaDataKey(SOURCE_NAME):  # Slicer's files carry the name of their node
+        image.SetMetaData(SOURCE_NAME, path.name)
+    return image
+
+
+def check_path(path: Path, name: str) -> None:
+    """InputError where an input has no bytes to be read, or would give them for ever; and for one slice of a DICOM series."""
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            return
+        if not stat.S_ISREG(kind):
+            raise InputError(f"{name} {path} is no file: give an image file, or the folder of a DICOM series.")
+        with path.open("rb") as file:
+            if file.read(132)[128:] == b"DICM":
+                raise InputError(f"{name} {path} is one file of a DICOM series: give the folder that holds all of them.")
+    except (FileNotFoundError, ValueError):  # ValueError: no file may have such a name
+        raise InputError(f"{name} {path} does not exist: check the name.") from None
+    except OSError as error:
+        raise _unreadable(path, name, error) from None
+
+
+def _unreadable(path: Path, name: str, error: OSError) -> InputError:
+    return InputError(f"{name} {path} cannot be read: {error.strerror or error}. Check the name and the permissions.")
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the name is that of a PNG."""
+    return path.name.lower().endswith(PICTURE_SUFFIX)
+
+
+def check_output(path: Path, suffixes: Sequence[str], *, inputs: Sequence[Path], overwrite: bool) -> None:
+    """UsageError where ``path`` could not be written later, or is one of ``inputs``: asked before the work starts."""
+    if _suffix(path) not in suffixes:
+        raise UsageError(f"The output {path} must end in {' or '.join(suffixes)}.")
+    folder = _target(path).parent
+    if not folder.is_dir():
+        raise UsageError(f"The folder of the output {path} does not exist: create it first.")
+    if path.is_dir():
+        raise UsageError(f"The output {path} is a folder: give the name of a file.")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"The folder of the output {path} cannot be written to: choose another, or check its permissions.")
+    if path.exists() and any(file.exists() and path.samefile(file) for file in inputs):
+        raise UsageError(f"The output {path} is one of the inputs: choose another name.")
+    if path.exists() and not overwrite:
+        raise UsageError(f"The output {path} exists: choose another name, or allow it to be replaced with --overwrite.")
+
+
+def _target(path: Path) -> Path:
+    """Where an output goes, through links; UsageError where its name cannot be one."""
+    try:
+        target = path.resolve()
+        target.exists()  # asks the system
+        return target
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links that lead to themselves
+        why = getattr(error, "strerror", None) or "its links lead nowhere"
+        raise UsageError(f"The output {path} cannot be written: {why}. Choose another name.") from None
+
+
+def check_storable(image: sitk.Image, path: Path, *, series: bool = False) -> None:
+    """UsageError where the format of ``path``, or a DICOM series, cannot hold the geometry and would silently change it."""
+    if image.GetDimension() == 3 and (series or _suffix(path).startswith(".nii")) and not has_orthogonal_axes(image):
+        raise UsageError(
+            f"The axes of the volume are not at right angles, which {path} cannot store: resample it first, or write .nrrd"
+            " or .mha."
+        )
+
+
+def _suffix(path: Path) -> str:
+    name = path.name.lower()
+    return next(
+        (suffix for suffix in sorted(VOLUME_SUFFIXES, key=len, reverse=True) if name.endswith(suffix)), path.suffix.lower()
+    )
+
+
+def write_image(image: sitk.Image, path: Path, metadata: dict[str, object] | None = None) -> None:
+    """As :func:`stage_image`, under its name: a file that exists is whole, and is replaced."""
+    commit([lambda: stage_image(image, path, metadata)], overwrite=True)
+
+
+def stage_image(image: sitk.Image, path: Path, metadata: dict[str, object] | None = None) -> Staged:
+    """Write under a temporary name in the folder of ``path``.
+
+    Args:
+        metadata: written as key/value pairs where the format has them (NRRD, MetaImage).
+
+    Raises:
+        UsageError: the folder cannot be written to, or the disk is full; nothing is left.
+        MemoryExhaustedError: there is no memory for it; nothing is left.
+    """
+    labelled = sitk.Image(image)
+    for key, value in (metadata or {}).items():
+        labelled.SetMetaData(PREFIX + key, str(value))
+    labelled.SetMetaData("ITK_FileNotes", _NOTE)
+    return stage(path, _suffix(path), lambda temporary: _write(labelled, temporary))
+
+
+def _write(image: sitk.Image, path: Path) -> None:
+    """OSError or RuntimeError where not all of it could be written, which the writer of NIfTI does not notice."""
+    sitk.WriteImage(image, str(path), useCompression=True)
+    if _suffix(path).startswith(".nii"):
+        try:
+            check_nifti(path)
+        except DamageError:
+            raise OSError(f"{path} is not whole") from None
+
+
+def sidecar_of(path: Path) -> Path:
+    """The JSON file beside an image: of the same name, without ``.nii.gz`` and the like."""
+    return path.with_name(path.name[: -len(_suffix(path))] + _SIDECAR)
+
+
+def check_sidecar(path: Path, *, overwrite: bool) -> None:
+    """UsageError where there is such a file already; with ``overwrite``, where it is none of ours, as that of a BIDS image."""
+    if not _target(path).exists():
+        return
+    if not overwrite:
+        raise UsageError(f"The output {path} exists: choose another name, or allow it to be replaced with --overwrite.")
+    try:
+        ours = "CSpADNFusion" in str(json.loads(path.read_text(encoding="utf-8")).get("software", ""))
+    except (OSError, ValueError, AttributeError):
+        ours = False
+    if not ours:
+        raise UsageError(f"{path} exists and was not written by cspadn: choose another name for the output beside it.")
+
+
+def stage_sidecar(path: Path, provenance: dict[str, object], warnings: Sequence[str]) -> Staged:
+    """Write provenance and warnings as JSON under a temporary name; UsageError where that fails."""
+    return stage_text(path, json.dumps({**provenance, "warnings": list(warnings)}, indent=2, ensure_ascii=False) + "\n")
+
+
+def stage_text(path: Path, text: str) -> Staged:
+    """Write text in UTF-8 under a temporary name; UsageError where that fails."""
+    return stage(path, path.suffix, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def stage_table(path: Path, rows: Sequence[Sequence[object]]) -> Staged:
+    """Write rows as CSV under a temporary name; UsageError where that fails."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+    return stage(path, TABLE_SUFFIX, write)
