@@ -53,7 +53,7 @@ class CSpADNFusion(ScriptedLoadableModule):
 
 def onStartupCompleted():
     """Add our layouts to those that a scene may ask for, and the shipped pair to the Sample Data module."""
-    from CSpADNFusionLib import layouts, samples
+    from CSpADNFusionLib.scene import layouts, samples
 
     layouts.register()
     samples.registerSampleData(RESOURCES)
@@ -76,8 +76,8 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._legend = None
 
     def setup(self):
-        from CSpADNFusionLib.legend import LegendView
-        from CSpADNFusionLib.panel import DeviceView, PairView, RunView, makeReachable
+        from CSpADNFusionLib.panel.inputs import DeviceView, PairView, RunView, makeReachable
+        from CSpADNFusionLib.panel.legend import LegendView
 
         ScriptedLoadableModuleWidget.setup(self)
         panel = slicer.util.loadUI(self.resourcePath("UI/CSpADNFusion.ui"))
@@ -244,7 +244,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _enableExport(self):
         """Its tooltip says why it cannot be pressed."""
-        from CSpADNFusionLib import export
+        from CSpADNFusionLib.scene import dicom_export as export
 
         obstacle = export.obstacle(self._parameterNode.lastFusedVolume)
         self.ui.exportButton.setEnabled(obstacle is None)
@@ -253,21 +253,21 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
 
     def _showLegend(self):
-        from CSpADNFusionLib.legend import windowOfLastResult
+        from CSpADNFusionLib.panel.legend import windowOfLastResult
 
         parameters = self._parameterNode
         self._legend.show(parameters, self._pair.petWindow(parameters) or windowOfLastResult(parameters))
 
     def _showCompared(self):
         """The comparison follows what is selected; what the user has put into its views since stays."""
-        from CSpADNFusionLib import comparison
+        from CSpADNFusionLib.scene import comparison
 
         if comparison.isShown():
             comparison.update(self._parameterNode)
 
     def _lastMetrics(self):
         """The table of the last result, if it was measured."""
-        from CSpADNFusionLib.roles import METRICS_ROLE
+        from CSpADNFusionLib.scene.node_references import METRICS_ROLE
 
         fusedNode = self._parameterNode.lastFusedVolume
         return fusedNode.GetNodeReference(METRICS_ROLE) if fusedNode else None
@@ -307,7 +307,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.device = device
 
     def onSampleDataButton(self, _checked=False):
-        from CSpADNFusionLib import samples
+        from CSpADNFusionLib.scene import samples
 
         with slicer.util.tryWithErrorDisplay(_("The sample data could not be loaded."), waitCursor=True):
             petNode, mriNode = samples.loadSamplePair(RESOURCES)
@@ -317,13 +317,13 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _showInViews(self, **layers):
         """In Slicer's own views; the comparison has its own idea of what it shows."""
-        from CSpADNFusionLib import comparison
+        from CSpADNFusionLib.scene import comparison
 
         if not comparison.isShown():
             slicer.util.setSliceViewerLayers(**layers, fit=True)
 
     def onPetPaletteButton(self, _checked=False):
-        from CSpADNFusionLib.nodes import showInPalette
+        from CSpADNFusionLib.scene.volumes import showInPalette
 
         showInPalette(self._parameterNode.petVolume, self._parameterNode.palette)
 
@@ -335,7 +335,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.weightsFile = file
 
     def onCompareButton(self, _checked=False):
-        from CSpADNFusionLib import comparison
+        from CSpADNFusionLib.scene import comparison
 
         if not comparison.show(self._parameterNode):
             self._run.say(_("There is no window to show the comparison in."))
@@ -343,7 +343,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._run.say(_("PET or MRI is another one than was fused last, or was moved since then: press Apply to compare."))
 
     def onPlotButton(self, _checked=False):
-        from CSpADNFusionLib import metrics
+        from CSpADNFusionLib.scene import metrics
 
         tableNode = self._lastMetrics()
         if tableNode is None:
@@ -352,7 +352,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._run.say(_("There is no window to show the plot in."))
 
     def onExportButton(self, _checked=False):
-        from CSpADNFusionLib.panel import waitCursor
+        from CSpADNFusionLib.panel.inputs import waitCursor
 
         title = _("An empty folder for the files of the series")
         folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title)
@@ -406,8 +406,8 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         slicer.util.errorDisplay(message, **({"detailedText": details} if details else {}))
 
     def _startFusion(self):
-        from CSpADNFusionLib.dependencies import ensureDependencies
-        from CSpADNFusionLib.panel import waitCursor
+        from CSpADNFusionLib.panel.inputs import waitCursor
+        from CSpADNFusionLib.worker.torch_setup import ensureDependencies
 
         parameters = self._parameterNode
         if not self._mayReplace(parameters.outputs()):
@@ -447,7 +447,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onFinished(self, fusedNode, warnings):
         """Say what was made, and show it: in colour, where both uptake and anatomy are seen, if there is a colour volume."""
-        from CSpADNFusionLib.roles import COLOR_ROLE
+        from CSpADNFusionLib.scene.node_references import COLOR_ROLE
 
         lines = [_("Done: {name}").format(name=fusedNode.GetName()), *self._meanLines(fusedNode), *warnings]
         self._run.stop("\n".join(lines))
@@ -457,7 +457,8 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._showInViews(background=fusedNode.GetNodeReference(COLOR_ROLE) or fusedNode, foreground=None)
 
     def _meanLines(self, fusedNode):
-        from CSpADNFusionLib import metrics, roles
+        from CSpADNFusionLib.scene import metrics
+        from CSpADNFusionLib.scene import node_references as roles
 
         tableNode = fusedNode.GetNodeReference(roles.METRICS_ROLE)
         if tableNode is None:
@@ -515,7 +516,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
     def missingPackages(self):
         """Names of the packages that fusing needs and that cannot be imported here."""
-        from CSpADNFusionLib.dependencies import missingPackages
+        from CSpADNFusionLib.worker.torch_setup import missingPackages
 
         return missingPackages()
 
@@ -572,7 +573,8 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         self._checkNodes(petNode, mriNode, outputNode, colorOutputNode, metricsTableNode)
         self._checkPackages()
         import cspadn
-        from CSpADNFusionLib import nodes, worker
+        from CSpADNFusionLib.scene import volumes as nodes
+        from CSpADNFusionLib.worker import fusion as worker
 
         chosen = self._settings(colorOutputNode, settings)
         place = nodes.placeOf(petNode, mriNode, chosen.grid)
@@ -605,7 +607,8 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         outputs = outputNode, colorOutputNode, metricsTableNode
         self._checkNodes(petNode, mriNode, *outputs)
         self._checkPackages()
-        from CSpADNFusionLib import nodes, worker
+        from CSpADNFusionLib.scene import volumes as nodes
+        from CSpADNFusionLib.worker import fusion as worker
 
         chosen = self._settings(colorOutputNode, settings)
         place = nodes.placeOf(petNode, mriNode, chosen.grid)
@@ -635,7 +638,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
     def _stored(self, outcome, place, *outputs):
         """The fused node, which the panel now compares and plots, whoever made it."""
-        from CSpADNFusionLib import results
+        from CSpADNFusionLib.scene import results
 
         fusedNode = results.store(outcome, place, *outputs)
         self.getParameterNode().lastFusedVolume = fusedNode
@@ -654,7 +657,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         :returns: how many there are.
         :raises cspadn.errors.FusionError: with a sentence that says what is wrong; nothing is left in the folder.
         """
-        from CSpADNFusionLib import export
+        from CSpADNFusionLib.scene import dicom_export as export
 
         return export.exportSeries(fusedNode, folder)
 
@@ -704,7 +707,7 @@ class CSpADNFusionTest(ScriptedLoadableModuleTest):
 
     def _samplePair(self):
         """The two nodes; skips where the model cannot run."""
-        from CSpADNFusionLib import samples
+        from CSpADNFusionLib.scene import samples
 
         if missing := CSpADNFusionLogic().missingPackages():
             self.skipTest(f"not installed: {', '.join(missing)}")
@@ -748,7 +751,7 @@ class CSpADNFusionTest(ScriptedLoadableModuleTest):
         self.assertEqual([hierarchy.GetItemParent(item) for item in items], [study] * len(items))
 
     def _checkMetrics(self, tableNode):
-        from CSpADNFusionLib import metrics
+        from CSpADNFusionLib.scene import metrics
 
         self.assertGreater(tableNode.GetNumberOfRows(), 50)
         means = metrics.meanOf(tableNode)

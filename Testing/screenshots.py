@@ -149,7 +149,7 @@ def _rendered():
     import slicer
     from vtk.util.numpy_support import vtk_to_numpy
 
-    from CSpADNFusionLib import layouts
+    from CSpADNFusionLib.scene import layouts
 
     pictures = {}
     for name in layouts.SLICE_VIEWS[layouts.shown()]:

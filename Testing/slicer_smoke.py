@@ -87,7 +87,7 @@ def _write_series(node, folder: Path) -> None:
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-    from CSpADNFusionLib.nodes import imageFromVolumeNode
+    from CSpADNFusionLib.scene.volumes import imageFromVolumeNode
 
     folder.mkdir()
     image, study, series, frame = imageFromVolumeNode(node), *(generate_uid() for _ in range(3))

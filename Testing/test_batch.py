@@ -418,7 +418,7 @@ def test_help_is_no_failure(run: Run, capsys) -> None:
 
 
 def test_missing_packages_are_told_before_anything_is_written(run: Run, files: Path, tmp_path, monkeypatch, capsys) -> None:
-    from CSpADNFusionLib import dependencies
+    from CSpADNFusionLib.worker import torch_setup as dependencies
 
     monkeypatch.setattr(dependencies, "missingPackages", lambda: ["torch", "safetensors"])
     assert run("--pairs", table(files / "p.csv", ("a", "b")), "--output", tmp_path / "out") == 2
@@ -430,7 +430,7 @@ def test_missing_packages_are_told_before_anything_is_written(run: Run, files: P
 def test_slicer_ends_whatever_happens(run: Run, monkeypatch, capsys) -> None:
     """Without a window it would wait for ever."""
     monkeypatch.setitem(sys.modules, "CSpADNFusionLib", None)
-    monkeypatch.setitem(sys.modules, "CSpADNFusionLib.dependencies", None)
+    monkeypatch.setitem(sys.modules, "CSpADNFusionLib.worker.torch_setup", None)
     assert run("--pairs", "p.csv", "--output", "out") == 1
     assert "fuse_batch: unexpected error (ModuleNotFoundError" in capsys.readouterr().err
 
@@ -651,8 +651,8 @@ def test_files_that_are_no_volumes_fail(run: Run, tmp_path: Path, pair) -> None:
 def test_a_node_of_an_image(scene, pair) -> None:
     import slicer
 
-    from CSpADNFusionLib import nodes
     from CSpADNFusionLib.loading import volumeNodeFromImage
+    from CSpADNFusionLib.scene import volumes as nodes
 
     image = volume(blobs(seed=3).astype(np.int16), (1, 2, 3), (4, 5, 6), [[0, -1, 0], [1, 0, 0], [0, 0, 1]])
     image.SetMetaData("CSpADNFusion.series_uid", "1.2.3")

@@ -16,7 +16,7 @@ from conftest import ROOT
 from index_check import Repository
 
 MODULE, REQUIREMENTS = "CSpADNFusion/CSpADNFusion.py", "CSpADNFusion/Resources/requirements.txt"
-SAMPLES = "CSpADNFusion/CSpADNFusionLib/samples.py"
+SAMPLES = "CSpADNFusion/CSpADNFusionLib/scene/samples.py"
 
 
 def test_nothing_is_found_here() -> None:

@@ -145,7 +145,7 @@ def test_cancel_leaves_the_scene_as_it_was(long_panel, scene) -> None:
 
 
 def test_a_second_press_ends_a_worker_that_does_not_listen(long_panel, scene, monkeypatch) -> None:
-    from CSpADNFusionLib.worker import FusionWorker
+    from CSpADNFusionLib.worker.fusion import FusionWorker
 
     process = long_panel.logic._worker._process
     monkeypatch.setattr(FusionWorker, "cancel", lambda self: setattr(self, "_cancelled", True))  # the worker hears nothing
@@ -181,7 +181,7 @@ def test_a_result_that_comes_while_another_module_is_shown(panel) -> None:
 
 
 def test_a_result_that_cannot_be_stored_is_a_failure(panel, monkeypatch) -> None:
-    from CSpADNFusionLib import metrics
+    from CSpADNFusionLib.scene import metrics
 
     def full(*_arguments):
         raise MemoryError
@@ -333,7 +333,7 @@ def test_all_settings_reach_the_worker(panel, pair) -> None:
     import slicer
 
     import cspadn
-    from CSpADNFusionLib.worker import settingsArguments
+    from CSpADNFusionLib.worker.fusion import settingsArguments
 
     settings = cspadn.FusionSettings(
         model="mine.safetensors", device="cpu", grid="pet", palette="PET-DICOM", pet_window=(-1e-05, 80), half=True
@@ -381,7 +381,7 @@ def test_the_logic_checks_its_nodes_as_the_panel_does(panel) -> None:
 def test_the_console_says_what_is_not_installed(panel, monkeypatch) -> None:
     import slicer
 
-    from CSpADNFusionLib import dependencies
+    from CSpADNFusionLib.worker import torch_setup as dependencies
 
     monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(MissingPackageError, match="needs torch, safetensors, filelock: press Apply"):
@@ -392,7 +392,7 @@ def test_a_failure_gives_the_workers_sentence(panel, scene, monkeypatch) -> None
     """Of what the panel itself has not seen."""
     import slicer
 
-    from CSpADNFusionLib import overview
+    from CSpADNFusionLib.panel import input_summary as overview
 
     monkeypatch.setattr(overview, "obstacle", lambda *_: None)
     slicer.util.getNode("PET").SetOrigin(9999, 0, 0)
@@ -409,7 +409,7 @@ def test_a_failure_gives_the_workers_sentence(panel, scene, monkeypatch) -> None
 
 
 def test_a_worker_that_dies_is_reported_with_its_last_lines(panel, monkeypatch) -> None:
-    from CSpADNFusionLib import worker
+    from CSpADNFusionLib.worker import fusion as worker
 
     monkeypatch.setattr(worker, "settingsArguments", lambda *_: ["--no-such-option"])
     _select(panel)
@@ -431,14 +431,14 @@ def test_choices_survive_leaving_and_entering(panel) -> None:
 
 def _without_torch(monkeypatch, extension) -> None:
     """As if torch were not installed, and the PyTorch extension had this logic."""
-    from CSpADNFusionLib import dependencies
+    from CSpADNFusionLib.worker import torch_setup as dependencies
 
     monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
     monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=extension))
 
 
 def test_missing_torch_and_extension_get_a_clear_word(panel, monkeypatch) -> None:
-    from CSpADNFusionLib import dependencies
+    from CSpADNFusionLib.worker import torch_setup as dependencies
 
     monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(MissingPackageError, match="Install the PyTorch extension"):
@@ -447,7 +447,7 @@ def test_missing_torch_and_extension_get_a_clear_word(panel, monkeypatch) -> Non
 
 
 def test_declining_torch_installs_nothing(panel, monkeypatch) -> None:
-    from CSpADNFusionLib import dependencies
+    from CSpADNFusionLib.worker import torch_setup as dependencies
 
     asked: list[dict] = []
 
@@ -471,7 +471,7 @@ def test_nothing_is_installed_while_slicer_is_tested(panel, monkeypatch) -> None
     """Under --testing Slicer answers every question with yes."""
     import slicer
 
-    from CSpADNFusionLib import dependencies
+    from CSpADNFusionLib.worker import torch_setup as dependencies
 
     class Installer:
         def installTorch(self, **_options):
@@ -484,7 +484,7 @@ def test_nothing_is_installed_while_slicer_is_tested(panel, monkeypatch) -> None
 
 
 def test_a_failed_installation_is_one_sentence(panel, monkeypatch) -> None:
-    from CSpADNFusionLib import dependencies
+    from CSpADNFusionLib.worker import torch_setup as dependencies
 
     class Broken:
         def installTorch(self, **_options):
@@ -499,7 +499,7 @@ def test_a_failed_installation_is_one_sentence(panel, monkeypatch) -> None:
 def test_a_torch_that_is_too_old_is_refused(panel, monkeypatch) -> None:
     import slicer.packaging
 
-    from CSpADNFusionLib import dependencies
+    from CSpADNFusionLib.worker import torch_setup as dependencies
 
     monkeypatch.setattr(slicer.packaging, "pip_check", lambda requirement: "torch" not in str(requirement))
     with pytest.raises(MissingPackageError, match=r"too old, fusing needs >=2\.2"):
@@ -540,7 +540,7 @@ def test_leaving_the_module_while_a_question_is_open(panel, monkeypatch) -> None
 
 
 def test_apply_without_torch_says_what_to_do_and_starts_nothing(panel, monkeypatch) -> None:
-    from CSpADNFusionLib import dependencies
+    from CSpADNFusionLib.worker import torch_setup as dependencies
 
     monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
     _select(panel)
@@ -559,7 +559,7 @@ def test_the_modules_self_test_passes(panel, coarse_resources, monkeypatch) -> N
     import slicer
 
     import CSpADNFusion
-    from CSpADNFusionLib import samples
+    from CSpADNFusionLib.scene import samples
 
     monkeypatch.setitem(slicer.modules.__dict__, "sampleDataSources", {})  # where the shipped pair is registered
     load = samples.loadSamplePair
@@ -578,7 +578,8 @@ sys.path[:0] = [{str(ROOT / "Testing")!r}, {str(ROOT / "CSpADNFusion")!r}]
 from slicer_application import application
 application.start()
 panel = application.openModule({str(MODULE_FILE)!r})
-heavy = ["torch", "SimpleITK", "safetensors", "cspadn.models", "cspadn.fusion", "cspadn.imaging", "CSpADNFusionLib.nodes"]
+heavy = ["torch", "SimpleITK", "safetensors", "cspadn.models", "cspadn.fusion", "cspadn.imaging"]
+heavy += ["CSpADNFusionLib.scene.volumes"]
 print(type(panel).__name__, [name for name in heavy if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

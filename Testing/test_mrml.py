@@ -134,7 +134,7 @@ def test_chains_of_transforms(logic, pair, mri_moves: bool) -> None:
 def test_a_transform_that_scales_and_shears(logic) -> None:
     """An affine parent transform of the PET, not only a rigid one: a ramp arrives where it belongs."""
     from cspadn.imaging.geometry import resample
-    from CSpADNFusionLib import nodes
+    from CSpADNFusionLib.scene import volumes as nodes
 
     z, y, x = np.meshgrid(np.arange(12.0), np.arange(14.0), np.arange(16.0), indexing="ij")
     pet_node = node_of(volume(x + 20 * y + 400 * z), "PET")
@@ -248,7 +248,7 @@ def test_a_non_linear_transform_that_only_shifts_is_a_shift(logic, pair, scene, 
 
 def test_non_linear_transforms_move_each_voxel(logic, pair, scene) -> None:
     """Against SimpleITK, which interpolates the PET at the points that VTK gives for each voxel."""
-    from CSpADNFusionLib import nodes
+    from CSpADNFusionLib.scene import volumes as nodes
 
     pet_node, mri_node = node_of(pair[0], "PET"), node_of(pair[1], "MRI")
     pet_node.SetAndObserveTransformNodeID(_warp(scene, lambda i: 1.0 * i))
@@ -325,7 +325,7 @@ def test_the_library_has_the_palettes_of_mrml(scene) -> None:
 
 def test_a_palette_that_slicer_lacks_becomes_one_colour_node(pair, scene) -> None:
     from cspadn.imaging.color import palette_of
-    from CSpADNFusionLib.nodes import showInPalette
+    from CSpADNFusionLib.scene.volumes import showInPalette
 
     first, second = node_of(pair[0], "PET"), node_of(pair[0], "PET 2")
     for node in (first, second, first):

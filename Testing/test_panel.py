@@ -209,7 +209,7 @@ def test_no_room_for_the_workers_files_is_one_message(quick_panel, tmp_path, mon
 
 
 def test_progress_tells_slices_and_time_left(panel, monkeypatch) -> None:
-    from CSpADNFusionLib import panel as parts
+    from CSpADNFusionLib.panel import inputs as parts
 
     now = [100.0]
     monkeypatch.setattr(parts.time, "monotonic", lambda: now[0])
@@ -257,7 +257,7 @@ def test_the_line_under_the_inputs(panel, scene) -> None:
 def test_the_units_of_the_pet(panel) -> None:
     import slicer
 
-    from CSpADNFusionLib.overview import unitsOf
+    from CSpADNFusionLib.panel.input_summary import unitsOf
 
     assert unitsOf(_node("PET")) is None
     units = slicer.vtkCodedEntry()
@@ -267,7 +267,7 @@ def test_the_units_of_the_pet(panel) -> None:
 
 
 def test_overlap_goes_through_a_warp(panel) -> None:
-    from CSpADNFusionLib.overview import overlap
+    from CSpADNFusionLib.panel.input_summary import overlap
     from test_mrml import _warp
 
     _node("PET").SetAndObserveTransformNodeID(_warp(_node("PET").GetScene(), lambda _: np.array([24.0, 0, 0])))
@@ -298,7 +298,7 @@ def shown_window(fused, name: str) -> list[float]:
 
 def test_small_values_get_more_decimals() -> None:
     pytest.importorskip("slicer")
-    from CSpADNFusionLib.panel import decimalsOf
+    from CSpADNFusionLib.panel.inputs import decimalsOf
 
     assert [decimalsOf(window) for window in ((0, 20000), (0, 8), (0, 0.002), (0, 0))] == [1, 3, 6, 12]
 
@@ -319,7 +319,7 @@ def test_devices_are_looked_for_when_somebody_looks(panel) -> None:
 
 def test_devices_are_found_between_warnings(panel) -> None:
     found: list = []
-    from CSpADNFusionLib.devices import DeviceSearch
+    from CSpADNFusionLib.worker.device_search import DeviceSearch
 
     search = DeviceSearch(found.append)
     search._process.terminate()
@@ -341,7 +341,7 @@ def test_the_panel_goes_away_while_devices_are_looked_for(panel) -> None:
 def test_without_torch_all_else_works(scene, monkeypatch) -> None:
     import importlib.metadata
 
-    from CSpADNFusionLib import dependencies
+    from CSpADNFusionLib.worker import torch_setup as dependencies
 
     def absent(_name):
         raise importlib.metadata.PackageNotFoundError
@@ -584,12 +584,12 @@ def test_no_observer_stays_behind(panel, scene) -> None:
 
 
 def test_reloading_the_module_reloads_its_library(panel) -> None:
-    old = sys.modules["CSpADNFusionLib.panel"], sys.modules["cspadn.settings"]
+    old = sys.modules["CSpADNFusionLib.panel.inputs"], sys.modules["cspadn.settings"]
     try:
         panel.onReload()
         reloaded = application.openWidget("CSpADNFusion")
         assert reloaded is not panel
-        assert sys.modules["CSpADNFusionLib.panel"] is not old[0]
+        assert sys.modules["CSpADNFusionLib.panel.inputs"] is not old[0]
         assert sys.modules["cspadn.settings"] is not old[1]
         assert reloaded.ui.petSelector.currentNode().GetName() == "PET"
         assert reloaded.ui.applyButton.isEnabled()
@@ -651,7 +651,7 @@ def _places() -> list:
 
 
 def test_the_comparison_shows_all_five_at_one_place(panel) -> None:
-    from CSpADNFusionLib import layouts
+    from CSpADNFusionLib.scene import layouts
 
     for name in ("PET", "MRI"):
         _node(name).CreateDefaultDisplayNodes()
@@ -694,7 +694,7 @@ def test_the_comparison_shows_all_five_at_one_place(panel) -> None:
 
 def test_without_a_colour_volume_the_comparison_has_four_views(quick_panel) -> None:
     """With the next one the fifth comes, at the slice that the others show."""
-    from CSpADNFusionLib import layouts
+    from CSpADNFusionLib.scene import layouts
 
     panel = quick_panel
     _apply(panel)
@@ -723,7 +723,7 @@ def test_the_views_of_the_comparison_have_equal_cells(panel) -> None:
     """Linked views share the width that they show, not the zoom: where their sizes differed, so would the zoom."""
     import slicer
 
-    from CSpADNFusionLib import layouts
+    from CSpADNFusionLib.scene import layouts
 
     node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
     for layout, columns in ((layouts.COMPARISON, 2), (layouts.COLOR_COMPARISON, 3)):
@@ -745,7 +745,7 @@ def test_the_layout_is_known_from_the_start(panel) -> None:
     """A scene that was saved in the comparison opens in it."""
     import slicer
 
-    from CSpADNFusionLib import layouts
+    from CSpADNFusionLib.scene import layouts
 
     node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
     assert all(node.IsLayoutDescription(layout) for layout in (layouts.COMPARISON, layouts.COLOR_COMPARISON, layouts.METRICS))
@@ -765,7 +765,7 @@ def test_without_a_window_there_is_no_comparison_but_a_word(panel, monkeypatch) 
 def test_the_table_holds_what_the_command_measures(panel, pair) -> None:
     import cspadn
     from cspadn.metrics import measure_fusion
-    from CSpADNFusionLib import metrics
+    from CSpADNFusionLib.scene import metrics
 
     _apply(panel)
     expected = measure_fusion(*pair, cspadn.fuse(*pair))
@@ -863,7 +863,7 @@ def test_a_cancelled_console_run_leaves_nothing(panel, scene) -> None:
 
 
 def test_a_result_that_cannot_be_stored_leaves_nothing(panel, scene, monkeypatch) -> None:
-    from CSpADNFusionLib import metrics
+    from CSpADNFusionLib.scene import metrics
 
     monkeypatch.setattr(metrics, "updateMetricsNodes", lambda *_: 1 / 0)
     before = scene.GetNumberOfNodes()

@@ -555,8 +555,8 @@ def test_a_panels_worker_says_nothing_of_the_patient(panel, marked: Path, monkey
     import slicer
 
     from cspadn.io.images import read_image
-    from CSpADNFusionLib import overview
     from CSpADNFusionLib.loading import volumeNodeFromImage
+    from CSpADNFusionLib.panel import input_summary as overview
     from slicer_application import records
 
     slicer.mrmlScene.RemoveNode(slicer.util.getNode("PET"))

@@ -33,11 +33,11 @@ from cspadn.io.images import (
 from cspadn.metrics.measures import TABLE_NAMES
 from cspadn.runtime.terminal import silence_libraries
 from cspadn.settings import FusionSettings
-from CSpADNFusionLib import metrics
 from CSpADNFusionLib.loading import volumeNodeFromImage
-from CSpADNFusionLib.nodes import imageFromVolumeNode, provenanceOf
 from CSpADNFusionLib.pairs import Outputs, nameOutputs
-from CSpADNFusionLib.roles import COLOR_ROLE, METRICS_ROLE
+from CSpADNFusionLib.scene import metrics
+from CSpADNFusionLib.scene.node_references import COLOR_ROLE, METRICS_ROLE
+from CSpADNFusionLib.scene.volumes import imageFromVolumeNode, provenanceOf
 
 SUMMARY_FILE = "summary.csv"
 DONE, FAILED = "done", "failed"

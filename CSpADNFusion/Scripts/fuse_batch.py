@@ -71,7 +71,7 @@ def _run(arguments):
 
 def _checkPackages():
     from cspadn.errors import MissingPackageError
-    from CSpADNFusionLib.dependencies import missingPackages
+    from CSpADNFusionLib.worker.torch_setup import missingPackages
 
     if missing := missingPackages():
         raise MissingPackageError(

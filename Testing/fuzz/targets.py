@@ -183,7 +183,7 @@ def _worker(shown: list[Any]) -> Any:
     from slicer_application import application
 
     application.start()
-    from CSpADNFusionLib.worker import Callbacks, FusionWorker
+    from CSpADNFusionLib.worker.fusion import Callbacks, FusionWorker
 
     def progressed(done: object, total: object, step: object) -> None:
         assert type(done) is type(total) is int, (done, total)

@@ -33,7 +33,7 @@ def loadSamplePair(resourcesFolder):
     from SampleData import SampleDataLogic
 
     from cspadn.settings import DEFAULT_PALETTE
-    from CSpADNFusionLib.nodes import showInPalette
+    from CSpADNFusionLib.scene.volumes import showInPalette
 
     registerSampleData(resourcesFolder)
     logic = SampleDataLogic()

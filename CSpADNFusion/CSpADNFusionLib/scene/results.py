@@ -4,15 +4,16 @@ import slicer
 from slicer.i18n import tr as _
 
 from cspadn.errors import InputError
-from CSpADNFusionLib import metrics, nodes
-from CSpADNFusionLib.roles import COLOR_ROLE, METRICS_ROLE, MRI_ROLE, PET_ROLE, PLACES
+from CSpADNFusionLib.scene import metrics
+from CSpADNFusionLib.scene import volumes as nodes
+from CSpADNFusionLib.scene.node_references import COLOR_ROLE, METRICS_ROLE, MRI_ROLE, PET_ROLE, PLACES
 
 
 def store(outcome, place, outputNode, colorOutputNode, metricsTableNode):
     """Put a result into the given nodes, or into new ones, and return the fused volume node.
 
-    :param outcome: a :class:`CSpADNFusionLib.worker.Outcome`.
-    :param place: from :func:`CSpADNFusionLib.nodes.placeOf`, when the run started.
+    :param outcome: a :class:`CSpADNFusionLib.worker.fusion.Outcome`.
+    :param place: from :func:`CSpADNFusionLib.scene.volumes.placeOf`, when the run started.
     :raises InputError: a given node has left the scene.
     """
     for node in (outputNode, colorOutputNode, metricsTableNode):

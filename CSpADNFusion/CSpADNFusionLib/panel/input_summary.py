@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 
 from cspadn.imaging.alignment import automatic_mri_window, automatic_pet_window
 from cspadn.imaging.geometry import check_volume, tilt, to_axial
-from CSpADNFusionLib.nodes import dicomValue, ijkToIjk, imagesFromVolumeNodes, transformed
+from CSpADNFusionLib.scene.volumes import dicomValue, ijkToIjk, imagesFromVolumeNodes, transformed
 
 _LATTICE_POINTS = 24  # along each axis of the grid volume
 _HALF_VOXEL = 0.5

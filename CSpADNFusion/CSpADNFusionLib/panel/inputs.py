@@ -52,7 +52,7 @@ class PairView:
             self._showWindows(nodes, parameters)
 
     def _describe(self, nodes, grid):
-        from CSpADNFusionLib import overview
+        from CSpADNFusionLib.panel import input_summary as overview
 
         try:
             self._ui.pairLabel.setText(overview.pairText(*nodes, grid))
@@ -62,7 +62,7 @@ class PairView:
             self._obstacle = str(error)
 
     def _showWindows(self, nodes, parameters):
-        from CSpADNFusionLib import overview
+        from CSpADNFusionLib.panel import input_summary as overview
 
         try:
             with waitCursor():
@@ -93,7 +93,7 @@ class DeviceView:
 
     def showTorch(self):
         """Its version, found without importing it."""
-        from CSpADNFusionLib.devices import torchVersion
+        from CSpADNFusionLib.worker.device_search import torchVersion
 
         version = torchVersion()
         absent = _("PyTorch is not installed yet: Apply asks before it installs it.")
@@ -124,8 +124,8 @@ class DeviceView:
 
     def search(self):
         """Look for the devices, once, beside Slicer."""
-        from CSpADNFusionLib.dependencies import missingPackages
-        from CSpADNFusionLib.devices import DeviceSearch
+        from CSpADNFusionLib.worker.device_search import DeviceSearch
+        from CSpADNFusionLib.worker.torch_setup import missingPackages
 
         if self._search is None and not missingPackages():
             self._search = DeviceSearch(self._onFound)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import slicer
 
-MODULE_FOLDER = Path(__file__).resolve().parent.parent
+MODULE_FOLDER = Path(__file__).resolve().parents[2]
 
 
 def pythonExecutable():

@@ -5,7 +5,7 @@ import json
 
 import slicer
 
-from CSpADNFusionLib import process
+from CSpADNFusionLib.worker import process
 
 
 def torchVersion():

@@ -5,7 +5,7 @@ import json
 import qt
 from slicer.i18n import tr as _
 
-from CSpADNFusionLib.roles import PET_ROLE
+from CSpADNFusionLib.scene.node_references import PET_ROLE
 
 _SIZE = 64  # pixels along each side; the panel stretches them
 
@@ -35,7 +35,7 @@ class LegendView:
     def _showAxis(self, window, petNode):
         units = None
         if petNode and window:
-            from CSpADNFusionLib.overview import unitsOf
+            from CSpADNFusionLib.panel.input_summary import unitsOf
 
             units = unitsOf(petNode)
         lower, upper = (f"{end:.6g}" for end in window) if window else (_("low"), _("high"))

@@ -6,9 +6,9 @@ The display of the volumes is not changed.
 import slicer
 import vtk
 
-from CSpADNFusionLib import layouts
-from CSpADNFusionLib.layouts import BLEND, COLOR, COLOR_COMPARISON, COMPARISON, FUSED, MRI, PET
-from CSpADNFusionLib.roles import COLOR_ROLE, MRI_ROLE, PET_ROLE, PLACES
+from CSpADNFusionLib.scene import layouts
+from CSpADNFusionLib.scene.layouts import BLEND, COLOR, COLOR_COMPARISON, COMPARISON, FUSED, MRI, PET
+from CSpADNFusionLib.scene.node_references import COLOR_ROLE, MRI_ROLE, PET_ROLE, PLACES
 
 _GROUP = 1  # linked among themselves, not with Slicer's own views; a saved scene keeps no other number
 _FIELD = "CSpADNFusion.shown"  # attribute of the fused view: what the module has put into the views
@@ -39,7 +39,7 @@ def fusedNodeOf(parameters):
 
     It was made of another pair then, or PET, MRI or itself was moved since.
     """
-    from CSpADNFusionLib.nodes import relativePlaces
+    from CSpADNFusionLib.scene.volumes import relativePlaces
 
     fused, pet, mri = parameters.lastFusedVolume, parameters.petVolume, parameters.mriVolume
     if not fused or [fused.GetNodeReference(role) for role in (PET_ROLE, MRI_ROLE)] != [pet, mri]:

@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 
 from cspadn.errors import InputError
 from cspadn.settings import FusionSettings
-from CSpADNFusionLib.roles import MRI_ROLE, PET_ROLE, PLACES
+from CSpADNFusionLib.scene.node_references import MRI_ROLE, PET_ROLE, PLACES
 
 
 def obstacle(fusedNode):
@@ -38,7 +38,7 @@ def exportSeries(fusedNode, folder):
     from cspadn.io.atomic_output import commit
     from cspadn.io.dicom import check_series_output, stage_series
     from cspadn.io.images import check_storable
-    from CSpADNFusionLib import nodes
+    from CSpADNFusionLib.scene import volumes as nodes
 
     folder, provenance = Path(folder), nodes.provenanceOf(fusedNode)
     mri, pet = _filesOf(fusedNode.GetNodeReference(MRI_ROLE)), _filesOf(fusedNode.GetNodeReference(PET_ROLE))
@@ -75,7 +75,7 @@ def _filesOf(node, most=None):
 def _imageInSeries(fusedNode, provenance, headers):
     """The fused volume where the MRI's series lies, which is not where transforms of the scene put it."""
     from cspadn.io.dicom import check_in_series
-    from CSpADNFusionLib import nodes
+    from CSpADNFusionLib.scene import volumes as nodes
 
     if provenance.get("grid", FusionSettings.grid) == FusionSettings.grid:
         image = nodes.imageFromVolumeNode(fusedNode)

@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 
 from cspadn.imaging.metadata import PREFIX
 from cspadn.io.atomic_output import PrivateFolder
-from CSpADNFusionLib import process
+from CSpADNFusionLib.worker import process
 
 FOLDER_PREFIX = "CSpADNFusion-"
 COLOR_FILE, METRICS_FILE = "color.nrrd", "metrics.csv"
@@ -61,7 +61,7 @@ class FusionWorker:
 
     Exactly one of ``onFinished`` and ``onFailed`` is called, once; neither after :meth:`close`.
 
-    :param pet, mri: images in one space, as from :func:`CSpADNFusionLib.nodes.imagesFromVolumeNodes`.
+    :param pet, mri: images in one space, as from :func:`CSpADNFusionLib.scene.volumes.imagesFromVolumeNodes`.
     :param settings: a :class:`cspadn.settings.FusionSettings`.
     :param measured: whether to measure the slices as well.
     :param callbacks: a :class:`Callbacks`.

@@ -1,0 +1,1 @@
+"""MRML nodes of the module."""

@@ -1,0 +1,1 @@
+"""Worker processes beside Slicer, and the Python packages that they need."""
