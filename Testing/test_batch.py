@@ -418,9 +418,9 @@ def test_help_is_no_failure(run: Run, capsys) -> None:
 
 
 def test_missing_packages_are_told_before_anything_is_written(run: Run, files: Path, tmp_path, monkeypatch, capsys) -> None:
-    from CSpADNFusionLib.worker import torch_setup as dependencies
+    from CSpADNFusionLib.worker import torch_setup
 
-    monkeypatch.setattr(dependencies, "missingPackages", lambda: ["torch", "safetensors"])
+    monkeypatch.setattr(torch_setup, "missingPackages", lambda: ["torch", "safetensors"])
     assert run("--pairs", table(files / "p.csv", ("a", "b")), "--output", tmp_path / "out") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "Fusion needs torch and safetensors" in line
@@ -651,8 +651,7 @@ def test_files_that_are_no_volumes_fail(run: Run, tmp_path: Path, pair) -> None:
 def test_a_node_of_an_image(scene, pair) -> None:
     import slicer
 
-    from CSpADNFusionLib.loading import volumeNodeFromImage
-    from CSpADNFusionLib.scene import volumes as nodes
+    from CSpADNFusionLib.scene.volumes import imageFromVolumeNode, volumeNodeFromImage
 
     image = volume(blobs(seed=3).astype(np.int16), (1, 2, 3), (4, 5, 6), [[0, -1, 0], [1, 0, 0], [0, 0, 1]])
     image.SetMetaData("CSpADNFusion.series_uid", "1.2.3")
@@ -660,7 +659,7 @@ def test_a_node_of_an_image(scene, pair) -> None:
     assert (node.GetName(), other.GetName()) == ("one name", "one name")
     assert node.GetAttribute("CSpADNFusion.series_uid") == "1.2.3"
     assert slicer.util.arrayFromVolume(node).dtype == np.int16
-    back = nodes.imageFromVolumeNode(node)
+    back = imageFromVolumeNode(node)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(back), sitk.GetArrayFromImage(image))
     for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
         np.testing.assert_allclose(getattr(back, get)(), getattr(image, get)(), atol=1e-9)

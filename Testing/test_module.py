@@ -381,9 +381,9 @@ def test_the_logic_checks_its_nodes_as_the_panel_does(panel) -> None:
 def test_the_console_says_what_is_not_installed(panel, monkeypatch) -> None:
     import slicer
 
-    from CSpADNFusionLib.worker import torch_setup as dependencies
+    from CSpADNFusionLib.worker import torch_setup
 
-    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(torch_setup.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(MissingPackageError, match="needs torch, safetensors, filelock: press Apply"):
         panel.logic.fuse(slicer.util.getNode("PET"), slicer.util.getNode("MRI"))
 
@@ -392,9 +392,9 @@ def test_a_failure_gives_the_workers_sentence(panel, scene, monkeypatch) -> None
     """Of what the panel itself has not seen."""
     import slicer
 
-    from CSpADNFusionLib.panel import input_summary as overview
+    from CSpADNFusionLib.panel import input_summary
 
-    monkeypatch.setattr(overview, "obstacle", lambda *_: None)
+    monkeypatch.setattr(input_summary, "obstacle", lambda *_: None)
     slicer.util.getNode("PET").SetOrigin(9999, 0, 0)
     _select(panel)
     before = _volumes(scene)
@@ -409,9 +409,9 @@ def test_a_failure_gives_the_workers_sentence(panel, scene, monkeypatch) -> None
 
 
 def test_a_worker_that_dies_is_reported_with_its_last_lines(panel, monkeypatch) -> None:
-    from CSpADNFusionLib.worker import fusion as worker
+    from CSpADNFusionLib.worker import fusion
 
-    monkeypatch.setattr(worker, "settingsArguments", lambda *_: ["--no-such-option"])
+    monkeypatch.setattr(fusion, "settingsArguments", lambda *_: ["--no-such-option"])
     _select(panel)
     panel.ui.applyButton.click()
     _wait(panel)
@@ -431,23 +431,23 @@ def test_choices_survive_leaving_and_entering(panel) -> None:
 
 def _without_torch(monkeypatch, extension) -> None:
     """As if torch were not installed, and the PyTorch extension had this logic."""
-    from CSpADNFusionLib.worker import torch_setup as dependencies
+    from CSpADNFusionLib.worker import torch_setup
 
-    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(torch_setup.importlib.util, "find_spec", lambda _name: None)
     monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=extension))
 
 
 def test_missing_torch_and_extension_get_a_clear_word(panel, monkeypatch) -> None:
-    from CSpADNFusionLib.worker import torch_setup as dependencies
+    from CSpADNFusionLib.worker import torch_setup
 
-    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(torch_setup.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(MissingPackageError, match="Install the PyTorch extension"):
-        dependencies.ensureDependencies(REQUIREMENTS)
+        torch_setup.ensureDependencies(REQUIREMENTS)
     assert records.pipRequests == []
 
 
 def test_declining_torch_installs_nothing(panel, monkeypatch) -> None:
-    from CSpADNFusionLib.worker import torch_setup as dependencies
+    from CSpADNFusionLib.worker import torch_setup
 
     asked: list[dict] = []
 
@@ -457,12 +457,12 @@ def test_declining_torch_installs_nothing(panel, monkeypatch) -> None:
 
     _without_torch(monkeypatch, Declined)
     records.answers.append(False)
-    assert not dependencies.ensureDependencies(REQUIREMENTS)
+    assert not torch_setup.ensureDependencies(REQUIREMENTS)
     (question,) = records.messages
     assert "about 200 MB" in question["text"]
     assert asked == []
     records.answers.append(True)
-    assert not dependencies.ensureDependencies(REQUIREMENTS)
+    assert not torch_setup.ensureDependencies(REQUIREMENTS)
     assert asked == [{"torchVersionRequirement": ">=2.2"}]
     assert records.pipRequests == []
 
@@ -471,7 +471,7 @@ def test_nothing_is_installed_while_slicer_is_tested(panel, monkeypatch) -> None
     """Under --testing Slicer answers every question with yes."""
     import slicer
 
-    from CSpADNFusionLib.worker import torch_setup as dependencies
+    from CSpADNFusionLib.worker import torch_setup
 
     class Installer:
         def installTorch(self, **_options):
@@ -480,11 +480,11 @@ def test_nothing_is_installed_while_slicer_is_tested(panel, monkeypatch) -> None
     _without_torch(monkeypatch, Installer)
     slicer.app.testing = True
     with pytest.raises(MissingPackageError):
-        dependencies.ensureDependencies(REQUIREMENTS)
+        torch_setup.ensureDependencies(REQUIREMENTS)
 
 
 def test_a_failed_installation_is_one_sentence(panel, monkeypatch) -> None:
-    from CSpADNFusionLib.worker import torch_setup as dependencies
+    from CSpADNFusionLib.worker import torch_setup
 
     class Broken:
         def installTorch(self, **_options):
@@ -493,17 +493,17 @@ def test_a_failed_installation_is_one_sentence(panel, monkeypatch) -> None:
     _without_torch(monkeypatch, Broken)
     records.answers.append(True)
     with pytest.raises(MissingPackageError, match="could not be installed: no route to host"):
-        dependencies.ensureDependencies(REQUIREMENTS)
+        torch_setup.ensureDependencies(REQUIREMENTS)
 
 
 def test_a_torch_that_is_too_old_is_refused(panel, monkeypatch) -> None:
     import slicer.packaging
 
-    from CSpADNFusionLib.worker import torch_setup as dependencies
+    from CSpADNFusionLib.worker import torch_setup
 
     monkeypatch.setattr(slicer.packaging, "pip_check", lambda requirement: "torch" not in str(requirement))
     with pytest.raises(MissingPackageError, match=r"too old, fusing needs >=2\.2"):
-        dependencies.ensureDependencies(REQUIREMENTS)
+        torch_setup.ensureDependencies(REQUIREMENTS)
 
 
 def test_declining_is_no_failure(panel, monkeypatch) -> None:
@@ -540,9 +540,9 @@ def test_leaving_the_module_while_a_question_is_open(panel, monkeypatch) -> None
 
 
 def test_apply_without_torch_says_what_to_do_and_starts_nothing(panel, monkeypatch) -> None:
-    from CSpADNFusionLib.worker import torch_setup as dependencies
+    from CSpADNFusionLib.worker import torch_setup
 
-    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(torch_setup.importlib.util, "find_spec", lambda _name: None)
     _select(panel)
     panel.ui.applyButton.click()
     (message,) = records.texts("error")
@@ -579,7 +579,7 @@ from slicer_application import application
 application.start()
 panel = application.openModule({str(MODULE_FILE)!r})
 heavy = ["torch", "SimpleITK", "safetensors", "cspadn.models", "cspadn.fusion", "cspadn.imaging"]
-heavy += ["CSpADNFusionLib.scene.volumes"]
+heavy += ["CSpADNFusionLib.scene.volumes", "CSpADNFusionLib.panel.input_summary"]
 print(type(panel).__name__, [name for name in heavy if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

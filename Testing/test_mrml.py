@@ -134,14 +134,14 @@ def test_chains_of_transforms(logic, pair, mri_moves: bool) -> None:
 def test_a_transform_that_scales_and_shears(logic) -> None:
     """An affine parent transform of the PET, not only a rigid one: a ramp arrives where it belongs."""
     from cspadn.imaging.geometry import resample
-    from CSpADNFusionLib.scene import volumes as nodes
+    from CSpADNFusionLib.scene import volumes
 
     z, y, x = np.meshgrid(np.arange(12.0), np.arange(14.0), np.arange(16.0), indexing="ij")
     pet_node = node_of(volume(x + 20 * y + 400 * z), "PET")
     affine = np.array([[1.1, 0.2, 0, 1], [0, 0.9, 0.1, -2], [0.05, 0, 1.2, 0.5], [0, 0, 0, 1]])
     pet_node.SetAndObserveTransformNodeID(transform_of(affine).GetID())
     mri = volume(np.zeros((3, 3, 3), np.float32), spacing=(1.5, 1.5, 1.5), origin=(5, 5, 5))
-    pet_image, mri_image = nodes.imagesFromVolumeNodes(pet_node, node_of(mri, "MRI"))
+    pet_image, mri_image = volumes.imagesFromVolumeNodes(pet_node, node_of(mri, "MRI"))
     values = sitk.GetArrayFromImage(resample(pet_image, mri_image))
     ijk = np.array([1, 2, 0, 1])  # of the MRI
     ras = _RAS_TO_LPS @ _ijk_to_lps(mri) @ ijk
@@ -248,11 +248,11 @@ def test_a_non_linear_transform_that_only_shifts_is_a_shift(logic, pair, scene, 
 
 def test_non_linear_transforms_move_each_voxel(logic, pair, scene) -> None:
     """Against SimpleITK, which interpolates the PET at the points that VTK gives for each voxel."""
-    from CSpADNFusionLib.scene import volumes as nodes
+    from CSpADNFusionLib.scene import volumes
 
     pet_node, mri_node = node_of(pair[0], "PET"), node_of(pair[1], "MRI")
     pet_node.SetAndObserveTransformNodeID(_warp(scene, lambda i: 1.0 * i))
-    warped, mri = nodes.imagesFromVolumeNodes(pet_node, mri_node)
+    warped, mri = volumes.imagesFromVolumeNodes(pet_node, mri_node)
     to_pet = pet_node.GetParentTransformNode().GetTransformFromParent()
     values, size = sitk.GetArrayFromImage(warped), mri.GetSize()
     inside = 0
@@ -325,7 +325,7 @@ def test_the_library_has_the_palettes_of_mrml(scene) -> None:
 
 def test_a_palette_that_slicer_lacks_becomes_one_colour_node(pair, scene) -> None:
     from cspadn.imaging.color import palette_of
-    from CSpADNFusionLib.scene.volumes import showInPalette
+    from CSpADNFusionLib.scene.palettes import showInPalette
 
     first, second = node_of(pair[0], "PET"), node_of(pair[0], "PET 2")
     for node in (first, second, first):

@@ -209,21 +209,21 @@ def test_no_room_for_the_workers_files_is_one_message(quick_panel, tmp_path, mon
 
 
 def test_progress_tells_slices_and_time_left(panel, monkeypatch) -> None:
-    from CSpADNFusionLib.panel import inputs as parts
+    from CSpADNFusionLib.panel import run as parts
 
     now = [100.0]
     monkeypatch.setattr(parts.time, "monotonic", lambda: now[0])
-    panel._run.start()
-    panel._run.progress(1, 94, "Fusing")
+    panel._runView.start()
+    panel._runView.showProgress(1, 94, "Fusing")
     assert panel.ui.statusLabel.text() == "Fusing: 1 of 94 slices"
     now[0] += 10
-    panel._run.progress(11, 94, "Fusing")
+    panel._runView.showProgress(11, 94, "Fusing")
     assert panel.ui.statusLabel.text() == "Fusing: 11 of 94 slices, about 83 s left"
     assert (panel.ui.progressBar.value(), panel.ui.progressBar.maximum()) == (11, 94)
     now[0] += 100
-    panel._run.progress(12, 94, "Fusing")
+    panel._runView.showProgress(12, 94, "Fusing")
     assert panel.ui.statusLabel.text().endswith("about 14 min left")
-    panel._run.progress(1, 94, "Measuring")
+    panel._runView.showProgress(1, 94, "Measuring")
     assert panel.ui.statusLabel.text() == "Measuring: 1 of 94 slices"
 
 
@@ -331,7 +331,7 @@ def test_devices_are_found_between_warnings(panel) -> None:
 
 def test_the_panel_goes_away_while_devices_are_looked_for(panel) -> None:
     panel.ui.advancedCollapsibleButton.setCollapsed(False)
-    process = panel._device._search._process
+    process = panel._deviceView._search._process
     application.closeModules()
     assert process.wait(timeout=TIMEOUT) != 0
     application.processEvents()
@@ -341,19 +341,19 @@ def test_the_panel_goes_away_while_devices_are_looked_for(panel) -> None:
 def test_without_torch_all_else_works(scene, monkeypatch) -> None:
     import importlib.metadata
 
-    from CSpADNFusionLib.worker import torch_setup as dependencies
+    from CSpADNFusionLib.worker import torch_setup
 
     def absent(_name):
         raise importlib.metadata.PackageNotFoundError
 
     panel = application.openModule(MODULE_FILE)
-    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(torch_setup.importlib.util, "find_spec", lambda _name: None)
     monkeypatch.setattr(importlib.metadata, "version", absent)
-    panel._device.showTorch()
+    panel._deviceView.showTorch()
     assert panel.ui.torchLabel.text() == "PyTorch is not installed yet: Apply asks before it installs it."
     panel.ui.sampleDataButton.click()
     panel.ui.advancedCollapsibleButton.setCollapsed(False)
-    assert panel._device._search is None
+    assert panel._deviceView._search is None
     assert panel.ui.applyButton.isEnabled()
     assert panel.ui.petUpperSpinBox.value() > 1000
     panel.ui.compareButton.click()
@@ -584,12 +584,12 @@ def test_no_observer_stays_behind(panel, scene) -> None:
 
 
 def test_reloading_the_module_reloads_its_library(panel) -> None:
-    old = sys.modules["CSpADNFusionLib.panel.inputs"], sys.modules["cspadn.settings"]
+    old = sys.modules["CSpADNFusionLib.panel.run"], sys.modules["cspadn.settings"]
     try:
         panel.onReload()
         reloaded = application.openWidget("CSpADNFusion")
         assert reloaded is not panel
-        assert sys.modules["CSpADNFusionLib.panel.inputs"] is not old[0]
+        assert sys.modules["CSpADNFusionLib.panel.run"] is not old[0]
         assert sys.modules["cspadn.settings"] is not old[1]
         assert reloaded.ui.petSelector.currentNode().GetName() == "PET"
         assert reloaded.ui.applyButton.isEnabled()

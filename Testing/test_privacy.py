@@ -555,8 +555,8 @@ def test_a_panels_worker_says_nothing_of_the_patient(panel, marked: Path, monkey
     import slicer
 
     from cspadn.io.images import read_image
-    from CSpADNFusionLib.loading import volumeNodeFromImage
-    from CSpADNFusionLib.panel import input_summary as overview
+    from CSpADNFusionLib.panel import input_summary
+    from CSpADNFusionLib.scene.volumes import volumeNodeFromImage
     from slicer_application import records
 
     slicer.mrmlScene.RemoveNode(slicer.util.getNode("PET"))
@@ -564,7 +564,7 @@ def test_a_panels_worker_says_nothing_of_the_patient(panel, marked: Path, monkey
     for name, kind in (("PET", "PT"), ("MRI", "MR")):
         volumeNodeFromImage(read_image(marked / kind, name), name)
     if not good:
-        monkeypatch.setattr(overview, "obstacle", lambda *_: None)
+        monkeypatch.setattr(input_summary, "obstacle", lambda *_: None)
         slicer.util.getNode("PET").SetOrigin(9999, 0, 0)
     _select(panel)
     with Watch(Path(slicer.app.temporaryPath)) as watch:

@@ -1,1 +1,1 @@
-"""The Slicer side of CSpADNFusion: nodes to images and back, the worker process, torch set-up, sample data."""
+"""The Slicer side of the module CSpADNFusion: widget, logic, parameter node, scene nodes and worker process."""

@@ -33,11 +33,10 @@ from cspadn.io.images import (
 from cspadn.metrics.measures import TABLE_NAMES
 from cspadn.runtime.terminal import silence_libraries
 from cspadn.settings import FusionSettings
-from CSpADNFusionLib.loading import volumeNodeFromImage
 from CSpADNFusionLib.pairs import Outputs, nameOutputs
 from CSpADNFusionLib.scene import metrics
 from CSpADNFusionLib.scene.node_references import COLOR_ROLE, METRICS_ROLE
-from CSpADNFusionLib.scene.volumes import imageFromVolumeNode, provenanceOf
+from CSpADNFusionLib.scene.volumes import imageFromVolumeNode, provenanceOf, volumeNodeFromImage
 
 SUMMARY_FILE = "summary.csv"
 DONE, FAILED = "done", "failed"

@@ -1,4 +1,4 @@
-"""The choices of the panel, typed."""
+"""Typed parameter node of the module."""
 
 from typing import Annotated
 
@@ -12,19 +12,19 @@ GRIDS = ("MRI", "PET")
 
 @parameterNodeWrapper
 class CSpADNFusionParameterNode:
-    """The choices of the panel, kept in the scene.
+    """Parameters of the module, stored in the scene.
 
-    petVolume, mriVolume - The two volumes, scalar.
-    fusedVolume - The volume that receives the result; none: a new one is made.
-    makeColor, colorVolume - Whether to make a colour volume, and which one receives it; none: a new one.
-    makeMetrics, metricsTable - Whether to measure the slices, and which table receives the metrics; none: a new one.
-    lastFusedVolume - What the last run made: the one to compare and to plot.
-    palette - The hues of the colour volume.
-    petOpacity - Of the PET over the MRI in the comparison's blend.
-    model, weightsFile - A shipped model, and the file of one's own that is used in its place, if any.
+    petVolume, mriVolume - The two input volumes, scalar.
+    fusedVolume - The volume that receives the result; None for a new one.
+    makeColor, colorVolume - Whether to create a colour volume, and which node receives it; None for a new one.
+    makeMetrics, metricsTable - Whether to compute metrics of the slices, and which table receives them; None for a new one.
+    lastFusedVolume - The result of the last run, which comparison, plot and export use.
+    palette - The palette of the colour volume.
+    petOpacity - Opacity of the PET over the MRI in the blend of the comparison.
+    model, weightsFile - A shipped model, and a weights file that replaces it, if any.
     device - auto, or a device by torch's name.
-    grid - Whose voxels the result has.
-    petWindowAutomatic ... mriWindowUpper - The windows, in the units of the volumes.
+    grid - The volume that defines the voxel grid of the result.
+    petWindowAutomatic ... mriWindowUpper - The intensity windows, in the units of the volumes.
     """
 
     petVolume: vtkMRMLScalarVolumeNode
@@ -48,31 +48,31 @@ class CSpADNFusionParameterNode:
     mriWindowLower: float = 0.0
     mriWindowUpper: float = 1.0
 
-    def forget(self, node):
-        """Nothing is chosen where this node was."""
+    def clearNode(self, node):
+        """Clear each parameter that refers to this node."""
         for name in ("petVolume", "mriVolume", "fusedVolume", "colorVolume", "metricsTable", "lastFusedVolume"):
             if getattr(self, name) is node:
                 setattr(self, name, None)
 
     def repair(self):
-        """A scene may name a model or a palette that this version does not have: then the default."""
+        """Replace values of the scene that this version does not offer, such as a model or a palette, by the default."""
         for name, choices in (("model", MODELS), ("palette", PALETTES), ("grid", GRIDS)):
             if getattr(self, name) not in choices:
                 setattr(self, name, self.default(name).value)
 
     def window(self, name):
-        """The window of "pet" or "mri" as (lower, upper); None: automatic."""
+        """Return the window of "pet" or "mri" as (lower, upper), or None if it is automatic."""
         if getattr(self, f"{name}WindowAutomatic"):
             return None
         return getattr(self, f"{name}WindowLower"), getattr(self, f"{name}WindowUpper")
 
     def outputs(self):
-        """Fused volume, colour volume, table: None where a new one is to be made, or none at all."""
+        """Return fused volume, colour volume and table; None for each that is to be created or is not wanted."""
         color = self.colorVolume if self.makeColor else None
         return self.fusedVolume, color, self.metricsTable if self.makeMetrics else None
 
     def settings(self):
-        """As :class:`cspadn.FusionSettings` has them."""
+        """Return the fields of :class:`cspadn.FusionSettings` as a dictionary."""
         return {
             "model": self.weightsFile or self.model,
             "device": self.device,

@@ -1,1 +1,1 @@
-"""Parts of the module panel."""
+"""Parts of the module panel: inputs, device, run, settings checks and legend."""

@@ -1,4 +1,4 @@
-"""What a pair of volume nodes looks like to the fusion, said before it starts: quick, and without torch."""
+"""Summary of a pair of input nodes before a fusion: sizes, units, overlap, windows. It is quick and needs no torch."""
 
 import numpy as np
 import SimpleITK as sitk
@@ -6,16 +6,17 @@ from slicer.i18n import tr as _
 
 from cspadn.imaging.alignment import automatic_mri_window, automatic_pet_window
 from cspadn.imaging.geometry import check_volume, tilt, to_axial
-from CSpADNFusionLib.scene.volumes import dicomValue, ijkToIjk, imagesFromVolumeNodes, transformed
+from CSpADNFusionLib.scene.transforms import ijkToIjk, transformed
+from CSpADNFusionLib.scene.volumes import dicomValue, imagesFromVolumeNodes
 
-_LATTICE_POINTS = 24  # along each axis of the grid volume
+_LATTICE_POINTS = 24  # largest number of points along each axis of the MRI
 _HALF_VOXEL = 0.5
 
 
 def pairText(petNode, mriNode, grid="mri"):
-    """One line: sizes, spacings, units, overlap, and the angle of the slices to the patient's axial plane.
+    """Return a line with sizes, spacings, units, overlap, and the angle of the slices to the patient's axial plane.
 
-    :param grid: "mri" or "pet": whose slices go through the network.
+    :param grid: "mri" or "pet", the volume whose slices are fused.
     """
     units = unitsOf(petNode)
     shown = _("in {units}").format(units=units) if units else _("units not known")
@@ -30,7 +31,7 @@ def pairText(petNode, mriNode, grid="mri"):
 
 
 def obstacle(petNode, mriNode):
-    """Why the two cannot be fused, as far as that is seen at a glance; None where nothing is in the way."""
+    """Return why the two nodes cannot be fused, as far as a quick check shows, or None if nothing prevents it."""
     for node in (petNode, mriNode):
         lowest, highest = node.GetImageData().GetPointData().GetScalars().GetFiniteRange()
         if lowest > highest:
@@ -49,7 +50,7 @@ def _volumeText(node):
 
 
 def unitsOf(node):
-    """The units of a PET's voxels, as the node or the DICOM series it was loaded from says; None where neither does."""
+    """Return the units of the voxels of a PET, from the node or from its DICOM series, or None if neither has them."""
     entry = node.GetVoxelValueUnits()
     if entry and (entry.GetCodeMeaning() or entry.GetCodeValue()):
         return entry.GetCodeMeaning() or entry.GetCodeValue()
@@ -57,7 +58,7 @@ def unitsOf(node):
 
 
 def overlap(petNode, mriNode):
-    """The share, from 0 to 1, of the MRI's box that lies in the PET's, counted on a lattice; through all transforms."""
+    """Return the fraction of the MRI's box inside the PET's box, from 0 to 1, through all transforms, sampled on a lattice."""
     ijk = transformed(ijkToIjk(mriNode, petNode), _lattice(mriNode.GetImageData().GetDimensions()))
     last = np.array(petNode.GetImageData().GetDimensions()) - 1
     inside = ((ijk >= -_HALF_VOXEL) & (ijk <= last + _HALF_VOXEL)).all(axis=1)
@@ -65,7 +66,7 @@ def overlap(petNode, mriNode):
 
 
 def tiltOf(node):
-    """The angle, in degrees, between the slices of a volume node that are fused and the patient's axial plane."""
+    """Return the angle, in degrees, between the fused slices of a volume node and the patient's axial plane."""
     directions = np.zeros((3, 3))
     node.GetIJKToRASDirections(directions)
     corner = sitk.Image(1, 1, 1, sitk.sitkUInt8)
@@ -74,8 +75,9 @@ def tiltOf(node):
 
 
 def automaticWindows(petNode, mriNode, grid="mri"):
-    """The windows that the fusion takes where it is given none: two pairs (lower, upper), of the PET and of the MRI.
+    """Return the windows that a fusion uses by default: two pairs (lower, upper), of the PET and of the MRI.
 
+    :param grid: "mri" or "pet", the volume that defines the grid.
     :raises cspadn.errors.InputError: a volume is empty or cannot be fused.
     """
     pet, mri = imagesFromVolumeNodes(petNode, mriNode, grid)

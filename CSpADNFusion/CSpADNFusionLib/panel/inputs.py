@@ -1,42 +1,43 @@
-"""Parts of the panel, each of which keeps some widgets up to date. None of them needs torch."""
+"""Inputs in the panel: summary line, automatic windows, and observation of the selected volumes."""
 
-import contextlib
 import math
-import time
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
 from cspadn.errors import FusionError
-from cspadn.settings import AUTOMATIC_DEVICE
+from CSpADNFusionLib.panel.qt_helpers import waitCursor
+
+_SETTLED_MILLISECONDS = 300  # delay after the last change of an input, for example while a transform is dragged
 
 
-class PairView:
-    """The line under the inputs, and the windows that the fusion would take, in the fields of those that are automatic."""
+class InputsView:
+    """Show a summary of the selected pair, and its automatic windows in the fields of the windows."""
 
     def __init__(self, ui):
         self._ui = ui
-        self.forget()
+        self.reset()
 
-    def forget(self):
-        """The inputs have changed: look again."""
+    def reset(self):
+        """Discard what is known of the inputs, because they have changed."""
         self._described = self._windowed = self._obstacle = None
 
     def obstacle(self):
-        """Why the pair that was shown last cannot be fused, as far as can be seen so quickly; None where nothing is seen."""
+        """Return why the shown pair cannot be fused, as far as a quick check shows, or None if nothing prevents it."""
         return self._obstacle
 
     def petWindow(self, parameters):
-        """Return the window of the PET (lower, upper): the chosen one, or the automatic one; None: not computed yet."""
+        """Return the window of the PET (lower, upper), chosen or automatic; None if it is not computed yet."""
         if parameters.petWindowAutomatic and (self._windowed is None or self._windowed != self._described):
             return None
         return parameters.petWindowLower, parameters.petWindowUpper
 
     def show(self, nodes, parameters):
-        """
-        :param nodes: PET and MRI; None where they cannot be fused.
-        :param parameters: the panel's parameter node, which receives the automatic windows.
+        """Show a pair.
+
+        :param nodes: PET and MRI node, or None if they cannot be fused.
+        :param parameters: the parameter node, which receives the automatic windows.
         """
         state = (*(node.GetID() for node in nodes), parameters.grid) if nodes else None
         if not nodes:
@@ -46,27 +47,27 @@ class PairView:
             self._describe(nodes, parameters.grid.lower())
         self._described = state
         automatic = parameters.petWindowAutomatic or parameters.mriWindowAutomatic
-        # Windows take a moment: only when somebody can see them.
+        # Computing windows takes a moment, so it is done only while their fields are visible.
         if nodes and automatic and state != self._windowed and not self._ui.advancedCollapsibleButton.property("collapsed"):
             self._windowed = state
             self._showWindows(nodes, parameters)
 
     def _describe(self, nodes, grid):
-        from CSpADNFusionLib.panel import input_summary as overview
+        from CSpADNFusionLib.panel import input_summary
 
         try:
-            self._ui.pairLabel.setText(overview.pairText(*nodes, grid))
-            self._obstacle = overview.obstacle(*nodes)
+            self._ui.pairLabel.setText(input_summary.pairText(*nodes, grid))
+            self._obstacle = input_summary.obstacle(*nodes)
         except FusionError as error:
             self._ui.pairLabel.setText(str(error))
             self._obstacle = str(error)
 
     def _showWindows(self, nodes, parameters):
-        from CSpADNFusionLib.panel import input_summary as overview
+        from CSpADNFusionLib.panel import input_summary
 
         try:
             with waitCursor():
-                windows = overview.automaticWindows(*nodes, parameters.grid.lower())
+                windows = input_summary.automaticWindows(*nodes, parameters.grid.lower())
         except FusionError as error:
             self._ui.pairLabel.setText(str(error))
             return
@@ -81,149 +82,43 @@ class PairView:
             setattr(parameters, f"{name}Window{end}", float(value))
 
 
-class DeviceView:
-    """The devices in their combo box, and which torch computes."""
+class InputObserver:
+    """Call a function after the selected volumes were moved or got other voxels, once the changes have settled.
 
-    def __init__(self, ui, onChosen):
-        self._ui, self._onChosen = ui, onChosen
-        self._search, self._found, self._chosen = None, False, AUTOMATIC_DEVICE
-        self._devices = {"cpu": _("CPU")}  # by torch's names, until they have been looked for
-        ui.deviceComboBox.currentIndexChanged.connect(self._onIndexChanged)
-        self._fill()
+    It does not use the mixin of VTK observations, which would keep deleted volumes alive.
 
-    def showTorch(self):
-        """Its version, found without importing it."""
-        from CSpADNFusionLib.worker.device_search import torchVersion
+    :param onChanged: function without arguments.
+    """
 
-        version = torchVersion()
-        absent = _("PyTorch is not installed yet: Apply asks before it installs it.")
-        devices = ", ".join(self._devices.values())
-        present = _("PyTorch {version}; here: {devices}") if self._found else _("PyTorch {version}; device: {chosen}")
-        self._ui.torchLabel.setText(
-            present.format(version=version, devices=devices, chosen=self._chosen) if version else absent
-        )
+    def __init__(self, onChanged):
+        self._observed = []
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_SETTLED_MILLISECONDS)
+        self._timer.timeout.connect(onChanged)
 
-    def show(self, chosen):
-        """Another one was chosen; this is asked at every change of any choice."""
-        if chosen != self._chosen:
-            self._chosen = chosen
-            self._fill()
+    def observe(self, nodes):
+        """Observe these volume nodes, and no others.
 
-    def _fill(self):
-        """With those that compute here, and the chosen one, which may have been chosen on another machine."""
-        items = {AUTOMATIC_DEVICE: _("Automatic"), **{name: f"{text} ({name})" for name, text in self._devices.items()}}
-        items.setdefault(self._chosen, _("{device} (not found here)").format(device=self._chosen))
-        comboBox = self._ui.deviceComboBox
-        wasBlocked = comboBox.blockSignals(True)
-        comboBox.clear()
-        for name, text in items.items():
-            comboBox.addItem(text, name)
-        comboBox.setCurrentIndex(list(items).index(self._chosen))
-        comboBox.blockSignals(wasBlocked)
-        self.showTorch()
-
-    def search(self):
-        """Look for the devices, once, beside Slicer."""
-        from CSpADNFusionLib.worker.device_search import DeviceSearch
-        from CSpADNFusionLib.worker.torch_setup import missingPackages
-
-        if self._search is None and not missingPackages():
-            self._search = DeviceSearch(self._onFound)
+        :param nodes: list without duplicates.
+        """
+        if nodes == [node for node, _tags in self._observed]:
+            return
+        for node, tags in self._observed:
+            for tag in tags:
+                node.RemoveObserver(tag)
+        events = slicer.vtkMRMLTransformableNode.TransformModifiedEvent, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent
+        self._observed = [(node, [node.AddObserver(event, self._onModified) for event in events]) for node in nodes]
 
     def close(self):
-        """The panel is going away."""
-        if self._search:
-            self._search.close()
+        """Stop the timer, because the panel is going away."""
+        self._timer.stop()
 
-    def _onFound(self, devices):
-        """None: they could not be found out; the next look tries again."""
-        if devices is None:
-            self._search = None
-            return
-        self._devices, self._found = devices, True
-        self._fill()
-
-    def _onIndexChanged(self, _index):
-        comboBox = self._ui.deviceComboBox
-        self._onChosen(comboBox.itemData(comboBox.property("currentIndex")))
-
-
-class RunView:
-    """Progress bar, status line and log of a run."""
-
-    def __init__(self, ui):
-        self._ui = ui
-        self._step = None
-        self._started = float("-inf")
-        ui.progressBar.setVisible(False)
-
-    def start(self):
-        """Busy, until the worker knows how many slices there are."""
-        self._step, self._started = None, time.monotonic()
-        self._ui.progressBar.setMaximum(0)
-        self._ui.progressBar.setVisible(True)
-        self.say(_("Starting..."))
-
-    def seconds(self):
-        """Since the last start."""
-        return time.monotonic() - self._started
-
-    def progress(self, done, total, step):
-        """So many slices of a step are done; after some of them, how long the rest will take."""
-        if step != self._step:
-            self._step, self._start, self._first = step, time.monotonic(), done
-        self._ui.progressBar.setMaximum(total)
-        self._ui.progressBar.setValue(done)
-        text = _("{step}: {done} of {total} slices").format(step=_STEPS.get(step, step), done=done, total=total)
-        if self._first < done < total:
-            left = (time.monotonic() - self._start) / (done - self._first) * (total - done)
-            text = _("{progress}, about {duration} left").format(progress=text, duration=durationText(left))
-        self.say(text)
-
-    def stop(self, status):
-        """The run is over."""
-        self._ui.progressBar.setVisible(False)
-        self.say(status)
-
-    def say(self, status):
-        """Show a sentence in the status line."""
-        self._ui.statusLabel.setText(status)
-
-    def log(self, line):
-        """Add a line to the log."""
-        self._ui.logTextEdit.appendPlainText(line)
-
-
-@contextlib.contextmanager
-def waitCursor():
-    """Slicer's own lets the user's clicks through when it begins: a second Apply would start before the first has."""
-    slicer.app.setOverrideCursor(qt.Qt.WaitCursor)
-    try:
-        yield
-    finally:
-        slicer.app.restoreOverrideCursor()
-
-
-def makeReachable(ui):
-    """By the keyboard: a node selector keeps the focus from its combo box, and a slider widget does not pass it on."""
-    for selector in (ui.petSelector, ui.mriSelector, ui.fusedSelector, ui.colorSelector, ui.metricsSelector):
-        comboBox = selector.findChildren(qt.QComboBox)[0]
-        comboBox.setFocusProxy(None)
-        selector.setFocusProxy(comboBox)
-    ui.petOpacitySlider.setFocusProxy(ui.petOpacitySlider.findChildren(qt.QSlider)[0])
-
-
-_STEPS = {"Fusing": _("Fusing"), "Measuring": _("Measuring")}
+    def _onModified(self, _caller, _event):
+        self._timer.start()
 
 
 def decimalsOf(window):
-    """How many decimals show the ends of a window to about four digits of its width."""
+    """Return how many decimals show the ends of a window to about four digits of its width."""
     width = max(window[1] - window[0], 1e-9)
     return min(12, max(1, 3 - math.floor(math.log10(width))))
-
-
-def durationText(seconds):
-    """Seconds in words, as exact as a guess can be."""
-    if seconds < 90:
-        return _("{count} s").format(count=max(1, round(seconds)))
-    return _("{count} min").format(count=round(seconds / 60))

@@ -1,4 +1,4 @@
-"""The legend of the colour volume in the panel: a picture of its colours, over uptake and brightness."""
+"""Legend of the colour volume in the panel: its colours over uptake and brightness."""
 
 import json
 
@@ -7,21 +7,21 @@ from slicer.i18n import tr as _
 
 from CSpADNFusionLib.scene.node_references import PET_ROLE
 
-_SIZE = 64  # pixels along each side; the panel stretches them
+_SIZE = 64  # pixels along each side; the panel stretches the picture
 
 
 class LegendView:
-    """The picture below the palette, and the ends of its axis of uptake. Needs no torch."""
+    """Show the colours of the palette, and the ends of the uptake axis. This needs no torch."""
 
     def __init__(self, ui):
         self._ui = ui
         self._palette = self._axis = None
 
     def show(self, parameters, window):
-        """Show the palette and the PET that are chosen.
+        """Show the legend of the selected palette and PET.
 
-        :param parameters: the panel's parameter node.
-        :param window: (lower, upper) of the PET, in its units; None: not known yet.
+        :param parameters: the parameter node.
+        :param window: (lower, upper) of the PET, in its units, or None if it is not known yet.
         """
         if parameters.palette != self._palette:
             self._palette = parameters.palette
@@ -45,7 +45,7 @@ class LegendView:
 
 
 def windowOfLastResult(parameters):
-    """Return the window (lower, upper) of the PET in the last fused volume; None where that was made of another PET."""
+    """Return the PET window (lower, upper) of the last fused volume, or None if another PET was fused."""
     fused = parameters.lastFusedVolume
     if not fused or not parameters.petVolume or fused.GetNodeReference(PET_ROLE) is not parameters.petVolume:
         return None
@@ -56,9 +56,9 @@ def windowOfLastResult(parameters):
 
 
 def pixmapOf(palette):
-    """Draw the legend of one of :data:`cspadn.settings.PALETTES`: uptake to the right, brightness upwards.
+    """Return a pixmap of the legend of one of :data:`cspadn.settings.PALETTES`: uptake to the right, brightness upwards.
 
-    The pixels are set one by one: PythonQt makes no image of an array, and PySide6 takes other arguments for it.
+    The pixels are set one by one: PythonQt cannot create an image from an array, and PySide6 expects other arguments.
     """
     from cspadn.imaging.color import legend
 

@@ -1,1 +1,1 @@
-"""MRML nodes of the module."""
+"""MRML nodes of the module: conversion of volumes, results, metrics, layouts, sample data and DICOM export."""

@@ -1,6 +1,6 @@
-"""The comparison: PET, MRI, their blend, the fused volume, and its colour volume if there is one, in linked slice views.
+"""Comparison of PET, MRI, their blend, the fused volume and its colour volume, if any, in linked slice views.
 
-The display of the volumes is not changed.
+The display nodes of the volumes are not changed.
 """
 
 import slicer
@@ -8,10 +8,10 @@ import vtk
 
 from CSpADNFusionLib.scene import layouts
 from CSpADNFusionLib.scene.layouts import BLEND, COLOR, COLOR_COMPARISON, COMPARISON, FUSED, MRI, PET
-from CSpADNFusionLib.scene.node_references import COLOR_ROLE, MRI_ROLE, PET_ROLE, PLACES
+from CSpADNFusionLib.scene.node_references import COLOR_ROLE, MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
 
-_GROUP = 1  # linked among themselves, not with Slicer's own views; a saved scene keeps no other number
-_FIELD = "CSpADNFusion.shown"  # attribute of the fused view: what the module has put into the views
+_GROUP = 1  # view group: linked with each other, not with Slicer's own views; a saved scene keeps no other number
+_FIELD = "CSpADNFusion.shown"  # attribute of the fused view: the volumes that the module last showed
 
 
 def isShown():
@@ -22,8 +22,8 @@ def isShown():
 def show(parameters):
     """Switch to the layout and fill its views.
 
-    :param parameters: the panel's parameter node: PET, MRI, the last fused volume, and the PET's opacity.
-    :returns: False where there is no window to show it in.
+    :param parameters: the parameter node: PET, MRI, the last fused volume, and the opacity of the PET.
+    :returns: False if there is no main window.
     """
     if not layouts.show(_wantedLayout(fusedNodeOf(parameters))):
         return False
@@ -35,22 +35,22 @@ def show(parameters):
 
 
 def fusedNodeOf(parameters):
-    """Return the last fused volume; None where it no longer belongs to the selected pair.
+    """Return the last fused volume, or None if it does not belong to the selected pair.
 
-    It was made of another pair then, or PET, MRI or itself was moved since.
+    It does not belong to the pair if it was computed from other volumes, or if PET, MRI or the fused volume was moved.
     """
-    from CSpADNFusionLib.scene.volumes import relativePlaces
+    from CSpADNFusionLib.scene.transforms import relativePositions
 
     fused, pet, mri = parameters.lastFusedVolume, parameters.petVolume, parameters.mriVolume
     if not fused or [fused.GetNodeReference(role) for role in (PET_ROLE, MRI_ROLE)] != [pet, mri]:
         return None
-    return fused if fused.GetAttribute(PLACES) == relativePlaces(pet, fused, mri) else None
+    return fused if fused.GetAttribute(RELATIVE_POSITIONS) == relativePositions(pet, fused, mri) else None
 
 
 def update(parameters):
-    """Show what is selected, at the current slice. What the user has put into the views since then stays.
+    """Show the selected volumes at the current slice; keep what the user has changed in the views meanwhile.
 
-    A fused volume with a colour volume brings the fifth view, and one without takes it away.
+    The fifth view is shown if the fused volume has a colour volume.
     """
     _composite(BLEND).SetForegroundOpacity(parameters.petOpacity)
     pet, mri, fused = parameters.petVolume, parameters.mriVolume, fusedNodeOf(parameters)
@@ -72,7 +72,7 @@ def _colorNodeOf(fusedNode):
 
 
 def _wantedLayout(fusedNode):
-    """While there is no fused volume to show, the layout stays."""
+    """Return the layout for a fused volume; without one, a shown comparison keeps its layout."""
     if fusedNode is None and isShown():
         return layouts.shown()
     return COLOR_COMPARISON if _colorNodeOf(fusedNode) else COMPARISON
@@ -91,7 +91,7 @@ def _fill(composite, background, foreground):
 
 
 def _fit(mriNode, keepSlice=False):
-    """Show the same slice and zoom in all views, whatever field of view each volume has: the MRI's."""
+    """Show the same slice and zoom in all views, fitted to the MRI, whatever field of view the other volumes have."""
     first = _sliceLogic(MRI)
     reference = first.GetSliceNode()
     place = vtk.vtkMatrix4x4()

@@ -1,4 +1,4 @@
-"""A fused volume of the scene as a derived DICOM series, in the study of the MRI that it was made of."""
+"""Export of a fused volume node as a derived DICOM series in the study of its MRI."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from slicer.i18n import tr as _
 
 from cspadn.errors import InputError
 from cspadn.settings import FusionSettings
-from CSpADNFusionLib.scene.node_references import MRI_ROLE, PET_ROLE, PLACES
+from CSpADNFusionLib.scene.node_references import MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
 
 
 def obstacle(fusedNode):
-    """Why a volume node cannot be written as a DICOM series, as far as a glance tells; None where nothing is in the way."""
+    """Return why a volume node cannot be exported, as far as a quick check shows, or None if nothing prevents it."""
     if fusedNode is None:
         return _("Fuse two volumes first")
     mriNode = fusedNode.GetNodeReference(MRI_ROLE)
@@ -28,19 +28,19 @@ def _noSeries():
 def exportSeries(fusedNode, folder):
     """Write a fused volume as a derived MR series of the MRI's patient, study and frame of reference.
 
-    :param fusedNode: scalar volume node that the module has made of an MRI of Slicer's DICOM database.
+    :param fusedNode: scalar volume node, fused by this module from an MRI of Slicer's DICOM database.
     :param folder: path of the folder that receives the files: new, or empty.
-    :returns: how many there are.
-    :raises cspadn.errors.FusionError: with a sentence that says what is wrong; nothing is left in the folder.
+    :returns: the number of files.
+    :raises cspadn.errors.FusionError: the series cannot be written; nothing is left in the folder.
     """
     if text := obstacle(fusedNode):
         raise InputError(text + ".")
     from cspadn.io.atomic_output import commit
     from cspadn.io.dicom import check_series_output, stage_series
     from cspadn.io.images import check_storable
-    from CSpADNFusionLib.scene import volumes as nodes
+    from CSpADNFusionLib.scene import volumes
 
-    folder, provenance = Path(folder), nodes.provenanceOf(fusedNode)
+    folder, provenance = Path(folder), volumes.provenanceOf(fusedNode)
     mri, pet = _filesOf(fusedNode.GetNodeReference(MRI_ROLE)), _filesOf(fusedNode.GetNodeReference(PET_ROLE))
     _checkFiles(mri, pet, provenance)
     sources = check_series_output(folder, mri, pet)
@@ -51,7 +51,7 @@ def exportSeries(fusedNode, folder):
 
 
 def _checkFiles(mri, pet, provenance):
-    """InputError where files of a source cannot be had; a PET may have been no series."""
+    """Raise InputError if files of a source are missing; the PET need not come from DICOM."""
     if not mri:
         raise InputError(_noSeries() + ".")
     if not pet and provenance.get("pet_series_uid"):
@@ -62,9 +62,9 @@ def _checkFiles(mri, pet, provenance):
 
 
 def _filesOf(node, most=None):
-    """Of the images that a node was loaded from, by Slicer's DICOM database; None where it does not have them all.
+    """Return the files that a node was loaded from, or None if Slicer's DICOM database does not have all of them.
 
-    :param most: so many are looked for; None: all.
+    :param most: largest number of files to look up; None: all.
     """
     database = getattr(slicer, "dicomDatabase", None)
     uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()[:most] if node else []
@@ -73,19 +73,20 @@ def _filesOf(node, most=None):
 
 
 def _imageInSeries(fusedNode, provenance, headers):
-    """The fused volume where the MRI's series lies, which is not where transforms of the scene put it."""
+    """Return the fused image in the space of the MRI series, without the transforms of the scene."""
     from cspadn.io.dicom import check_in_series
-    from CSpADNFusionLib.scene import volumes as nodes
+    from CSpADNFusionLib.scene import volumes
+    from CSpADNFusionLib.scene.transforms import matrixBetween, relativePositions
 
     if provenance.get("grid", FusionSettings.grid) == FusionSettings.grid:
-        image = nodes.imageFromVolumeNode(fusedNode)
+        image = volumes.imageFromVolumeNode(fusedNode)
         check_in_series(image, headers)
         return image
     petNode, mriNode = (fusedNode.GetNodeReference(role) for role in (PET_ROLE, MRI_ROLE))
-    check_in_series(nodes.imageFromVolumeNode(mriNode), headers)
-    matrix = nodes.matrixBetween(fusedNode, mriNode)
+    check_in_series(volumes.imageFromVolumeNode(mriNode), headers)
+    matrix = matrixBetween(fusedNode, mriNode)
     if matrix is None:
         raise InputError(_("The PET's grid lies behind a non-linear transform: fuse on the MRI's grid."))
-    if not petNode or fusedNode.GetAttribute(PLACES) != nodes.relativePlaces(petNode, fusedNode, mriNode):
+    if not petNode or fusedNode.GetAttribute(RELATIVE_POSITIONS) != relativePositions(petNode, fusedNode, mriNode):
         raise InputError(_("PET or MRI was moved since they were fused: press Apply again, then export."))
-    return nodes.imageFromVolumeNode(fusedNode, matrix)
+    return volumes.imageFromVolumeNode(fusedNode, matrix)

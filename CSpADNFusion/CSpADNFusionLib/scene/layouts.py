@@ -1,10 +1,10 @@
-"""Layouts of this module: the comparison, in four or in five slice views, and the metrics, two plots over a table."""
+"""View layouts of the module: the comparison with four or five slice views, and the metrics with two plots over a table."""
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-COMPARISON, METRICS, COLOR_COMPARISON = 20205, 20206, 20207  # Slicer reserves those below 500
+COMPARISON, METRICS, COLOR_COMPARISON = 20205, 20206, 20207  # Slicer reserves the numbers below 500
 PET, MRI, BLEND, FUSED, COLOR = ("FusionPET", "FusionMRI", "FusionBlend", "FusionFused", "FusionColor")  # layout names
 SLICE_VIEWS = {COMPARISON: (PET, MRI, BLEND, FUSED), COLOR_COMPARISON: (PET, MRI, BLEND, FUSED, COLOR)}
 FIRST_PLOT, SECOND_PLOT, TABLE = "FusionPlot1", "FusionPlot2", "FusionTable"
@@ -13,7 +13,7 @@ _COLUMNS = {COMPARISON: 2, COLOR_COMPARISON: 3}
 
 
 def register():
-    """Make the layouts known, so that a scene that was saved in one opens in it. Without a main window there are none."""
+    """Register the layouts, so that a scene saved in one of them opens in it. Without a main window, do nothing."""
     if slicer.app.layoutManager() is None:
         return
     descriptions = {layout: _comparison(layout) for layout in SLICE_VIEWS} | {METRICS: _metrics()}
@@ -23,18 +23,18 @@ def register():
 
 
 def shown():
-    """Return the layout that Slicer shows; None without a main window."""
+    """Return the layout that Slicer shows, or None without a main window."""
     return _node().GetViewArrangement() if slicer.app.layoutManager() else None
 
 
 def show(layout):
-    """Switch to a layout; return False where there is no window."""
+    """Switch to a layout; return False if there is no main window."""
     manager = slicer.app.layoutManager()
     if manager is None:
         return False
     register()
     manager.setLayout(layout)
-    # The views get their size, which decides how the slices fit. Clicks wait: a run may just be ending.
+    # Let the views get their size, which determines how slices fit. Exclude clicks: a run may be about to finish.
     slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
     return True
 
@@ -44,7 +44,7 @@ def _node():
 
 
 def _comparison(layout):
-    """A grid: in equal cells, linked views show the same zoom."""
+    """Return the XML of a grid with equal cells, in which linked views show the same zoom."""
     labels = {PET: _("PET"), MRI: _("MRI"), BLEND: _("Blend"), FUSED: _("Fused"), COLOR: _("Colour")}
     items = []
     for index, name in enumerate(SLICE_VIEWS[layout]):

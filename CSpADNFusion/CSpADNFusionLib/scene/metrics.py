@@ -1,4 +1,4 @@
-"""The metrics of a fused volume as MRML nodes: a table of its slices, one of their mean, and plots over the slices."""
+"""Metrics of a fused volume as MRML nodes: a table of the slices, a table of their mean, and plots over the slices."""
 
 import numpy as np
 import slicer
@@ -9,7 +9,7 @@ from CSpADNFusionLib.scene import layouts
 
 MEAN_ROLE, FIRST_CHART_ROLE, SECOND_CHART_ROLE = "CSpADNFusionMean", "CSpADNFusionChartBits", "CSpADNFusionChartShares"
 POSITION = "position_mm"
-# Two charts, since entropies reach 8 bits and all else stays below 1; the colours differ for colour-blind eyes too.
+# Two charts: entropies reach 8 bits, all other metrics stay below 1. The colours are safe for colour blindness.
 _CHARTS = {
     FIRST_CHART_ROLE: (_("bits"), {"EN": "#0072B2", "MI": "#D55E00"}),
     SECOND_CHART_ROLE: (
@@ -20,9 +20,9 @@ _CHARTS = {
 
 
 def updateMetricsNodes(tableNode, rows):
-    """Fill a table node with a row for each slice, and the nodes it refers to: the mean, and two charts with their series.
+    """Fill a table node with a row for each slice, and update the nodes it refers to: the mean, two charts and their series.
 
-    :param rows: as :meth:`cspadn.metrics.measures.VolumeScores.to_rows` gives them, as numbers or as text.
+    :param rows: rows of :meth:`cspadn.metrics.measures.VolumeScores.to_rows`, as numbers or as text.
     """
     header, body, mean = rows[0], rows[1:-1], rows[-1]
     columns = [np.array([_number(row[i]) for row in body]) for i in range(len(header))]
@@ -35,25 +35,25 @@ def updateMetricsNodes(tableNode, rows):
 
 
 def meanOf(tableNode):
-    """The mean of each metric by its name, from the nodes of :func:`updateMetricsNodes`."""
+    """Return the mean of each metric by its name, from the nodes of :func:`updateMetricsNodes`."""
     table = tableNode.GetNodeReference(MEAN_ROLE).GetTable()
     return {table.GetValue(row, 0).ToString(): table.GetValue(row, 1).ToDouble() for row in range(table.GetNumberOfRows())}
 
 
 def chartsOf(tableNode):
-    """The two chart nodes of a table."""
+    """Return the two chart nodes of a table."""
     return [chart for role in _CHARTS if (chart := tableNode.GetNodeReference(role))]
 
 
 def companionsOf(tableNode):
-    """What :func:`updateMetricsNodes` has made beside the table: the table of the mean, the charts and their series."""
+    """Return the other nodes of :func:`updateMetricsNodes`: the table of the mean, the charts and their series."""
     charts = chartsOf(tableNode)
     series = [chart.GetNthPlotSeriesNode(i) for chart in charts for i in range(chart.GetNumberOfPlotSeriesNodes())]
     return [tableNode.GetNodeReference(MEAN_ROLE), *charts, *series]
 
 
 def show(tableNode):
-    """Show both charts and the table, in a layout of their own; False without a window."""
+    """Show both charts and the table in the metrics layout; return False if there is no main window."""
     if not layouts.show(layouts.METRICS):
         return False
     scene = slicer.mrmlScene
@@ -93,14 +93,14 @@ def _plot(tableNode, role, unit, series):
     title = f"{tableNode.GetName()} ({unit})"
     chart = _referenced(tableNode, role, "vtkMRMLPlotChartNode", title)
     with slicer.util.NodeModify(chart):
-        chart.SetTitle(", ".join(series))  # that of the node is too long to be drawn
+        chart.SetTitle(", ".join(series))  # the name of the node is too long to be drawn
         chart.SetTitleFontSize(14)
         chart.SetLegendFontSize(12)
         chart.SetXAxisTitle(_("position towards the head (mm)"))
         chart.SetYAxisTitle(unit)
         for metric, color in series.items():
             seriesNode = _referenced(chart, metric, "vtkMRMLPlotSeriesNode", metric)
-            seriesNode.SetName(metric)  # what the legend says, although other charts have it too
+            seriesNode.SetName(metric)  # the text in the legend; other charts use it too
             _draw(seriesNode, tableNode, metric, color)
             if not chart.HasPlotSeriesNodeID(seriesNode.GetID()):
                 chart.AddAndObservePlotSeriesNodeID(seriesNode.GetID())
@@ -118,7 +118,7 @@ def _draw(seriesNode, tableNode, metric, color):
 
 
 def _referenced(node, role, className, name):
-    """The node that another refers to in a role; made if there is none."""
+    """Return the node that another node refers to in a role; create it if there is none."""
     found = node.GetNodeReference(role)
     if found is None:
         found = node.GetScene().AddNewNodeByClass(className, node.GetScene().GenerateUniqueName(name))

@@ -1,5 +1,5 @@
-"""The roles in which a fused volume node refers to what came with it, and to what it was made of."""
+"""Names of the node references and attributes that link a fused volume node to its inputs and companion nodes."""
 
 COLOR_ROLE, METRICS_ROLE = "CSpADNFusionColor", "CSpADNFusionMetrics"
 PET_ROLE, MRI_ROLE = "CSpADNFusionPET", "CSpADNFusionMRI"
-PLACES = "CSpADNFusionPlaces"  # attribute: how the two lay to each other, from nodes.relativePlaces
+RELATIVE_POSITIONS = "CSpADNFusionPlaces"  # attribute with the text from transforms.relativePositions; saved in scenes

@@ -1,4 +1,4 @@
-"""The shipped sample pair in Slicer's Sample Data module. Nothing is downloaded: the addresses are those of local files."""
+"""Shipped sample pair in the Sample Data module of Slicer. The addresses are local files; nothing is downloaded."""
 
 import hashlib
 
@@ -22,22 +22,25 @@ def registerSampleData(resourcesFolder):
             uris=path.as_uri(),
             fileNames=path.name,
             nodeNames=name,
-            # Slicer keeps a copy: the checksum makes it take the new file after an update of the extension.
+            # Slicer keeps a copy: the checksum makes it use the new file after an update of the extension.
             checksums="SHA256:" + hashlib.sha256(path.read_bytes()).hexdigest(),
             thumbnailFileName=str(resourcesFolder / "Icons" / f"{name}.png"),
         )
 
 
 def loadSamplePair(resourcesFolder):
-    """The shipped PET and MRI as nodes of the scene, the PET in the palette that people know it in."""
+    """Load the shipped PET and MRI into the scene, and return both nodes; the PET is shown in the default palette.
+
+    :param resourcesFolder: pathlib.Path of the module's ``Resources``.
+    """
     from SampleData import SampleDataLogic
 
     from cspadn.settings import DEFAULT_PALETTE
-    from CSpADNFusionLib.scene.volumes import showInPalette
+    from CSpADNFusionLib.scene.palettes import showInPalette
 
     registerSampleData(resourcesFolder)
     logic = SampleDataLogic()
     petNode = logic.downloadSample(PET)
-    mriNode = logic.downloadSample(MRI)  # last, so that the views are turned to its slices: the PET's are oblique
+    mriNode = logic.downloadSample(MRI)  # last, so that the views follow its slices: those of the PET are oblique
     showInPalette(petNode, DEFAULT_PALETTE)
     return petNode, mriNode

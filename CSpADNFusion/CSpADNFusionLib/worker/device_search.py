@@ -1,4 +1,4 @@
-"""Which processors fusing could use. Asked of a process beside Slicer: to import torch would freeze the window for seconds."""
+"""Search for torch and the devices it can use, in a process beside Slicer: importing torch freezes the window for seconds."""
 
 import importlib.metadata
 import json
@@ -9,7 +9,7 @@ from CSpADNFusionLib.worker import process
 
 
 def torchVersion():
-    """The version of the installed torch, found without importing it; None where there is none."""
+    """Return the version of the installed torch, without importing it, or None if it is not installed."""
     try:
         return importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
@@ -17,10 +17,10 @@ def torchVersion():
 
 
 class DeviceSearch:
-    """Looks for the devices that compute, once.
+    """Search for the available devices, once.
 
-    :param onFound: called with their names by torch's identifiers, best first, such as {"cuda:0": "NVIDIA ...", "cpu": "CPU"};
-        with None where they could not be found out; not after :meth:`close`.
+    :param onFound: called with the names by torch's identifiers, best first, such as {"cuda:0": "NVIDIA ...", "cpu": "CPU"};
+        with None if the search failed; not called after :meth:`close`.
     """
 
     def __init__(self, onFound):
@@ -29,7 +29,7 @@ class DeviceSearch:
         self._process = process.launch(["info", "--json"], slicer.app.temporaryPath, self._lines.append, self._onExit)
 
     def close(self):
-        """Give up: the panel is going away."""
+        """Stop the search, because the panel is going away."""
         self._onFound = None
         self._process.terminate()
 
@@ -38,7 +38,7 @@ class DeviceSearch:
             self._onFound(None if code else self._devices())
 
     def _devices(self):
-        """The JSON may stand between warnings of torch about a driver."""
+        """Return the devices in the output, where warnings of torch may surround the JSON; None if there is no JSON."""
         text = "\n".join(self._lines)
         try:
             return json.loads(text[text.index("{") : text.rindex("}") + 1])["devices"]

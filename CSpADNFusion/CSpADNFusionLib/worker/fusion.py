@@ -1,4 +1,4 @@
-"""One fusion in a process beside Slicer: ``python -m cspadn fuse ... --progress json``."""
+"""Client of a worker process that runs one fusion: ``python -m cspadn fuse ... --progress json``."""
 
 import csv
 import json
@@ -18,14 +18,14 @@ from CSpADNFusionLib.worker import process
 
 FOLDER_PREFIX = "CSpADNFusion-"
 COLOR_FILE, METRICS_FILE = "color.nrrd", "metrics.csv"
-_KILLED = (-9, 137)  # by SIGKILL, as the system does when memory is short; 137 from a shell
-_LAUNCHER_SAYS = "exit abnormally"  # Slicer's launcher, which itself ends with 1, of a program that was killed
-_MOST = 2**31 - 1  # slices, that a progress bar takes
-_LOG_LINES = 20  # kept for a message about a worker that failed without one
+_KILLED = (-9, 137)  # exit codes after SIGKILL, which the system sends when memory is short; 137 from a shell
+_LAUNCHER_SAYS = "exit abnormally"  # printed by Slicer's launcher, which exits with 1, when its program was killed
+_MOST = 2**31 - 1  # largest number of slices that a progress bar can show
+_LOG_LINES = 20  # kept for the message about a worker that fails without a message
 
 
-class Outcome(NamedTuple):
-    """What a run made.
+class FusionOutput(NamedTuple):
+    """Images, metrics and warnings of a fusion.
 
     :ivar image: the fused volume, a SimpleITK image.
     :ivar color: RGB image, or None.
@@ -42,12 +42,12 @@ class Outcome(NamedTuple):
 
 
 class Callbacks(NamedTuple):
-    """What to call during a run, all from Slicer's event loop.
+    """Functions that are called during a run, from Slicer's event loop.
 
-    :ivar onProgress: with the slices done, the slices in all, and the name of the step.
-    :ivar onFinished: with the :class:`Outcome`.
-    :ivar onFailed: with a sentence for the user, "" where the run was cancelled, and the last lines of the worker's log.
-    :ivar onLog: with a line for the log.
+    :ivar onProgress: called with the number of slices done, the total, and the name of the step.
+    :ivar onFinished: called with the :class:`FusionOutput`.
+    :ivar onFailed: called with a message for the user ("" after a cancel) and the last lines of the worker's log.
+    :ivar onLog: called with a line for the log.
     """
 
     onProgress: Any
@@ -57,13 +57,13 @@ class Callbacks(NamedTuple):
 
 
 class FusionWorker:
-    """One run. The images go over as files in a private folder, which is removed at the end.
+    """Run one fusion in a worker process. The images are passed as files in a private folder, which is removed at the end.
 
-    Exactly one of ``onFinished`` and ``onFailed`` is called, once; neither after :meth:`close`.
+    Either ``onFinished`` or ``onFailed`` is called, once; neither is called after :meth:`close`.
 
     :param pet, mri: images in one space, as from :func:`CSpADNFusionLib.scene.volumes.imagesFromVolumeNodes`.
     :param settings: a :class:`cspadn.settings.FusionSettings`.
-    :param measured: whether to measure the slices as well.
+    :param measured: whether to compute the metrics of the slices.
     :param callbacks: a :class:`Callbacks`.
     """
 
@@ -85,19 +85,19 @@ class FusionWorker:
             raise
 
     def isCancelled(self):
-        """Whether it was asked to stop."""
+        """Return whether the worker was asked to stop."""
         return self._cancelled
 
     def cancel(self):
-        """Ask the worker to stop; it does so before its next slice. A result that comes all the same is dropped."""
+        """Ask the worker to stop before its next slice. If it still finishes, its result is discarded."""
         self._cancelled = True
         if self._folder.is_dir():
             (self._folder / "cancel").touch()
 
     def close(self):
-        """Stop at once and say nothing more: Slicer, the scene or the panel is going away.
+        """Stop at once without further callbacks, because Slicer, the scene or the panel is going away.
 
-        To end the process may end only a launcher: the worker itself ends when its folder is gone.
+        Terminating the process may only end a launcher; the worker itself ends when its folder has been removed.
         """
         self._closed = True
         self.cancel()
@@ -105,8 +105,8 @@ class FusionWorker:
         self._removeFolder()
 
     def _start(self, settings, measured):
-        # Relative names: some readers on Windows fail on a user's non-ASCII path. From the folder above, since Windows does
-        # not remove a folder that is somebody's working folder, and the worker ends when its folder has gone.
+        # Relative names: some readers on Windows fail on a non-ASCII path. The working folder is the parent, since Windows
+        # does not remove the working folder of a process, and the worker ends when its folder has been removed.
         folder = self._folder.name
         arguments = [
             *("fuse", f"{folder}/pet.nrrd", f"{folder}/mri.nrrd", "--output", f"{folder}/fused.nrrd"),
@@ -117,21 +117,21 @@ class FusionWorker:
         return process.launch(arguments, self._folder.parent, self._onLine, self._onExit)
 
     def _onLine(self, line):
-        """One line of the worker's output. An exception here would stop Slicer from reading on."""
+        """Handle one line of output. An exception here would stop Slicer from reading further lines."""
         try:
             shown = _shown(line)
-            if not self._onEvent(_parsed(line)) and shown != f"cspadn: {self._error}":  # said already
+            if not self._onEvent(_parsed(line)) and shown != f"cspadn: {self._error}":  # already reported
                 self._log.append(shown)
-                self._tell(self._callbacks.onLog, shown)
+                self._call(self._callbacks.onLog, shown)
         except Exception:
             logging.exception("CSpADNFusion: the progress could not be shown")
 
     def _onEvent(self, event):
-        """Whether it is one of ours: all else is something that a library printed."""
+        """Handle an event of the worker; return False for anything else, which a library has printed."""
         match event:
             case {"event": "progress", "done": int(done), "total": int(total), "step": str(step)}:
                 if not self._cancelled and 0 <= done <= total <= _MOST:
-                    self._tell(self._callbacks.onProgress, int(done), int(total), _shown(step))
+                    self._call(self._callbacks.onProgress, int(done), int(total), _shown(step))
             case {"event": "warning", "message": str(message)}:
                 self._warnings.append(_shown(message))
             case {"event": "error", "message": str(message)}:
@@ -142,26 +142,26 @@ class FusionWorker:
                 return False
         return True
 
-    def _tell(self, callback, *arguments):
+    def _call(self, callback, *arguments):
         if not self._closed:
             callback(*arguments)
 
     def _onExit(self, code):
         try:
-            outcome = None if self._cancelled or code else self._result()
+            output = None if self._cancelled or code else self._result()
             failure = "" if self._cancelled else self._failure(code)
         except Exception as error:
-            outcome, failure = None, _("The result cannot be read: {error}").format(error=error)
+            output, failure = None, _("The result cannot be read: {error}").format(error=error)
         self._removeFolder()
-        if outcome is None:
-            self._tell(self._callbacks.onFailed, failure, "\n".join(self._log))
+        if output is None:
+            self._call(self._callbacks.onFailed, failure, "\n".join(self._log))
         else:
-            self._tell(self._callbacks.onFinished, outcome)
+            self._call(self._callbacks.onFinished, output)
 
     def _result(self):
         image, colorFile = sitk.ReadImage(str(self._folder / "fused.nrrd")), self._folder / COLOR_FILE
         color = sitk.ReadImage(str(colorFile)) if colorFile.exists() else None
-        return Outcome(image, color, self._rows(), provenanceOf(image), self._warnings)
+        return FusionOutput(image, color, self._rows(), provenanceOf(image), self._warnings)
 
     def _rows(self):
         file = self._folder / METRICS_FILE
@@ -179,7 +179,7 @@ class FusionWorker:
 
 
 def _parsed(line):
-    """None where it is no JSON."""
+    """Return the parsed line, or None if it is not JSON."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
@@ -187,18 +187,22 @@ def _parsed(line):
 
 
 def _shown(text):
-    """JSON may hold halves of characters, which Qt cannot show."""
+    """Escape surrogates, which JSON may contain and Qt cannot show."""
     return text.encode(errors="backslashreplace").decode()
 
 
 def provenanceOf(image):
-    """The provenance that ``cspadn fuse`` wrote into a file, as text by name."""
+    """Return the provenance that ``cspadn fuse`` wrote into a file, as a dictionary of texts."""
     keys = [key for key in image.GetMetaDataKeys() if key.startswith(PREFIX)]
     return {key[len(PREFIX) :]: image.GetMetaData(key) for key in keys}
 
 
 def settingsArguments(settings, folder):
-    """Settings as arguments of ``cspadn fuse``, which runs elsewhere and puts a colour volume into ``folder``."""
+    """Return the arguments of ``cspadn fuse`` for some settings.
+
+    :param settings: a :class:`cspadn.settings.FusionSettings`.
+    :param folder: folder of the colour volume; the worker runs in another working folder.
+    """
     model = str(Path(settings.model).resolve()) if settings.model.endswith(".safetensors") else settings.model
     arguments = ["--model", model, "--device", settings.device, "--grid", settings.grid]
     arguments += ["--half"] if settings.half else []
@@ -206,6 +210,6 @@ def settingsArguments(settings, folder):
         arguments += ["--color", f"{folder}/{COLOR_FILE}", "--palette", settings.palette]
     for name in ("pet_window", "mri_window"):
         window = getattr(settings, name)
-        if window is not None:  # argparse takes -0.00001 for a number, but not -1e-05
+        if window is not None:  # argparse accepts -0.00001 as a number, but not -1e-05
             arguments += ["--" + name.replace("_", "-"), *(np.format_float_positional(end) for end in window)]
     return arguments

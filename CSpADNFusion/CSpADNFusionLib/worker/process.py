@@ -1,4 +1,4 @@
-"""``python -m cspadn`` as a process beside Slicer, so that its window stays alive and needs no torch."""
+"""Launch of ``python -m cspadn`` in a process beside Slicer, which keeps the window responsive and torch out of Slicer."""
 
 import os
 import shutil
@@ -11,19 +11,20 @@ MODULE_FOLDER = Path(__file__).resolve().parents[2]
 
 
 def pythonExecutable():
-    """Slicer's Python, with Slicer's libraries; the running interpreter where there is no application."""
+    """Return the path of Slicer's Python launcher, or of the running interpreter if there is no application."""
     beside = Path(sys.executable).with_name("PythonSlicer" + (".exe" if os.name == "nt" else ""))
     return shutil.which("PythonSlicer") or str(beside if beside.exists() else sys.executable)
 
 
 def launch(arguments, folder, onLine, onExit):
-    """Start ``python -m cspadn`` with its arguments and return at once.
+    """Start ``python -m cspadn`` and return the process at once.
 
+    :param arguments: list of command line arguments.
     :param folder: working folder of the process.
-    :param onLine: called with each line of its output, from Slicer's event loop.
-    :param onExit: called with its exit code, after its last line.
+    :param onLine: called with each line of output, from Slicer's event loop.
+    :param onExit: called with the exit code, after the last line.
     """
-    # Threads that wait must not spin: Slicer draws on the same cores, and each would wait for the other.
+    # Waiting threads must not spin: Slicer draws on the same cores, and they would block each other.
     waiting = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
     path = os.pathsep.join([str(MODULE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])])
     return slicer.util.launchConsoleProcess(

@@ -1,4 +1,4 @@
-"""The Python packages that fusing needs and Slicer does not have. Nothing is installed without the user's word."""
+"""Set-up of torch and the other packages that a fusion needs. Nothing is installed without the consent of the user."""
 
 import importlib.util
 import subprocess
@@ -18,15 +18,16 @@ _QUESTION = _(
 
 
 def missingPackages():
-    """Names of the packages that fusing needs and that cannot be imported here."""
+    """Return the names of the packages that a fusion needs and that cannot be imported here."""
     return [name for name in ("torch", "safetensors", "filelock") if importlib.util.find_spec(name) is None]
 
 
 def ensureDependencies(requirementsFile):
-    """Make torch and the packages of ``requirementsFile`` importable, asking first; to be called on Apply only.
+    """Install torch and other missing packages after asking the user. Call this on Apply only.
 
-    :returns: False where the user declined.
-    :raises cspadn.errors.MissingPackageError: one is missing or too old, and cannot be had; says what to do.
+    :param requirementsFile: path of a requirements file.
+    :returns: False if the user declined.
+    :raises cspadn.errors.MissingPackageError: a package is missing or too old, and cannot be installed.
     """
     if "torch" in missingPackages() and not _installTorch():
         return False
@@ -51,7 +52,7 @@ def ensureDependencies(requirementsFile):
 
 
 def _checkTorchVersion():
-    """One that another extension has brought may be too old."""
+    """Raise MissingPackageError if the installed torch, perhaps from another extension, is too old."""
     if not slicer.packaging.pip_check(f"torch{TORCH_REQUIREMENT}"):
         text = _(
             "This PyTorch is too old, fusing needs {version}: uninstall it in PyTorch Utils, restart Slicer, press Apply."
@@ -60,14 +61,14 @@ def _checkTorchVersion():
 
 
 def _installTorch():
-    """False where the user declined."""
+    """Install torch through the PyTorch extension; return False if the user declined."""
     try:
         import PyTorchUtils
     except ModuleNotFoundError:
         raise MissingPackageError(
             _("Fusion needs PyTorch. Install the PyTorch extension (Extensions Manager), restart Slicer, and try again.")
         ) from None
-    if slicer.app.testingEnabled():  # every question is answered with yes then
+    if slicer.app.testingEnabled():  # Slicer then answers every question with yes
         raise MissingPackageError(_("Fusion needs PyTorch, which is not installed while Slicer is tested."))
     if not slicer.util.confirmOkCancelDisplay(_QUESTION):
         return False

@@ -1,0 +1,220 @@
+"""Logic of the module: fusion of volume nodes, without any window."""
+
+import logging
+import traceback
+
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from cspadn.errors import FusionError, InputError, MissingPackageError, UsageError
+from cspadn.settings import DEFAULT_PALETTE, FusionSettings
+from CSpADNFusionLib.parameters import CSpADNFusionParameterNode
+from CSpADNFusionLib.scene.node_contents import holdsData
+
+
+class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
+    """Fuse volume nodes, from the panel, the console or scripts. The logic needs no window.
+
+    ``petNode`` and ``mriNode`` are two scalar volume nodes of the same head:
+
+    >>> logic = CSpADNFusionLogic()
+    >>> fusedNode = logic.fuse(petNode, mriNode, palette="PET-Heat", metrics=True)
+    >>> fusedNode.GetName()
+    'MRI-PET fused'
+    >>> fusedNode.GetAttribute("CSpADNFusion.model")
+    'cspadn'
+    >>> fusedNode.GetNodeReference("CSpADNFusionColor").GetName()
+    'MRI-PET fused color'
+    >>> fusedNode.GetNodeReference("CSpADNFusionMetrics").GetName()
+    'MRI-PET fused metrics'
+    >>> logic.fuse(petNode, petNode)
+    Traceback (most recent call last):
+    cspadn.errors.InputError: Select two different volumes
+    """
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._worker = None
+
+    def getParameterNode(self):
+        """Return the typed parameter node of the scene."""
+        parameters = CSpADNFusionParameterNode(super().getParameterNode())
+        parameters.repair()
+        return parameters
+
+    def missingPackages(self):
+        """Return the names of the packages that a fusion needs and that cannot be imported here."""
+        from CSpADNFusionLib.worker.torch_setup import missingPackages
+
+        return missingPackages()
+
+    def obstacle(self, petNode, mriNode, outputNode=None, colorOutputNode=None, metricsTableNode=None):
+        """Return why these inputs cannot be fused into these outputs, as a sentence, or None if nothing prevents it."""
+        return self._inputObstacle(petNode, mriNode) or self._outputObstacle(
+            (petNode, mriNode), outputNode, colorOutputNode, metricsTableNode
+        )
+
+    def _inputObstacle(self, petNode, mriNode):
+        if not petNode or not mriNode:
+            return _("Select a PET and an MRI volume")
+        if petNode is mriNode:
+            return _("Select two different volumes")
+        for node in (petNode, mriNode):
+            if not holdsData(node):
+                return _("The volume '{name}' holds no voxels: load it again, or choose another").format(name=node.GetName())
+        return None
+
+    def _outputObstacle(self, inputs, outputNode, colorOutputNode, metricsTableNode):
+        if outputNode and outputNode in inputs:
+            return _("Select an output volume that is not an input")
+        if colorOutputNode and not colorOutputNode.IsA("vtkMRMLVectorVolumeNode"):
+            return _("Select a vector volume for the colours")
+        if colorOutputNode and colorOutputNode in (*inputs, outputNode):
+            return _("Select a colour volume that is not an input and not the fused volume")
+        if metricsTableNode and not metricsTableNode.IsA("vtkMRMLTableNode"):
+            return _("Select a table for the metrics")
+        return None
+
+    def fuse(
+        self, petNode, mriNode, outputNode=None, colorOutputNode=None, *, metricsTableNode=None, metrics=False,
+        progress=None, cancelled=None, warned=None, **settings,
+    ):  # fmt: skip
+        """Fuse in this process and return the fused volume node.
+
+        The result has values from 0 to 4095, and takes the grid and the parent transform of the MRI, or with ``grid="pet"``
+        those of the PET. It refers to its colour volume as "CSpADNFusionColor" and to its table as "CSpADNFusionMetrics".
+
+        :param petNode, mriNode: scalar volume nodes, registered to each other, under any linear or non-linear transforms.
+        :param outputNode: receives the result; default: a new node, named "<MRI>-<PET> fused".
+        :param colorOutputNode: vector volume node that receives the fused volume in the hues of a PET palette; default: a new
+            node with the setting ``palette``, else none.
+        :param metricsTableNode: table node that receives the metrics of each slice; default: a new one with ``metrics``.
+        :param metrics: whether to compute the metrics.
+        :param progress: called with the number of slices done and the total, during the fusion and again during the metrics.
+        :param cancelled: called before each slice; returning True stops the run.
+        :param warned: called with each warning, a sentence; default: warnings are logged.
+        :param settings: fields of :class:`cspadn.FusionSettings`: model, device, grid, pet_window, mri_window, palette, half.
+        :raises cspadn.errors.FusionError: with a sentence that explains the error; the scene is unchanged. Subclasses:
+            InputError (a volume), UsageError (a setting), ModelError (the weights), MissingPackageError (torch or safetensors
+            is not installed), MemoryExhaustedError, CancelledError.
+        """
+        self._checkNodes(petNode, mriNode, outputNode, colorOutputNode, metricsTableNode)
+        self._checkPackages()
+        import cspadn
+        from CSpADNFusionLib.scene import volumes
+        from CSpADNFusionLib.worker.fusion import FusionOutput
+
+        chosen = self._settings(colorOutputNode, settings)
+        placement = volumes.placementOf(petNode, mriNode, chosen.grid)
+        images = volumes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid)
+        result = cspadn.fuse(*images, chosen, progress=progress, cancelled=cancelled)
+        rows = None
+        if metrics or metricsTableNode:
+            from cspadn.metrics.measures import measure_fusion
+
+            rows = measure_fusion(*images, result, progress=progress, cancelled=cancelled).to_rows()
+        for warning in result.warnings:
+            warned(warning) if warned else logging.warning(f"CSpADNFusion: {warning}")
+        output = FusionOutput(result.image, result.color, rows, result.provenance, result.warnings)
+        return self._store(output, placement, outputNode, colorOutputNode, metricsTableNode)
+
+    def startFusion(
+        self, petNode, mriNode, outputNode=None, colorOutputNode=None, *, metricsTableNode=None, metrics=False,
+        onProgress, onFinished, onFailed, onLog=None, **settings,
+    ):  # fmt: skip
+        """Start a fusion in a worker process and return at once. The result is the same as that of :meth:`fuse`.
+
+        The first parameters and the settings are those of :meth:`fuse`.
+
+        :param onProgress: called with the number of slices done, the total, and the step ("Fusing" or "Measuring").
+        :param onFinished: called with the fused volume node and a list of warnings.
+        :param onFailed: called with a message for the user ("" after a cancel) and the last lines of the worker's log. The
+            scene is unchanged.
+        :param onLog: called with each line that the worker prints besides its progress.
+        """
+        if self._worker:
+            raise UsageError(_("A fusion is running already: wait for it, or cancel it."))
+        outputNodes = outputNode, colorOutputNode, metricsTableNode
+        self._checkNodes(petNode, mriNode, *outputNodes)
+        self._checkPackages()
+        from CSpADNFusionLib.scene import volumes
+        from CSpADNFusionLib.worker.fusion import Callbacks, FusionWorker
+
+        chosen = self._settings(colorOutputNode, settings)
+        placement = volumes.placementOf(petNode, mriNode, chosen.grid)
+
+        def finished(output):
+            self._worker = None
+            try:
+                fusedNode = self._store(output, placement, *outputNodes)
+            except FusionError as error:
+                onFailed(str(error), "")
+            except Exception:
+                logging.exception("CSpADNFusion: the result could not be stored")
+                onFailed(
+                    _("The result could not be put into the scene: the details say why. Please report it."),
+                    traceback.format_exc(),
+                )
+            else:
+                onFinished(fusedNode, output.warnings)
+
+        def failed(message, log):
+            self._worker = None
+            onFailed(message, log)
+
+        images = volumes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid)
+        callbacks = Callbacks(onProgress, finished, failed, onLog or logging.info)
+        self._worker = FusionWorker(*images, chosen, bool(metrics or metricsTableNode), callbacks)
+
+    def _store(self, output, placement, *outputNodes):
+        """Store the result, make it the last result of the panel, and return the fused volume node."""
+        from CSpADNFusionLib.scene import results
+
+        fusedNode = results.store(output, placement, *outputNodes)
+        self.getParameterNode().lastFusedVolume = fusedNode
+        return fusedNode
+
+    def _settings(self, colorOutputNode, settings):
+        if colorOutputNode and settings.get("palette") is None:
+            settings = {**settings, "palette": DEFAULT_PALETTE}
+        return FusionSettings(**settings)
+
+    def exportSeries(self, fusedNode, folder):
+        """Write a fused volume as a derived DICOM series of the MRI's patient, study and frame of reference.
+
+        :param fusedNode: grayscale volume node, fused from an MRI that was loaded from Slicer's DICOM database.
+        :param folder: path of the folder that receives the files: new, or empty.
+        :returns: the number of files.
+        :raises cspadn.errors.FusionError: the series cannot be written; nothing is left in the folder.
+        """
+        from CSpADNFusionLib.scene import dicom_export
+
+        return dicom_export.exportSeries(fusedNode, folder)
+
+    def isFusing(self):
+        """Return whether a worker is running."""
+        return self._worker is not None
+
+    def isCancelling(self):
+        """Return whether a running worker was asked to stop."""
+        return self._worker is not None and self._worker.isCancelled()
+
+    def cancelFusion(self):
+        """Ask a running worker to stop; ``onFailed("", ...)`` is called after it has stopped."""
+        if self._worker:
+            self._worker.cancel()
+
+    def closeWorker(self):
+        """Stop a running worker at once, without further callbacks."""
+        if self._worker:
+            self._worker.close()
+            self._worker = None
+
+    def _checkNodes(self, *nodes):
+        if obstacle := self.obstacle(*nodes):
+            raise InputError(obstacle)
+
+    def _checkPackages(self):
+        if missing := self.missingPackages():
+            text = _("Fusion needs {packages}: press Apply in the module once, which installs what is missing.")
+            raise MissingPackageError(text.format(packages=", ".join(missing)))

@@ -1,0 +1,126 @@
+"""Start, cancellation and end of a fusion, as the Apply button asks for them."""
+
+import logging
+import traceback
+
+import slicer
+from slicer.i18n import tr as _
+
+from cspadn.errors import FusionError
+from CSpADNFusionLib.panel.qt_helpers import waitCursor
+from CSpADNFusionLib.scene.node_contents import holdsData
+from CSpADNFusionLib.scene.node_references import METRICS_ROLE
+
+_DOUBLE_CLICK_SECONDS = 0.5  # the second click of a double click that starts a run does not cancel it
+
+
+class RunControl:
+    """Start a fusion in a worker process, cancel it, and report its end.
+
+    :param logic: the ``CSpADNFusionLogic``.
+    :param runView: a :class:`CSpADNFusionLib.panel.run.RunView`.
+    :param requirementsFile: path of the list of packages to install before the first run.
+    :param onInstalled: called after the packages have been checked or installed.
+    :param onStateChanged: called after a run has started, ended, or was not started.
+    :param onFused: called with the fused volume node.
+    """
+
+    def __init__(self, logic, runView, requirementsFile, *, onInstalled, onStateChanged, onFused):
+        self._logic, self._runView, self._requirementsFile = logic, runView, requirementsFile
+        self._onInstalled, self._onStateChanged, self._onFused = onInstalled, onStateChanged, onFused
+        self._starting = False
+
+    def startOrCancel(self, parameters):
+        """Start a fusion, or cancel the running one.
+
+        :param parameters: the parameter node.
+        """
+        if self._logic.isFusing():
+            self._cancel()
+        elif not self._starting:  # the button stays enabled while a question is open or an installation runs
+            self._starting = True
+            try:
+                self._start(parameters)
+            except FusionError as error:
+                self._showNotStarted(str(error))
+            except Exception as error:
+                logging.exception("CSpADNFusion: the fusion could not be started")
+                self._showNotStarted(_("The fusion could not be started: {error}").format(error=error), traceback.format_exc())
+            finally:
+                self._starting = False
+                self._onStateChanged()
+
+    def _cancel(self):
+        """Ask the worker to stop before its next slice; at the second call, terminate a worker that has not stopped."""
+        if self._runView.seconds() < _DOUBLE_CLICK_SECONDS:
+            return
+        if self._logic.isCancelling():
+            self._logic.closeWorker()
+            self._onFailed("")
+        else:
+            self._logic.cancelFusion()
+            self._runView.showStatus(_("Stopping... (press again to end it at once)"))
+
+    def _showNotStarted(self, message, details=""):
+        self._runView.stop(_("Not started."))
+        self._runView.log(message)
+        _showError(message, details)
+
+    def _start(self, parameters):
+        from CSpADNFusionLib.worker.torch_setup import ensureDependencies
+
+        if not _mayReplace(parameters.outputs()):
+            return
+        if not ensureDependencies(self._requirementsFile):
+            self._runView.showStatus(_("Not started: what fusing needs was not installed. Press Apply to be asked again."))
+            return
+        self._onInstalled()
+        fused, color, table = parameters.outputs()
+        with waitCursor():
+            self._logic.startFusion(
+                *(parameters.petVolume, parameters.mriVolume, fused, color),
+                metricsTableNode=table,
+                metrics=parameters.makeMetrics,
+                onProgress=self._runView.showProgress,
+                onFinished=self._onFinished,
+                onFailed=self._onFailed,
+                onLog=self._runView.log,
+                **parameters.settings(),
+            )
+        self._runView.start()
+
+    def _onFinished(self, fusedNode, warnings):
+        lines = [_("Done: {name}").format(name=fusedNode.GetName()), *_meanLines(fusedNode), *warnings]
+        self._runView.stop("\n".join(lines))
+        for line in lines:
+            self._runView.log(line)
+        self._onStateChanged()
+        self._onFused(fusedNode)
+
+    def _onFailed(self, message, details=""):
+        self._runView.stop(_("Failed.") if message else _("Cancelled."))
+        self._onStateChanged()
+        if message:
+            self._runView.log(message)
+            _showError(message, details)
+
+
+def _mayReplace(outputs):
+    """Ask the user before the data of a selected output node is replaced; return False if the user declines."""
+    full = [node.GetName() for node in outputs if node and holdsData(node)]
+    text = _("This replaces what {names} holds. Go on?").format(names=", ".join(full))
+    return not full or slicer.util.confirmOkCancelDisplay(text)
+
+
+def _meanLines(fusedNode):
+    from CSpADNFusionLib.scene import metrics
+
+    tableNode = fusedNode.GetNodeReference(METRICS_ROLE)
+    if tableNode is None:
+        return []
+    means = ", ".join(f"{name} {value:.3f}" for name, value in metrics.meanOf(tableNode).items())
+    return [_("Mean of the slices: {means}").format(means=means)]
+
+
+def _showError(message, details):
+    slicer.util.errorDisplay(message, **({"detailedText": details} if details else {}))

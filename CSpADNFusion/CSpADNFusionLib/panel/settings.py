@@ -1,0 +1,39 @@
+"""Settings of a fusion in the panel: which widgets are enabled, and whether the settings can be used."""
+
+from pathlib import Path
+
+from slicer.i18n import tr as _
+
+
+def enableWidgets(ui, parameters):
+    """Enable the widgets of the settings that take effect with the current parameters."""
+    for name in ("pet", "mri"):
+        for end in ("Lower", "Upper"):
+            getattr(ui, f"{name}{end}SpinBox").setEnabled(parameters.window(name) is not None)
+    ui.colorSelector.setEnabled(parameters.makeColor)
+    ui.metricsSelector.setEnabled(parameters.makeMetrics)
+    ui.modelComboBox.setEnabled(not parameters.weightsFile)
+
+
+def obstacle(parameters):
+    """Return why the windows or the weights file cannot be used, or None if nothing prevents it."""
+    return _windowObstacle(parameters) or _weightsObstacle(parameters)
+
+
+def _windowObstacle(parameters):
+    obstacles = {
+        "pet": _("Choose a PET window whose lower end is below its upper end"),
+        "mri": _("Choose an MRI window whose lower end is below its upper end"),
+    }
+    for name, text in obstacles.items():
+        lower, upper = parameters.window(name) or (0, 1)
+        if lower >= upper:
+            return text
+    return None
+
+
+def _weightsObstacle(parameters):
+    file = parameters.weightsFile
+    if not file or (file.endswith(".safetensors") and Path(file).is_file()):
+        return None
+    return _("Choose a weights file that exists, with the ending .safetensors, or none")

@@ -1,0 +1,48 @@
+"""Display of volume nodes in the palettes of :mod:`cspadn.settings`."""
+
+import slicer
+
+from cspadn.imaging.color import palette_of
+from cspadn.imaging.metadata import PREFIX
+from cspadn.settings import SLICER_PALETTES
+
+_PALETTE = f"{PREFIX}palette"  # attribute of the colour table nodes that this module creates
+
+
+def showInPalette(node, palette):
+    """Show a volume node in one of :data:`cspadn.settings.PALETTES`.
+
+    A palette that Slicer lacks becomes a colour table node of the scene, which is saved with the scene and reused.
+    """
+    node.CreateDefaultDisplayNodes()
+    if palette in SLICER_PALETTES:
+        colorID = f"vtkMRMLPETProceduralColorNode{palette}"
+    else:
+        colorID = _colorTableNode(node.GetScene(), palette).GetID()
+    node.GetDisplayNode().SetAndObserveColorNodeID(colorID)
+
+
+def _colorTableNode(scene, palette):
+    """Return the colour table node of a palette, found by its attribute; create it if the scene has none.
+
+    The colours are always set: a scene that was saved without the node's file has none.
+    """
+    nodes = (
+        scene.GetNthNodeByClass(index, "vtkMRMLColorTableNode")
+        for index in range(scene.GetNumberOfNodesByClass("vtkMRMLColorTableNode"))
+    )
+    table = next((node for node in nodes if node.GetAttribute(_PALETTE) == palette), None)
+    if table is None:
+        table = slicer.vtkMRMLColorTableNode()
+        table.SetTypeToUser()
+        table.SetName(palette)
+        table.SetAttribute(_PALETTE, palette)
+        table.SetAttribute("Category", "CSpADNFusion")
+        table.SetHideFromEditors(False)
+        scene.AddNode(table)
+    colors = palette_of(palette)
+    with slicer.util.NodeModify(table):
+        table.SetNumberOfColors(len(colors))
+        for level, (red, green, blue) in enumerate(colors):
+            table.SetColor(level, str(level), red, green, blue, 1.0)
+    return table

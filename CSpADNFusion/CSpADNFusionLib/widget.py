@@ -1,0 +1,333 @@
+"""Widget of the module: connects the panel with the parameter node and the logic."""
+
+import logging
+import sys
+import traceback
+from pathlib import Path
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
+from slicer.util import VTKObservationMixin
+
+from cspadn.errors import FusionError
+from CSpADNFusionLib.logic import CSpADNFusionLogic
+from CSpADNFusionLib.panel import settings
+from CSpADNFusionLib.panel.device import DeviceView
+from CSpADNFusionLib.panel.inputs import InputObserver, InputsView
+from CSpADNFusionLib.panel.legend import LegendView, windowOfLastResult
+from CSpADNFusionLib.panel.qt_helpers import makeKeyboardAccessible, waitCursor
+from CSpADNFusionLib.panel.run import RunView
+from CSpADNFusionLib.panel.run_control import RunControl
+from CSpADNFusionLib.scene import comparison, dicom_export, samples
+from CSpADNFusionLib.scene.node_references import COLOR_ROLE, METRICS_ROLE
+
+_PACKAGES = ("CSpADNFusionLib", "cspadn")  # reloaded with the module
+
+
+class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel of the module."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+        self._lastInputs = {}
+        self._deviceView = None
+
+    def setup(self):
+        """Create the panel. Slicer calls this once."""
+        ScriptedLoadableModuleWidget.setup(self)
+        panel = slicer.util.loadUI(self.resourcePath("UI/CSpADNFusion.ui"))
+        self.layout.addWidget(panel)
+        self.ui = slicer.util.childWidgetVariables(panel)
+        panel.setMRMLScene(slicer.mrmlScene)
+        self.logic = CSpADNFusionLogic()
+        self._createParts()
+        makeKeyboardAccessible(self.ui)
+        self._observeScene()
+        self._connectButtons()
+        self.initializeParameterNode()
+
+    def _createParts(self):
+        self._inputsView, self._runView, self._legendView = InputsView(self.ui), RunView(self.ui), LegendView(self.ui)
+        self._inputObserver = InputObserver(self.onInputsChanged)
+        self._deviceView = DeviceView(self.ui, self.onDeviceChosen)
+        self._runControl = RunControl(
+            self.logic,
+            self._runView,
+            self.resourcePath("requirements.txt"),
+            onInstalled=self._deviceView.showTorch,
+            onStateChanged=self.onRunStateChanged,
+            onFused=self.onFused,
+        )
+
+    def _observeScene(self):
+        """Observe the scene: while it is replaced, the selectors are empty for a moment, which is not the user's choice."""
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneReplaced)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneReplaced)
+
+    def _connectButtons(self):
+        self.ui.applyButton.clicked.connect(self.onApplyButton)
+        self.ui.sampleDataButton.clicked.connect(self.onSampleDataButton)
+        self.ui.petPaletteButton.clicked.connect(self.onPetPaletteButton)
+        self.ui.compareButton.clicked.connect(self.onCompareButton)
+        self.ui.plotButton.clicked.connect(self.onPlotButton)
+        self.ui.exportButton.clicked.connect(self.onExportButton)
+        self.ui.weightsButton.clicked.connect(self.onWeightsButton)
+        self.ui.advancedCollapsibleButton.contentsCollapsed.connect(self.onAdvancedCollapsed)
+
+    def cleanup(self):
+        """Stop everything that runs. Slicer calls this before the panel is deleted."""
+        if self._deviceView:  # otherwise setup() has failed
+            self.logic.closeWorker()
+            self._deviceView.close()
+            self._inputObserver.close()
+            self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self):
+        """Show the parameters. Slicer calls this when the user switches to the module."""
+        self.initializeParameterNode()
+
+    def exit(self):
+        """Disconnect the parameters. Slicer calls this when the user switches to another module."""
+        self.setParameterNode(None)
+
+    def onReload(self):
+        """Reload the packages of the module together with the module; torch stays loaded."""
+        for name in [name for name in sys.modules if name.split(".")[0] in _PACKAGES]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    # Scene
+
+    def onSceneStartClose(self, _caller, _event):
+        """Stop a running fusion, because its scene is going away."""
+        if self.logic.isFusing():
+            self.logic.closeWorker()
+            self._runView.stop(_("Stopped: the scene was closed."))
+        self.setParameterNode(None)
+
+    def onSceneStartImport(self, _caller, _event):
+        """Clear the status, which concerns another scene."""
+        if not self.logic.isFusing():
+            self._runView.showStatus("")
+        self.setParameterNode(None)
+
+    def onSceneReplaced(self, _caller, _event):
+        """Show the parameters of the new scene."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, _caller, _event, node):
+        """Clear the selection of a node that is removed; Slicer's selectors would select the next node in the list."""
+        if self._parameterNode:
+            self._parameterNode.clearNode(node)
+
+    # Parameters
+
+    def initializeParameterNode(self):
+        """Show and observe the parameter node of the scene."""
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, parameterNode):
+        """Show and observe another parameter node, or None."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            node = self._parameterNode.parameterNode  # not the wrapper, which the mixin would keep alive
+            self.removeObserver(node, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+        self._parameterNode = parameterNode
+        self._lastInputs = {}
+        self._inputsView.reset()
+        self._observeInputs()
+        if self._parameterNode:
+            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            modified, last = vtk.vtkCommand.ModifiedEvent, -1.0  # after the wrapper has read the new values
+            self.addObserver(parameterNode.parameterNode, modified, self.onParametersModified, priority=last)
+            self.onParametersModified()
+
+    def onParametersModified(self, _caller=None, _event=None):
+        """Update everything that depends on the parameters."""
+        self._observeInputs()
+        self._checkLastInputs()
+        self._inputsView.show(self._inputs(), self._parameterNode)
+        self._deviceView.show(self._parameterNode.device)
+        self._enableWidgets()
+        self._showLegend()
+        self._updateComparison()
+        self._checkCanApply()
+
+    def _checkLastInputs(self):
+        """If another volume was selected, reset its window to automatic and clear the status of the last run."""
+        parameters = self._parameterNode
+        for name, node in (("pet", parameters.petVolume), ("mri", parameters.mriVolume)):
+            last, self._lastInputs[name] = self._lastInputs.get(name), node.GetID() if node else None
+            if last and last != self._lastInputs[name]:
+                setattr(parameters, f"{name}WindowAutomatic", True)
+                if not self.logic.isFusing():
+                    self._runView.showStatus("")
+
+    def _observeInputs(self):
+        parameters = self._parameterNode
+        chosen = dict.fromkeys((parameters.petVolume, parameters.mriVolume)) if parameters else {}
+        self._inputObserver.observe([node for node in chosen if node])
+
+    def onInputsChanged(self):
+        """Update the panel after a selected volume was moved or its voxels have changed."""
+        self._inputsView.reset()
+        if self._parameterNode:
+            self.onParametersModified()
+
+    def _inputs(self):
+        """Return PET and MRI node if both are selected and hold voxels, otherwise None."""
+        nodes = self._parameterNode.petVolume, self._parameterNode.mriVolume
+        return nodes if self.logic.obstacle(*nodes) is None else None
+
+    def onAdvancedCollapsed(self, collapsed):
+        """Compute what takes a moment when the user opens the advanced section."""
+        if not collapsed and self._parameterNode:
+            self._inputsView.show(self._inputs(), self._parameterNode)
+            self._showLegend()
+            self._deviceView.search()
+
+    def _enableWidgets(self):
+        settings.enableWidgets(self.ui, self._parameterNode)
+        nodes = self._inputs()
+        self.ui.compareButton.setEnabled(nodes is not None)
+        self.ui.petPaletteButton.setEnabled(nodes is not None)
+        self.ui.plotButton.setEnabled(self._lastMetrics() is not None)
+        self._enableExport()
+
+    def _enableExport(self):
+        """Enable the export button, or explain in its tooltip why it is disabled."""
+        obstacle = dicom_export.obstacle(self._parameterNode.lastFusedVolume)
+        self.ui.exportButton.setEnabled(obstacle is None)
+        self.ui.exportButton.setToolTip(
+            obstacle or _("Write the last result as a derived DICOM series, in the study of the MRI")
+        )
+
+    def _showLegend(self):
+        parameters = self._parameterNode
+        self._legendView.show(parameters, self._inputsView.petWindow(parameters) or windowOfLastResult(parameters))
+
+    def _updateComparison(self):
+        """Show the selected volumes in the comparison if it is open."""
+        if comparison.isShown():
+            comparison.update(self._parameterNode)
+
+    def _lastMetrics(self):
+        """Return the metrics table of the last result, or None."""
+        fusedNode = self._parameterNode.lastFusedVolume
+        return fusedNode.GetNodeReference(METRICS_ROLE) if fusedNode else None
+
+    def _checkCanApply(self):
+        """Turn Apply into Cancel during a run; otherwise enable it, or explain in its tooltip why it is disabled."""
+        running = self.logic.isFusing()
+        obstacle = None if running else self._obstacle()
+        self.ui.applyButton.setText(_("Cancel") if running else _("Apply"))
+        self.ui.applyButton.setEnabled(obstacle is None)
+        self.ui.applyButton.setToolTip(obstacle or (_("Stop the fusion") if running else _("Fuse the two volumes")))
+
+    def _obstacle(self):
+        parameters = self._parameterNode
+        nodes = parameters.petVolume, parameters.mriVolume, *parameters.outputs()
+        return self.logic.obstacle(*nodes) or self._inputsView.obstacle() or settings.obstacle(parameters)
+
+    # Buttons
+
+    def onDeviceChosen(self, device):
+        """Store the device that the user has chosen."""
+        if self._parameterNode:
+            self._parameterNode.device = device
+
+    def onSampleDataButton(self, _checked=False):
+        """Load the sample pair and select it."""
+        with slicer.util.tryWithErrorDisplay(_("The sample data could not be loaded."), waitCursor=True):
+            petNode, mriNode = samples.loadSamplePair(Path(self.resourcePath("")).resolve())
+            with slicer.util.NodeModify(self._parameterNode):
+                self._parameterNode.petVolume, self._parameterNode.mriVolume = petNode, mriNode
+            self._showInViews(background=mriNode, foreground=petNode, foregroundOpacity=self._parameterNode.petOpacity)
+
+    def _showInViews(self, **layers):
+        """Show volumes in Slicer's own slice views, unless the comparison is open."""
+        if not comparison.isShown():
+            slicer.util.setSliceViewerLayers(**layers, fit=True)
+
+    def onPetPaletteButton(self, _checked=False):
+        """Show the PET in the selected palette."""
+        from CSpADNFusionLib.scene.palettes import showInPalette
+
+        showInPalette(self._parameterNode.petVolume, self._parameterNode.palette)
+
+    def onWeightsButton(self, _checked=False):
+        """Let the user select a weights file."""
+        title, kinds = _("Weights of a network"), _("Weights") + " (*.safetensors)"
+        file = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, self._parameterNode.weightsFile, kinds)
+        file = file[0] if isinstance(file, tuple) else file  # PythonQt returns the name only
+        if file:
+            self._parameterNode.weightsFile = file
+
+    def onCompareButton(self, _checked=False):
+        """Open the comparison."""
+        if not comparison.show(self._parameterNode):
+            self._runView.showStatus(_("There is no window to show the comparison in."))
+        elif self._parameterNode.lastFusedVolume and not comparison.fusedNodeOf(self._parameterNode):
+            self._runView.showStatus(
+                _("PET or MRI is another one than was fused last, or was moved since then: press Apply to compare.")
+            )
+
+    def onPlotButton(self, _checked=False):
+        """Show the metrics of the last result as plots and table."""
+        from CSpADNFusionLib.scene import metrics
+
+        tableNode = self._lastMetrics()
+        if tableNode is None:
+            self._runView.showStatus(_("The table of the last result is no longer in the scene."))
+        elif not metrics.show(tableNode):
+            self._runView.showStatus(_("There is no window to show the plot in."))
+
+    def onExportButton(self, _checked=False):
+        """Export the last result as a DICOM series into a folder that the user selects."""
+        title = _("An empty folder for the files of the series")
+        folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title)
+        if not folder:
+            return
+        fusedNode = self._parameterNode.lastFusedVolume
+        try:
+            with waitCursor():
+                count = self.logic.exportSeries(fusedNode, folder)
+        except FusionError as error:
+            self._runView.log(str(error))
+            slicer.util.errorDisplay(str(error))
+        except Exception:
+            logging.exception("CSpADNFusion: the series could not be written")
+            text = _("The series could not be written: the details say why. Please report it.")
+            slicer.util.errorDisplay(text, detailedText=traceback.format_exc())
+        else:
+            text = _("Exported: {name}, {count} files in {folder}")
+            self._runView.showStatus(text.format(name=fusedNode.GetName(), count=count, folder=folder))
+
+    # Run
+
+    def onApplyButton(self, _checked=False):
+        """Start a fusion, or cancel the running one."""
+        self._runControl.startOrCancel(self._parameterNode)
+
+    def onRunStateChanged(self):
+        """Update the Apply button."""
+        if self._parameterNode:
+            self._checkCanApply()
+
+    def onFused(self, fusedNode):
+        """Show the result: the colour volume, which shows uptake and anatomy, or else the fused volume."""
+        self._showInViews(background=fusedNode.GetNodeReference(COLOR_ROLE) or fusedNode, foreground=None)
