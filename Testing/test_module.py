@@ -578,7 +578,7 @@ sys.path[:0] = [{str(ROOT / "Testing")!r}, {str(ROOT / "CSpADNFusion")!r}]
 from slicer_application import application
 application.start()
 panel = application.openModule({str(MODULE_FILE)!r})
-heavy = ["torch", "SimpleITK", "safetensors", "cspadn.models", "cspadn.fusion", "cspadn.imaging"]
+heavy = ["torch", "SimpleITK", "safetensors", "cspadn.models", "cspadn.fusion", "cspadn.imaging.geometry"]
 heavy += ["CSpADNFusionLib.scene.volumes", "CSpADNFusionLib.panel.input_summary"]
 print(type(panel).__name__, [name for name in heavy if name in sys.modules])
 """
