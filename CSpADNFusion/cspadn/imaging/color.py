@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cspadn.imaging import oklab
 
-TABLE_VERSION = 1  # increase it when a table changes: provenance records it
+TABLE_VERSION = 2  # increase it when a table changes: provenance records it
 _LUMA = np.array([0.299, 0.587, 0.114])
 _LEVELS = 256
 _WHITE = _LEVELS - 1
@@ -45,10 +45,13 @@ _POINTS: dict[str, Sequence[tuple[float, float, float, float]]] = {
     "PET-MaximumIntensityProjection": ((0, 1, 1, 1), (255, 0, 0, 0)),  # inverted grey
 }
 HEATED = "Heated"
-_HEATED_HUES = (0.0, 110.0)  # degrees in OKLab, from no uptake to the most: red, orange, yellow
-_HEATED_POWER = 0.95  # of the level, along the hues
+_HEATED_HUES = (6.0, 100.0)  # degrees in OKLab, from no uptake to the most: red, orange, yellow
+_HEATED_POWER = 1.1  # of the level, along the hues
 _HEATED_LIGHTNESS = 0.87  # at the highest level
-_HEATED_ALONE, _HEATED_TABLE = (0.42, 0.128, 0.102), (0.26, 0.2, 0.22)  # arches of the chroma: of the palette, of the table
+_HEATED_ALONE, _HEATED_TABLE = (
+    (0.42, 0.128, 0.102),
+    (0.275, 0.255, 0.275),
+)  # arches of the chroma: of the palette, of the table
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Design:
 
 
 _DESIGNS = {
-    HEATED: Design(0.36, 0.82, 0.35, hot=0.08),
+    HEATED: Design(0.315, 0.798, 0.25, hot=0.07),
     "PET-Heat": Design(0.28, 0.84, 0.36, 1.1, (0, 3, 6, 13, 28, 55, 61, 66, 71, 72, 165), 9, hot=0.08),
     "PET-Rainbow": Design(0.28, 0.86, 0.38, 1.1, (0, 4, 25, 36, 41, 46, 51, 58, 65, 67, 170), 10, hot=0.04),
     "PET-Rainbow2": Design(0.16, 0.88, 0.4, 0.73, (0, 6, 33, 75, 79, 85, 107, 162, 192, 213, 255), 13),
