@@ -21,6 +21,7 @@ from cspadn.imaging.metadata import NOTE
 from cspadn.imaging.windowing import FUSED_MAXIMUM, check_window
 from cspadn.inference.bounds import FlatResponse
 from cspadn.inference.fast_network import FusionNetwork
+from cspadn.inference.pixel_size import PixelSize
 from cspadn.inference.slice_runner import SliceFuser
 from cspadn.io.png_pairs import as_picture, colored_like, one_slice, picture_pixels, white_level
 from cspadn.models.weights import WEIGHTS_SUFFIX, Model, load_model
@@ -28,6 +29,7 @@ from cspadn.runtime.device import resolve_device
 from cspadn.runtime.memory import require_memory
 from cspadn.settings import WINDOWS, FusionSettings
 
+Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]  # slices done, slices in all
 _BYTES_PER_PIXEL, _OVERHEAD = 1000, 150_000_000  # of one slice that is fused; of kernels, threads and libraries
 _GREY_LEVELS = 255  # in a window: what is below the first is on its way to black
@@ -92,8 +94,9 @@ def fuse(
     require_memory(pair.slices * pair.pixels * (4 if palette is None else 7) + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
     make, response = partial(FusionNetwork, model.network), FlatResponse.of(model.network)
     fuser = SliceFuser(make, device, pair.pixels, half=settings.half)
+    network = partial(PixelSize.of(*pair.pixel_mm).fuse, fuser)
     image, color = pair.blank(sitk.sitkFloat32), None if palette is None else pair.blank(sitk.sitkVectorUInt8, 3)
-    for (places, slab), unit in fuser.in_order(partial(_fuse_slab, fuser, response), _slabs(pair, fuser), pair.slices):
+    for (places, slab), unit in fuser.in_order(partial(_fuse_slab, network, response), _slabs(pair, fuser), pair.slices):
         if cancelled and cancelled():
             raise CancelledError("The fusion was cancelled.")
         put_axial(unit * np.float32(FUSED_MAXIMUM), image, places.start)
@@ -163,14 +166,14 @@ def _slabs(pair: Pair, fuser: SliceFuser) -> Iterator[tuple[slice, Slab]]:
         first = last
 
 
-def _fuse_slab(fuser: SliceFuser, response: FlatResponse, item: tuple[slice, Slab]) -> NDArray[np.float32]:
+def _fuse_slab(network: Callable[[Floats], Floats], response: FlatResponse, item: tuple[slice, Slab]) -> NDArray[np.float32]:
     """Fuse some slices to (N, H, W) in [0, 1]: what is kept where the weights are 0."""
     _, slab = item
     if not slab.weights.any():
         return slab.kept
     sources = slab.sources
     # What is black in both stays black: the network lets edges glow. Faded, so that no rounding error next to 0 decides.
-    fused = response.bounded(fuser(sources), sources) * np.minimum(sources.max(axis=1) * _GREY_LEVELS, 1)
+    fused = response.bounded(network(sources), sources) * np.minimum(sources.max(axis=1) * _GREY_LEVELS, 1)
     blended: NDArray[np.float32] = slab.kept + slab.weights * (fused - slab.kept)
     return blended
 

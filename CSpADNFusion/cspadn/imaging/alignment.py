@@ -100,6 +100,12 @@ class Pair:
         return int(width * height)
 
     @property
+    def pixel_mm(self) -> tuple[float, float]:
+        """Return the distances of the rows and of the columns of an axial slice, in mm."""
+        columns, rows, _ = self.axial.GetSpacing()
+        return float(rows), float(columns)
+
+    @property
     def slices(self) -> int:
         """How many axial slices there are."""
         return int(self.axial.GetSize()[2])
