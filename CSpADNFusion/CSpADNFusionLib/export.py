@@ -36,7 +36,7 @@ def exportSeries(fusedNode, folder):
     if text := obstacle(fusedNode):
         raise InputError(text + ".")
     from cspadn.io.atomic_output import commit
-    from cspadn.io.dicom import check_series_output, stage_series
+    from cspadn.io.dicom_writer import check_series_output, stage_series
     from cspadn.io.images import check_storable
     from CSpADNFusionLib import nodes
 
@@ -74,7 +74,7 @@ def _filesOf(node, most=None):
 
 def _imageInSeries(fusedNode, provenance, headers):
     """The fused volume where the MRI's series lies, which is not where transforms of the scene put it."""
-    from cspadn.io.dicom import check_in_series
+    from cspadn.io.dicom_writer import check_in_series
     from CSpADNFusionLib import nodes
 
     if provenance.get("grid", FusionSettings.grid) == FusionSettings.grid:

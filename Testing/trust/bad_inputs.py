@@ -166,7 +166,7 @@ limits, figures = json.loads(limits), open(figures, "w")
 sys.path.insert(0, library)
 from cspadn.cli import main
 if "user" in limits:
-    import cspadn.io.dicom, cspadn.fusion, cspadn.io.png_pairs
+    import pydicom, cspadn.io.dicom_writer, cspadn.fusion, cspadn.io.png_pairs
     os.setgroups([]), os.setgid(limits["user"]), os.setuid(limits["user"])
 if "file" in limits:
     import resource

@@ -272,7 +272,7 @@ def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
 
     inputs, overwrite = (options.pet, options.mri), options.overwrite
     if options.dicom:
-        from cspadn.io.dicom import check_series_output
+        from cspadn.io.dicom_writer import check_series_output
 
         if options.output.name.lower().endswith(VOLUME_SUFFIXES):
             raise UsageError(f"With --dicom the output is a folder, but {options.output} is the name of a file.")
@@ -319,7 +319,7 @@ def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScor
     if color is not None:
         stages.append(lambda: stage_image(color, options.color, result.provenance))
     if options.dicom:
-        from cspadn.io.dicom import read_sources, stage_series
+        from cspadn.io.dicom_writer import read_sources, stage_series
 
         sources = read_sources(options.mri, options.pet)
         stages.append(lambda: stage_series(result.image, options.output, sources, result.provenance))
