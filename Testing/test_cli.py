@@ -235,7 +235,7 @@ def test_a_program_that_has_fused_outlives_the_folder(files: dict[str, Path], tm
 
 
 def test_metrics_in_a_table_beside_the_volume(files: dict[str, Path], tmp_path: Path, capfd) -> None:
-    from cspadn.metrics.measures import TABLE_NAMES, measure_fusion
+    from cspadn.metrics import TABLE_NAMES, measure_fusion
 
     table = tmp_path / "metrics.csv"
     assert _fuse(files, "--metrics", str(table), "--progress", "json") == 0
@@ -263,7 +263,7 @@ def test_no_table_without_its_volume(files: dict[str, Path], tmp_path: Path, mon
 
 
 def test_measuring_can_be_cancelled(pair) -> None:
-    from cspadn.metrics.measures import measure_fusion
+    from cspadn.metrics import measure_fusion
 
     done: list[int] = []
     result = fuse(*pair)

@@ -22,7 +22,7 @@ _CHARTS = {
 def updateMetricsNodes(tableNode, rows):
     """Fill a table node with a row for each slice, and the nodes it refers to: the mean, and two charts with their series.
 
-    :param rows: as :meth:`cspadn.metrics.measures.VolumeScores.to_rows` gives them, as numbers or as text.
+    :param rows: as :meth:`cspadn.metrics.VolumeScores.to_rows` gives them, as numbers or as text.
     """
     header, body, mean = rows[0], rows[1:-1], rows[-1]
     columns = [np.array([_number(row[i]) for row in body]) for i in range(len(header))]

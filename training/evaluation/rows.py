@@ -22,7 +22,7 @@ from cspadn.fusion import fuse_pictures
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, from_network_range, to_network_range, to_unit
 from cspadn.io.images import read_image
 from cspadn.io.png_pairs import grey_levels, picture_pixels
-from cspadn.metrics.measures import Scores, measure
+from cspadn.metrics import Scores, measure
 from cspadn.models.cspadn import CSpADN
 from cspadn.models.weights import load_model
 from cspadn.runtime.allocator import keep_freed_memory

@@ -31,7 +31,7 @@ from cspadn.settings import DEFAULT_PALETTE, GRIDS, PALETTES, FusionSettings
 if TYPE_CHECKING:
     from cspadn.fusion import FusionResult
     from cspadn.io.atomic_output import Staged
-    from cspadn.metrics.measures import VolumeScores
+    from cspadn.metrics import VolumeScores
 
 
 # Read by torch when it is imported: it would keep the kernels for hundreds of sizes of windows (docs/benchmarks.md, memory).
@@ -250,7 +250,7 @@ def _fused(
 def _measured(
     options: argparse.Namespace, fused: tuple[Any, Any, FusionResult], cancelled: Callable[[], bool] | None
 ) -> VolumeScores:
-    from cspadn.metrics.measures import measure_fusion
+    from cspadn.metrics import measure_fusion
 
     with _progress(options.progress, "Measuring") as progress:
         return measure_fusion(*fused, progress=progress, cancelled=cancelled)
@@ -408,7 +408,7 @@ def _run_metrics(options: argparse.Namespace) -> int:
 
     from cspadn.io.atomic_output import check_names
     from cspadn.io.images import is_picture, read_image
-    from cspadn.metrics.measures import measure_pictures, measure_volumes, without_nan
+    from cspadn.metrics import measure_pictures, measure_volumes, without_nan
 
     silence_libraries()
     files = {"The PET": options.pet, "The MRI": options.mri, "The fused image": options.fused}
