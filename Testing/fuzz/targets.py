@@ -144,16 +144,16 @@ def _checker() -> Callable[[Any], None]:
 
 def arguments(data: bytes) -> None:
     """The command line, an argument per line, up to the settings that it gives."""
-    from cspadn.cli import main
+    from cspadn.cli import common, entry
     from cspadn.errors import UsageError
 
     code: Any = 2
     check, given = _checker(), [os.fsdecode(line) for line in data.split(b"\n")]
     with _bounded(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         try:
-            options = main._parser().parse_args(given)
+            options = entry._parser().parse_args(given)
             if options.command == "fuse":
-                check(main._settings(options))
+                check(common.settings_of(options))
         except UsageError:
             pass
         except SystemExit as request:
