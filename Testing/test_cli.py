@@ -420,6 +420,24 @@ def test_help_needs_no_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_only_networks_need_torch_and_only_dicom_needs_pydicom() -> None:
+    """Importing any other module of the library loads neither; Slicer may have no torch yet."""
+    code = (
+        "import importlib, sys; heavy = {'torch', 'pydicom'}\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    assert not heavy & set(sys.modules), (name, heavy & set(sys.modules))\n"
+    )
+    library = ROOT / "CSpADNFusion"
+    files = (file.relative_to(library).with_suffix("") for file in sorted((library / "cspadn").rglob("*.py")))
+    names = [".".join(file.parts).removesuffix(".__init__") for file in files]
+    with_torch = ("cspadn.fusion", "cspadn.inference", "cspadn.models", "cspadn.__main__")
+    light = [name for name in names if not name.startswith(with_torch)]
+    assert {"cspadn", "cspadn.cli.fuse", "cspadn.io.dicom_writer", "cspadn.metrics", "cspadn.runtime.device"} <= set(light)
+    done = subprocess.run([sys.executable, "-c", code, *light], capture_output=True, text=True, cwd=library)
+    assert done.returncode == 0, done.stderr
+
+
 def test_colour_volume_and_sidecar(files: dict[str, Path], tmp_path: Path) -> None:
     color = tmp_path / "color.nrrd"
     files["fused"] = tmp_path / "fused.nii.gz"
