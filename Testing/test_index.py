@@ -101,7 +101,7 @@ def test_a_name_that_begins_with_slicer_is_found(copy: Path) -> None:
         (index_check.check_imports, "CSpADNFusion/cspadn/settings.py", "import annotations\n", "import annotations\n"
          "from .intensity import FUSED_MAXIMUM\nimport nibabel\n", "imports nibabel"),
         (index_check.check_imports, "CSpADNFusion/cspadn/errors.py", "import annotations\n", "import annotations\n"
-         "from . import network\n", "network.py imports torch"),
+         "from .models import cspadn\n", "cspadn.py imports torch"),
         (index_check.check_installs, MODULE, "\nRESOURCES", "\nX = lambda: pip_install('torch')\nRESOURCES", "by pip"),
         (index_check.check_installs, MODULE, "\nRESOURCES", "\nX = lambda: run(['pip', 'install', 'x'])\nRESOURCES", "by pip"),
         (index_check.check_installs, MODULE, "\nRESOURCES", "\nX = lambda: p.pip_ensure(['torch==2'])\nRESOURCES", "by pip"),
