@@ -45,9 +45,10 @@ class Architecture:
         return self.network(config)
 
 
-ARCHITECTURES: dict[str, Architecture] = {  # by the name in model cards
+ARCHITECTURES: dict[str, Architecture] = {
     "CSpA-DN": Architecture(CSpADN, NetworkConfig),
 }
+"""All architectures, by the name that model cards give in ``architecture``."""
 
 
 def architecture_of(network: nn.Module) -> str:
