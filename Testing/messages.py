@@ -23,7 +23,7 @@ NO_MESSAGES = {  # by their beginnings, each of which only one text has
     *("CSpADNFusion: …", "CSpADNFusion: the fusion could", "CSpADNFusion: the progress", "CSpADNFusion: unexpected error"),
     *("CSpADNFusion: the result could", "CSpADNFusion: the series could", "CSpADNFusion: '…' holds"),
 }
-_HELP = {"help", "description"}  # of argparse
+_HELP = {"help", "description", "doc"}  # of argparse, and of the records of metrics
 
 
 def in_code(folder: Path = ROOT / "CSpADNFusion") -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ import SimpleITK as sitk
 from conftest import ROOT, blobs
 from cspadn import fuse
 from cspadn.cli import entry
+from cspadn.cli import fuse as fuse_command
 from cspadn.errors import CancelledError, UsageError
 from cspadn.imaging.windowing import FUSED_MAXIMUM
 from cspadn.models.weights import DEFAULT_MODEL, list_models
@@ -212,8 +213,8 @@ def test_a_worker_ends_with_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "private"
     folder.mkdir()
     code = (
-        "import time; from pathlib import Path; from cspadn.cli import entry;"
-        f"watching = entry._watching(Path({str(folder / 'cancel')!r})); watching.__enter__();"
+        "import time; from pathlib import Path; from cspadn.cli import fuse;"
+        f"watching = fuse._watching(Path({str(folder / 'cancel')!r})); watching.__enter__();"
         "print('ready', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -229,13 +230,13 @@ def test_a_program_that_has_fused_outlives_the_folder(files: dict[str, Path], tm
     before = threading.active_count()
     assert _fuse(files, "--cancel-file", str(folder / "cancel")) == 0
     folder.rmdir()
-    time.sleep(3 * entry._WATCH_SECONDS)
+    time.sleep(3 * fuse_command._WATCH_SECONDS)
     assert threading.active_count() <= before
     assert _fuse(files, "--cancel-file", str(folder / "cancel"), "--overwrite") == 2
 
 
 def test_metrics_in_a_table_beside_the_volume(files: dict[str, Path], tmp_path: Path, capfd) -> None:
-    from cspadn.metrics.measures import TABLE_NAMES, measure_fusion
+    from cspadn.metrics import TABLE_NAMES, measure_fusion
 
     table = tmp_path / "metrics.csv"
     assert _fuse(files, "--metrics", str(table), "--progress", "json") == 0
@@ -263,7 +264,7 @@ def test_no_table_without_its_volume(files: dict[str, Path], tmp_path: Path, mon
 
 
 def test_measuring_can_be_cancelled(pair) -> None:
-    from cspadn.metrics.measures import measure_fusion
+    from cspadn.metrics import measure_fusion
 
     done: list[int] = []
     result = fuse(*pair)
@@ -417,6 +418,24 @@ def test_help_needs_no_torch() -> None:
     code = "import sys, cspadn, cspadn.cli; print(sorted({'torch', 'SimpleITK', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "CSpADNFusion")
     assert done.stdout.strip() == "[]"
+
+
+def test_only_networks_need_torch_and_only_dicom_needs_pydicom() -> None:
+    """Importing any other module of the library loads neither; Slicer may have no torch yet."""
+    code = (
+        "import importlib, sys; heavy = {'torch', 'pydicom'}\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    assert not heavy & set(sys.modules), (name, heavy & set(sys.modules))\n"
+    )
+    library = ROOT / "CSpADNFusion"
+    files = (file.relative_to(library).with_suffix("") for file in sorted((library / "cspadn").rglob("*.py")))
+    names = [".".join(file.parts).removesuffix(".__init__") for file in files]
+    with_torch = ("cspadn.fusion", "cspadn.inference", "cspadn.models", "cspadn.__main__")
+    light = [name for name in names if not name.startswith(with_torch)]
+    assert {"cspadn", "cspadn.cli.fuse", "cspadn.io.dicom_writer", "cspadn.metrics", "cspadn.runtime.device"} <= set(light)
+    done = subprocess.run([sys.executable, "-c", code, *light], capture_output=True, text=True, cwd=library)
+    assert done.returncode == 0, done.stderr
 
 
 def test_colour_volume_and_sidecar(files: dict[str, Path], tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from cspadn.cohort.derivative import make_derivative
 from cspadn.cohort.group import write_group
 from cspadn.cohort.subject import CohortOptions, Files, fuse_pair
 from cspadn.io import atomic_output
+from cspadn.metrics import TABLE_NAMES
 from cspadn.models.weights import load_model
 from cspadn.settings import FusionSettings
 
@@ -70,7 +71,7 @@ def test_a_pair_has_its_files_and_its_story(first, options, dataset, pair) -> No
     assert told["Sources"] == ["bids:raw:sub-01/pet/sub-01_pet.nii.gz", "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"]
     assert told["SpatialReference"] == "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"
     assert told["SkullStripped"] is False
-    assert set(told["CSpADNFusion"]["metrics"]["mean"]) == {"EN", "MI", "Qabf", "FMI_pixel", "FMI_dct", "SSIM"}
+    assert set(told["CSpADNFusion"]["metrics"]["mean"]) == set(TABLE_NAMES)
     assert "not for diagnosis" in told["Description"]
 
 

@@ -28,8 +28,9 @@ import cspadn
 from conftest import blobs, volume
 from cspadn.cli import entry
 from cspadn.errors import InputError, MemoryExhaustedError, UsageError
-from cspadn.io import dicom, images
+from cspadn.io import dicom_reader, dicom_writer, images
 from cspadn.io.images import read_image
+from cspadn.io.suv import suv_factor
 
 STUDY, FRAME = generate_uid(), generate_uid()
 
@@ -88,7 +89,7 @@ def _edit(folder: Path, change: Callable[[Dataset, int], None]) -> None:
 def test_slices_are_sorted_by_position_and_rescaled_each(series, pair) -> None:
     for name in ("notes.txt", "._000.dcm"):
         (series["pet"] / name).write_text("no DICOM", encoding="utf-8")
-    image = dicom.read_series(series["pet"], "The PET")
+    image = dicom_reader.read_series(series["pet"], "The PET")
     expected = sitk.GetArrayFromImage(pair[0])
     assert np.abs(sitk.GetArrayFromImage(image) - expected).max() <= 0.01 * 7 / 2 + 1e-5  # half a step of the coarsest slope
     for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
@@ -98,7 +99,7 @@ def test_slices_are_sorted_by_position_and_rescaled_each(series, pair) -> None:
 @pytest.mark.parametrize("kind", ["PT", "MR"])
 def test_the_real_series_is_what_the_nifti_file_holds(shared: Path, kind: str) -> None:
     folder = shared / "data" / "volumes"
-    image = dicom.read_series(folder / "aanlib_dicom" / kind, "It")
+    image = dicom_reader.read_series(folder / "aanlib_dicom" / kind, "It")
     file = sitk.ReadImage(str(folder / "aanlib" / f"{'PET' if kind == 'PT' else 'MRI'}_axial.nii.gz"))
     assert image.GetSize() == file.GetSize()
     np.testing.assert_allclose(image.GetOrigin(), file.GetOrigin(), atol=1e-3)
@@ -146,7 +147,7 @@ def test_what_is_no_volume_is_refused(series, case: str) -> None:
     change, words = REFUSED[case]
     _edit(series["mri"], change)
     with pytest.raises(InputError, match=words):
-        dicom.read_series(series["mri"], "The MRI")
+        dicom_reader.read_series(series["mri"], "The MRI")
 
 
 def test_gaps_and_damaged_files_are_refused(series) -> None:
@@ -154,11 +155,11 @@ def test_gaps_and_damaged_files_are_refused(series) -> None:
     middle = next(f for f in files if abs(float(pydicom.dcmread(f).ImagePositionPatient[2]) - 14) < 1e-6)
     middle.unlink()
     with pytest.raises(InputError, match=r"has a gap: 1 of its steps differ from 3.000 mm, the first after slice 3 of 7"):
-        dicom.read_series(series["mri"], "The MRI")
+        dicom_reader.read_series(series["mri"], "The MRI")
     for path in files:
         path.unlink(missing_ok=True)
     with pytest.raises(InputError, match="holds no DICOM images"):
-        dicom.read_series(series["mri"], "The MRI")
+        dicom_reader.read_series(series["mri"], "The MRI")
 
 
 @pytest.mark.parametrize(("name", "size"), [("first.dcm", 0), ("first.IMA", 100), ("first", 100)])
@@ -168,20 +169,20 @@ def test_a_slice_of_which_hardly_anything_is_left_is_no_other_file(series, name:
     (series["mri"] / name).write_bytes(first.read_bytes()[:size])
     first.unlink()
     with pytest.raises(InputError, match=rf"{name} cannot be read: it is damaged"):
-        dicom.read_series(series["mri"], "The MRI")
+        dicom_reader.read_series(series["mri"], "The MRI")
 
 
 def test_slices_that_promise_more_than_they_hold_are_refused_before_they_are_read(series, monkeypatch) -> None:
     _edit(series["mri"], _set("Rows", lambda index: 60000))
     monkeypatch.setattr(sitk, "ReadImage", lambda *_: pytest.fail("it was read"))
     with pytest.raises(InputError, match="damaged"):
-        dicom.read_series(series["mri"], "The MRI")
+        dicom_reader.read_series(series["mri"], "The MRI")
 
 
 def test_more_voxels_than_memory_are_not_read(series, monkeypatch) -> None:
-    monkeypatch.setattr(dicom, "free_main_memory", lambda: 7000)
+    monkeypatch.setattr(dicom_reader, "free_main_memory", lambda: 7000)
     with pytest.raises(MemoryExhaustedError, match="more than there is memory"):
-        dicom.read_series(series["mri"], "The MRI")
+        dicom_reader.read_series(series["mri"], "The MRI")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_more_voxels_than_memory_are_not_read(series, monkeypatch) -> None:
     ids=lambda uid: uid.name,
 )
 def test_however_a_series_is_stored(series, syntax: UID) -> None:
-    before = sitk.GetArrayFromImage(dicom.read_series(series["mri"], "The MRI"))
+    before = sitk.GetArrayFromImage(dicom_reader.read_series(series["mri"], "The MRI"))
 
     def store(dataset: Dataset, _index: int) -> None:
         dataset.add_new((0x0009, 0x0010), "LO", "A MAKER")
@@ -203,7 +204,7 @@ def test_however_a_series_is_stored(series, syntax: UID) -> None:
         dataset = pydicom.dcmread(path)
         store(dataset, index)
         dataset.save_as(path, implicit_vr=syntax.is_implicit_VR, little_endian=True, enforce_file_format=True)
-    after = sitk.GetArrayFromImage(dicom.read_series(series["mri"], "The MRI"))
+    after = sitk.GetArrayFromImage(dicom_reader.read_series(series["mri"], "The MRI"))
     np.testing.assert_array_equal(after, before)
 
 
@@ -211,12 +212,12 @@ def test_truncated_pixels_are_refused(series) -> None:
     path = sorted(series["mri"].iterdir())[2]
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(InputError, match="damaged"):
-        dicom.read_series(series["mri"], "The MRI")
+        dicom_reader.read_series(series["mri"], "The MRI")
 
 
 def test_suv_by_hand(series) -> None:
     """70 kg, 185 MBq 45 minutes before the scan, half-life 6586.2 s."""
-    plain, suv = (dicom.read_series(series["pet"], "The PET", suv=each) for each in (False, True))
+    plain, suv = (dicom_reader.read_series(series["pet"], "The PET", suv=each) for each in (False, True))
     factor = 70_000 / (185e6 * 2 ** (-2700 / 6586.2))
     np.testing.assert_allclose(sitk.GetArrayFromImage(suv), sitk.GetArrayFromImage(plain) * factor, rtol=1e-5)
     assert suv.GetMetaData("CSpADNFusion.units") == "SUVbw"
@@ -224,13 +225,13 @@ def test_suv_by_hand(series) -> None:
 
 def test_suv_of_voxels_that_refer_to_the_injection(series) -> None:
     _edit(series["pet"], _set("DecayCorrection", lambda index: "ADMIN"))
-    assert dicom.suv_factor(dicom._headers(series["pet"], "The PET"), "The PET") == pytest.approx(70_000 / 185e6)
+    assert suv_factor(dicom_reader.read_headers(series["pet"], "The PET"), "The PET") == pytest.approx(70_000 / 185e6)
 
 
 def test_suv_of_images_that_were_processed_again_starts_with_the_scan(series) -> None:
-    before = dicom.suv_factor(dicom._headers(series["pet"], "The PET"), "The PET")
+    before = suv_factor(dicom_reader.read_headers(series["pet"], "The PET"), "The PET")
     _edit(series["pet"], _set("SeriesTime", lambda index: "180000"))
-    assert dicom.suv_factor(dicom._headers(series["pet"], "The PET"), "The PET") == pytest.approx(before)
+    assert suv_factor(dicom_reader.read_headers(series["pet"], "The PET"), "The PET") == pytest.approx(before)
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
@@ -247,10 +248,10 @@ def test_suv_of_images_that_were_processed_again_starts_with_the_scan(series) ->
     ],
 )
 def test_suv_names_the_tag_that_is_missing(series, keyword: str, value: object, words: str) -> None:
-    header = dicom._headers(series["pet"], "The PET")[0]
+    header = dicom_reader.read_headers(series["pet"], "The PET")[0]
     setattr(header, keyword, value)
     with pytest.raises(InputError, match=words):
-        dicom.suv_factor([header], "The PET")
+        suv_factor([header], "The PET")
 
 
 @pytest.mark.parametrize(
@@ -258,35 +259,35 @@ def test_suv_names_the_tag_that_is_missing(series, keyword: str, value: object, 
     [("0915", 0), ("09", -900), ("091500.25", 0), ("091530", 30)],
 )
 def test_times_may_leave_out_seconds(series, text: str, seconds: int) -> None:
-    header = dicom._headers(series["pet"], "The PET")[0]
+    header = dicom_reader.read_headers(series["pet"], "The PET")[0]
     header.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime = text
     factor = 70_000 / (185e6 * 2 ** (-(2700 - seconds) / 6586.2))
-    assert dicom.suv_factor([header], "The PET") == pytest.approx(factor)
+    assert suv_factor([header], "The PET") == pytest.approx(factor)
 
 
 @pytest.mark.parametrize(("zone", "fits"), [("+0200", True), ("", False), ("+0100", False)])
 def test_times_of_another_zone_are_refused(series, zone: str, fits: bool) -> None:
-    header = dicom._headers(series["pet"], "The PET")[0]
+    header = dicom_reader.read_headers(series["pet"], "The PET")[0]
     header.TimezoneOffsetFromUTC = zone
     header.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime = "20000101091500+0200"
     if fits:
-        assert dicom.suv_factor([header], "The PET") == pytest.approx(70_000 / (185e6 * 2 ** (-2700 / 6586.2)))
+        assert suv_factor([header], "The PET") == pytest.approx(70_000 / (185e6 * 2 ** (-2700 / 6586.2)))
         return
     with pytest.raises(InputError, match="own zone"):
-        dicom.suv_factor([header], "The PET")
+        suv_factor([header], "The PET")
 
 
 @pytest.mark.parametrize("half_life", [0, -6586, 1, "nan"])
 def test_impossible_half_lives_are_refused(series, half_life: object) -> None:
-    header = dicom._headers(series["pet"], "The PET")[0]
+    header = dicom_reader.read_headers(series["pet"], "The PET")[0]
     header.RadiopharmaceuticalInformationSequence[0].RadionuclideHalfLife = half_life
     with pytest.raises(InputError, match="RadionuclideHalfLife"):
-        dicom.suv_factor([header], "The PET")
+        suv_factor([header], "The PET")
 
 
 @given(st.floats(-2000, 2000) | st.floats(-1e-4, 1e-4))
 def test_decimals_are_short_and_right(value: float) -> None:
-    text = dicom._decimal(value)
+    text = dicom_writer._decimal(value)
     assert len(text) <= 16
     assert "e" not in text
     assert abs(float(text) - value) <= 1e-7
@@ -299,7 +300,7 @@ def test_truncated_headers_are_no_files_of_another_kind(series, share: float) ->
     content = path.read_bytes()
     path.write_bytes(content[: 132 + int(share * (content.index(b"\xe0\x7f\x10\x00") - 132))])
     with pytest.raises(InputError):
-        dicom.read_series(series["mri"], "The MRI")
+        dicom_reader.read_series(series["mri"], "The MRI")
 
 
 def test_metrics_of_an_suv_fusion_need_the_same_units(series, tmp_path: Path, capsys) -> None:
@@ -356,7 +357,7 @@ def test_a_derived_series_comes_out_and_reads_back(series, tmp_path: Path) -> No
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path / "out")))
     for image in (ours, reader.Execute()):
-        assert np.abs(sitk.GetArrayFromImage(image) - sitk.GetArrayFromImage(expected)).max() <= dicom.STEP
+        assert np.abs(sitk.GetArrayFromImage(image) - sitk.GetArrayFromImage(expected)).max() <= dicom_writer.STEP
         for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
             np.testing.assert_allclose(getattr(image, get)(), getattr(expected, get)(), atol=1e-5)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
@@ -364,7 +365,7 @@ def test_a_derived_series_comes_out_and_reads_back(series, tmp_path: Path) -> No
 
 def test_what_the_derived_series_says(series, tmp_path: Path) -> None:
     assert _fuse(series, tmp_path / "out", "--dicom") == 0
-    sources = {kind: dicom._headers(series[kind], kind) for kind in ("pet", "mri")}
+    sources = {kind: dicom_reader.read_headers(series[kind], kind) for kind in ("pet", "mri")}
     made = [pydicom.dcmread(path) for path in sorted((tmp_path / "out").iterdir())]
     mri = sources["mri"][0]
     for each in made:
@@ -373,7 +374,7 @@ def test_what_the_derived_series_says(series, tmp_path: Path) -> None:
         assert each.ImageType[:2] == ["DERIVED", "SECONDARY"]
         assert each.SeriesInstanceUID not in {mri.SeriesInstanceUID, sources["pet"][0].SeriesInstanceUID}
         assert "not for diagnosis" in each.SeriesDescription
-        assert each.RescaleSlope == dicom.STEP
+        assert each.RescaleSlope == dicom_writer.STEP
         assert "cspadn" in each.DerivationDescription
         known = {header.SOPInstanceUID for headers in sources.values() for header in headers}
         referenced = [reference.ReferencedSOPInstanceUID for reference in each.SourceImageSequence]
@@ -399,7 +400,7 @@ def test_the_derived_series_loads_into_mrml(series, tmp_path: Path, scene) -> No
     assert storage.ReadData(node)
     expected = read_image(tmp_path / "out", "It")
     values = slicer.util.arrayFromVolume(node)
-    assert np.abs(values - sitk.GetArrayFromImage(expected)).max() <= dicom.STEP
+    assert np.abs(values - sitk.GetArrayFromImage(expected)).max() <= dicom_writer.STEP
     np.testing.assert_allclose(node.GetSpacing(), expected.GetSpacing(), atol=1e-5)
     np.testing.assert_allclose(np.array(node.GetOrigin()) * [-1, -1, 1], expected.GetOrigin(), atol=1e-4)
 
@@ -458,7 +459,7 @@ def test_swapped_series_are_told(series, tmp_path: Path, capsys, more: tuple[str
 
 def test_a_pet_as_mri_is_told(series, pair) -> None:
     with pytest.raises(InputError, match="The MRI is a DICOM series of modality PT"):
-        cspadn.fuse(pair[0], dicom.read_series(series["pet"], "The MRI"))
+        cspadn.fuse(pair[0], dicom_reader.read_series(series["pet"], "The MRI"))
 
 
 def test_one_series_twice_is_told(series, tmp_path: Path, capsys) -> None:

@@ -25,7 +25,7 @@ from conftest import blobs
 from cspadn.errors import MemoryExhaustedError, UsageError
 from cspadn.imaging.color import luma
 from cspadn.inference.bounds import DEPTH
-from cspadn.metrics.measures import NAMES
+from cspadn.metrics import NAMES
 from cspadn.models.cspadn import CSpADN, NetworkConfig
 from cspadn.models.weights import list_models, save_model
 from training import evaluate

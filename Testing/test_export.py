@@ -15,7 +15,7 @@ pytest.importorskip("slicer")
 pytest.importorskip("PySide6")
 
 from cspadn.errors import InputError, UsageError
-from cspadn.io import dicom
+from cspadn.io import dicom_reader, dicom_writer
 from slicer_application import application, records
 from test_dicom import write
 from test_mrml import MODULE_FILE, node_of, rigid, transform_of
@@ -63,7 +63,7 @@ def load(folders, monkeypatch):
     monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
     nodes = []
     for folder in folders:
-        nodes.append(node_of(dicom.read_series(folder, folder.name), folder.name))
+        nodes.append(node_of(dicom_reader.read_series(folder, folder.name), folder.name))
         nodes[-1].SetAttribute("DICOM.instanceUIDs", database.instances(folder))
     application.openModule(MODULE_FILE)
     import CSpADNFusion
@@ -85,11 +85,11 @@ def test_a_series_is_written_into_the_study_of_the_mri(loaded, tmp_path) -> None
         written = pydicom.dcmread(file)
         assert (written.PatientID, written.StudyInstanceUID) == (mri.PatientID, mri.StudyInstanceUID)
         assert written.FrameOfReferenceUID == mri.FrameOfReferenceUID
-        assert (written.Modality, written.SeriesDescription) == ("MR", dicom.SERIES_DESCRIPTION)
+        assert (written.Modality, written.SeriesDescription) == ("MR", dicom_writer.SERIES_DESCRIPTION)
         referenced = {each.SeriesInstanceUID for each in written.ReferencedSeriesSequence}
         assert referenced == {fusedNode.GetAttribute(f"CSpADNFusion.{kind}_series_uid") for kind in ("pet", "mri")}
-    image = dicom.read_series(tmp_path / "out", "It")
-    assert image.GetOrigin() == pytest.approx(dicom.read_series(tmp_path / "mri", "It").GetOrigin())
+    image = dicom_reader.read_series(tmp_path / "out", "It")
+    assert image.GetOrigin() == pytest.approx(dicom_reader.read_series(tmp_path / "mri", "It").GetOrigin())
 
 
 def test_voxels_are_those_of_the_node(loaded, tmp_path) -> None:
@@ -98,8 +98,8 @@ def test_voxels_are_those_of_the_node(loaded, tmp_path) -> None:
     logic, petNode, mriNode = loaded
     fusedNode = logic.fuse(petNode, mriNode)
     logic.exportSeries(fusedNode, str(tmp_path / "out"))
-    values = sitk.GetArrayFromImage(dicom.read_series(tmp_path / "out", "It"))
-    assert np.abs(values - slicer.util.arrayFromVolume(fusedNode)).max() <= dicom.STEP
+    values = sitk.GetArrayFromImage(dicom_reader.read_series(tmp_path / "out", "It"))
+    assert np.abs(values - slicer.util.arrayFromVolume(fusedNode)).max() <= dicom_writer.STEP
 
 
 def test_transforms_of_the_scene_do_not_move_the_series(loaded, tmp_path) -> None:
@@ -112,7 +112,7 @@ def test_transforms_of_the_scene_do_not_move_the_series(loaded, tmp_path) -> Non
     mriNode.SetAndObserveTransformNodeID(together.GetID())
     fusedNode = logic.fuse(petNode, mriNode)
     logic.exportSeries(fusedNode, tmp_path / "out")
-    written, mri = (dicom.read_series(tmp_path / name, "It") for name in ("out", "mri"))
+    written, mri = (dicom_reader.read_series(tmp_path / name, "It") for name in ("out", "mri"))
     assert written.GetOrigin() == pytest.approx(mri.GetOrigin())
     assert written.GetDirection() == pytest.approx(mri.GetDirection())
 
@@ -122,7 +122,7 @@ def test_the_grid_of_the_pet_is_brought_into_the_frame_of_the_mri(loaded, tmp_pa
     petNode.SetAndObserveTransformNodeID(transform_of(rigid(0, (2, 0, 0))).GetID())
     fusedNode = logic.fuse(petNode, mriNode, grid="pet")
     logic.exportSeries(fusedNode, tmp_path / "out")
-    written, pet = (dicom.read_series(tmp_path / name, "It") for name in ("out", "pet"))
+    written, pet = (dicom_reader.read_series(tmp_path / name, "It") for name in ("out", "pet"))
     assert written.GetOrigin() == pytest.approx(np.add(pet.GetOrigin(), (-2, 0, 0)))  # LPS
 
 
@@ -141,11 +141,11 @@ def test_any_stored_order_lies_where_it_was(scene, pair, tmp_path, monkeypatch, 
     logic, petNode, mriNode = load(folders, monkeypatch)
     fusedNode = logic.fuse(petNode, mriNode, grid=grid)
     logic.exportSeries(fusedNode, tmp_path / "out")
-    written = dicom.read_series(tmp_path / "out", "It")
-    source = dicom.read_series(tmp_path / grid, "It")
+    written = dicom_reader.read_series(tmp_path / "out", "It")
+    source = dicom_reader.read_series(tmp_path / grid, "It")
     assert written.GetDirection() == pytest.approx(source.GetDirection(), abs=1e-6)
     assert written.GetOrigin() == pytest.approx(source.GetOrigin(), abs=1e-5)
-    assert np.abs(sitk.GetArrayFromImage(written) - slicer.util.arrayFromVolume(fusedNode)).max() <= dicom.STEP
+    assert np.abs(sitk.GetArrayFromImage(written) - slicer.util.arrayFromVolume(fusedNode)).max() <= dicom_writer.STEP
 
 
 def harden(node, matrix: np.ndarray) -> None:
@@ -167,7 +167,7 @@ def test_a_moved_mri_is_refused(loaded, tmp_path, grid: str) -> None:
 
 def test_an_mri_that_was_turned_about_its_corner_is_refused(loaded, tmp_path) -> None:
     logic, petNode, mriNode = loaded
-    origin = np.diag([-1, -1, 1]) @ dicom.read_series(tmp_path / "mri", "It").GetOrigin()
+    origin = np.diag([-1, -1, 1]) @ dicom_reader.read_series(tmp_path / "mri", "It").GetOrigin()
     turned = rigid(5, (0, 0, 0))
     turned[:3, 3] = origin - turned[:3, :3] @ origin
     harden(mriNode, turned)
@@ -338,7 +338,7 @@ def test_an_unexpected_error_is_told(panel, tmp_path, monkeypatch) -> None:
     parameters = panel.logic.getParameterNode()
     panel.logic.fuse(parameters.petVolume, parameters.mriVolume)
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
-    monkeypatch.setattr(dicom, "stage_series", lambda *_: 1 / 0)
+    monkeypatch.setattr(dicom_writer, "stage_series", lambda *_: 1 / 0)
     panel.ui.exportButton.click()
     assert records.texts("error") == ["The series could not be written: the details say why. Please report it."]
     assert not (tmp_path / "out").exists()

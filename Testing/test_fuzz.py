@@ -64,7 +64,7 @@ READERS = [
     ("card", "whole", "cspadn.models.weights.read_card"),
     ("pairs", "plain", "CSpADNFusionLib.pairs.pairsOfTable"),
     ("settings", "all", "cspadn.imaging.windowing.check_window"),
-    ("arguments", "all", "cspadn.cli.entry._settings"),
+    ("arguments", "all", "cspadn.cli.common.settings_of"),
     ("progress", "run", "CSpADNFusionLib.worker.fusion.FusionWorker._onEvent"),
 ]
 

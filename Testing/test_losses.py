@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from cspadn.metrics import measures
+from cspadn.metrics import measure
 from cspadn.models.cspadn import CSpADN
 from training import benchmark
 from training.losses import TERMS, fusion_loss
@@ -37,7 +37,7 @@ def _fusions() -> dict[str, np.ndarray]:
 def test_terms_are_the_measures(name: str) -> None:
     pet, mri = _heads()
     fused = _fusions()[name]
-    expected = measures.measure(pet, mri, fused)
+    expected = measure(pet, mri, fused)
     terms = fusion_loss(_as_tensors(fused), _as_tensors(pet, mri), dict.fromkeys(TERMS, 1.0))
     assert 2 - float(terms["vif_loss"]) == pytest.approx(expected["VIF"], abs=2e-3)
     assert 2 - float(terms["scd_loss"]) == pytest.approx(expected["SCD"], abs=1e-4)

@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import math
+import re
 import subprocess
 import sys
 import time
@@ -23,7 +24,8 @@ from cspadn.errors import InputError, UsageError
 from cspadn.imaging import geometry
 from cspadn.imaging.windowing import FUSED_MAXIMUM
 from cspadn.io.images import read_image, write_image
-from cspadn.metrics import measures
+from cspadn.metrics import METRICS, NAMES, Metric, feature_information, measure, measure_volumes, measures, registry
+from cspadn.metrics import volumes as volume_metrics
 
 GOLDEN = list(itertools.product(("12", "19", "28"), ("average", "max", "IFCNN", "MSVD", "GeSeNet")))
 
@@ -48,8 +50,8 @@ def test_golden_values(shared: Path, name: str, method: str) -> None:
     with (folder / "golden.csv").open(newline="", encoding="utf-8") as table:
         row = next(row for row in csv.DictReader(table) if (row["id"], row["method"]) == (name, method))
     images = [sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"{name}_{kind}.png"))) for kind in ("pet", "mri", method)]
-    scores = measures.measure(*images)
-    assert tuple(scores) == measures.NAMES
+    scores = measure(*images)
+    assert tuple(scores) == NAMES
     assert len(set(row) & set(scores)) >= 14
     for key, value in scores.items():
         if key in row:  # the table is older than some metrics
@@ -74,31 +76,31 @@ def test_hard_coded_values(pattern) -> None:
         "SF": 28.8344291,
         "AG": 8.0254542,
     }
-    assert measures.measure(**pattern) == pytest.approx(expected, abs=1e-6)
+    assert measure(**pattern) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_subset_in_the_order_asked_for(pattern) -> None:
-    everything = measures.measure(**pattern)
-    some = measures.measure(**pattern, names=("SSIM", "EN"))
+    everything = measure(**pattern)
+    some = measure(**pattern, names=("SSIM", "EN"))
     assert list(some) == ["SSIM", "EN"]
     assert some == {name: everything[name] for name in some}
 
 
 def test_the_order_of_the_sources_does_not_matter(pattern) -> None:
-    one = measures.measure(**pattern)
-    other = measures.measure(pattern["mri"], pattern["pet"], pattern["fused"])
+    one = measure(**pattern)
+    other = measure(pattern["mri"], pattern["pet"], pattern["fused"])
     assert (other.pop("r_mri"), other.pop("r_pet")) == (one.pop("r_pet"), one.pop("r_mri"))
     assert other == pytest.approx(one, abs=1e-12)
 
 
 def test_mri_alone_keeps_nothing_of_the_pet(pattern) -> None:
-    scores = measures.measure(pattern["pet"], pattern["mri"], pattern["mri"])
+    scores = measure(pattern["pet"], pattern["mri"], pattern["mri"])
     assert scores["r_pet"] == 0
     assert scores["SCD"] == scores["r_mri"] != 0
 
 
 def test_three_equal_images(pattern) -> None:
-    scores = measures.measure(*[pattern["mri"]] * 3)
+    scores = measure(*[pattern["mri"]] * 3)
     assert scores["MI"] == pytest.approx(2 * scores["EN"])
     assert scores["VIF"] == pytest.approx(2)
     for name in ("FMI_edge", "FMI_pixel", "FMI_dct", "SSIM"):
@@ -110,7 +112,7 @@ def test_levels_are_rounded_and_clipped() -> None:
     fused = np.array([[-7.0, 0.2, 99.6], [100.4, 255.0, 300.0], [0.0, 0.0, 0.0]])
     rounded = np.array([[0, 0, 100], [100, 255, 255], [0, 0, 0]], np.uint8)
     zeros = np.zeros((3, 3))
-    assert measures.measure(zeros, zeros, fused, ["EN", "SD"]) == measures.measure(zeros, zeros, rounded, ["EN", "SD"])
+    assert measure(zeros, zeros, fused, ["EN", "SD"]) == measure(zeros, zeros, rounded, ["EN", "SD"])
 
 
 def test_information_of_simple_images() -> None:
@@ -135,7 +137,7 @@ def test_contrast_of_simple_images() -> None:
 def test_edges_are_thin() -> None:
     step = np.zeros((12, 12))
     step[:, 6:] = 100
-    edges = measures.sobel_edge_map(step)
+    edges = feature_information.sobel_edge_map(step)
     assert edges.sum() == 12
     assert edges[:, 6].all()
 
@@ -227,7 +229,7 @@ WINDOWS = {
 @pytest.mark.parametrize("case", WINDOWS)
 def test_feature_information_of_one_window(case: str) -> None:
     source, fused = (np.array(window, float) for window in WINDOWS[case])
-    assert measures.feature_information(source, fused, fused) == pytest.approx(
+    assert feature_information.feature_information(source, fused, fused) == pytest.approx(
         (_window_score(source, fused) + 1) / 2, abs=1e-9
     )
 
@@ -240,7 +242,7 @@ def test_feature_information_is_the_mean_over_windows_and_sources() -> None:
     plain = [
         _window_score(image[i : i + 3, j : j + 3], fused[i : i + 3, j : j + 3]) for image in (pet, mri) for i, j in places
     ]
-    assert measures.feature_information(pet, mri, fused) == pytest.approx(np.mean(plain), abs=1e-9)
+    assert feature_information.feature_information(pet, mri, fused) == pytest.approx(np.mean(plain), abs=1e-9)
 
 
 def test_nearly_certain_windows_stay_finite() -> None:
@@ -249,7 +251,7 @@ def test_nearly_certain_windows_stay_finite() -> None:
     almost[2, 2], almost[0, 0] = 1, 1e-17
     others = [almost, almost.T[::-1], np.arange(9.0).reshape(3, 3), np.full((3, 3), 1e-17)]
     for source, fused in itertools.product(others, repeat=2):
-        assert math.isfinite(measures.feature_information(source, fused, fused))
+        assert math.isfinite(feature_information.feature_information(source, fused, fused))
 
 
 LEVELS = {"black": 0, "grey": 9, "white": 255}
@@ -259,27 +261,27 @@ LEVELS = {"black": 0, "grey": 9, "white": 255}
 def test_constant_images_have_finite_values(pattern, source: str, fused: str) -> None:
     pet, constant = np.full((44, 47), LEVELS[source]), np.full((44, 47), LEVELS[fused])
     for images in ((pet, pet, constant), (pet, pattern["mri"], constant), (pet, pattern["mri"], pattern["fused"])):
-        assert all(math.isfinite(value) for value in measures.measure(*images).values())
-    scores = measures.measure(pet, pet, constant)
+        assert all(math.isfinite(value) for value in measure(*images).values())
+    scores = measure(pet, pet, constant)
     for name in ("EN", "MI", "VIF", "SCD", "r_pet", "r_mri", "SD", "SF", "AG"):
         assert scores[name] == 0, name
 
 
-@pytest.mark.parametrize(
-    ("side", "missing"), [(41, set()), (40, {"VIF"}), (1, {"VIF", "FMI_edge", "FMI_pixel", "FMI_dct", "SF", "AG"})]
-)
-def test_only_what_does_not_fit_is_nan(side: int, missing: set[str]) -> None:
-    scores = measures.measure(*_pattern(side, 50).values())
-    assert {name for name, value in scores.items() if math.isnan(value)} == missing
+@pytest.mark.parametrize("side", sorted({1, 40} | {metric.smallest_side for metric in METRICS}))
+def test_only_metrics_with_a_larger_window_are_nan(side: int) -> None:
+    scores = measure(*_pattern(side, 50).values())
+    too_large = {metric.name for metric in METRICS if metric.smallest_side > side}
+    assert {name for name, value in scores.items() if math.isnan(value)} == too_large
+    assert math.isnan(scores["VIF"]) == (side < 41)
 
 
 def test_images_must_match(pattern) -> None:
     with pytest.raises(InputError, match="PET has 47 x 44, the MRI 47 x 40, the fused image 47 x 44 pixels"):
-        measures.measure(pattern["pet"], pattern["mri"][:40], pattern["fused"])
+        measure(pattern["pet"], pattern["mri"][:40], pattern["fused"])
     with pytest.raises(InputError, match="must match"):
-        measures.measure(*[np.zeros((2, 2, 2))] * 3)
+        measure(*[np.zeros((2, 2, 2))] * 3)
     with pytest.raises(UsageError, match="no metric 'PSNR': choose from EN, MI"):
-        measures.measure(**pattern, names=["EN", "PSNR"])
+        measure(**pattern, names=["EN", "PSNR"])
 
 
 @pytest.mark.parametrize("name", ["pet", "mri", "fused"])
@@ -288,7 +290,7 @@ def test_only_numbers_are_measured(pattern, name: str, value: float) -> None:
     spoilt = pattern[name].astype(np.float32)
     spoilt[3, 4] = value
     with pytest.raises(InputError, match=f"(?i)the {name}( image)? holds NaN or infinity"):
-        measures.measure(**{**pattern, name: spoilt})
+        measure(**{**pattern, name: spoilt})
 
 
 def test_a_slice_takes_less_than_1500_milliseconds() -> None:
@@ -296,12 +298,35 @@ def test_a_slice_takes_less_than_1500_milliseconds() -> None:
     random = np.random.default_rng(0)
     images = [random.integers(0, 256, (256, 256)) for _ in range(3)]
     start = time.process_time()
-    measures.measure(*images)
+    measure(*images)
     assert time.process_time() - start < 1.5
 
 
+def test_records_are_complete(pattern) -> None:
+    """Also for a copy of each source, which reaches the ends of some ranges."""
+    assert len(METRICS) == len(set(NAMES))
+    copies = [{**pattern, "fused": pattern[name]} for name in ("pet", "mri", "fused")]
+    for metric, scores in itertools.product(METRICS, [measure(**images) for images in copies]):
+        assert metric.label
+        assert metric.doc.endswith(".")
+        assert metric.range[0] <= scores[metric.name] <= metric.range[1]
+
+
+def test_a_record_is_all_that_a_metric_needs(pattern, monkeypatch) -> None:
+    peak = Metric("Peak", lambda _pet, _mri, fused: fused.max(), (0, 255), "peak (grey levels)", "Highest level.", 45)
+    monkeypatch.setitem(registry.BY_NAME, peak.name, peak)
+    assert math.isnan(measure(**pattern, names=["Peak"])["Peak"])
+    larger = _pattern(45, 45)
+    assert measure(**larger, names=["Peak"]) == {"Peak": larger["fused"].max()}
+
+
+def test_the_readme_lists_all_metrics() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## How good is a fused image?")[1]
+    assert not [name for name in NAMES if not re.search(rf"^\| (\w+, )*{name}(, \w+)* \|", table, re.MULTILINE)]
+
+
 def test_needs_no_torch() -> None:
-    code = "import sys, cspadn.metrics.measures; print('torch' in sys.modules)"
+    code = "import sys, cspadn.metrics; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "CSpADNFusion")
     assert done.stdout.strip() == "False"
 
@@ -324,11 +349,11 @@ def volumes(pattern) -> dict[str, sitk.Image]:
 
 def test_volumes_are_measured_slice_by_slice(volumes, pattern) -> None:
     done: list[tuple[int, int]] = []
-    result = measures.measure_volumes(**volumes, **WINDOW, progress=lambda *count: done.append(count))
+    result = measure_volumes(**volumes, **WINDOW, progress=lambda *count: done.append(count))
     assert done == [(1, 3), (2, 3), (3, 3)]
     assert [(row.index, row.position, row.counted) for row in result.slices] == [(0, 30, False), (1, 33, True), (2, 36, True)]
-    assert result.slices[1].scores == measures.measure(**pattern)
-    assert result.slices[2].scores == measures.measure(*(levels[:, ::-1] for levels in pattern.values()))
+    assert result.slices[1].scores == measure(**pattern)
+    assert result.slices[2].scores == measure(*(levels[:, ::-1] for levels in pattern.values()))
     for name, value in result.mean.items():
         assert value == pytest.approx((result.slices[1].scores[name] + result.slices[2].scores[name]) / 2), name
 
@@ -336,10 +361,10 @@ def test_volumes_are_measured_slice_by_slice(volumes, pattern) -> None:
 @pytest.mark.parametrize("code", ["RAS", "PIR", "ASL"])
 def test_stored_order_and_grid_do_not_matter(volumes, code: str) -> None:
     names = ("SSIM", "r_pet", "FMI_pixel")
-    expected = measures.measure_volumes(**volumes, **WINDOW, names=names)
+    expected = measure_volumes(**volumes, **WINDOW, names=names)
     volumes["fused"] = sitk.DICOMOrient(volumes["fused"], code)
     volumes["pet"] = sitk.ConstantPad(volumes["pet"], (3, 2, 1), (1, 4, 2))  # a larger field of view
-    result = measures.measure_volumes(**volumes, **WINDOW, names=names)
+    result = measure_volumes(**volumes, **WINDOW, names=names)
     assert list(result.mean) == list(names)
     assert result.mean == pytest.approx(expected.mean, abs=1e-9)
     assert [row.position for row in result.slices] == pytest.approx([row.position for row in expected.slices])
@@ -357,18 +382,18 @@ def test_a_fused_file_brings_its_windows(fusion, tmp_path: Path) -> None:
     pet, mri, result = fusion.values()
     write_image(result.image, tmp_path / "fused.nrrd", result.provenance)
     stored = read_image(tmp_path / "fused.nrrd", "The fused volume")
-    scores = measures.measure_volumes(pet, mri, stored, names=["SSIM"])
+    scores = measure_volumes(pet, mri, stored, names=["SSIM"])
     assert list(scores.pet_window) == result.provenance["pet_window"]
     assert scores.mri_window == (1, 70)
-    assert measures.measure_volumes(pet, mri, stored, mri_window=(0, 9), names=["EN"]).mri_window == (0, 9)
-    assert measures.measure_volumes(pet, mri, result.image, mri_window=(1, 70), names=["SSIM"]) == scores
+    assert measure_volumes(pet, mri, stored, mri_window=(0, 9), names=["EN"]).mri_window == (0, 9)
+    assert measure_volumes(pet, mri, result.image, mri_window=(1, 70), names=["SSIM"]) == scores
 
 
 def test_automatic_windows_are_those_of_the_fusion(fusion) -> None:
     pet, mri, _ = fusion.values()
     for other_pet in (pet, pet[14:17, 14:17, 2:4]):  # the second is small, as a field of view may be
         result = fuse(other_pet, mri, FusionSettings(device="cpu"))
-        scores = measures.measure_volumes(other_pet, mri, result.image, names=["EN"])
+        scores = measure_volumes(other_pet, mri, result.image, names=["EN"])
         assert list(scores.pet_window) == result.provenance["pet_window"]
         assert list(scores.mri_window) == result.provenance["mri_window"]
 
@@ -376,24 +401,24 @@ def test_automatic_windows_are_those_of_the_fusion(fusion) -> None:
 def test_sources_are_where_they_lie_in_space(fusion) -> None:
     """The same levels as the network saw, on the fused volume's grid."""
     pet, mri, result = fusion.values()
-    scores = measures.measure_volumes(pet, mri, result.image, mri_window=(1, 70), names=["r_pet", "SD"])
+    scores = measure_volumes(pet, mri, result.image, mri_window=(1, 70), names=["r_pet", "SD"])
     on_grid = geometry.resample(pet, result.image)
-    assert measures.measure_volumes(
-        on_grid, mri, result.image, pet_window=scores.pet_window, mri_window=(1, 70), names=["r_pet"]
-    ).mean["r_pet"] == pytest.approx(scores.mean["r_pet"], abs=1e-6)
+    assert measure_volumes(on_grid, mri, result.image, pet_window=scores.pet_window, mri_window=(1, 70), names=["r_pet"]).mean[
+        "r_pet"
+    ] == pytest.approx(scores.mean["r_pet"], abs=1e-6)
     levels = np.rint(sitk.GetArrayFromImage(result.image) * (255 / FUSED_MAXIMUM))
     assert scores.mean["SD"] == pytest.approx(np.mean([slice_.std() for slice_ in levels]), rel=1e-3)
 
 
 def test_a_window_above_everything_leaves_no_slice(volumes, monkeypatch) -> None:
-    monkeypatch.setattr(measures, "measure", None)  # nothing is measured that does not count
-    result = measures.measure_volumes(**volumes, pet_window=(900, 901), mri_window=(900, 901), names=["EN"])
+    monkeypatch.setattr(volume_metrics, "measure", None)  # nothing is measured that does not count
+    result = measure_volumes(**volumes, pet_window=(900, 901), mri_window=(900, 901), names=["EN"])
     assert not any(row.counted for row in result.slices)
     assert all(math.isnan(row.scores["EN"]) for row in result.slices)
     assert math.isnan(result.mean["EN"])
     assert result.to_dict()["mean"] == {"EN": None}
     with pytest.raises(UsageError, match="no metric 'PSNR'"):
-        measures.measure_volumes(**volumes, pet_window=(900, 901), mri_window=(900, 901), names=["PSNR"])
+        measure_volumes(**volumes, pet_window=(900, 901), mri_window=(900, 901), names=["PSNR"])
 
 
 def _rescaled(image: sitk.Image, lower: float, upper: float) -> sitk.Image:
@@ -406,12 +431,12 @@ SCALES = [(0, 1), (0, 100), (0, 255), (-1, 1), (-1024, 3000), (0, 65535), (0, 3e
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_fused_volume_of_another_scale_needs_its_window(volumes, scale: tuple[float, float]) -> None:
-    expected = measures.measure_volumes(**volumes, **WINDOW)
+    expected = measure_volumes(**volumes, **WINDOW)
     assert expected.fused_window == (0, FUSED_MAXIMUM)
     volumes["fused"] = _rescaled(volumes["fused"], *scale)
     with pytest.raises(InputError, match=r"run from .* does not look like 0 to 4095: .*--fused-window LO HI"):
-        measures.measure_volumes(**volumes, **WINDOW)
-    result = measures.measure_volumes(**volumes, **WINDOW, fused_window=scale)
+        measure_volumes(**volumes, **WINDOW)
+    result = measure_volumes(**volumes, **WINDOW, fused_window=scale)
     assert result.fused_window == scale
     assert result.mean == pytest.approx(expected.mean, abs=1e-3)
 
@@ -425,32 +450,32 @@ def test_a_file_that_says_that_we_made_it_may_be_dark(
     write_image(volumes["fused"] * (highest / float(brightest)), tmp_path / f"fused{suffix}", {"model": "cspadn"})
     volumes["fused"] = read_image(tmp_path / f"fused{suffix}", "The fused volume")
     if passes:
-        assert measures.measure_volumes(**volumes, **WINDOW, names=["EN"]).fused_window == (0, FUSED_MAXIMUM)
+        assert measure_volumes(**volumes, **WINDOW, names=["EN"]).fused_window == (0, FUSED_MAXIMUM)
     else:
         with pytest.raises(InputError, match="does not look like"):
-            measures.measure_volumes(**volumes, **WINDOW, names=["EN"])
+            measure_volumes(**volumes, **WINDOW, names=["EN"])
 
 
 def test_a_fused_volume_without_a_number_is_refused(volumes) -> None:
     volumes["fused"] = volumes["fused"] * math.nan
     with pytest.raises(InputError, match="run from nan to nan"):
-        measures.measure_volumes(**volumes, **WINDOW)
+        measure_volumes(**volumes, **WINDOW)
 
 
 def test_what_cannot_be_measured_is_refused(volumes) -> None:
     elsewhere = sitk.Image(volumes["pet"])
     elsewhere.SetOrigin((1000, 0, 0))
     with pytest.raises(InputError, match="The PET and the fused volume do not overlap"):
-        measures.measure_volumes(**{**volumes, "pet": elsewhere})
+        measure_volumes(**{**volumes, "pet": elsewhere})
     with pytest.raises(InputError, match="fused volume has 3 values per voxel"):
-        measures.measure_volumes(**{**volumes, "fused": sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3)})
+        measure_volumes(**{**volumes, "fused": sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3)})
     with pytest.raises(UsageError, match="MRI window"):
-        measures.measure_volumes(**volumes, mri_window=(2, 1))
+        measure_volumes(**volumes, mri_window=(2, 1))
     with pytest.raises(UsageError, match="fused window"):
-        measures.measure_volumes(**volumes, fused_window=(2, 1))
+        measure_volumes(**volumes, fused_window=(2, 1))
     volumes["fused"].SetMetaData("CSpADNFusion.pet_window", "wide")
     with pytest.raises(InputError, match=r"CSpADNFusion.pet_window is no window \(wide\)"):
-        measures.measure_volumes(**volumes)
+        measure_volumes(**volumes)
 
 
 # The command
@@ -480,15 +505,15 @@ def _metrics(paths: dict[str, Path], *more: str) -> int:
 
 def test_pictures_as_json(pictures, pattern, capfd) -> None:
     assert _metrics(pictures, "--json") == 0
-    assert json.loads(capfd.readouterr().out) == pytest.approx(measures.measure(**pattern))
+    assert json.loads(capfd.readouterr().out) == pytest.approx(measure(**pattern))
 
 
 def test_pictures_as_a_table(pictures, capfd) -> None:
     assert _metrics(pictures) == 0
     header, row = capfd.readouterr().out.splitlines()
-    assert header.split() == list(measures.NAMES)
+    assert header.split() == list(NAMES)
     assert len(header) == len(row)
-    assert len(row.split()) == len(measures.NAMES)
+    assert len(row.split()) == len(NAMES)
 
 
 def test_of_coloured_pictures_the_luma_counts(pictures, capfd) -> None:
@@ -507,17 +532,17 @@ def test_of_coloured_pictures_the_luma_counts(pictures, capfd) -> None:
 def test_pictures_of_16_bits_and_with_windows(pictures, pattern, capfd) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(pattern["mri"].astype(np.uint16) * 257), str(pictures["mri"]))
     assert _metrics(pictures, "--json", "--pet-window", "0", "510") == 0
-    halved = measures.measure(np.rint(pattern["pet"] / 2), pattern["mri"], pattern["fused"])
+    halved = measure(np.rint(pattern["pet"] / 2), pattern["mri"], pattern["fused"])
     assert json.loads(capfd.readouterr().out) == pytest.approx(halved)
     assert _metrics(pictures, "--json", "--fused-window", "0", "510") == 0
-    halved = measures.measure(pattern["pet"], pattern["mri"], np.rint(pattern["fused"] / 2))
+    halved = measure(pattern["pet"], pattern["mri"], np.rint(pattern["fused"] / 2))
     assert json.loads(capfd.readouterr().out) == pytest.approx(halved)
 
 
 def test_volumes_as_json(files, volumes, capfd) -> None:
     assert _metrics(files, "--json") == 0
     printed = json.loads(capfd.readouterr().out)
-    expected = measures.measure_volumes(**volumes, **WINDOW)
+    expected = measure_volumes(**volumes, **WINDOW)
     assert printed == expected.to_dict()
     assert printed["pet_window"] == [0, 255]
     assert printed["fused_window"] == [0, 4095]
@@ -530,7 +555,7 @@ def test_volumes_as_a_table(files, capfd) -> None:
     assert _metrics(files) == 0
     lines = capfd.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["slice", "*0", "1", "2", "mean"]
-    assert lines[0].split() == ["slice", "mm", *measures.NAMES]
+    assert lines[0].split() == ["slice", "mm", *NAMES]
     assert len({len(line) for line in lines[:-1]}) == 1
     assert set(lines[1].split()[2:]) == {"-"}
     assert lines[-1] == "* empty in PET and MRI: not measured, left out of the mean"
@@ -543,7 +568,7 @@ def test_a_fused_window_on_the_command_line(files, volumes, capfd) -> None:
     assert _metrics(files, "--json", *windows, "--fused-window", "0", "1") == 0
     printed = json.loads(capfd.readouterr().out)
     assert printed["fused_window"] == [0, 1]
-    assert printed["mean"] == pytest.approx(measures.measure_volumes(**volumes, **WINDOW).mean)
+    assert printed["mean"] == pytest.approx(measure_volumes(**volumes, **WINDOW).mean)
 
 
 BAD_INPUT = {

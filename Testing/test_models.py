@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from cspadn.metrics.measures import measure
+from cspadn.metrics import measure
 from cspadn.models.weights import list_models
 from cspadn.settings import DEFAULT_MODEL
 

@@ -109,7 +109,7 @@ def test_an_output_that_is_not_made_is_no_obstacle(panel) -> None:
 def test_everything_is_made_named_and_shown(panel) -> None:
     import slicer
 
-    from cspadn.metrics import measures
+    from cspadn.metrics import TABLE_NAMES
 
     pet_display = _display_state(_node("PET")), _display_state(_node("MRI"))
     _apply(panel)
@@ -117,7 +117,7 @@ def test_everything_is_made_named_and_shown(panel) -> None:
     table = fused.GetNodeReference("CSpADNFusionMetrics")
     assert fused.GetNodeReference("CSpADNFusionColor") is color
     assert table.GetName() == "MRI-PET fused metrics"
-    assert [table.GetColumnName(i) for i in range(8)] == ["slice", "position_mm", *measures.TABLE_NAMES]
+    assert [table.GetColumnName(i) for i in range(8)] == ["slice", "position_mm", *TABLE_NAMES]
     assert panel._parameterNode.lastFusedVolume is fused
     assert records.sliceViewerLayers[-1] == {"background": color, "foreground": None, "fit": True}
     assert (_display_state(_node("PET")), _display_state(_node("MRI"))) == pet_display

@@ -27,7 +27,7 @@ from cspadn.fusion import FusionResult
 from cspadn.imaging.color import legend
 from cspadn.imaging.metadata import NAN_IS_OUTSIDE, NOTE
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window
-from cspadn.metrics.measures import SliceScores, VolumeScores, measure_volumes
+from cspadn.metrics import SliceScores, VolumeScores, measure_volumes
 from cspadn.report import pages as pages_module
 from cspadn.report.pages import GroupRow, group_page, robust_z, subject_page
 from cspadn.report.planes import CUTS, MOST_SLICES, views_of

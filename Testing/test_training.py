@@ -22,7 +22,7 @@ import yaml
 from conftest import ROOT, blobs, volume
 from cspadn.errors import InputError
 from cspadn.imaging.windowing import automatic_window, to_unit
-from cspadn.metrics import measures
+from cspadn.metrics import NAMES
 from cspadn.models.cspadn import ATTENTION, NetworkConfig
 from cspadn.models.weights import list_models, load_model, models_folder, read_card
 
@@ -627,7 +627,7 @@ def test_training_lowers_the_loss_and_exports(config: Path, data: Path, tmp_path
     assert model.card.training["steps"] == 60
     assert model.card.training["command"].startswith("python -m training.train --config config.yaml --data data")
     scores = model.card.metrics["test_same_head"]
-    assert list(scores) == list(measures.NAMES)
+    assert list(scores) == list(NAMES)
     assert scores["EN"] > 0
     module, _ = export.load_run(run)
     module.to(memory_format=torch.contiguous_format)  # another layout sums in another order

@@ -7,14 +7,19 @@ import json
 import pickle
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 import safetensors.torch
+import SimpleITK as sitk
 import torch
 
+from conftest import blobs, volume
+from cspadn import FusionSettings, fuse
 from cspadn.errors import ModelError
-from cspadn.metrics import measures
-from cspadn.models import weights
+from cspadn.metrics import NAMES, TABLE_NAMES
+from cspadn.models import registry, weights
 from cspadn.models.cspadn import CSpADN, NetworkConfig
 
 TINY = NetworkConfig(common_channels=2, growth_channels=2, dense_modules=1, reduced_channels=1, decoder_channels=(2,))
@@ -53,7 +58,74 @@ def test_shipped_models_load_and_are_described() -> None:
         validation = ", ".join(config["validation_subset"])
         assert set(card.metrics) == {validation}
         measured = set(card.metrics[validation])
-        assert set(measures.TABLE_NAMES) <= measured <= set(measures.NAMES)  # a card may be older than a metric
+        assert set(TABLE_NAMES) <= measured <= set(NAMES)  # a card may be older than a metric
+
+
+class ToyConfig(NamedTuple):
+    """One number."""
+
+    gain: float = 0.5
+
+    def to_dict(self) -> dict[str, object]:
+        return self._asdict()
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, object]) -> ToyConfig:
+        if not 0 < float(fields["gain"]) <= 1:
+            raise ValueError("gain")
+        return cls(**fields)
+
+
+class Toy(torch.nn.Module):
+    """The greater value, made less by a gain."""
+
+    def __init__(self, config: ToyConfig) -> None:
+        super().__init__()
+        self.config, self.shift = config, torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, sources: torch.Tensor) -> torch.Tensor:
+        return (sources.amax(dim=1, keepdim=True) + 1) * self.config.gain - 1 + self.shift
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.setitem(registry.ARCHITECTURES, "toy", registry.Architecture(Toy, ToyConfig))
+    path = tmp_path / "toy.safetensors"
+    weights.save_model(Toy(ToyConfig(1.0)), path, **FIELDS)
+    return path
+
+
+def test_the_card_names_the_network_that_is_built(toy: Path) -> None:
+    assert json.loads(toy.with_suffix(".json").read_text())["architecture"] == "toy"
+    model = weights.load_model(toy)
+    assert (type(model.network), model.network.config) == (Toy, ToyConfig(1.0))
+    _change_card(toy, network={"gain": 2})
+    with pytest.raises(ModelError, match="not a model card"):
+        weights.load_model(toy)
+    _change_card(toy, network=TINY.to_dict())  # of another architecture
+    with pytest.raises(ModelError, match="not a model card"):
+        weights.load_model(toy)
+
+
+def test_another_architecture_fuses(toy: Path) -> None:
+    pet, mri = blobs((3, 12, 14), 1), blobs((3, 12, 14), 2)
+    windows = {"pet_window": (0, 100), "mri_window": (0, 100)}
+    fused = fuse(volume(pet), volume(mri), FusionSettings(model=str(toy), device="cpu", **windows))
+    brighter = np.clip(np.maximum(pet, mri) / 100, 0, 1)
+    np.testing.assert_allclose(sitk.GetArrayFromImage(fused.image) / 4095, brighter, atol=0.01)
+
+
+def test_unknown_architectures_are_refused(model: Path) -> None:
+    for name in ("U-Net", "cspa-dn", ""):
+        _change_card(model, architecture=name)
+        with pytest.raises(ModelError, match=rf"tiny.json names the unknown architecture '{name}': use a model of CSpA-DN\.$"):
+            weights.load_model(model)
+    for other in (None, 1, ["CSpA-DN"], {}):
+        _change_card(model, architecture=other)
+        with pytest.raises(ModelError, match="not a model card"):
+            weights.load_model(model)
+    with pytest.raises(TypeError, match="Identity is not in ARCHITECTURES"):
+        weights.save_model(torch.nn.Identity(), model, **FIELDS)
 
 
 def test_saved_weights_come_back(model: Path) -> None:

@@ -24,10 +24,9 @@ import SimpleITK as sitk
 import torch
 from torch import nn
 
-from cspadn import FusionSettings, __version__
+from cspadn import FusionSettings, __version__, metrics
 from cspadn.errors import InputError, UsageError
 from cspadn.fusion import fuse_pictures
-from cspadn.metrics import measures
 from cspadn.models.cspadn import CSpADN
 from cspadn.models.weights import WEIGHTS_SUFFIX, load_model, save_model
 from cspadn.runtime.allocator import keep_freed_memory
@@ -62,8 +61,8 @@ def measure(model: Path, pairs: Sequence[Pair]) -> dict[str, float]:
     for pair in pairs:
         pet, mri = (sitk.GetImageFromArray(np.rint(255 * source).astype(np.uint8)) for source in pair)
         fused = sitk.GetArrayFromImage(fuse_pictures(pet, mri, settings).image)
-        scores.append(measures.measure(sitk.GetArrayFromImage(pet), sitk.GetArrayFromImage(mri), fused))
-    return {name: round(float(np.mean([row[name] for row in scores])), 4) for name in measures.NAMES}
+        scores.append(metrics.measure(sitk.GetArrayFromImage(pet), sitk.GetArrayFromImage(mri), fused))
+    return {name: round(float(np.mean([row[name] for row in scores])), 4) for name in metrics.NAMES}
 
 
 def export(run: Path, data: Path, output: Path, description: str, *, command: str = "", half: bool = False) -> None:

@@ -30,7 +30,7 @@ from cspadn.io.images import (
     stage_sidecar,
     stage_table,
 )
-from cspadn.metrics.measures import TABLE_NAMES
+from cspadn.metrics import TABLE_NAMES
 from cspadn.runtime.terminal import silence_libraries
 from cspadn.settings import FusionSettings
 from CSpADNFusionLib.pairs import Outputs, nameOutputs
@@ -289,7 +289,7 @@ def _stages(fusedNode, outputs, told, origin):
 
 
 def _rowsOf(tableNode):
-    """As :meth:`cspadn.metrics.measures.VolumeScores.to_rows` has it, from the nodes of :func:`metrics.updateMetricsNodes`."""
+    """As :meth:`cspadn.metrics.VolumeScores.to_rows` has it, from the nodes of :func:`metrics.updateMetricsNodes`."""
     table, mean = tableNode.GetTable(), metrics.meanOf(tableNode)
     columns = [table.GetColumn(index) for index in range(table.GetNumberOfColumns())]
     rows = [[column.GetTuple1(row) for column in columns] for row in range(table.GetNumberOfRows())]

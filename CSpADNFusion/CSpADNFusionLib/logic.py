@@ -110,7 +110,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         result = cspadn.fuse(*images, chosen, progress=progress, cancelled=cancelled)
         rows = None
         if metrics or metricsTableNode:
-            from cspadn.metrics.measures import measure_fusion
+            from cspadn.metrics import measure_fusion
 
             rows = measure_fusion(*images, result, progress=progress, cancelled=cancelled).to_rows()
         for warning in result.warnings:

@@ -76,7 +76,7 @@ class StudyPair:
     def load(self, suv):
         """Choose the two series and read them: (image, name) of PET and MRI."""
         check_names([self._folder])
-        from cspadn.io.dicom import read_files
+        from cspadn.io.dicom_reader import read_files
         from cspadn.io.dicom_study import one_series, series_below
 
         series, name = series_below(self._folder), self._folder.name

@@ -144,7 +144,7 @@ def _checker() -> Callable[[Any], None]:
 
 def arguments(data: bytes) -> None:
     """The command line, an argument per line, up to the settings that it gives."""
-    from cspadn.cli import entry
+    from cspadn.cli import common, entry
     from cspadn.errors import UsageError
 
     code: Any = 2
@@ -153,7 +153,7 @@ def arguments(data: bytes) -> None:
         try:
             options = entry._parser().parse_args(given)
             if options.command == "fuse":
-                check(entry._settings(options))
+                check(common.settings_of(options))
         except UsageError:
             pass
         except SystemExit as request:

@@ -166,7 +166,7 @@ limits, figures = json.loads(limits), open(figures, "w")
 sys.path.insert(0, library)
 from cspadn.cli import main
 if "user" in limits:
-    import cspadn.io.dicom, cspadn.fusion, cspadn.io.png_pairs
+    import pydicom, cspadn.io.dicom_writer, cspadn.fusion, cspadn.io.png_pairs
     os.setgroups([]), os.setgid(limits["user"]), os.setuid(limits["user"])
 if "file" in limits:
     import resource
@@ -922,6 +922,12 @@ _card("card that is a pipe", "must lie beside", _piped)
 _card("card of 1 GB", "larger than any of ours", _grown(2**30))
 _card("card that is no JSON", _NO_CARD, lambda path: _put(path, b"{'name': "))
 _card("card that is nested", _NO_CARD, lambda path: _put(path, b"[" * 100_000 + b"]" * 100_000))
+_model(
+    "card of another architecture",
+    "unknown architecture 'U-Net'",
+    lambda path: _fit(path, architecture="U-Net"),
+    names="model.json",
+)
 _card("card that is a list", _NO_CARD, lambda path: _put(path, b"[1, 2]"))
 _card("card with a number of 10,000 digits", _NO_CARD, lambda path: _put(path, b'{"name": ' + b"9" * 10_000 + b"}"))
 for _what, _fields in {

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cspadn.metrics.measures import Scores
+from cspadn.metrics import Scores
 from cspadn.models.cspadn import ATTENTION
 from cspadn.models.weights import WEIGHTS_SUFFIX
 from training.evaluation.curves import find, read_curve

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cspadn.metrics.measures import NAMES, Scores
+from cspadn.metrics import NAMES, Scores
 from training.evaluation.figures import draw_grid, draw_scores, head_box
 from training.evaluation.inputs import PAPER_MODEL, RULE, Inputs, label, model_rows, network_rows, span
 from training.evaluation.pairs import Levels, Pair, colored, some_of

@@ -22,8 +22,7 @@ from cspadn.fusion import fuse_pictures
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, from_network_range, to_network_range, to_unit
 from cspadn.io.images import read_image
 from cspadn.io.png_pairs import grey_levels, picture_pixels
-from cspadn.metrics.measures import Scores, measure
-from cspadn.models.cspadn import CSpADN
+from cspadn.metrics import Scores, measure
 from cspadn.models.weights import load_model
 from cspadn.runtime.allocator import keep_freed_memory
 from cspadn.runtime.memory import is_out_of_memory
@@ -102,7 +101,7 @@ def fuse_with_model(model: str, pair: Pair) -> Levels:
 
 
 @torch.inference_mode()
-def fuse_with_network(network: CSpADN, pair: Pair) -> Levels:
+def fuse_with_network(network: torch.nn.Module, pair: Pair) -> Levels:
     """What the network alone says, rounded as the product does it: what is black in both sources need not stay black."""
     sources = np.stack([to_unit(levels, Window(0, 255)) for levels in (pair.pet, pair.mri)])[np.newaxis]
     unit = from_network_range(network(to_network_range(torch.from_numpy(sources))))[0, 0].clamp(0, 1).numpy()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import SimpleITK as sitk
 
-from cspadn.metrics.measures import Scores, measure
+from cspadn.metrics import Scores, measure
 from training.evaluation.inputs import Inputs, label, model_rows
 from training.evaluation.pairs import Levels, Pair, some_of
 from training.evaluation.rows import Row, fuser, trivial_rows

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cspadn.errors import InputError
-from cspadn.metrics.measures import Scores
+from cspadn.metrics import Scores
 from training.evaluation.inputs import FUSED_BY_PEERS, RULE, Inputs, label, model_rows, network_rows, span
 from training.evaluation.paper import FIVE, draw_fused, write_pairs
 from training.evaluation.rows import MEASURES, Outcomes, Row, mean_scores, trivial_rows

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspadn.metrics.measures import Scores
+from cspadn.metrics import Scores
 
 _CSV_DECIMALS = 6
 

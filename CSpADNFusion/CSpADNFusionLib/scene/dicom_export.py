@@ -36,7 +36,7 @@ def exportSeries(fusedNode, folder):
     if text := obstacle(fusedNode):
         raise InputError(text + ".")
     from cspadn.io.atomic_output import commit
-    from cspadn.io.dicom import check_series_output, stage_series
+    from cspadn.io.dicom_writer import check_series_output, stage_series
     from cspadn.io.images import check_storable
     from CSpADNFusionLib.scene import volumes
 
@@ -74,7 +74,7 @@ def _filesOf(node, most=None):
 
 def _imageInSeries(fusedNode, provenance, headers):
     """Return the fused image in the space of the MRI series, without the transforms of the scene."""
-    from cspadn.io.dicom import check_in_series
+    from cspadn.io.dicom_writer import check_in_series
     from CSpADNFusionLib.scene import volumes
     from CSpADNFusionLib.scene.transforms import matrixBetween, relativePositions
 

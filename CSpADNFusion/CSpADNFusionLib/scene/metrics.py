@@ -22,7 +22,7 @@ _CHARTS = {
 def updateMetricsNodes(tableNode, rows):
     """Fill a table node with a row for each slice, and update the nodes it refers to: the mean, two charts and their series.
 
-    :param rows: rows of :meth:`cspadn.metrics.measures.VolumeScores.to_rows`, as numbers or as text.
+    :param rows: rows of :meth:`cspadn.metrics.VolumeScores.to_rows`, as numbers or as text.
     """
     header, body, mean = rows[0], rows[1:-1], rows[-1]
     columns = [np.array([_number(row[i]) for row in body]) for i in range(len(header))]

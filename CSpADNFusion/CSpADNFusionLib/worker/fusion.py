@@ -29,7 +29,7 @@ class FusionOutput(NamedTuple):
 
     :ivar image: the fused volume, a SimpleITK image.
     :ivar color: RGB image, or None.
-    :ivar metrics: rows of :meth:`cspadn.metrics.measures.VolumeScores.to_rows`, or None.
+    :ivar metrics: rows of :meth:`cspadn.metrics.VolumeScores.to_rows`, or None.
     :ivar provenance: dictionary.
     :ivar warnings: list of sentences.
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cspadn.cohort.subject import DONE, FAILED, FUSED_ENDING, INDEX, LOGS, PAGE_SUFFIX, USUAL_SPACE, read_sidecar
 from cspadn.io.atomic_output import commit
 from cspadn.io.images import stage_text
-from cspadn.metrics.measures import TABLE_NAMES
+from cspadn.metrics import TABLE_NAMES
 
 if TYPE_CHECKING:
     from cspadn.report.pages import GroupRow

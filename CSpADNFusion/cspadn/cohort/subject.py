@@ -26,7 +26,7 @@ from cspadn.settings import DEFAULT_PALETTE, FusionSettings
 
 if TYPE_CHECKING:
     from cspadn.fusion import FusionResult
-    from cspadn.metrics.measures import VolumeScores
+    from cspadn.metrics import VolumeScores
 
 DONE, UNCHANGED, FAILED = "done", "unchanged", "failed"
 PAGE_SUFFIX, LOGS, INDEX = ".html", "logs", "index.html"
@@ -157,7 +157,7 @@ def _fused(pair: CohortPair, options: CohortOptions, files: Files, begun: float)
 def _made(pair: CohortPair, options: CohortOptions, files: Files) -> tuple[FusionResult, VolumeScores, str]:
     """The result, its scores and its page; PET and MRI are no longer in memory when they are written."""
     from cspadn.fusion import fuse
-    from cspadn.metrics.measures import measure_fusion
+    from cspadn.metrics import measure_fusion
     from cspadn.report.pages import subject_page
 
     with quiet():

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from cspadn.imaging.windowing import from_network_range, to_network_range
-from cspadn.models.cspadn import CSpADN
 
 DEPTH, TOLERANCE = 0.08, 0.015
 LEVELS = 21
@@ -38,7 +38,7 @@ class FlatResponse:
 
     @classmethod
     @torch.inference_mode()
-    def of(cls, network: CSpADN) -> FlatResponse:
+    def of(cls, network: nn.Module) -> FlatResponse:
         """Measure a network in evaluation mode, on its device."""
         levels = torch.linspace(0, 1, LEVELS)
         sources = torch.cartesian_prod(levels, levels).reshape(-1, 2, 1, 1).expand(-1, -1, _SIDE, _SIDE)

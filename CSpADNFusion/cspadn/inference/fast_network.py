@@ -32,6 +32,11 @@ _BLACK = -1.0  # in the network's range
 _WIDE_ROWS, _NARROW_ROWS, _GPU_ROWS = 16, 64, 2**20  # at a time, of layers: on a CPU what its cache holds, on a GPU all
 
 
+def ready_to_fuse(network: nn.Module) -> nn.Module:
+    """Return a copy of a network for inference: a :class:`FusionNetwork` of a :class:`CSpADN`, any other network unchanged."""
+    return FusionNetwork(network) if isinstance(network, CSpADN) else copy.deepcopy(network).eval().requires_grad_(False)
+
+
 class FusionNetwork(nn.Module):
     """A :class:`CSpADN` for fusing alone: it cannot be trained.
 

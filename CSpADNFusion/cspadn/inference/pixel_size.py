@@ -55,7 +55,9 @@ class PixelSize:
         lost = sources[:, 1] - self._enlarged(coarse[:, 1], shape)
         detail = np.float32(_LIMIT) * np.tanh(lost / np.float32(_LIMIT))
         room = np.maximum(np.float32(_WHITE) - fused, 0)
-        result: Slices = np.where(detail > 0, fused + room * np.tanh(detail / np.maximum(room, np.float32(1e-3))), np.maximum(fused + detail, 0))
+        result: Slices = np.where(
+            detail > 0, fused + room * np.tanh(detail / np.maximum(room, np.float32(1e-3))), np.maximum(fused + detail, 0)
+        )
         return result
 
     def _averaged(self, sources: Slices) -> Slices:

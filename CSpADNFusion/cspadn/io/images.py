@@ -36,7 +36,7 @@ def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
     """
     check_path(path, name)
     if path.is_dir():
-        from cspadn.io.dicom import read_series
+        from cspadn.io.dicom_reader import read_series
 
         return read_series(path, name, suv=suv)
     if suv:

@@ -1,4 +1,7 @@
-"""Model files: safetensors weights and the JSON card beside them. Loading runs no code from a file and verifies everything."""
+"""Read and write model files: safetensors weights and the JSON card beside them.
+
+Loading a model runs no code from its files: the card names an architecture of :mod:`cspadn.models.registry`.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
+from torch import nn
 
 from cspadn.errors import ModelError
-from cspadn.models.cspadn import CSpADN, NetworkConfig
+from cspadn.models.registry import ARCHITECTURES, Architecture, Config, architecture_of
+from cspadn.runtime.terminal import in_one_line
 from cspadn.settings import DEFAULT_MODEL
 
 WEIGHTS_SUFFIX, CARD_SUFFIX = ".safetensors", ".json"
@@ -25,69 +30,92 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model is and where it comes from. Raises TypeError where a field is of another type.
+    """What a model is and where it comes from.
 
     Attributes:
+        architecture: a name in :data:`cspadn.models.registry.ARCHITECTURES`.
+        network: the configuration of that architecture.
         sha256: of the weights file, hexadecimal.
         training: command, data, configuration, steps and software that made it.
         metrics: measured values, by set and name.
+
+    Raises:
+        TypeError: a field has another type.
+        KeyError: the architecture is unknown.
+        ValueError: name or version cannot be printed.
     """
 
     name: str
     version: str
     description: str
     architecture: str
-    network: NetworkConfig
+    network: Config
     sha256: str
     date: str
     training: dict[str, Any]
     metrics: dict[str, Any]
 
     def __post_init__(self) -> None:
+        types: dict[str, type] = {"network": ARCHITECTURES[self.architecture].config, "training": dict, "metrics": dict}
         for name, value in vars(self).items():
-            expected = {"network": NetworkConfig, "training": dict, "metrics": dict}.get(name, str)
+            expected = types.get(name, str)
             if not isinstance(value, expected):
                 raise TypeError(name)
         if not (self.name + self.version).isprintable():  # they stand in the headers of what is fused
             raise ValueError("Name or version of the model hold signs that cannot be shown: choose others.")
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as they stand in the JSON file."""
+        """Return the fields as they are in the JSON file."""
         return {**vars(self), "network": self.network.to_dict()}
 
 
 @dataclass(frozen=True)
 class Model:
-    """A verified network, ready to fuse, and its card."""
+    """A verified network in evaluation mode, and its card."""
 
-    network: CSpADN
+    network: nn.Module
     card: ModelCard
 
 
 def models_folder() -> Path:
-    """Where the shipped models are: beside the package in the extension, inside it in a wheel."""
+    """Return the folder of the shipped models: beside the package in the extension, inside it in a wheel."""
     beside = _PACKAGE.parent / "Resources" / "Models"
     return beside if beside.is_dir() else _PACKAGE / "Resources" / "Models"
 
 
 def list_models() -> list[ModelCard]:
-    """The cards of the shipped models, by name."""
+    """Read the cards of the shipped models, in the order of their names."""
     return [read_card(path) for path in sorted(models_folder().glob("*" + CARD_SUFFIX), key=lambda path: path.stem)]
 
 
 def read_card(path: Path) -> ModelCard:
-    """Read a model card; ModelError where it is missing or not a card."""
+    """Read a model card.
+
+    Raises:
+        ModelError: the file cannot be read, is not a model card, or names an unknown architecture.
+    """
     try:
         fields = json.loads(_content(path, _MAXIMUM_CARD_BYTES, "The model card"))
-        return ModelCard(**{**fields, "network": NetworkConfig.from_dict(fields["network"])})
+        network = _architecture(fields["architecture"], path).config.from_dict(fields["network"])
+        return ModelCard(**{**fields, "network": network})
     except OSError:
         raise ModelError(f"The model card {path} cannot be read: it must lie beside the weights.") from None
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ModelError(f"{path} is not a model card of this version: export the model again.") from None
 
 
+def _architecture(name: str, path: Path) -> Architecture:
+    """Return an architecture by its name; ModelError if it is unknown, TypeError if it is not text."""
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    known = " or ".join(ARCHITECTURES)
+    raise ModelError(
+        f"The model card {path} names the unknown architecture '{in_one_line(name[:40])}': use a model of {known}."
+    )
+
+
 def _content(path: Path, most: int, what: str) -> bytes:
-    """Of a file; OSError where it cannot be read, as what is none, and ModelError where it has more than ``most`` bytes."""
+    """Read a file; OSError if it cannot be read or is not a regular file, ModelError if it exceeds ``most`` bytes."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # a pipe gives nothing, or for ever
         raise OSError("no file")
@@ -97,17 +125,25 @@ def _content(path: Path, most: int, what: str) -> bytes:
 
 
 def load_model(name_or_file: str | Path = DEFAULT_MODEL) -> Model:
-    """Load a shipped model by name, or a safetensors file with its card beside it.
+    """Load a shipped model, or a safetensors file with its card beside it.
+
+    Args:
+        name_or_file: a name of :func:`list_models`, or the path of a ``.safetensors`` file.
+
+    Returns:
+        The network that the card's ``architecture`` names, on the CPU, in evaluation mode, and the card.
 
     Raises:
-        ModelError: unknown, unreadable, or its hash, layers or values are not what the card promises.
+        ModelError: the model is unknown or cannot be read, its architecture is unknown, or its hash, layers or values do not
+            agree with the card.
     """
     path = _find(str(name_or_file))
     card = read_card(path.with_suffix(CARD_SUFFIX))
-    with torch.device("meta"):  # which takes no memory: a card may ask for anything
-        expected = CSpADN(card.network).state_dict()
+    architecture = ARCHITECTURES[card.architecture]
+    with torch.device("meta"):  # takes no memory: a card may ask for layers of any size
+        expected = architecture.build(card.network).state_dict()
     tensors = _verified_tensors(path, card, expected)
-    network = CSpADN(card.network)
+    network = architecture.build(card.network)
     network.load_state_dict(tensors)
     return Model(network.eval(), card)
 
@@ -122,7 +158,7 @@ def _find(name_or_file: str) -> Path:
 
 
 def _verified_tensors(path: Path, card: ModelCard, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Read the file once, so that what was hashed is what is loaded."""
+    """Read the weights and compare them with the card; the file is read once, so that the hashed bytes are those loaded."""
     try:
         content = _content(path, _MAXIMUM_BYTES, "The weights")
     except (OSError, ValueError):  # ValueError: the name cannot be one
@@ -141,19 +177,30 @@ def _verified_tensors(path: Path, card: ModelCard, expected: dict[str, torch.Ten
 
 
 def _layers(tensors: dict[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    """Shapes and types; the networks of the experiments are stored in half precision."""
+    """Return shapes and types; half precision, in which the networks of the experiments are stored, counts as single."""
     kinds = {torch.float16: torch.float32}
     return {name: (tensor.shape, kinds.get(tensor.dtype, tensor.dtype)) for name, tensor in tensors.items()}
 
 
-def save_model(network: CSpADN, path: Path, **fields: Any) -> ModelCard:
-    """Write ``path`` (safetensors) and its card; ``fields`` are those of :class:`ModelCard` but for what follows from these.
+def save_model(network: nn.Module, path: Path, **fields: Any) -> ModelCard:
+    """Write the weights and the card of a network. Both are written to temporary names and renamed.
 
-    Both are written to temporary names and renamed.
+    Args:
+        network: of a class in :data:`cspadn.models.registry.ARCHITECTURES`.
+        path: of the weights, ``.safetensors``; the card is ``.json`` beside it.
+        fields: the fields of :class:`ModelCard`, except name, architecture, network and sha256.
+
+    Returns:
+        The card.
+
+    Raises:
+        TypeError: the network's class is not registered.
     """
+    architecture = architecture_of(network)
+    config: Any = network.config
     content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
     sha256 = hashlib.sha256(content).hexdigest()
-    card = ModelCard(name=path.stem, architecture="CSpA-DN", network=network.config, sha256=sha256, **fields)
+    card = ModelCard(name=path.stem, architecture=architecture, network=config, sha256=sha256, **fields)
     text = json.dumps(card.to_dict(), indent=2, ensure_ascii=False) + "\n"
     for target, data in ((path, content), (path.with_suffix(CARD_SUFFIX), text.encode())):
         temporary = target.with_name(target.name + ".part")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cspadn.fusion import FusionResult
-    from cspadn.metrics.measures import VolumeScores
+    from cspadn.metrics import VolumeScores
     from cspadn.report.planes import Plane, Views
 
 DONE, FAILED = "done", "failed"
@@ -271,7 +271,7 @@ class GroupRow:
         page: the relative path, with "/", from the group's page to that of the subject; None: there is none.
         message: why it failed, in a sentence.
         warnings: of the fusion.
-        means: metrics, by the names of :data:`cspadn.metrics.measures.TABLE_NAMES` or others; None or NaN where there is no
+        means: metrics, by the names of :data:`cspadn.metrics.TABLE_NAMES` or others; None or NaN where there is no
             number.
         seconds: that it took.
     """

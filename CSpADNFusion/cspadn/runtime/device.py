@@ -1,16 +1,21 @@
-"""Which processor computes: CPU, CUDA or Apple's MPS."""
+"""Choose the processor that computes: CPU, CUDA or Apple's MPS. torch is imported in functions, since it takes seconds."""
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from cspadn.errors import UsageError
 from cspadn.runtime.memory import free_main_memory
 from cspadn.settings import AUTOMATIC_DEVICE
 
+if TYPE_CHECKING:
+    import torch
+
 
 def available_devices() -> dict[str, str]:
-    """Devices that computed a small probe, by torch name, best first, with the names people know them by."""
+    """Return the devices that computed a small probe, best first: torch's name, and the name to show."""
+    import torch
+
     candidates = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         candidates.append("mps")
@@ -18,7 +23,9 @@ def available_devices() -> dict[str, str]:
 
 
 def _probe(device: str) -> str | None:
-    """The device's name, or None where it is listed but its driver does not fit this build of torch."""
+    """Return the device's name, or None if it cannot compute, as with a driver that does not fit this build of torch."""
+    import torch
+
     try:
         image = torch.ones(1, 1, 3, 3, device=device)
         if torch.conv2d(image, image).item() != 9:
@@ -29,11 +36,16 @@ def _probe(device: str) -> str | None:
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device called ``name`` (auto, cpu, cuda, cuda:N, mps); auto is the first that works.
+    """Return a device by its name.
+
+    Args:
+        name: auto, cpu, cuda, cuda:N or mps; auto is the best device that works.
 
     Raises:
         UsageError: there is no such device, or it does not compute.
     """
+    import torch
+
     if name == "cpu":  # needs no probe, and must not depend on one
         return torch.device(name)
     available = available_devices()
@@ -47,7 +59,9 @@ def resolve_device(name: str) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that computing on a device may still take; None where it cannot be told."""
+    """Return the free memory of a device in bytes; None if it is unknown."""
+    import torch
+
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps" and hasattr(torch.mps, "recommended_max_memory"):  # from torch 2.5 on
@@ -56,6 +70,8 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def empty_cache(device: torch.device) -> None:
-    """Give what torch keeps of a GPU's memory back."""
+    """Release the GPU memory that torch caches."""
+    import torch
+
     if device.type in ("cuda", "mps"):
         getattr(torch, device.type).empty_cache()

@@ -1,13 +1,15 @@
-"""The arguments of ``cspadn cohort``: a module of their own, since ``cspadn --help`` imports nothing large."""
+"""``cspadn cohort``: fuse many pairs. The large packages are imported when it runs."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from cspadn.cli.common import add_settings, limit_kernels, settings_of
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """But for those that it shares with ``cspadn fuse``."""
+    """Add the arguments of the command."""
     command.description = (
         "Fuse the PETs of a BIDS dataset, or of a list, with their MRIs, into a BIDS derivative with pages to look at. What is"
         " done with the same inputs and settings stays. Research use only, not for diagnosis."
@@ -26,6 +28,20 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     again = command.add_mutually_exclusive_group()
     again.add_argument("--force", action="store_true", help="fuse again what is done")
     again.add_argument("--resume", action="store_true", help="keep what is done (the default)")
+    add_settings(command)
+    command.set_defaults(color=True)  # the pages show colours
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fuse, make the group page, or both; returns 0, or 1 if any pair failed.
+
+    Raises:
+        FusionError: as :func:`cspadn.cohort.command.run`.
+    """
+    from cspadn.cohort import command
+
+    limit_kernels()
+    return command.run(options, settings_of(options))
 
 
 def _count(text: str) -> int:

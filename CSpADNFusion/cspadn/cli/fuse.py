@@ -1,0 +1,223 @@
+"""``cspadn fuse``: fuse a PET and an MRI."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cspadn.cli.common import add_settings, limit_kernels, progress_display, settings_of
+from cspadn.errors import CancelledError, InputError, UsageError
+from cspadn.runtime.memory import require_memory
+from cspadn.runtime.terminal import emit, in_one_line, quiet, silence_libraries
+from cspadn.settings import DEFAULT_PALETTE, FusionSettings
+
+if TYPE_CHECKING:
+    from cspadn.fusion import FusionResult
+    from cspadn.io.atomic_output import Staged
+    from cspadn.metrics import VolumeScores
+
+_LEAST_MEMORY, _LIBRARIES = 500_000_000, 700_000_000  # bytes that a fusion needs at least; bytes of mapped libraries
+_WATCH_SECONDS = 0.2  # between two checks whether the application that started this process still runs
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    command.add_argument(
+        "pet", type=Path, metavar="PET", help="NIfTI, NRRD or MetaImage volume, folder of one DICOM series, or a PNG"
+    )
+    command.add_argument("mri", type=Path, metavar="MRI", help="the same; has the grid of the result, unless --grid says pet")
+    command.add_argument(
+        *("-o", "--output"),
+        type=Path,
+        required=True,
+        metavar="FUSED",
+        help=".nii, .nii.gz, .nrrd, .mha; .png for PNGs; beside it, a .json says how it was made. With --dicom: a new folder",
+    )
+    command.add_argument("--dicom", action="store_true", help="write a derived DICOM series; the MRI must be a series")
+    command.add_argument(
+        "--color", type=Path, metavar="FILE", help="write a colour volume as well: .nrrd or .mha; .png for PNGs"
+    )
+    add_settings(command)
+    command.add_argument(
+        "--metrics", type=Path, metavar="FILE.csv", help="measure each slice as well: the paper's four metrics, MI and SSIM"
+    )
+    command.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="write a page to look at as well: views, windows, metrics, warnings"
+    )
+    command.add_argument("--cancel-file", type=Path, metavar="FILE", help="stop as soon as this file exists")
+    command.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fuse, measure and write what the options ask for; returns 0.
+
+    Raises:
+        FusionError: as :func:`cspadn.fuse`, or an output cannot be written. No partial output is left.
+    """
+    limit_kernels()
+    require_memory(_LEAST_MEMORY, _LIBRARIES)
+    with _watching(options.cancel_file):
+        return _fuse(options)
+
+
+def _fuse(options: argparse.Namespace) -> int:
+    from cspadn.io.atomic_output import check_different, check_names
+    from cspadn.io.images import is_picture
+
+    silence_libraries()
+    paths = (options.pet, options.mri, options.output, options.color, options.metrics, options.report)
+    check_names(path for path in paths if path)
+    check_different(options.pet, options.mri)
+    pictures = is_picture(options.pet)
+    if pictures != is_picture(options.mri):
+        raise InputError("One input is a PNG and the other is not: give two PNGs, or two volumes.")
+    settings = settings_of(options)
+    _check_outputs(options, pictures)
+    result, scores, page = _fused(options, settings, pictures)
+    _write(options, result, scores, page)
+    _report(options, result.warnings)
+    return 0
+
+
+def _fused(
+    options: argparse.Namespace, settings: FusionSettings, pictures: bool
+) -> tuple[FusionResult, VolumeScores | None, str | None]:
+    """Return the result, its scores and its page, if requested; PET and MRI are released before anything is written."""
+    from cspadn.io.images import check_storable, read_image
+
+    with quiet():
+        pet, mri = read_image(options.pet, "The PET", suv=options.suv), read_image(options.mri, "The MRI")
+    check_storable(mri if options.grid == "mri" else pet, options.output, series=options.dicom)
+
+    from cspadn.fusion import fuse, fuse_pictures
+
+    cancelled = _cancelled(options.cancel_file)
+    wanted = settings if options.color else replace(settings, palette=None)  # a page computes its own colours
+    with progress_display(options.progress, "Fusing") as progress:
+        result = (fuse_pictures if pictures else fuse)(pet, mri, wanted, progress=progress, cancelled=cancelled)
+    scores = _measured(options, (pet, mri, result), cancelled) if options.metrics or options.report else None
+    if options.report:
+        from cspadn.report.pages import subject_page
+
+        palette = settings.palette or DEFAULT_PALETTE
+        return result, scores, subject_page(pet, mri, result, scores, title=options.output.name, palette=palette)
+    return result, scores, None
+
+
+def _measured(
+    options: argparse.Namespace, fused: tuple[Any, Any, FusionResult], cancelled: Callable[[], bool] | None
+) -> VolumeScores:
+    from cspadn.metrics import measure_fusion
+
+    with progress_display(options.progress, "Measuring") as progress:
+        return measure_fusion(*fused, progress=progress, cancelled=cancelled)
+
+
+def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
+    """Check, before the fusion starts, that everything could be written."""
+    from cspadn.io.images import COLOR_SUFFIXES, PICTURE_SUFFIX, VOLUME_SUFFIXES, check_output, check_sidecar, sidecar_of
+
+    inputs, overwrite = (options.pet, options.mri), options.overwrite
+    if options.dicom:
+        from cspadn.io.dicom_writer import check_series_output
+
+        if options.output.name.lower().endswith(VOLUME_SUFFIXES):
+            raise UsageError(f"With --dicom the output is a folder, but {options.output} is the name of a file.")
+        check_series_output(options.output, options.mri, options.pet)
+    else:
+        check_output(options.output, (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)
+        check_sidecar(sidecar_of(options.output), overwrite=overwrite)
+    _check_table_and_page(options, pictures)
+    if options.color:
+        check_output(options.color, (PICTURE_SUFFIX,) if pictures else COLOR_SUFFIXES, inputs=inputs, overwrite=overwrite)
+        if options.output.resolve() in (options.color.resolve(), options.color.resolve().parent):
+            raise UsageError(f"The colour volume {options.color} would lie where the fused volume does: choose another name.")
+
+
+def _check_table_and_page(options: argparse.Namespace, pictures: bool) -> None:
+    """Check the same for the table and the page."""
+    from cspadn.io.images import PAGE_SUFFIX, TABLE_SUFFIX, check_output
+
+    if options.metrics:
+        if pictures:
+            raise UsageError("--metrics is for volumes: measure pictures with 'cspadn metrics'.")
+        check_output(options.metrics, (TABLE_SUFFIX,), inputs=(options.pet, options.mri), overwrite=options.overwrite)
+    if options.report:
+        from cspadn.report.pages import check_packages
+
+        if pictures:
+            raise UsageError("--report is for volumes: look at the pictures themselves.")
+        check_output(options.report, (PAGE_SUFFIX,), inputs=(options.pet, options.mri), overwrite=options.overwrite)
+        check_packages()
+
+
+def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScores | None, page: str | None) -> None:
+    """Write all outputs, or none: existing files are replaced after all are written."""
+    from cspadn.io.atomic_output import commit
+    from cspadn.io.images import sidecar_of, stage_image, stage_sidecar, stage_table, stage_text
+
+    stages: list[Callable[[], Staged]] = []
+    if page is not None:
+        stages.append(lambda: stage_text(options.report, page))
+    if scores is not None and options.metrics:
+        rows = scores.to_rows()
+        stages.append(lambda: stage_table(options.metrics, rows))
+    color = result.color
+    if color is not None:
+        stages.append(lambda: stage_image(color, options.color, result.provenance))
+    if options.dicom:
+        from cspadn.io.dicom_writer import read_sources, stage_series
+
+        sources = read_sources(options.mri, options.pet)
+        stages.append(lambda: stage_series(result.image, options.output, sources, result.provenance))
+    else:
+        stages.append(lambda: stage_sidecar(sidecar_of(options.output), result.provenance, result.warnings))
+        stages.append(lambda: stage_image(result.image, options.output, result.provenance))
+    with quiet():
+        commit(stages, overwrite=options.overwrite)
+
+
+def _cancelled(file: Path | None) -> Callable[[], bool] | None:
+    """Return the function that tells whether to stop: the cancel file exists."""
+    return None if file is None else file.exists
+
+
+@contextmanager
+def _watching(file: Path | None) -> Iterator[None]:
+    """End the process at once if the folder of the cancel file is removed: then nobody waits for a result."""
+    if file is None:
+        yield
+        return
+    folder, over = file.resolve().parent, threading.Event()
+    if not folder.is_dir():
+        raise UsageError(f"The folder of the cancel file {file} does not exist: create it first.")
+
+    def watch() -> None:
+        while folder.is_dir():
+            if over.wait(_WATCH_SECONDS):
+                return
+        os._exit(CancelledError.exit_code)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _report(options: argparse.Namespace, warnings: list[str]) -> None:
+    """Print the warnings, and the last event of ``--progress json``."""
+    for warning in map(in_one_line, warnings):
+        if options.progress == "json":
+            emit("warning", message=warning)
+        else:
+            print(f"cspadn: warning: {warning}", file=sys.stderr)
+    if options.progress == "json":
+        emit("finished", output=str(options.output))
