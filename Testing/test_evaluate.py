@@ -561,14 +561,13 @@ def test_heads_are_cropped_with_a_margin() -> None:
     assert head_box([np.zeros_like(picture), picture]) == (slice(6, 16), slice(0, 34))
 
 
-def test_sizes() -> None:
-    levels = np.arange(16, dtype=np.uint8).reshape(4, 4) * 8
-    assert sizes.resized(levels, 0.5).tolist() == [[20, 36], [84, 100]]
-    assert sizes.resized(levels, 0.25).tolist() == [[60]]
-    assert (sizes.resized(levels, 1) == levels).all()
-    doubled = sizes.resized(_slice(3), 2)
-    assert doubled.shape == (2 * SIDE, 2 * SIDE)
-    assert abs(sizes.resized(doubled, 0.5).astype(int) - _slice(3)).mean() < 4
+def test_extents() -> None:
+    levels = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    assert sizes.with_extent(levels, 2).tolist() == [[5, 6], [9, 10]]
+    assert (sizes.with_extent(levels, 4) == levels).all()
+    larger = sizes.with_extent(levels, 8)
+    assert (sizes.with_extent(larger, 4) == levels).all()
+    assert larger[2].tolist() == [1, 0, 0, 1, 2, 3, 3, 2]
 
 
 def test_ablation_takes_only_files_of_its_names(tmp_path: Path) -> None:

@@ -69,11 +69,10 @@ def _detail(levels: np.ndarray) -> np.ndarray:
     return levels - gaussian_filter(levels.astype(np.float64), 1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_attention_of_patches_holds_on_slices_of_any_size(name: str, shared: Path) -> None:
     pair = read_set(shared / SAME_HEAD[0], SAME_HEAD[1])[10]
     row = Row(name, "model", name)
-    scores = [sizes._measured(sizes._Task(row, pair, factor)) for factor in sizes.FACTORS]
+    scores = [sizes.measured(sizes._Task(row, pair, extent)) for extent in sizes.EXTENTS]
     for measure_name in sizes.MEASURES:
         assert np.ptp([each[measure_name] for each in scores]) <= sizes.ALLOWED

@@ -1,9 +1,8 @@
-"""Whether a model does the same at half, at once and at twice the size: attention is trained on patches, and used on slices.
+"""Test whether a model does the same on small and on large slices: attention is trained on patches and used on slices.
 
-The sources are brought to each size, fused there, and sources and fused image are brought to the smallest size by averaging
-blocks of pixels. Only there can the results be compared: what a small image never had, no resampling gives back. Each fused
-image is measured against its own sources at that size, so that what doubling has done to them does not count. The pixel
-maximum goes the same way: its range is what resampling alone does.
+Each slice is fused three times with the same pixels: its middle alone, as a whole, and continued by its mirror images. The
+fused images are compared where all three have the same sources, away from the borders of the middle. Only the attention can
+see what is farther away, so it alone can make a difference there.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import SimpleITK as sitk
 
 from cspadn.metrics import Scores, measure
 from training.evaluation.inputs import Inputs, label, model_rows
@@ -20,77 +18,76 @@ from training.evaluation.pairs import Levels, Pair, some_of
 from training.evaluation.rows import Row, fuser, trivial_rows
 from training.evaluation.tables import Section, markdown, number, write_csv
 
-FACTORS = (0.5, 1.0, 2.0)  # of the slices' own size; the first is where they are compared
+EXTENTS = (128, 256, 512)  # pixels along each side
 MEASURES = ("FMI_edge", "Qabf")
-ALLOWED = 0.02  # between the sizes
+ALLOWED = 0.02  # range of a measure over the extents
+_COMPARED = 96  # pixels along each side, in the middle: farther from the nearest border than the convolutions see
 _SLICES = 5
 
-_Key = tuple[str, str, float]  # row, pair, factor
+_Key = tuple[str, str, int]  # row, pair, extent
 
 
 @dataclass(frozen=True)
 class _Task:
     row: Row
     pair: Pair
-    factor: float
+    extent: int
 
     @property
     def key(self) -> _Key:
-        """What tells it from the others."""
-        return self.row.name, self.pair.name, self.factor
+        """Return what distinguishes the task from the others."""
+        return self.row.name, self.pair.name, self.extent
 
 
 def report(inputs: Inputs) -> Section:
-    """Fuse some slices of the test pairs of the one head at every size, and write the tables."""
+    """Fuse some slices of the test pairs of the one head at every extent, and write the tables."""
     pairs = [inputs.same_head[i] for i in some_of(inputs.same_head, _SLICES)]
     table = [*model_rows(), *trivial_rows("maximum")]
-    tasks = [_Task(row, pair, factor) for row in table for pair in pairs for factor in FACTORS]
-    scores = dict(zip([task.key for task in tasks], inputs.mapper(_measured, tasks), strict=True))
-    _write_table(inputs, tasks, scores)
-    return Section("sizes", "The same at every size", _body(table, pairs, scores))
+    tasks = [_Task(row, pair, extent) for row in table for pair in pairs for extent in EXTENTS]
+    scores = dict(zip([task.key for task in tasks], inputs.mapper(measured, tasks), strict=True))
+    write_csv(
+        inputs.output / "sizes.csv",
+        ["method", "pair", "pixels", *MEASURES],
+        [[*task.key, *scores[task.key].values()] for task in tasks],
+    )
+    return Section("sizes", "The same on small and large slices", _body(table, pairs, scores))
 
 
-def resized(levels: Levels, factor: float) -> Levels:
-    """A picture at half the size (mean of blocks of 2 x 2), as it is, or at twice the size (linear)."""
-    image = sitk.GetImageFromArray(levels.astype(np.float64))
-    if factor < 1:
-        image = sitk.BinShrink(image, [round(1 / factor)] * 2)
-    elif factor > 1:
-        image = sitk.Expand(image, [round(factor)] * 2, sitk.sitkLinear)
-    sized: Levels = np.rint(sitk.GetArrayFromImage(image)).astype(np.uint8)
-    return sized
+def with_extent(levels: Levels, extent: int) -> Levels:
+    """Cut the middle out of a picture, or continue it by its mirror images, to ``extent`` pixels along each side."""
+    for axis, length in enumerate(levels.shape):
+        if extent <= length:
+            first = (length - extent) // 2
+            levels = np.take(levels, range(first, first + extent), axis=axis)
+        else:
+            before = (extent - length) // 2
+            margins = [(0, 0), (0, 0)]
+            margins[axis] = (before, extent - length - before)
+            levels = np.pad(levels, margins, mode="symmetric")
+    return levels
 
 
-def _measured(task: _Task) -> Scores:
-    pet, mri = (resized(levels, task.factor) for levels in (task.pair.pet, task.pair.mri))
+def measured(task: _Task) -> Scores:
+    """Fuse a slice at an extent and measure its middle."""
+    pet, mri = (with_extent(levels, task.extent) for levels in (task.pair.pet, task.pair.mri))
     fused = fuser(task.row)(replace(task.pair, pet=pet, mri=mri))
-    common = FACTORS[0] / task.factor
-    return measure(resized(pet, common), resized(mri, common), resized(fused, common), MEASURES)
-
-
-def _write_table(inputs: Inputs, tasks: Sequence[_Task], scores: dict[_Key, Scores]) -> None:
-    lines = [[*task.key[:2], _pixels(task.pair, task.factor), *scores[task.key].values()] for task in tasks]
-    write_csv(inputs.output / "sizes.csv", ["method", "pair", "pixels", *MEASURES], lines)
-
-
-def _pixels(pair: Pair, factor: float) -> int:
-    return round(len(pair.pet[0]) * factor)
+    return measure(*(with_extent(levels, _COMPARED) for levels in (pet, mri, fused)), MEASURES)
 
 
 def _body(table: Sequence[Row], pairs: Sequence[Pair], scores: dict[_Key, Scores]) -> str:
-    common = _pixels(pairs[0], FACTORS[0])
     intro = (
-        f"{len(pairs)} slices ({', '.join(pair.name for pair in pairs)}) were fused at three sizes. Then sources and fused "
-        f"image were averaged to {common} pixels, where alone they can be compared, and measured. Given are the means over "
-        f"the slices, and the mean and the greatest range between the sizes of one slice, which is to be at most {ALLOWED:g}. "
-        "The maximum shows what resampling does without a network."
+        f"{len(pairs)} slices ({', '.join(pair.name for pair in pairs)}) were fused as their middle of {EXTENTS[0]} pixels, as "
+        f"a whole, and continued by their mirror images to {EXTENTS[-1]} pixels. The pixels are the same, so only the "
+        f"attention, which sees all of a slice, can make a difference. The middle {_COMPARED} pixels were measured. The table gives the "
+        "means over the slices, and the mean and the greatest range between the extents of one slice, which may be at most "
+        f"{ALLOWED:g}. Pixels of another size are another matter (decision 0021)."
     )
-    header = ["method", "measure", *(f"{_pixels(pairs[0], f)} pixels" for f in FACTORS), "mean range", "greatest range", ""]
+    header = ["method", "measure", *(f"{extent} pixels" for extent in EXTENTS), "mean range", "greatest range", ""]
     return f"{intro}\n\n{markdown(header, [_line(row, name, pairs, scores) for row in table for name in MEASURES])}"
 
 
 def _line(row: Row, name: str, pairs: Sequence[Pair], scores: dict[_Key, Scores]) -> list[str]:
-    values = np.array([[scores[row.name, pair.name, factor][name] for factor in FACTORS] for pair in pairs])
+    values = np.array([[scores[row.name, pair.name, extent][name] for extent in EXTENTS] for pair in pairs])
     ranges = np.ptp(values, axis=1)
     verdict = "" if row.kind != "model" else "within" if ranges.max() <= ALLOWED else "beyond"
     return [label(row), name, *map(number, values.mean(axis=0)), number(ranges.mean()), number(ranges.max()), verdict]
