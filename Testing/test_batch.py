@@ -22,6 +22,7 @@ from cspadn.cli import entry
 from cspadn.errors import InputError
 from cspadn.imaging.windowing import FUSED_MAXIMUM
 from cspadn.io.dicom_study import series_below
+from cspadn.settings import described, flag
 from slicer_application import application
 from test_dicom import FRAME, write
 from test_mrml import MODULE_FILE
@@ -389,7 +390,7 @@ WRONG_USAGE = {
     "one number": (("--pairs", "p.csv", "--output", "out", "--mri-window", "0"), "expected 2 arguments"),
     "window": (("--pairs", "p.csv", "--output", "out", "--mri-window", "9", "1"), "MRI window runs from 9 to 1"),
     "grid": (("--pairs", "p.csv", "--output", "out", "--grid", "ct"), "The grid is 'ct'"),
-    "palette": (("--pairs", "p.csv", "--output", "out", "--palette", "Blue"), "There is no palette 'Blue'"),
+    "palette": (("--pairs", "p.csv", "--output", "out", "--palette", "Blue"), "The palette is 'Blue'"),
     "model": (("--pairs", "p.csv", "--output", "out", "--model", "best"), "There is no model 'best'"),
     "device": (("--pairs", "p.csv", "--output", "out", "--device", "tpu"), "There is no device 'tpu'"),
     "a file as output": (("--pairs", "p.csv", "--output", "p.csv"), "cannot be made"),
@@ -412,9 +413,11 @@ def test_wrong_usage_ends_with_a_sentence(run: Run, tmp_path: Path, monkeypatch,
     assert names(tmp_path) == {"p.csv", "empty"}
 
 
-def test_help_is_no_failure(run: Run, capsys) -> None:
+def test_help_is_no_failure_and_has_every_setting(run: Run, capsys) -> None:
     assert run("--help", separator=True) == 0
-    assert "--studies" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    for option in ("--studies", *(flag(name) for name, _ in described())):
+        assert option in text
 
 
 def test_missing_packages_are_told_before_anything_is_written(run: Run, files: Path, tmp_path, monkeypatch, capsys) -> None:

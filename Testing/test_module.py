@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -333,28 +334,16 @@ def test_all_settings_reach_the_worker(panel, pair) -> None:
     import slicer
 
     import cspadn
+    from cspadn.cli.common import settings_of
+    from cspadn.cli.entry import _parser
     from CSpADNFusionLib.worker.fusion import settingsArguments
 
     settings = cspadn.FusionSettings(
         model="mine.safetensors", device="cpu", grid="pet", palette="PET-DICOM", pet_window=(-1e-05, 80), half=True
     )
-    arguments = settingsArguments(settings, "private")
-    assert arguments == [
-        "--model",
-        str(Path("mine.safetensors").resolve()),
-        "--device",
-        "cpu",
-        "--grid",
-        "pet",
-        "--half",
-        "--color",
-        "private/color.nrrd",
-        "--palette",
-        "PET-DICOM",
-        "--pet-window",
-        "-0.00001",
-        "80.",
-    ]
+    given = _parser().parse_args(["fuse", "a.nrrd", "b.nrrd", "-o", "c.nrrd", *settingsArguments(settings, "private")])
+    assert settings_of(given) == replace(settings, model=str(Path("mine.safetensors").resolve()))
+    assert given.color == Path("private/color.nrrd")
     done: list = []
     panel.logic.startFusion(
         slicer.util.getNode("PET"), slicer.util.getNode("MRI"), onProgress=lambda *_: None,

@@ -75,7 +75,7 @@ class Options:
             "inputs": hashlib.sha256(inputs).hexdigest(),  # paths may be personal
             "model": self.modelHash,
             "suv": self.suv,
-            **FusionSettings(**self.settings).told(),
+            **FusionSettings(**self.settings).origin(),
         }
 
     def outputsOf(self, name):

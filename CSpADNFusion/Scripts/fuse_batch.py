@@ -81,14 +81,14 @@ def _checkPackages():
 
 def _batch(options):
     """What is to be done, checked as far as it can be before it starts."""
+    from cspadn.cli.common import given_settings
     from cspadn.fusion import check_settings
     from cspadn.settings import FusionSettings
     from CSpADNFusion import CSpADNFusionLogic
     from CSpADNFusionLib import batch, pairs
 
     _checkUsage(options)
-    chosen = {name: getattr(options, name) for name in ("model", "device", "grid", "pet_window", "mri_window", "palette")}
-    settings = {name: value for name, value in chosen.items() if value is not None}
+    settings = given_settings(options)
     check_settings(FusionSettings(**settings))
     listed = pairs.pairsOfTable(options.pairs) if options.pairs else pairs.pairsOfStudies(options.studies, options.output)
     _makeFolder(options.output)
@@ -127,20 +127,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser():
+    from cspadn.cli.common import add_settings, add_suv
+
     parser = _Parser(prog=NAME, allow_abbrev=False, description="Fuse many pairs of PET and MRI with CSpA-DN.")
     parser.add_argument(
         "--pairs", type=Path, metavar="FILE.csv", help="columns pet, mri and, if wanted, output; UTF-8, paths from the file on"
     )
     parser.add_argument("--studies", type=Path, metavar="FOLDER", help="in place of --pairs: a folder for each DICOM study")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="receives the fused volumes and summary.csv")
-    parser.add_argument("--model", metavar="NAME|FILE", help="a shipped model, or a .safetensors file")
-    parser.add_argument("--device", help="auto (default), cpu, cuda, cuda:N or mps")
-    parser.add_argument("--grid", metavar="mri|pet", help="whose voxels the result has; default: mri")
-    for kind in ("pet", "mri"):
-        parser.add_argument(f"--{kind}-window", type=float, nargs=2, metavar=("LO", "HI"), help="default: by percentiles")
-    parser.add_argument("--palette", metavar="NAME", help="write a colour volume as well, in the hues of this PET palette")
+    add_settings(parser)
     parser.add_argument("--metrics", action="store_true", help="measure each slice as well")
-    parser.add_argument("--suv", action="store_true", help="scale DICOM PETs to SUV by body weight first")
+    add_suv(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     return parser
 

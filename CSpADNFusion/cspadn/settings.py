@@ -1,9 +1,17 @@
-"""How to fuse. A module of its own, so that Slicer's panel can check settings without importing torch."""
+"""The settings of a fusion: name, type, choices, default and help of each, once.
+
+The command line, the worker's arguments, the batch script and the cohort are derived from the fields of
+:class:`FusionSettings`, so that a new setting is one line here. The module imports nothing heavy: Slicer's panel checks
+settings without torch.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from numbers import Real
+from typing import Any, Literal
 
 from cspadn.errors import UsageError
 
@@ -12,7 +20,6 @@ MODELS = (DEFAULT_MODEL, "cspadn-paper")  # shipped, in Resources/Models
 AUTOMATIC_DEVICE = "auto"
 DEFAULT_PALETTE = "Heated"
 GRIDS = ("mri", "pet")
-WINDOWS = ("pet_window", "mri_window")  # the fields that are windows
 # Slicer's PET palettes, by their names in MRML, and one that Slicer lacks; the values are in cspadn.imaging.color.
 SLICER_PALETTES = (
     *("PET-Heat", "PET-Rainbow", "PET-Rainbow2", "PET-DICOM", "PET-HotMetalBlue"),
@@ -21,44 +28,124 @@ SLICER_PALETTES = (
 PALETTES = (DEFAULT_PALETTE, *SLICER_PALETTES)
 
 
+_RECORD = "setting"  # key of a field's metadata
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Describe a field of :class:`FusionSettings`.
+
+    Attributes:
+        kind: "text"; "choice", one of ``choices``; "switch", true or false; "window", two numbers.
+        help: explanation for the command line.
+        choices: allowed values of a choice.
+        metavar: what stands for the value in the help.
+        changes_result: whether the result depends on it, so that other values make a finished pair of a batch outdated. The
+            model is compared by the hash of its weights instead.
+    """
+
+    kind: Literal["text", "choice", "switch", "window"]
+    help: str
+    choices: tuple[str, ...] = ()
+    metavar: str | None = None
+    changes_result: bool = True
+
+
+def setting(default: object, kind: Literal["text", "choice", "switch", "window"], explained: str, **options: Any) -> Any:
+    """Return a dataclass field that holds a :class:`Setting`, for :class:`FusionSettings` and classes derived from it."""
+    return field(default=default, metadata={_RECORD: Setting(kind, explained, **options)})
+
+
+_WINDOW_HELP = "in the volume's units; default: by percentiles"
+
+
 @dataclass(frozen=True)
 class FusionSettings:
-    """How to fuse. Raises UsageError where grid or palette is none of :data:`GRIDS` or :data:`PALETTES`, or a type is another.
+    """Say how to fuse.
 
     Attributes:
         model: name of a shipped model, or a .safetensors file with its card beside it.
         device: auto, cpu, cuda, cuda:N or mps.
-        grid: whose voxels the result has, mri or pet; the other volume is interpolated there.
-        pet_window: (lower, upper) in the volume's own units; None: :func:`cspadn.imaging.windowing.automatic_window`.
+        grid: volume whose voxels the result has, mri or pet; the other volume is interpolated there.
+        pet_window: (lower, upper) in the units of the volume; None: :func:`cspadn.imaging.windowing.automatic_window`.
         mri_window: likewise.
-        palette: one of :data:`PALETTES`: a colour volume is made as well; None: none is.
-        half: a GPU computes in half precision, at most 0.003 of the range apart (docs/benchmarks.md); a CPU does not.
+        palette: one of :data:`PALETTES` to make a colour volume as well; None: no colour volume.
+        half: compute in half precision on a GPU, at most 0.003 of the range apart (docs/benchmarks.md); no effect on a CPU.
+
+    Raises:
+        UsageError: a value has another type, or is not one of the choices.
     """
 
-    model: str = DEFAULT_MODEL
-    device: str = AUTOMATIC_DEVICE
-    grid: str = "mri"
-    pet_window: tuple[float, float] | None = None
-    mri_window: tuple[float, float] | None = None
-    palette: str | None = None
-    half: bool = False
+    model: str = setting(
+        DEFAULT_MODEL, "text", "a name of 'cspadn models', or a .safetensors file", metavar="NAME|FILE", changes_result=False
+    )
+    device: str = setting(AUTOMATIC_DEVICE, "text", "auto (default), cpu, cuda, cuda:N or mps", changes_result=False)
+    grid: str = setting("mri", "choice", "whose voxels the result has; default: mri", choices=GRIDS, metavar="mri|pet")
+    pet_window: tuple[float, float] | None = setting(None, "window", _WINDOW_HELP)
+    mri_window: tuple[float, float] | None = setting(None, "window", _WINDOW_HELP)
+    palette: str | None = setting(
+        None,
+        "choice",
+        f"hues of the colour volume: {', '.join(PALETTES)}; default: {DEFAULT_PALETTE}",
+        choices=PALETTES,
+        metavar="NAME",
+    )
+    half: bool = setting(False, "switch", "half precision, on a GPU: faster, at most 0.003 of the range apart")
 
     def __post_init__(self) -> None:
-        for name, kind in (("model", str), ("device", str), ("half", bool)):
-            if not isinstance(value := getattr(self, name), kind):
+        for name, record in described(type(self)):
+            value = getattr(self, name)
+            if record.kind == "window":
+                object.__setattr__(self, name, None if value is None else _ends(value, name))
+            elif record.kind == "choice" and value is not None:
+                _check_choice(name, value, record.choices)
+            elif record.kind in _TYPES and not isinstance(value, kind := _TYPES[record.kind]):
                 raise UsageError(f"The setting {name} is of type {type(value).__name__}: it must be {kind.__name__}.")
-        for name in WINDOWS:
-            if (window := getattr(self, name)) is not None:
-                object.__setattr__(self, name, _ends(window, name))
-        if self.grid not in GRIDS:
-            raise UsageError(f"The grid is '{self.grid}': use one of {', '.join(GRIDS)}.")
-        if self.palette is not None and self.palette not in PALETTES:
-            raise UsageError(f"There is no palette '{self.palette}': use one of {', '.join(PALETTES)}.")
 
-    def told(self) -> dict[str, object]:
-        """What a result depends on, but for model and device, as JSON has it."""
-        windows = {name: list(window) if (window := getattr(self, name)) else "automatic" for name in WINDOWS}
-        return {"grid": self.grid, "palette": self.palette, "half": self.half, **windows}
+    def origin(self) -> dict[str, object]:
+        """Return the settings on which a result depends, other than the model, as JSON can hold them."""
+        values = {name: getattr(self, name) for name, record in described(type(self)) if record.changes_result}
+        windows = {name for name, record in described(type(self)) if record.kind == "window"}
+        return {name: _plain(value) if name in windows else value for name, value in values.items()}
+
+    def arguments(self) -> list[str]:
+        """Return the command-line arguments that give these settings."""
+        arguments = list[str]()
+        for name, record in described(type(self)):
+            value = getattr(self, name)
+            if record.kind == "switch":
+                arguments += [flag(name)] if value else []
+            elif record.kind == "window":
+                # argparse accepts -0.00001 as a number, but not -1e-05
+                arguments += [flag(name), *(format(Decimal(repr(end)), "f") for end in value)] if value else []
+            elif value is not None:
+                arguments += [flag(name), value]
+        return arguments
+
+
+_TYPES: dict[str, type] = {"text": str, "switch": bool}
+
+
+def described(settings: type[FusionSettings] = FusionSettings) -> Iterator[tuple[str, Setting]]:
+    """Yield the name and the record of each setting."""
+    return ((each.name, each.metadata[_RECORD]) for each in fields(settings))
+
+
+def flag(name: str) -> str:
+    """Return the command-line option of a setting, such as ``--pet-window``."""
+    return "--" + name.replace("_", "-")
+
+
+WINDOWS = tuple(name for name, record in described() if record.kind == "window")
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"The {name} is '{value}': use one of {', '.join(choices)}.")
+
+
+def _plain(window: tuple[float, float] | None) -> list[float] | str:
+    return list(window) if window else "automatic"
 
 
 def _ends(window: object, name: str) -> tuple[float, float]:

@@ -786,7 +786,7 @@ case("no name of a model", code=4, says="use one of", names="''")(_set("--model"
 case("unknown device", code=2, says="use one of", names="'gpu9'")(_set("--device", "gpu9"))
 case("device that is not there", code=2, says="use one of", names="'cuda:99'")(_set("--device", "cuda:99"))
 case("unknown option", code=2, says="unrecognized arguments", names="--fast", usage=True)(_set("--fast"))
-case("unknown grid", code=2, says="invalid choice", names="--grid", usage=True)(_set("--grid", "ct"))
+case("unknown grid", code=2, says="use one of mri, pet", names="The grid")(_set("--grid", "ct"))
 case("window of words", code=2, says="invalid float", names="--pet-window", usage=True)(_set("--pet-window", "low", "high"))
 case("SUV of no DICOM", says="no DICOM headers")(_set("--suv"))
 case("DICOM of no DICOM", code=2, says="needs the MRI as a DICOM series", names="DICOM")(_output("series", "--dicom"))

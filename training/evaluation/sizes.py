@@ -71,16 +71,18 @@ def measured(task: _Task) -> Scores:
     """Fuse a slice at an extent and measure its middle."""
     pet, mri = (with_extent(levels, task.extent) for levels in (task.pair.pet, task.pair.mri))
     fused = fuser(task.row)(replace(task.pair, pet=pet, mri=mri))
-    return measure(*(with_extent(levels, _COMPARED) for levels in (pet, mri, fused)), MEASURES)
+    pet, mri, fused = (with_extent(levels, _COMPARED) for levels in (pet, mri, fused))
+    return measure(pet, mri, fused, MEASURES)
 
 
 def _body(table: Sequence[Row], pairs: Sequence[Pair], scores: dict[_Key, Scores]) -> str:
     intro = (
-        f"{len(pairs)} slices ({', '.join(pair.name for pair in pairs)}) were fused as their middle of {EXTENTS[0]} pixels, as "
-        f"a whole, and continued by their mirror images to {EXTENTS[-1]} pixels. The pixels are the same, so only the "
-        f"attention, which sees all of a slice, can make a difference. The middle {_COMPARED} pixels were measured. The table gives the "
-        "means over the slices, and the mean and the greatest range between the extents of one slice, which may be at most "
-        f"{ALLOWED:g}. Pixels of another size are another matter (decision 0021)."
+        f"{len(pairs)} slices ({', '.join(pair.name for pair in pairs)}) were fused as their middle of {EXTENTS[0]} pixels, "
+        f"as a whole, and continued by their mirror images to {EXTENTS[-1]} pixels. The pixels are the same, so only the "
+        "attention, which sees all of a slice, can make a difference. "
+        f"The middle {_COMPARED} pixels were measured. The table gives the means over the slices, and the mean and the "
+        f"greatest range between the extents of one slice, which may be at most {ALLOWED:g}. The effect of the pixel size is "
+        "another matter (decision 0021)."
     )
     header = ["method", "measure", *(f"{extent} pixels" for extent in EXTENTS), "mean range", "greatest range", ""]
     return f"{intro}\n\n{markdown(header, [_line(row, name, pairs, scores) for row in table for name in MEASURES])}"

@@ -4,10 +4,10 @@ import csv
 import json
 import logging
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import SimpleITK as sitk
 import slicer
 from slicer.i18n import tr as _
@@ -203,13 +203,7 @@ def settingsArguments(settings, folder):
     :param settings: a :class:`cspadn.settings.FusionSettings`.
     :param folder: folder of the colour volume; the worker runs in another working folder.
     """
-    model = str(Path(settings.model).resolve()) if settings.model.endswith(".safetensors") else settings.model
-    arguments = ["--model", model, "--device", settings.device, "--grid", settings.grid]
-    arguments += ["--half"] if settings.half else []
-    if settings.palette is not None:
-        arguments += ["--color", f"{folder}/{COLOR_FILE}", "--palette", settings.palette]
-    for name in ("pet_window", "mri_window"):
-        window = getattr(settings, name)
-        if window is not None:  # argparse accepts -0.00001 as a number, but not -1e-05
-            arguments += ["--" + name.replace("_", "-"), *(np.format_float_positional(end) for end in window)]
-    return arguments
+    if settings.model.endswith(".safetensors"):
+        settings = replace(settings, model=str(Path(settings.model).resolve()))
+    color = [] if settings.palette is None else ["--color", f"{folder}/{COLOR_FILE}"]
+    return [*settings.arguments(), *color]

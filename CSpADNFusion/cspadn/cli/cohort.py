@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cspadn.cli.common import add_settings, limit_kernels, settings_of
+from cspadn.cli.common import add_progress, add_settings, add_suv, limit_kernels, settings_of
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -29,6 +29,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     again.add_argument("--force", action="store_true", help="fuse again what is done")
     again.add_argument("--resume", action="store_true", help="keep what is done (the default)")
     add_settings(command)
+    add_suv(command)
+    add_progress(command)
     command.set_defaults(color=True)  # the pages show colours
 
 

@@ -7,33 +7,35 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from cspadn.errors import UsageError
 from cspadn.runtime.terminal import emit
-from cspadn.settings import DEFAULT_PALETTE, GRIDS, PALETTES, FusionSettings
+from cspadn.settings import DEFAULT_PALETTE, FusionSettings, described, flag
 
 # torch reads these on import. Without them it keeps kernels for hundreds of window sizes (docs/benchmarks.md, memory).
 _KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "1"}
 
 
-def add_settings(command: argparse.ArgumentParser) -> None:
-    """Add the settings of a fusion, and ``--progress``."""
-    command.add_argument("--palette", metavar="NAME", help=f"of its hues: {', '.join(PALETTES)}; default: {DEFAULT_PALETTE}")
-    command.add_argument("--grid", choices=GRIDS, default="mri", help="whose voxels the result has; default: mri")
-    add_suv(command)
-    command.add_argument("--model", metavar="NAME|FILE", help="a name of 'cspadn models', or a .safetensors file")
-    command.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
-    command.add_argument(
-        "--half", action="store_true", help="half precision, on a GPU: faster, at most 0.003 of the range apart"
-    )
-    add_windows(command, "in the volume's units; default: by percentiles")
+def add_settings(command: argparse.ArgumentParser, settings: type[FusionSettings] = FusionSettings) -> None:
+    """Add an option for each setting of a fusion; without one, its value is None and the default holds."""
+    for name, record in described(settings):
+        if record.kind == "window":
+            add_window(command, name, record.help)
+        elif record.kind == "switch":
+            command.add_argument(flag(name), action="store_true", default=None, help=record.help)
+        else:
+            command.add_argument(flag(name), metavar=record.metavar, help=record.help)
+
+
+def add_progress(command: argparse.ArgumentParser) -> None:
+    """Add ``--progress``."""
     command.add_argument("--progress", choices=("bar", "json", "none"), default="bar", help="default: bar, on a terminal")
 
 
-def add_windows(command: argparse.ArgumentParser, help_text: str) -> None:
-    """Add the windows of PET and MRI."""
-    for kind in ("pet", "mri"):
-        command.add_argument(f"--{kind}-window", type=float, nargs=2, metavar=("LO", "HI"), help=help_text)
+def add_window(command: argparse.ArgumentParser, name: str, help_text: str) -> None:
+    """Add an option of two numbers."""
+    command.add_argument(flag(name), type=float, nargs=2, metavar=("LO", "HI"), help=help_text)
 
 
 def add_suv(command: argparse.ArgumentParser) -> None:
@@ -41,19 +43,24 @@ def add_suv(command: argparse.ArgumentParser) -> None:
     command.add_argument("--suv", action="store_true", help="scale a DICOM PET to SUV by body weight first")
 
 
+def given_settings(options: argparse.Namespace, settings: type[FusionSettings] = FusionSettings) -> dict[str, Any]:
+    """Return the settings that the options of :func:`add_settings` give, by name, without those left at their defaults."""
+    values = {name: getattr(options, name) for name, _ in described(settings)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def settings_of(options: argparse.Namespace) -> FusionSettings:
-    """Return the settings that the arguments of :func:`add_settings` give.
+    """Return the settings of ``cspadn fuse`` or ``cspadn cohort``.
 
     Raises:
-        UsageError: a palette is given, but no output has colours.
+        UsageError: a palette is given, but no output has colours; or as :class:`cspadn.FusionSettings`.
     """
-    names = ("model", "device", "grid", "pet_window", "mri_window", "palette", "half")
-    given = {name: getattr(options, name) for name in names}
+    given = given_settings(options)
     if options.color:
         given["palette"] = options.palette or DEFAULT_PALETTE
     elif options.palette and not getattr(options, "report", None):
         raise UsageError("A palette is for a colour volume or a page: name its file with --color or --report.")
-    return FusionSettings(**{name: value for name, value in given.items() if value is not None})
+    return FusionSettings(**given)
 
 
 def limit_kernels() -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cspadn.cli.common import add_settings, limit_kernels, progress_display, settings_of
+from cspadn.cli.common import add_progress, add_settings, add_suv, limit_kernels, progress_display, settings_of
 from cspadn.errors import CancelledError, InputError, UsageError
 from cspadn.runtime.memory import require_memory
 from cspadn.runtime.terminal import emit, in_one_line, quiet, silence_libraries
@@ -45,6 +45,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--color", type=Path, metavar="FILE", help="write a colour volume as well: .nrrd or .mha; .png for PNGs"
     )
     add_settings(command)
+    add_suv(command)
+    add_progress(command)
     command.add_argument(
         "--metrics", type=Path, metavar="FILE.csv", help="measure each slice as well: the paper's four metrics, MI and SSIM"
     )

@@ -8,9 +8,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspadn.cli.common import add_suv, add_windows, progress_display
+from cspadn.cli.common import add_suv, add_window, progress_display
 from cspadn.errors import InputError
 from cspadn.runtime.terminal import quiet, silence_libraries
+from cspadn.settings import WINDOWS
 
 if TYPE_CHECKING:
     from cspadn.metrics import VolumeScores
@@ -26,13 +27,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("mri", type=Path, metavar="MRI", help="the same")
     command.add_argument("fused", type=Path, metavar="FUSED", help="the result: a volume, or a PNG; better a grey one")
     add_suv(command)
-    add_windows(command, "of the fusion, in the volume's units; default: as the fused file says, or by percentiles")
-    command.add_argument(
-        "--fused-window",
-        type=float,
-        nargs=2,
-        metavar=("LO", "HI"),
-        help="black and white of FUSED; default: 0 4095, refused where its values show another scale (a PNG: black to white)",
+    for name in WINDOWS:
+        add_window(command, name, "of the fusion, in the volume's units; default: as the fused file says, or by percentiles")
+    add_window(
+        command,
+        "fused_window",
+        "black and white of FUSED; default: 0 4095, refused where its values show another scale (a PNG: black to white)",
     )
     command.add_argument("--json", action="store_true", help="print JSON")
 

@@ -236,7 +236,7 @@ def _origin(inputs: list[Path], options: CohortOptions) -> dict[str, Any]:
         "model_sha256": options.model_sha256,
         "skull_stripped": _is_stripped(inputs[1]),
         "suv": options.suv,
-        **options.settings.told(),
+        **options.settings.origin(),
     }
 
 
