@@ -24,6 +24,7 @@ NO_MESSAGES = {  # by their beginnings, each of which only one text has
     *("CSpADNFusion: the result could", "CSpADNFusion: the series could", "CSpADNFusion: '…' holds"),
 }
 _HELP = {"help", "description", "doc"}  # of argparse, and of the records of metrics
+_EXPLAINED = {"setting", "add_window"}  # functions that take a help text
 
 
 def in_code(folder: Path = ROOT / "CSpADNFusion") -> dict[str, list[str]]:
@@ -61,6 +62,8 @@ def _texts(node: ast.AST, translated: bool = False) -> Iterator[tuple[int, str, 
         yield node.lineno, re.sub(r"\s+", " ", text.strip()), translated
         return
     if isinstance(node, ast.keyword) and node.arg in _HELP:
+        return
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _EXPLAINED:
         return
     translated = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_"
     docstring = node.body[0] if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) else None

@@ -256,7 +256,7 @@ NODES: dict[str, tuple[Callable, dict[str, object], type[FusionError], str]] = {
     "no thickness": (_flat, {}, InputError, "'PET' in space is degenerate"),
     "reversed window": (_pet, {"pet_window": (9, 1)}, UsageError, "PET window"),
     "window of NaN": (_pet, {"mri_window": (float("nan"), 1)}, UsageError, "MRI window"),
-    "unknown palette": (_pet, {"palette": "Pink"}, UsageError, "no palette 'Pink'"),
+    "unknown palette": (_pet, {"palette": "Pink"}, UsageError, "The palette is 'Pink'"),
     "unknown grid": (_pet, {"grid": "ct"}, UsageError, "'ct'"),
     "unknown device": (_pet, {"device": "gpu9"}, UsageError, "no device 'gpu9'"),
     "unknown model": (_pet, {"model": "best"}, ModelError, "no model 'best'"),

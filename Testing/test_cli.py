@@ -122,7 +122,7 @@ BAD_INPUT = {
         2,
         "needs the MRI as a DICOM series",
     ),
-    "unknown palette": (lambda files: None, ["--color", "color.nrrd", "--palette", "Pink"], 2, "no palette 'Pink'"),
+    "unknown palette": (lambda files: None, ["--color", "color.nrrd", "--palette", "Pink"], 2, "The palette is 'Pink'"),
     "palette without a file": (lambda files: None, ["--palette", "PET-Heat"], 2, "name its file with --color"),
     "sidecar exists": (lambda files: files["fused"].with_suffix(".json").write_text("{}", encoding="utf-8"), [], 2, "exists"),
     "two-dimensional": (_replace("mri", sitk.Image(9, 9, sitk.sitkUInt8) + 1), [], 3, "two-dimensional"),

@@ -581,7 +581,7 @@ def test_colours_fade_into_the_volume_that_is_kept(pair, palette: str) -> None:
 def test_unknown_grid_and_palette_are_refused() -> None:
     with pytest.raises(UsageError, match="grid is 'ct'"):
         cspadn.FusionSettings(grid="ct")
-    with pytest.raises(UsageError, match="no palette 'Pink'"):
+    with pytest.raises(UsageError, match="The palette is 'Pink'"):
         cspadn.FusionSettings(palette="Pink")
 
 

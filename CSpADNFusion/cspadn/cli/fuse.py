@@ -96,7 +96,7 @@ def _fused(
 
     with quiet():
         pet, mri = read_image(options.pet, "The PET", suv=options.suv), read_image(options.mri, "The MRI")
-    check_storable(mri if options.grid == "mri" else pet, options.output, series=options.dicom)
+    check_storable(mri if settings.grid == "mri" else pet, options.output, series=options.dicom)
 
     from cspadn.fusion import fuse, fuse_pictures
 
