@@ -16,8 +16,8 @@ _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 NO_MESSAGES = {  # by their beginnings, each of which only one text has
     *("Fuses a PET and an MRI volume", "Implements CSpA-DN", "Fuse the two volumes", "Weights of a network"),
     *("An empty folder for the files of the series", "Write the last result as a derived DICOM series"),
-    *("Fuse the PETs of a BIDS dataset", "Measure how good a fused image is.", "in the volume's units; default"),
-    *("of the fusion, in the volume's units; default", "… ……: … SHA-256", "… * empty in PET and MRI"),
+    *("Fuse the PETs of a BIDS dataset", "Measure how good a fused image is."),
+    *("… ……: … SHA-256", "… * empty in PET and MRI"),
     *("Research use only", "Fused by CSpADNFusion.", "PET and MRI fused by CSpA-DN.", "PET and MRI fused by CSpA-DN:"),
     *("# PET and MRI fused", "One slice every", "Every slice of the fused volume,", "Every …… slice of the fused volume,"),
     *("CSpADNFusion: …", "CSpADNFusion: the fusion could", "CSpADNFusion: the progress", "CSpADNFusion: unexpected error"),
@@ -62,6 +62,8 @@ def _texts(node: ast.AST, translated: bool = False) -> Iterator[tuple[int, str, 
         yield node.lineno, re.sub(r"\s+", " ", text.strip()), translated
         return
     if isinstance(node, ast.keyword) and node.arg in _HELP:
+        return
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # the docstring of a name
         return
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _EXPLAINED:
         return

@@ -45,10 +45,10 @@ class Architecture:
         return self.network(config)
 
 
-# By the name that model cards give in ``architecture``.
 ARCHITECTURES: dict[str, Architecture] = {
     "CSpA-DN": Architecture(CSpADN, NetworkConfig),
 }
+"""All architectures, by the name that model cards give in ``architecture``."""
 
 
 def architecture_of(network: nn.Module) -> str:
