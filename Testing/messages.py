@@ -16,7 +16,7 @@ _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 NO_MESSAGES = {  # by their beginnings, each of which only one text has
     *("Fuses a PET and an MRI volume", "Implements CSpA-DN", "Fuse the two volumes", "Weights of a network"),
     *("An empty folder for the files of the series", "Write the last result as a derived DICOM series"),
-    *("Fuse the PETs of a BIDS dataset", "Measure how good a fused image is."),
+    *("Fuse the PETs of a BIDS dataset", "Measure how good a fused image is.", "in the volume's units; default"),
     *("… ……: … SHA-256", "… * empty in PET and MRI"),
     *("Research use only", "Fused by CSpADNFusion.", "PET and MRI fused by CSpA-DN.", "PET and MRI fused by CSpA-DN:"),
     *("# PET and MRI fused", "One slice every", "Every slice of the fused volume,", "Every …… slice of the fused volume,"),
