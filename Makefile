@@ -44,7 +44,7 @@ demo: $(READY) ## fuse the sample pair, and show it
 evaluate: $(READY) ## recompute every table and figure of docs/results from the shipped weights and the images below DATA
 	$(BIN)/python -m training.evaluate --data $(DATA) --output $(RESULTS)
 
-observe: $(READY) ## read every display with the numerical observer, about 20 minutes: docs/results/observer.md
+observe: $(READY) ## read every display with the numerical observer, about 40 minutes of CPU time: docs/results/observer.md
 	$(BIN)/python -m training.observe --data $(DATA) --output $(RESULTS)
 
 geometry-report: $(READY) ## fuse real pairs in all stored orders, turned, moved and resampled: docs/geometry.md

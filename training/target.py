@@ -1,7 +1,7 @@
 """The fused slice that the network learns to make: brightness from the PET, detail from the MRI.
 
-A fused slice has one grey level a pixel and two sources to show. The PET is smooth, and what it shows lies in its brightness;
-of the MRI a reader needs the edges and the small differences between tissues. So the target takes its brightness from the PET,
+A fused slice has one grey level per pixel for two sources. The PET is smooth, and its brightness carries what it shows. From
+the MRI a reader needs the edges and the small differences between tissues. So the target takes its brightness from the PET,
 a little of the MRI's coarse part so that tissue without uptake is not black, and the MRI's fine detail at more than its own
 contrast. Strong edges are compressed: they stay visible with less contrast, and would hide weak lesions beside them. The
 constants were chosen by the observer on heads 10 and 11 (docs/adr/0019).
