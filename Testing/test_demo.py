@@ -18,7 +18,7 @@ from conftest import ROOT
 from cspadn.imaging.color import legend, recolored
 from cspadn.imaging.metadata import PREFIX
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, to_unit
-from cspadn.settings import DEFAULT_PALETTE, PALETTES
+from cspadn.palettes import DEFAULT_PALETTE, PALETTES
 
 STORED = ROOT / "Resources" / "Screenshots" / "fusion.png"
 DOWNSCALED = 8  # pixels to a side of what is compared: the edges of letters and of voxels do not count

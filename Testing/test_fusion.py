@@ -565,7 +565,7 @@ def test_the_colour_volume(pair) -> None:
     np.testing.assert_array_equal(_array(inverted.color), np.repeat(grey[..., np.newaxis], 3, axis=-1))
 
 
-@pytest.mark.parametrize("palette", cspadn.settings.PALETTES)
+@pytest.mark.parametrize("palette", cspadn.palettes.PALETTES)
 def test_colours_fade_into_the_volume_that_is_kept(pair, palette: str) -> None:
     pet, mri = pair
     half = cspadn.fuse(pet[:10, :, :], mri, cspadn.FusionSettings(palette=palette))  # the PET sees half of the head

@@ -311,12 +311,12 @@ def test_the_library_has_the_palettes_of_mrml(scene) -> None:
     import slicer
 
     from cspadn.imaging.color import palette_of
-    from cspadn.settings import SLICER_PALETTES
+    from cspadn.palettes import REGISTRY
 
     logic = slicer.vtkMRMLColorLogic()
     logic.SetMRMLScene(scene)
     logic.AddDefaultColorNodes()
-    for name in SLICER_PALETTES:
+    for name in (palette.name for palette in REGISTRY if palette.in_slicer):
         function = scene.GetNodeByID(f"vtkMRMLPETProceduralColorNode{name}").GetColorTransferFunction()
         expected = [function.GetColor(level) for level in range(256)]
         np.testing.assert_allclose(palette_of(name), expected, atol=2e-6)

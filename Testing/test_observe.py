@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("lightning")
 
-from cspadn.settings import DEFAULT_PALETTE, PALETTES
+from cspadn.palettes import DEFAULT_PALETTE, PALETTES
 from training import heads, observe
 from training.evaluation.cases import TASKS, Case
 from training.evaluation.color_reading import OURS, color_summary, read_colors

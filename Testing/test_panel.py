@@ -14,7 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 from conftest import ROOT, blobs, volume
-from cspadn.settings import DEFAULT_PALETTE, PALETTES
+from cspadn.palettes import DEFAULT_PALETTE, PALETTES
 from slicer_application import application, records
 from test_module import MODULE_FILE, TIMEOUT, _select, _wait
 from test_mrml import node_of, rigid, transform_of

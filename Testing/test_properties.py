@@ -152,7 +152,7 @@ ways = st.builds(
     cspadn.FusionSettings,
     device=st.just("cpu"),
     grid=st.sampled_from(cspadn.settings.GRIDS),
-    palette=st.sampled_from([None, *cspadn.settings.PALETTES]),
+    palette=st.sampled_from([None, *cspadn.palettes.PALETTES]),
     pet_window=windows,
     mri_window=windows,
 )

@@ -28,11 +28,11 @@ from cspadn.imaging.color import legend
 from cspadn.imaging.metadata import NAN_IS_OUTSIDE, NOTE
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window
 from cspadn.metrics import SliceScores, VolumeScores, measure_volumes
+from cspadn.palettes import PALETTES
 from cspadn.report import pages as pages_module
 from cspadn.report.pages import GroupRow, group_page, robust_z, subject_page
 from cspadn.report.planes import CUTS, MOST_SLICES, views_of
 from cspadn.report.plots import histogram
-from cspadn.settings import PALETTES
 
 SAMPLES = ROOT / "CSpADNFusion" / "Resources" / "SampleData"
 NASTY = "<script>alert('x')</script> & \"Ü\""

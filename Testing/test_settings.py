@@ -10,7 +10,8 @@ import pytest
 from cspadn.cli.common import add_settings, given_settings
 from cspadn.cli.entry import _parser
 from cspadn.errors import UsageError
-from cspadn.settings import PALETTES, FusionSettings, described, flag, setting
+from cspadn.palettes import PALETTES
+from cspadn.settings import FusionSettings, described, flag, setting
 
 VALUES = {
     "model": "other.safetensors",

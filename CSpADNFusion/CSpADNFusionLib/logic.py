@@ -7,7 +7,8 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from cspadn.errors import FusionError, InputError, MissingPackageError, UsageError
-from cspadn.settings import DEFAULT_PALETTE, FusionSettings
+from cspadn.palettes import DEFAULT_PALETTE
+from cspadn.settings import FusionSettings
 from CSpADNFusionLib.parameters import CSpADNFusionParameterNode
 from CSpADNFusionLib.scene.node_contents import holdsData
 

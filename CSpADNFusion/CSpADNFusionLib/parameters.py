@@ -5,7 +5,8 @@ from typing import Annotated
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLTableNode, vtkMRMLVectorVolumeNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
-from cspadn.settings import AUTOMATIC_DEVICE, DEFAULT_MODEL, DEFAULT_PALETTE, MODELS, PALETTES
+from cspadn.palettes import DEFAULT_PALETTE, PALETTES
+from cspadn.settings import AUTOMATIC_DEVICE, DEFAULT_MODEL, MODELS
 
 GRIDS = ("MRI", "PET")
 

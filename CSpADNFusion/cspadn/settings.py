@@ -14,19 +14,12 @@ from numbers import Real
 from typing import Any, Literal
 
 from cspadn.errors import UsageError
+from cspadn.palettes import DEFAULT_PALETTE, PALETTES
 
 DEFAULT_MODEL = "cspadn"
 MODELS = (DEFAULT_MODEL, "cspadn-paper")  # shipped, in Resources/Models
 AUTOMATIC_DEVICE = "auto"
-DEFAULT_PALETTE = "Heated"
 GRIDS = ("mri", "pet")
-# Slicer's PET palettes, by their names in MRML, and one that Slicer lacks; the values are in cspadn.imaging.color.
-SLICER_PALETTES = (
-    *("PET-Heat", "PET-Rainbow", "PET-Rainbow2", "PET-DICOM", "PET-HotMetalBlue"),
-    "PET-MaximumIntensityProjection",
-)
-PALETTES = (DEFAULT_PALETTE, *SLICER_PALETTES)
-
 
 _RECORD = "setting"  # key of a field's metadata
 
@@ -69,7 +62,7 @@ class FusionSettings:
         grid: volume whose voxels the result has, mri or pet; the other volume is interpolated there.
         pet_window: (lower, upper) in the units of the volume; None: :func:`cspadn.imaging.windowing.automatic_window`.
         mri_window: likewise.
-        palette: one of :data:`PALETTES` to make a colour volume as well; None: no colour volume.
+        palette: one of :data:`cspadn.palettes.PALETTES` to make a colour volume as well; None: no colour volume.
         half: compute in half precision on a GPU, at most 0.003 of the range apart (docs/benchmarks.md); no effect on a CPU.
 
     Raises:

@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from cspadn.settings import DEFAULT_MODEL, DEFAULT_PALETTE, PALETTES
+from cspadn.palettes import DEFAULT_PALETTE, PALETTES
+from cspadn.settings import DEFAULT_MODEL
 from training.evaluation import colors, observer
 from training.evaluation.cases import TASKS, Case
 from training.evaluation.reading import NOISES, absent_in, fuse_planes, interval

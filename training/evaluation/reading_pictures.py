@@ -9,7 +9,8 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
-from cspadn.settings import DEFAULT_MODEL, DEFAULT_PALETTE, PALETTES
+from cspadn.palettes import DEFAULT_PALETTE, PALETTES
+from cspadn.settings import DEFAULT_MODEL
 from training.evaluation import colors
 from training.evaluation.cases import Case
 from training.evaluation.reading import fuse_planes, volume_fuser

@@ -56,7 +56,7 @@ def windowOfLastResult(parameters):
 
 
 def pixmapOf(palette):
-    """Return a pixmap of the legend of one of :data:`cspadn.settings.PALETTES`: uptake to the right, brightness upwards.
+    """Return a pixmap of the legend of one of :data:`cspadn.palettes.PALETTES`: uptake to the right, brightness upwards.
 
     The pixels are set one by one: PythonQt cannot create an image from an array, and PySide6 expects other arguments.
     """

@@ -1,21 +1,21 @@
-"""Display of volume nodes in the palettes of :mod:`cspadn.settings`."""
+"""Display of volume nodes in the palettes of :mod:`cspadn.palettes`."""
 
 import slicer
 
 from cspadn.imaging.color import palette_of
 from cspadn.imaging.metadata import PREFIX
-from cspadn.settings import SLICER_PALETTES
+from cspadn.palettes import BY_NAME
 
 _PALETTE = f"{PREFIX}palette"  # attribute of the colour table nodes that this module creates
 
 
 def showInPalette(node, palette):
-    """Show a volume node in one of :data:`cspadn.settings.PALETTES`.
+    """Show a volume node in one of :data:`cspadn.palettes.PALETTES`.
 
     A palette that Slicer lacks becomes a colour table node of the scene, which is saved with the scene and reused.
     """
     node.CreateDefaultDisplayNodes()
-    if palette in SLICER_PALETTES:
+    if BY_NAME[palette].in_slicer:
         colorID = f"vtkMRMLPETProceduralColorNode{palette}"
     else:
         colorID = _colorTableNode(node.GetScene(), palette).GetID()

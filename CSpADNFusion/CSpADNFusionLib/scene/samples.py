@@ -35,7 +35,7 @@ def loadSamplePair(resourcesFolder):
     """
     from SampleData import SampleDataLogic
 
-    from cspadn.settings import DEFAULT_PALETTE
+    from cspadn.palettes import DEFAULT_PALETTE
     from CSpADNFusionLib.scene.palettes import showInPalette
 
     registerSampleData(resourcesFolder)

@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from cspadn.errors import UsageError
+from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.terminal import emit
-from cspadn.settings import DEFAULT_PALETTE, FusionSettings, described, flag
+from cspadn.settings import FusionSettings, described, flag
 
 # torch reads these on import. Without them it keeps kernels for hundreds of window sizes (docs/benchmarks.md, memory).
 _KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "1"}

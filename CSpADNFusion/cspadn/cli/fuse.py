@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from cspadn.cli.common import add_progress, add_settings, add_suv, limit_kernels, progress_display, settings_of
 from cspadn.errors import CancelledError, InputError, UsageError
+from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.memory import require_memory
 from cspadn.runtime.terminal import emit, in_one_line, quiet, silence_libraries
-from cspadn.settings import DEFAULT_PALETTE, FusionSettings
+from cspadn.settings import FusionSettings
 
 if TYPE_CHECKING:
     from cspadn.fusion import FusionResult

@@ -20,9 +20,10 @@ from cspadn.errors import FusionError, InputError, ModelError, UsageError
 from cspadn.imaging.metadata import NOTE
 from cspadn.io.atomic_output import Staged, check_different, check_names, clear, commit
 from cspadn.io.images import check_path, check_storable, read_image, stage_image, stage_sidecar, stage_text
+from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.allocator import keep_freed_memory
 from cspadn.runtime.terminal import explained, quiet, silence_libraries
-from cspadn.settings import DEFAULT_PALETTE, FusionSettings
+from cspadn.settings import FusionSettings
 
 if TYPE_CHECKING:
     from cspadn.fusion import FusionResult

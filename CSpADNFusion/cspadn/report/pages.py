@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cspadn.errors import MissingPackageError
-from cspadn.settings import DEFAULT_PALETTE
+from cspadn.palettes import DEFAULT_PALETTE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +83,7 @@ def subject_page(
         result: what it made of them.
         scores: of :func:`cspadn.metrics.measure_fusion`; None: the page says that nothing was measured.
         title: what the subject is called.
-        palette: of the PET over the MRI, and of the hues: one of :data:`cspadn.settings.PALETTES`.
+        palette: of the PET over the MRI, and of the hues: one of :data:`cspadn.palettes.PALETTES`.
         index: the relative path, with "/", from the page to that of the group; None: there is none.
     """
     from cspadn.report.planes import OPACITY, views_of

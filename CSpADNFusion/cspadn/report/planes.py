@@ -227,7 +227,7 @@ def pictures_of(plane: Plane, palette: str) -> dict[str, NDArray[np.uint8]]:
     Of each slice the first and the last :data:`_RIM` rows are black.
 
     Args:
-        palette: one of :data:`cspadn.settings.PALETTES`.
+        palette: one of :data:`cspadn.palettes.PALETTES`.
     """
     colors = palette_of(palette)
     pictures = {
