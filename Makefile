@@ -15,7 +15,7 @@ RESULTS := docs/results
 SECONDS := 600
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist loadfile # a process, not a thread, per core
 
-.PHONY: bench benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark scaling screenshots test test-all trust check pytest format clean workflows
+.PHONY: bench messages benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark scaling screenshots test test-all trust check pytest format clean workflows
 
 $(READY): pyproject.toml constraints.txt
 	test ! -L $(VENV) # behind a link the environment of another clone would be emptied
@@ -85,6 +85,9 @@ docs: $(READY) ## these documents and the reference of the library as pages in d
 	$(BIN)/python -m sphinx -c docs -b html --fail-on-warning --keep-going --quiet . $(DEMO)/docs
 	@echo "Pages: $(DEMO)/docs/docs/index.html"
 
+messages: $(READY) ## write docs/messages.md from the catalogues of messages
+	$(BIN)/python Testing/message_page.py
+
 index-check: $(READY) ## what the Slicer Extensions Index asks of an extension, CMake's lists of files among it
 	$(BIN)/python Testing/index_check.py
 
@@ -103,6 +106,7 @@ check: $(READY)
 	$(BIN)/mypy --platform win32
 	PYTHONPATH=CSpADNFusion:. $(BIN)/lint-imports
 	$(BIN)/python Testing/index_check.py
+	$(BIN)/python Testing/message_page.py --check
 
 pytest: $(READY)
 	$(PYTEST) -m 'not slow'

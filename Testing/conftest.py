@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+
+from cspadn.errors import FusionError
+from message_calls import says as says  # for all tests
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -35,6 +41,22 @@ def coarse_resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image = sitk.BinShrink(sitk.ReadImage(str(RESOURCES / "SampleData" / f"{name}.nrrd")), [2, 2, 1])
         sitk.WriteImage(image, str(folder / "SampleData" / f"{name}.nrrd"))
     return folder
+
+
+@contextmanager
+def raises(kind: type[FusionError], identifier: str, **fields: Any) -> Iterator[pytest.ExceptionInfo[FusionError]]:
+    """Expect an error of a kind, with a message of the catalogue; ``fields`` are values that the message must contain."""
+    with pytest.raises(kind) as caught:
+        yield caught
+    assert caught.value.identifier == identifier, str(caught.value)
+    found = caught.value.fields
+    assert {name: found.get(name) for name in fields} == fields
+    assert "\n" not in str(caught.value)
+
+
+def identifiers(warnings: Iterable[str]) -> list[str]:
+    """Return the identifiers of warnings; empty for a text outside the catalogue."""
+    return [getattr(warning, "identifier", "") for warning in warnings]
 
 
 def volume(values: np.ndarray, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0), direction=None) -> sitk.Image:

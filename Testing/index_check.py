@@ -48,7 +48,10 @@ _TIER = 3
 _URL = r"https://raw\.githubusercontent\.com/(?P<owner>[^/\s]+)/(?P<repository>[^/\s]+)/main/(?P<path>\S+)"
 _BROUGHT = {"slicer", "vtk", "qt", "ctk", "SimpleITK", "sitkUtils", "numpy", "scipy"}  # by Slicer, beside Python's own
 _ACTS = {"print", "open", "exec", "eval", "compile", "input", "__import__", "breakpoint", "exit", "quit"}
-_MAKERS = {"_", "Path", "TypeVar", "math", "np", "re", "threading"} | set(dir(builtins)) - _ACTS  # what only makes values
+_RECORDS = {"Catalogue", "Message", "Section"}
+_MAKERS = (
+    {"_", "Path", "TypeVar", "math", "np", "re", "threading"} | _RECORDS | set(dir(builtins)) - _ACTS
+)  # they only make values
 _NOT_OURS_TO_INSTALL = re.compile(r"\b(torch|torchvision|numpy|simpleitk|vtk)\b", re.IGNORECASE)
 
 

@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 import cspadn
-from conftest import blobs, volume
+from conftest import blobs, says, volume
 from cspadn.cli import entry
 from cspadn.errors import InputError, MemoryExhaustedError, UsageError
 from cspadn.io import dicom_reader, dicom_writer, images
@@ -446,14 +446,14 @@ def test_other_frames_of_reference_are_told(series, capsys, tmp_path: Path) -> N
     pet = volume(blobs((7, 12, 14), seed=2), spacing=(3.5, 3.5, 4), origin=(-24, -21, 3))
     write(series["pet"], pet, "PT", FrameOfReferenceUID="1.2.3")
     assert _fuse(series, tmp_path / "fused.nrrd") == 0
-    assert "different DICOM frames of reference" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "frames-of-reference-differ")
 
 
 @pytest.mark.parametrize("more", [(), ("--dicom",)])
 def test_swapped_series_are_told(series, tmp_path: Path, capsys, more: tuple[str, ...]) -> None:
     swapped = {"pet": series["mri"], "mri": series["pet"]}
     assert _fuse(swapped, tmp_path / "out.nrrd" if not more else tmp_path / "out", *more) == 3
-    assert "The PET is a DICOM series of modality MR: give PET and MRI the other way round." in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "pet-and-mri-swapped", name="PET", modality="MR")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mri", "pet"]
 
 

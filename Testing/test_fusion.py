@@ -17,7 +17,7 @@ import SimpleITK as sitk
 import torch
 
 import cspadn
-from conftest import blobs, volume
+from conftest import blobs, identifiers, raises, volume
 from cspadn import fusion
 from cspadn.errors import CancelledError, InputError, MemoryExhaustedError, ModelError, UsageError
 from cspadn.imaging import color, windowing
@@ -169,9 +169,8 @@ def test_cancel_stops_before_the_next_slice(pair, request, threads: int) -> None
 def test_little_overlap_is_told_with_its_number(pair) -> None:
     pet, mri = pair
     (warning,) = cspadn.fuse(pet[:4, :, :], mri).warnings
-    assert warning.startswith("The PET covers only ")
-    share = float(warning.split("only ")[1].split("%")[0])
-    assert 10 < share < 45
+    assert warning.identifier == "overlap-small"
+    assert 0.1 < warning.fields["share"] < 0.45
 
 
 def test_a_thin_pet_is_found(pair) -> None:
@@ -183,7 +182,7 @@ def test_a_thin_pet_is_found(pair) -> None:
     kept = to_unit(_array(tall), Window(0, 100)) * FUSED_MAXIMUM
     changed = np.abs(_array(result.image) - kept).max(axis=(1, 2)) > 0.01 * FUSED_MAXIMUM
     assert changed.nonzero()[0].tolist() == [31]
-    assert "covers only" in result.warnings[0]
+    assert identifiers(result.warnings)[0] == "overlap-small"
 
 
 def test_what_lies_outside_the_mri_does_not_set_the_pet_window(pair) -> None:
@@ -203,7 +202,7 @@ def test_what_lies_outside_the_mri_does_not_set_the_pet_window(pair) -> None:
 def test_volumes_that_do_not_overlap_are_refused(pair) -> None:
     pet, mri = pair
     pet.SetOrigin((5000, 0, 0))
-    with pytest.raises(InputError, match="do not overlap"):
+    with raises(InputError, "no-overlap"):
         cspadn.fuse(pet, mri)
 
 
@@ -479,8 +478,9 @@ def test_holes_are_background_and_counted(pair) -> None:
         results.append(cspadn.fuse(*images, settings))
     np.testing.assert_array_equal(_array(results[0].image), _array(results[1].image))
     assert results[0].warnings == []
-    assert results[1].warnings == [
-        f"The {name} holds 3 voxels that are NaN or infinite: they were taken as background." for name in ("PET", "MRI")
+    assert identifiers(results[1].warnings) == ["voxels-not-finite"] * 2
+    assert [warning.fields for warning in results[1].warnings] == [
+        {"volume": f"The {name}", "count": 3} for name in ("PET", "MRI")
     ]
 
 
@@ -492,7 +492,7 @@ def test_values_beyond_single_precision_are_holes_too(pair) -> None:
     huge.CopyInformation(pet)
     result = cspadn.fuse(huge, mri)
     assert np.isfinite(_array(result.image)).all()
-    assert "1 voxels" in result.warnings[0]
+    assert result.warnings[0].fields["count"] == 1
 
 
 def test_no_seam_where_the_pet_ends() -> None:
@@ -521,8 +521,9 @@ def test_a_pet_that_fills_the_mri_does_not_fade_at_its_ends(pair) -> None:
 def test_less_than_one_percent_is_refused_with_the_number(pair) -> None:
     mri = volume(blobs((20, 40, 40), seed=4))
     pet = volume(blobs((3, 8, 8), seed=3)[:, :4, :4] + 5, origin=(18, 18, 10))
-    with pytest.raises(InputError, match=r"covers only 0\.\d\d% of the MRI's foreground"):
+    with raises(InputError, "overlap-too-small") as caught:
         cspadn.fuse(pet, mri)
+    assert 0 < caught.value.fields["share"] < 0.01
 
 
 @pytest.mark.parametrize(("degrees", "told"), [(4, False), (6, True), (-30, True)])
@@ -531,9 +532,9 @@ def test_tilted_slices_are_told_with_their_angle(pair, degrees: float, told: boo
     for image in pair:
         image.SetDirection(turn.ravel().tolist())
         image.SetOrigin((turn @ image.GetOrigin()).tolist())
-    warnings = [text for text in cspadn.fuse(*pair).warnings if "tilted" in text]
+    warnings = [each for each in cspadn.fuse(*pair).warnings if each.identifier == "slices-tilted"]
     assert bool(warnings) is told
-    assert not told or f"by {abs(degrees):.1f} degrees" in warnings[0]
+    assert not told or warnings[0].fields["angle"] == pytest.approx(abs(degrees), abs=0.1)
 
 
 def test_the_grid_of_the_pet(pair) -> None:

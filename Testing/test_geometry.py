@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 import geometry_report
-from conftest import blobs, volume
+from conftest import blobs, raises, volume
 from cspadn.errors import InputError
 from cspadn.imaging import geometry
 
@@ -79,18 +79,18 @@ def test_orthogonal_axes_are_told_from_sheared_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "words"),
+    ("image", "identifier"),
     [
-        (sitk.Image(4, 4, sitk.sitkUInt8), "two-dimensional"),
-        (sitk.Image([4, 4, 4, 4], sitk.sitkUInt8), "4 dimensions"),
-        (sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3), "3 values per voxel"),
-        (sitk.Image([4, 4, 4], sitk.sitkComplexFloat32), "complex"),
-        (volume(np.zeros((2, 2, 2)), origin=(float("nan"), 0, 0)), "not finite"),
-        (volume(np.zeros((2, 2, 2)), direction=[[1, 1, 0], [0, 1e-9, 0], [0, 0, 1]]), "degenerate"),
+        (sitk.Image(4, 4, sitk.sitkUInt8), "volume-two-dimensional"),
+        (sitk.Image([4, 4, 4, 4], sitk.sitkUInt8), "volume-not-three-dimensional"),
+        (sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3), "volume-not-scalar"),
+        (sitk.Image([4, 4, 4], sitk.sitkComplexFloat32), "volume-complex"),
+        (volume(np.zeros((2, 2, 2)), origin=(float("nan"), 0, 0)), "position-not-finite"),
+        (volume(np.zeros((2, 2, 2)), direction=[[1, 1, 0], [0, 1e-9, 0], [0, 0, 1]]), "position-degenerate"),
     ],
 )
-def test_what_is_no_volume_is_refused(image: sitk.Image, words: str) -> None:
-    with pytest.raises(InputError, match=words):
+def test_what_is_no_volume_is_refused(image: sitk.Image, identifier: str) -> None:
+    with raises(InputError, identifier, volume="The PET"):
         geometry.check_volume(image, "The PET")
 
 

@@ -17,7 +17,7 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from conftest import ROOT, blobs, volume
+from conftest import ROOT, blobs, raises, volume
 from cspadn import FusionSettings, fuse
 from cspadn.cli import entry
 from cspadn.errors import InputError, UsageError
@@ -467,7 +467,7 @@ def test_what_cannot_be_measured_is_refused(volumes) -> None:
     elsewhere.SetOrigin((1000, 0, 0))
     with pytest.raises(InputError, match="The PET and the fused volume do not overlap"):
         measure_volumes(**{**volumes, "pet": elsewhere})
-    with pytest.raises(InputError, match="fused volume has 3 values per voxel"):
+    with raises(InputError, "volume-not-scalar", volume="The fused volume", components=3):
         measure_volumes(**{**volumes, "fused": sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3)})
     with pytest.raises(UsageError, match="MRI window"):
         measure_volumes(**volumes, mri_window=(2, 1))

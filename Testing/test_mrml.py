@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from conftest import blobs, volume
+from conftest import blobs, raises, volume
 from cspadn.errors import InputError
 from cspadn.imaging.windowing import FUSED_MAXIMUM
 from slicer_application import application
@@ -202,7 +202,7 @@ def test_a_failure_leaves_the_scene_as_it_was(logic, pair, scene) -> None:
     output = node_of(volume(blobs((2, 3, 4))), "output")
     empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
     before = _state(scene)
-    with pytest.raises(InputError, match="do not overlap"):
+    with raises(InputError, "no-overlap"):
         logic.fuse(pet_node, mri_node, output)
     with pytest.raises(InputError, match="'empty' holds no voxels"):
         logic.fuse(empty, mri_node)
@@ -347,5 +347,5 @@ def test_vector_volumes_are_refused(logic, pair, scene) -> None:
 
     vector = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "RGB")
     slicer.util.updateVolumeFromArray(vector, np.zeros((3, 4, 5, 3), np.uint8))
-    with pytest.raises(InputError, match="3 values per voxel"):
+    with raises(InputError, "volume-not-scalar", components=3):
         logic.fuse(vector, node_of(pair[1], "MRI"))

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class FusionError(Exception):
-    """Base of all errors that a user is told; the message says what, which file or node, and what to do."""
+    """Base of all errors that are shown to the user, in one sentence from the catalogue :mod:`cspadn.messages`.
+
+    Args:
+        sentence: what is wrong, with which file or volume, and what to do.
+    """
 
     exit_code = 1
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+
+    @property
+    def identifier(self) -> str:
+        """Return the identifier of the message, such as ``no-overlap``; empty for a text outside the catalogue."""
+        return str(getattr(self.args[0], "identifier", ""))
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Return the values in the message, by name."""
+        return dict(getattr(self.args[0], "fields", {}))
 
 
 class UsageError(FusionError):

@@ -90,7 +90,7 @@ def _fail(options: argparse.Namespace, error: FusionError) -> int:
     """Print an error and return its exit code."""
     message = in_one_line(str(error))
     if getattr(options, "progress", None) == "json":
-        emit("error", code=error.exit_code, message=message)
+        emit("error", code=error.exit_code, identifier=error.identifier, message=message)
     print(f"cspadn: {message}", file=sys.stderr)
     return error.exit_code
 

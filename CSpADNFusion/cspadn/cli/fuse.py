@@ -217,10 +217,10 @@ def _watching(file: Path | None) -> Iterator[None]:
 
 def _report(options: argparse.Namespace, warnings: list[str]) -> None:
     """Print the warnings, and the last event of ``--progress json``."""
-    for warning in map(in_one_line, warnings):
+    for warning in warnings:
         if options.progress == "json":
-            emit("warning", message=warning)
+            emit("warning", identifier=getattr(warning, "identifier", ""), message=in_one_line(warning))
         else:
-            print(f"cspadn: warning: {warning}", file=sys.stderr)
+            print(f"cspadn: warning: {in_one_line(warning)}", file=sys.stderr)
     if options.progress == "json":
         emit("finished", output=str(options.output))

@@ -12,6 +12,7 @@ from cspadn.errors import InputError
 from cspadn.imaging.geometry import SlicesOnGrid, check_volume, resample, thinned, tilt, to_axial
 from cspadn.imaging.metadata import FRAME_UID, MODALITY, NAN_IS_OUTSIDE, SERIES_UID, SOURCE_NAME, UNITS, value_of
 from cspadn.imaging.windowing import Window, automatic_window, check_window, sampled, to_unit, without_holes
+from cspadn.messages import message
 from cspadn.settings import FusionSettings
 
 _LOW_COVERAGE, _NO_COVERAGE = 0.5, 0.01  # below these shares of the MRI's foreground, the user is warned, or refused
@@ -31,8 +32,7 @@ class Source:
     def of(cls, image: sitk.Image, name: str, window: Window, keep_nan: bool) -> Source:
         """Holes, which are NaN and infinities, become the black of the window; ``keep_nan``: but for NaN."""
         filled, count = without_holes(image, window.lower, keep_nan=keep_nan)
-        told = f"{name} holds {count} voxels that are NaN or infinite: they were taken as background."
-        return cls(filled, window, [told] if count else [])
+        return cls(filled, window, [message("voxels-not-finite", volume=name, count=count)] if count else [])
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _check_modalities(pet: sitk.Image, mri: sitk.Image) -> None:
     """As far as their DICOM series said what they are."""
     for name, image, other in (("PET", pet, "MR"), ("MRI", mri, "PT")):
         if value_of(image, MODALITY) == other:
-            raise InputError(f"The {name} is a DICOM series of modality {other}: give PET and MRI the other way round.")
+            raise InputError(message("pet-and-mri-swapped", name=name, modality=other))
 
 
 def _named(pet: sitk.Image, mri: sitk.Image) -> dict[str, str]:
@@ -147,7 +147,7 @@ def _frame_warnings(named: dict[str, str]) -> list[str]:
     frames = {named[key] for key in ("pet_frame_of_reference_uid", "mri_frame_of_reference_uid") if key in named}
     if len(frames) < 2:
         return []
-    return ["PET and MRI have different DICOM frames of reference: make sure that they are registered."]
+    return [message("frames-of-reference-differ")]
 
 
 def _pet_window(pet: sitk.Image, axial_mri: sitk.Image, settings: FusionSettings) -> Window:
@@ -165,7 +165,7 @@ def automatic_pet_window(pet: sitk.Image, axial: sitk.Image) -> Window:
         return automatic_window(seen, "The PET")
     except InputError:
         automatic_window(sampled(pet), "The PET")  # which may be empty as a whole
-        raise InputError("The PET is empty where the MRI lies: register them first, or check their origins.") from None
+        raise InputError(message("pet-empty-in-mri")) from None
 
 
 def _mri_window(axial: sitk.Image, settings: FusionSettings) -> Window:
@@ -188,7 +188,7 @@ def _overlap(pet: sitk.Image, mri: Source) -> tuple[range, list[str]]:
         reached += [index] if seen.any() else []
         foreground, covered = foreground + int(bright.sum()), covered + int((bright & seen).sum())
     if not reached:
-        raise InputError("The PET and the MRI do not overlap in space: register them first, or check their origins.")
+        raise InputError(message("no-overlap"))
     return range(reached[0], reached[-1] + 1), _coverage_warnings(covered / max(foreground, 1))
 
 
@@ -203,16 +203,12 @@ def _tilt_warnings(axial: sitk.Image) -> list[str]:
     angle = tilt(axial)
     if angle <= _TILT:
         return []
-    return [
-        f"The slices are tilted by {angle:.1f} degrees against the patient's axial plane: they were fused as they are stored."
-    ]
+    return [message("slices-tilted", angle=angle)]
 
 
 def _coverage_warnings(share: float) -> list[str]:
     if share < _NO_COVERAGE:
-        raise InputError(
-            f"The PET covers only {share:.2%} of the MRI's foreground: register them first, or check their origins."
-        )
+        raise InputError(message("overlap-too-small", share=share))
     if share >= _LOW_COVERAGE:
         return []
-    return [f"The PET covers only {share:.0%} of the MRI's foreground: elsewhere the MRI was kept."]
+    return [message("overlap-small", share=share)]

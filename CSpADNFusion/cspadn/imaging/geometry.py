@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError
+from cspadn.messages import message
 
 AXIAL_ORIENTATION = "LPS"  # columns run to the left, rows to the back, slices to the head: the radiological view
 BLEND_VOXELS = 3  # over which a fusion fades into the one volume that goes on, where the other's field of view ends
@@ -26,17 +27,17 @@ def check_volume(image: sitk.Image, name: str) -> None:
     """Raise InputError, calling the image ``name``, unless it is a scalar, real-valued volume with a usable geometry."""
     dimension, components = image.GetDimension(), image.GetNumberOfComponentsPerPixel()
     if dimension == 2:
-        raise InputError(f"{name} is a single two-dimensional image: give a volume.")
+        raise InputError(message("volume-two-dimensional", volume=name))
     if dimension != 3:
-        raise InputError(f"{name} has {dimension} dimensions: extract one three-dimensional frame first.")
+        raise InputError(message("volume-not-three-dimensional", volume=name, dimensions=dimension))
     if components != 1:
-        raise InputError(f"{name} has {components} values per voxel: give a volume with one (not colour, not vectors).")
+        raise InputError(message("volume-not-scalar", volume=name, components=components))
     if "complex" in image.GetPixelIDTypeAsString():
-        raise InputError(f"{name} holds complex numbers: give their magnitude.")
+        raise InputError(message("volume-complex", volume=name))
     if not all(map(math.isfinite, (*image.GetOrigin(), *image.GetSpacing(), *image.GetDirection()))):
-        raise InputError(f"The position of {name} in space is not finite: repair its origin, spacing and direction.")
+        raise InputError(message("position-not-finite", volume=name))
     if min(image.GetSpacing()) <= 0 or abs(np.linalg.det(np.reshape(image.GetDirection(), (3, 3)))) < _SINGULAR:
-        raise InputError(f"The position of {name} in space is degenerate: repair its spacing and direction.")
+        raise InputError(message("position-degenerate", volume=name))
 
 
 def to_axial(image: sitk.Image) -> sitk.Image:

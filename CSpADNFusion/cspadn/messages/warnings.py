@@ -1,0 +1,33 @@
+"""Warnings: the result is complete, but the user should look at it."""
+
+from cspadn.messages.record import Message, Section
+
+SECTION = Section(
+    "Warnings",
+    "The fusion was completed and the result is whole. Keep the warning in mind when you look at it.",
+    (
+        Message(
+            "overlap-small",
+            "The PET covers only {share:.0%} of the MRI's foreground: the MRI is shown elsewhere.",
+            "Less than half. Either the PET's field of view is small, which is no fault, or the registration is wrong: look "
+            "at the borders. If this warning is absent, the registration can still be wrong.",
+        ),
+        Message(
+            "slices-tilted",
+            "The slices are tilted by {angle:.1f} degrees from the patient's axial plane: they were fused as they are stored.",
+            "More than 5 degrees, as in oblique acquisitions. The networks were trained on upright slices: check the result, "
+            "or resample the volume to upright slices first.",
+        ),
+        Message(
+            "frames-of-reference-differ",
+            "PET and MRI have different DICOM frames of reference: make sure that they are registered.",
+            "Usual for two scanners or two sessions: before registration, equal coordinates are then different places. Check "
+            "the overlay. If it fits, ignore this warning.",
+        ),
+        Message(
+            "voxels-not-finite",
+            "{volume} contains {count} voxels that are NaN or infinite: they were treated as background.",
+            "Some programs write NaN outside the brain, which does no harm. Holes inside the head appear dark.",
+        ),
+    ),
+)
