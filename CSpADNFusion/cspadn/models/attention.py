@@ -7,7 +7,8 @@ Both compute the published equations exactly, in an order that avoids the larges
 * :class:`ChannelAttention` takes its affinity from the Gram matrix of the features, so that the maps C1, C2 and C3 (each as
   large as the features) are never made.
 
-The plain forms, written straight from the equations, stand in ``Testing/reference_attention.py``; the tests compare the two.
+The plain forms, written straight from the equations, stand in ``Testing/tools/reference_attention.py``; the tests compare
+the two.
 """
 
 from __future__ import annotations

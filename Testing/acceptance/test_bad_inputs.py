@@ -1,0 +1,300 @@
+"""Bad input: through the command line, each case in a process of its own, and through the module's logic; and what is fine."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import re
+import shutil
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from cspadn.cli import entry
+from cspadn.errors import FusionError, InputError, ModelError, UsageError
+from cspadn.io import images
+from slicer_application import application
+from volumes import blobs, volume
+
+if not sys.platform.startswith("linux"):
+    pytest.skip("pipes, limits and names that are no text are brought about as Linux has them", allow_module_level=True)
+
+from trust import bad_inputs
+
+# Much like others: 'make test-all' and 'make trust' have them.
+VARIANTS = re.compile(
+    r"cut at byte (1|5|347|351|400)$|cut in the middle$|before its checksum|(NRRD|Meta\w+) cut in its header|noise"
+    r"|slice less|compressed NIfTI of 32|MetaImage (of 100000|that says)|-5 rows|99 dim|without rows|empty compressed"
+    r"|(spacing|origin) of (nan|0)$|(NRRD|MetaImage) with a spacing of inf|NRRD with an origin|two directions|parallel"
+    r"|(Image|NRRD) with (3|200)|link to /dev|missing file|name with a line|no space for \.(nii|nrrd)$"
+    r"|PET of (one|inf)|MRI of (zeros|NaN)|(PET|MRI) that is (empty|inf)|MRI that is rev|not there$|name of a model"
+    r"|too many|unknown type|header of 2 GB|other shapes|empty weights|are cut$|missing$|JSON|a list|another field|10,000"
+    r"|end of the numbers|one column|two dimensions|no folder$|in a file$|side file that|words|colours in"
+    r"|^NIfTI cut at byte (100|352)|cut at byte 20|MetaImage cut before|^DICOM slice cut at byte 100|text called"
+    r"|NRRD of 1000|spacing of inf|matrix of zeros|directions of zeros|10\^20|size of its data|link to nothing|turns the"
+    r"|MRI of inf|vectors|complex|MRI that is not|half a char|compressed NRRD that says"
+)
+NAMES = [pytest.param(name, marks=pytest.mark.slow if VARIANTS.search(name) else ()) for name in bad_inputs.CASES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_clear_line_and_nothing_left(name: str, tmp_path: Path) -> None:
+    case = bad_inputs.CASES[name]
+    assert bad_inputs.faults_of(case, bad_inputs.run(case, tmp_path)) == []
+
+
+def test_there_are_many_cases() -> None:
+    assert len(bad_inputs.CASES) >= 200
+    assert sum(not VARIANTS.search(name) for name in bad_inputs.CASES) >= 70
+
+
+GOOD = bad_inputs.Outcome(3, "", "cspadn: The PET pet.nii cannot be read: it is damaged. Fetch it again.\n", 1.0, 10**8)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"code": 1}, "exit code 1, not 3"),
+        ({"code": -9}, "SIGKILL"),
+        ({"stdout": "3"}, "There is output"),
+        ({"stderr": "Traceback (most recent call last):\n" + GOOD.stderr}, "There is a traceback"),
+        ({"stderr": "ITK says no.\n" + GOOD.stderr}, "not one line of ours"),
+        ({"stderr": ""}, "not one line of ours"),
+        ({"stderr": GOOD.stderr.replace("PET", "\x1b[2J")}, "control characters"),
+        ({"stderr": GOOD.stderr.replace("The PET", "It")}, "does not say 'The PET'"),
+        ({"stderr": GOOD.stderr.replace("damaged", "odd")}, "does not say 'is damaged'"),
+        ({"stderr": GOOD.stderr.replace("Fetch it again.", "")}, "does not say what to do"),
+        ({"left": ["out/.cspadn-x"]}, "It left"),
+        ({"seconds": 16.0}, "It took 16.0 s"),
+        ({"peak": 1_200_000_000}, "It took 1200 MB"),
+    ],
+)
+def test_faults_are_seen(change: dict[str, object], words: str) -> None:
+    case = bad_inputs.CASES["DICOM slice cut in the middle"]
+    case = dataclasses.replace(case, names="The PET")
+    assert bad_inputs.faults_of(case, GOOD) == []
+    assert any(words in fault for fault in bad_inputs.faults_of(case, dataclasses.replace(GOOD, **change)))
+
+
+def test_faults_of_what_is_accepted_are_seen() -> None:
+    case = bad_inputs.CASES["one slice"]
+    good = bad_inputs.Outcome(0, "", "", 1.0, 10**8, ["out/fused.json", "out/fused.nrrd"], whole=True)
+    assert bad_inputs.faults_of(case, good) == []
+    for change in ({"whole": False}, {"left": ["out/fused.nrrd"]}, {"stderr": "odd\n"}):
+        assert len(bad_inputs.faults_of(case, dataclasses.replace(good, **change))) == 1
+
+
+# What is fine, and looks odd
+
+
+VALUES = np.rint(blobs())
+
+
+def _nifti(path: Path, **changes: object) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    image = nibabel.Nifti1Image(VALUES.T, np.diag([-1, -1, 1, 1]), nibabel.Nifti1Header(endianness=changes.get("endian", "<")))
+    image.header.set_data_dtype(changes.get("dtype", np.float32))
+    for _ in range(changes.get("extensions", 0)):
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension(6, b"x" * 50_000))
+    nibabel.save(image, path)
+
+
+def _patched(path: Path, offset: int, *numbers: int) -> None:
+    _nifti(path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into(f"<{len(numbers)}h", content, offset, *numbers)
+    path.write_bytes(content)
+
+
+def _raw(path: Path, *names: str) -> None:
+    """The voxels beside a header, in one file or in several."""
+    parts = VALUES.reshape(len(names), -1)
+    for name, part in zip(names, parts, strict=True):
+        (path.parent / name).write_bytes(part.astype("<f4").tobytes())
+
+
+def _nhdr(path: Path, where: str, *names: str) -> None:
+    _raw(path, *names)
+    fields = "type: float\ndimension: 3\nsizes: 24 20 8\nendian: little\nencoding: raw"
+    path.write_text(f"NRRD0004\n{fields}\ndata file: {where}\n")
+
+
+def _mhd(path: Path, where: str, *names: str) -> None:
+    _raw(path, *names)
+    fields = "ObjectType = Image\nNDims = 3\nBinaryData = True\nDimSize = 24 20 8\nElementType = MET_FLOAT"
+    path.write_text(f"{fields}\nElementDataFile = {where}\n")
+
+
+def _members(path: Path) -> None:
+    """A gzip file of two parts, as parallel compressors write it."""
+    _nifti(plain := path.with_name("plain.nii"))
+    content = plain.read_bytes()
+    path.write_bytes(gzip.compress(content[:5000]) + gzip.compress(content[5000:]))
+
+
+def _text(path: Path) -> None:
+    head = "NRRD0004\ntype: float\ndimension: 3\nsizes: 24 20 8\nencoding: ascii\n\n"
+    path.write_text(head + "\n".join(map(str, VALUES.ravel().tolist())))
+
+
+def _written(compressed: bool = True) -> Callable[[Path], None]:
+    return lambda path: sitk.WriteImage(volume(VALUES), str(path), compressed)
+
+
+SLICES = [f"{index}.raw" for index in range(8)]
+FINE: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "NIfTI with extensions": ("it.nii.gz", lambda path: _nifti(path, extensions=2)),
+    "NIfTI with a slope": ("it.nii", lambda path: _nifti(path, dtype=np.int16)),
+    "compressed NIfTI with a slope": ("it.nii.gz", lambda path: _nifti(path, dtype=np.int16)),
+    "big-endian NIfTI": ("it.nii", lambda path: _nifti(path, endian=">")),
+    "NIfTI in capitals": (
+        "IT.NII.GZ",
+        lambda path: _nifti(path.with_name("a.nii.gz")) or path.with_name("a.nii.gz").rename(path),
+    ),
+    "NIfTI of four dimensions, of which one is 0": ("it.nii", lambda path: _patched(path, 40, 4, 24, 20, 8, 0)),
+    "gzip of two members": ("it.nii.gz", _members),
+    "NRRD beside its voxels": ("it.nhdr", lambda path: _nhdr(path, "a.raw", "a.raw")),
+    "NRRD beside its slices": ("it.nhdr", lambda path: _nhdr(path, "\n".join(["LIST", *SLICES]), *SLICES)),
+    "NRRD beside its numbered slices": ("it.nhdr", lambda path: _nhdr(path, "%d.raw 0 7 1", *SLICES)),
+    "NRRD in words": ("it.nrrd", _text),
+    "compressed NRRD": ("it.nrrd", _written()),
+    "MetaImage beside its voxels": ("it.mhd", lambda path: _mhd(path, "a.raw", "a.raw")),
+    "MetaImage beside its slices": ("it.mhd", lambda path: _mhd(path, "\n".join(["LIST", *SLICES]), *SLICES)),
+    "compressed MetaImage": ("it.mha", _written()),
+    "MetaImage": ("it.mha", _written(False)),
+}
+
+
+@pytest.mark.parametrize("kind", FINE)
+def test_what_is_fine_is_read(kind: str, tmp_path: Path) -> None:
+    name, make = FINE[kind]
+    make(tmp_path / name)
+    values = sitk.GetArrayFromImage(images.read_image(tmp_path / name, "It"))
+    np.testing.assert_allclose(values, VALUES, atol=0.01 if "slope" in kind else 0)
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((2000, 2000), np.uint8), np.ones((9, 7, 3), np.uint8), np.ones((9, 7), np.uint16)]
+)
+def test_pictures_are_read(pixels: np.ndarray, tmp_path: Path) -> None:
+    """However well they are compressed."""
+    sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=pixels.ndim == 3), str(tmp_path / "it.png"), True)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(images.read_image(tmp_path / "it.png", "It")), pixels)
+
+
+def test_volumes_that_compress_well_are_read(tmp_path: Path) -> None:
+    for name in ("it.nii.gz", "it.nrrd", "it.mha"):
+        sitk.WriteImage(sitk.Image(300, 300, 300, sitk.sitkUInt8), str(tmp_path / name), True)
+        assert images.read_image(tmp_path / name, "It").GetSize() == (300, 300, 300)
+
+
+def test_what_libraries_write_themselves_is_not_seen(capfd, tmp_path: Path) -> None:
+    (tmp_path / "it.mha").write_bytes(b"NDims = 3\nDimSize = 3 3 3\nElementDataFile = LOCAL\n")
+    with pytest.raises(InputError):
+        images.read_image(tmp_path / "it.mha", "It")
+    assert "MetaImage" in capfd.readouterr().err
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert entry.main(["fuse", str(tmp_path / "it.mha"), str(tmp_path / "it.mha"), "-o", str(tmp_path / "fused.nrrd")]) == 3
+    print("ours", file=sys.stderr)
+    told = capfd.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert told[1] == "ours"
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+# Through the module's logic
+
+
+@pytest.fixture
+def logic(scene):
+    application.openModule(bad_inputs.LIBRARY / "CSpADNFusion.py")
+    import CSpADNFusion
+
+    return CSpADNFusion.CSpADNFusionLogic()
+
+
+def _node(values: np.ndarray | None, name: str, kind: str = "vtkMRMLScalarVolumeNode"):
+    import slicer
+
+    node = slicer.mrmlScene.AddNewNodeByClass(kind, name)
+    if values is not None:
+        slicer.util.updateVolumeFromArray(node, values)
+    return node
+
+
+def _pet():
+    return _node(blobs(seed=1), "PET")
+
+
+def _moved():
+    node = _pet()
+    node.SetOrigin(1000, 0, 0)
+    return node
+
+
+def _flat():
+    node = _pet()
+    node.SetSpacing(1, 1, 1e-30)
+    return node
+
+
+NODES: dict[str, tuple[Callable, dict[str, object], type[FusionError], str]] = {
+    "constant": (lambda: _node(np.full((8, 20, 24), 7, np.int16), "PET"), {}, InputError, "The PET is empty"),
+    "of NaN": (lambda: _node(np.full((8, 20, 24), np.nan, np.float32), "PET"), {}, InputError, "The PET is empty"),
+    "no overlap": (_moved, {}, InputError, "do not overlap"),
+    "colours": (
+        lambda: _node(np.zeros((3, 4, 5, 3), np.uint8), "RGB", "vtkMRMLVectorVolumeNode"),
+        *({}, InputError, "3 values per voxel"),
+    ),
+    "without voxels": (lambda: _node(None, "none"), {}, InputError, "'none' holds no voxels"),
+    "no node": (lambda: None, {}, InputError, "Select a PET"),
+    "no thickness": (_flat, {}, InputError, "'PET' in space is degenerate"),
+    "reversed window": (_pet, {"pet_window": (9, 1)}, UsageError, "PET window"),
+    "window of NaN": (_pet, {"mri_window": (float("nan"), 1)}, UsageError, "MRI window"),
+    "unknown palette": (_pet, {"palette": "Pink"}, UsageError, "The palette is 'Pink'"),
+    "unknown grid": (_pet, {"grid": "ct"}, UsageError, "'ct'"),
+    "unknown device": (_pet, {"device": "gpu9"}, UsageError, "no device 'gpu9'"),
+    "unknown model": (_pet, {"model": "best"}, ModelError, "no model 'best'"),
+    "missing weights": (_pet, {"model": "best.safetensors"}, ModelError, "must lie beside"),
+}
+
+
+def _state(scene) -> list[tuple[str, str, int]]:
+    nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+    return [(node.GetID(), node.GetName(), node.GetMTime()) for node in nodes]
+
+
+def _refused(logic, scene, nodes, settings: dict[str, object], error: type[FusionError], words: str) -> None:
+    before = _state(scene)
+    with pytest.raises(error, match=words) as caught:
+        logic.fuse(*nodes, metrics=True, **settings)
+    assert type(caught.value) is error
+    assert "\n" not in str(caught.value)
+    assert _state(scene) == before
+
+
+@pytest.mark.parametrize("case", NODES)
+def test_the_scene_is_as_it_was(case: str, logic, scene) -> None:
+    make, settings, error, words = NODES[case]
+    _refused(logic, scene, (make(), _node(blobs(seed=2), "MRI")), settings, error, words)
+
+
+def test_one_node_for_both(logic, scene) -> None:
+    node = _pet()
+    _refused(logic, scene, (node, node), {}, InputError, "two different volumes")
+
+
+def test_weights_that_were_changed(logic, scene, tmp_path: Path) -> None:
+    models = bad_inputs.LIBRARY / "Resources" / "Models"
+    for name in ("cspadn.json", "cspadn.safetensors"):
+        shutil.copy(models / name, tmp_path / name)
+    content = bytearray((weights := tmp_path / "cspadn.safetensors").read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    nodes = _pet(), _node(blobs(seed=2), "MRI")
+    _refused(logic, scene, nodes, {"model": str(weights)}, ModelError, "SHA-256 differs")

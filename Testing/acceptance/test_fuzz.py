@@ -1,0 +1,126 @@
+"""What the fuzzer starts from, and what it has found, without the fuzzer; and that it finds something."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repository import LIBRARY, STAND_IN, TOOLS
+
+if sys.platform != "linux":
+    pytest.skip("the targets bound memory as Linux does", allow_module_level=True)
+
+import resource
+
+from fuzz import targets
+
+CORPUS = TOOLS / "fuzz" / "corpus"
+INPUTS = sorted(CORPUS.glob("*/*"))
+PLANTED = """
+def careful(data):
+    data.decode(errors="ignore")
+
+def careless(data):
+    if data[:1] == b"F":
+        if data[1:2] == b"U":
+            if data[2:3] == b"Z":
+                raise KeyError
+
+TARGETS = {"careful": careful, "careless": careless}
+"""
+Target = Callable[[bytes], None]
+
+
+@pytest.fixture
+def target(request: pytest.FixtureRequest) -> Target:
+    if request.param == "progress":
+        request.getfixturevalue("slicer_app")
+    return targets.TARGETS[request.param]
+
+
+inputs = [pytest.param(path.parent.name, path, id=f"{path.parent.name}-{path.name}") for path in INPUTS]
+
+
+@pytest.mark.parametrize(("target", "file"), inputs, indirect=["target"])
+def test_what_was_found_stays_mended(target: Target, file: Path) -> None:
+    target(file.read_bytes())
+
+
+def test_every_target_has_inputs_which_are_small() -> None:
+    assert {path.parent.name for path in INPUTS} == set(targets.TARGETS)
+    assert max(path.stat().st_size for path in INPUTS) < 2500
+
+
+READERS = [
+    ("weights", "whole", "cspadn.models.weights.load_model"),
+    ("card", "whole", "cspadn.models.weights.read_card"),
+    ("pairs", "plain", "CSpADNFusionLib.pairs.pairsOfTable"),
+    ("settings", "all", "cspadn.imaging.windowing.check_window"),
+    ("arguments", "all", "cspadn.cli.common.settings_of"),
+    ("progress", "run", "CSpADNFusionLib.worker.fusion.FusionWorker._onEvent"),
+]
+
+
+@pytest.mark.parametrize(("target", "name", "reader"), READERS, indirect=["target"])
+def test_another_exception_is_a_finding(target: Target, name: str, reader: str, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(reader, fail)
+    with pytest.raises(KeyError):
+        target((CORPUS / target.__name__ / name).read_bytes())
+
+
+def test_what_takes_much_memory_is_a_finding(monkeypatch) -> None:
+    monkeypatch.setattr("cspadn.models.weights.read_card", lambda _: bytearray(2**31))
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(MemoryError):
+        targets.card(b"")
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+def test_what_takes_long_is_a_finding(monkeypatch) -> None:
+    monkeypatch.setattr(targets, "_SECONDS", 0)
+    with pytest.raises(AssertionError, match="it took"):
+        targets.card(b"")
+
+
+@pytest.mark.parametrize("target", ["progress"], indirect=True)
+def test_what_slicer_could_not_show_is_a_finding(target: Target, monkeypatch) -> None:
+    monkeypatch.setattr("CSpADNFusionLib.worker.fusion._shown", lambda text: text)
+    with pytest.raises(UnicodeEncodeError):
+        target((CORPUS / "progress" / "half-a-character").read_bytes())
+
+
+def test_many_pairs_of_one_name_are_named_at_once() -> None:
+    targets.pairs(b"pet,mri\n" + b"PET,MRI\n" * 3000)
+
+
+def test_the_largest_network_that_a_card_may_ask_for_is_not_made() -> None:
+    """It would have terabytes. Not among the inputs, since it takes a second."""
+    card = json.loads((CORPUS / "weights" / "whole").read_bytes().splitlines()[0])
+    wide = {name: 1024 if type(value) is int else value for name, value in card["network"].items()}
+    targets.weights(json.dumps({**card, "network": wide}).encode() + b"\n{}\n")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
+def test_the_fuzzer_finds_a_planted_fault(tmp_path: Path) -> None:
+    (tmp_path / "planted.py").write_text(PLANTED, encoding="utf-8")
+    places = os.pathsep.join(map(str, (tmp_path, TOOLS, STAND_IN, LIBRARY)))
+    command = [sys.executable, "-m", "fuzz.run", "--seconds", "4", "--folder", str(tmp_path / "out"), "--module", "planted"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    careful, careless, found, total = done.stdout.splitlines()
+    assert careful.endswith(" 0 findings")
+    assert int(re.search(r"(\d+) runs", careful)[1]) > 1000
+    assert careless.endswith(" 1 findings")
+    assert Path(found.strip()).read_bytes().startswith(b"FUZ")
+    assert total.endswith("1 findings")

@@ -1,0 +1,95 @@
+"""The benchmarks run, and their report says which bound is not kept."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import nn
+
+from cspadn.inference.winograd import is_wide
+from cspadn.models.weights import load_model
+from repository import TOOLS
+
+FOLDER = TOOLS / "benchmarks"
+METHODS = ("straightforward", "ours", "IFCNN", "TFNet", "MSVD", "GTF")
+
+
+@pytest.mark.parametrize("method", ["ours", "straightforward", "MSVD"])
+def test_a_method_is_measured(tmp_path: Path, method: str) -> None:
+    result = _measured(tmp_path, method)
+    assert len(result["cpu"]) == len(result["wall"]) == 2
+    assert min(result["cpu"]) > 0
+    assert 50 < result["peak_mb"] < 4000
+
+
+def test_operations_are_counted(tmp_path: Path) -> None:
+    """Those of the convolutions, of which Winograd leaves out a third in wide layers, and up to half as many for the rest."""
+    convs = [each for each in load_model().network.modules() if isinstance(each, nn.Conv2d) and each.kernel_size == (3, 3)]
+    shares = [each.in_channels * each.out_channels * (2 / 3 if is_wide(each) else 1) for each in convs]
+    convolutions = 2 * 32 * 32 * 9 * sum(shares)
+    assert convolutions < _measured(tmp_path, "operations")["operations"] < 1.5 * convolutions
+
+
+def _measured(folder: Path, method: str) -> dict[str, Any]:
+    np.save(folder / "slices.npy", np.random.default_rng(0).random((3, 2, 32, 32), np.float32))
+    command = [sys.executable, str(FOLDER / "measure.py"), method, str(folder / "slices.npy"), "1", "2"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@pytest.mark.parametrize(("ours", "beyond"), [(0.1, 0), (0.3, 5)])
+def test_the_report_says_what_is_beyond_its_bound(tmp_path: Path, ours: float, beyond: int) -> None:
+    (tmp_path / "record.json").write_text(json.dumps(_record(ours)))
+    document = tmp_path / "document.md"
+    document.write_text("Before.\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nAfter.\n")
+    command = [sys.executable, str(FOLDER / "report.py"), str(tmp_path / "record.json"), str(document)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    text = document.read_text()
+    assert text.startswith("Before.\n")
+    assert text.endswith("After.\n")
+    assert "old" not in text
+    assert text.count("**beyond**") == beyond
+    assert "| atlas | 20.0 | 0.100 |" in text  # 20 GFLOP at the higher of two rates
+
+
+def _record(ours: float) -> dict[str, Any]:
+    """What pytest-benchmark writes, as far as the report reads it. Others take 0.5 s; sizes grow well if ours is fast."""
+    runs = [
+        ("test_atlas", {"method": method, "threads": threads}, _times(ours if method == "ours" else 0.5 if i == 0 else 0.2))
+        for i, method in enumerate(METHODS)
+        for threads in (1, 2)
+    ]
+    runs += [("test_pair", parameters, times) for _, parameters, times in runs]
+    runs += [("test_noise", {"method": name}, _times(time)) for name, time in (("ours", ours), ("straightforward", 0.5))]
+    power, more = (1.1, 0) if ours < 0.2 else (1.4, 0.1)
+    runs += [("test_pixels", {"size": size}, _times((size / 128) ** (2 * power))) for size in (128, 256, 512)]
+    runs += [("test_slices", {"count": count}, _times(0.1 * count**more)) for count in (1, 8, 94)]
+    runs += [("test_operations", {"source": source}, {"operations": 2e10}) for source in ("atlas", "noise")]
+    runs += [("test_matrix_product", {}, {"BLAS": 1e11, "oneDNN": 2e11})]
+    step = {
+        "batch": 64,
+        "patch": 64,
+        "threads": 2,
+        "cpu_seconds": {"straightforward": 9.0, "ours": 3.0},
+        "cpu_ratio": {"ours": 3},
+    }
+    start = {"median": 0.1, "least": 0.1, "most": 0.2}
+    runs += [("test_training_step", {}, step), ("test_module", {}, start), ("test_start_up", {"what": "cspadn --help"}, start)]
+    machine = {"cpu": {"brand_raw": "A processor", "count": 2}, "python_version": "3.11"}
+    benchmarks = [{"name": f"{name}[x]", "params": {"turn": 0, **given}, "extra_info": info} for name, given, info in runs]
+    return {"machine_info": machine, "datetime": "2026-01-01T00:00:00", "benchmarks": benchmarks}
+
+
+def _times(seconds: float) -> dict[str, Any]:
+    assert math.isfinite(seconds)
+    return {"cpu": [seconds] * 3, "wall": [seconds] * 3, "peak_mb": 500.0}

@@ -1,0 +1,558 @@
+"""The command line: formats, exit codes, one clear line for bad input, and nothing left behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from cspadn import fuse
+from cspadn.cli import entry
+from cspadn.cli import fuse as fuse_command
+from cspadn.errors import CancelledError, UsageError
+from cspadn.imaging.windowing import FUSED_MAXIMUM
+from cspadn.models.weights import DEFAULT_MODEL, list_models
+from repository import ROOT
+from volumes import blobs
+
+
+@pytest.fixture
+def files(pair, tmp_path: Path) -> dict[str, Path]:
+    """The small pair as files, and names for outputs."""
+    paths = {name: tmp_path / f"{name}.nrrd" for name in ("pet", "mri", "fused")}
+    for name, image in zip(("pet", "mri"), pair, strict=True):
+        sitk.WriteImage(image, str(paths[name]))
+    return paths
+
+
+def _fuse(files: dict[str, Path], *more: str) -> int:
+    return entry.main(["fuse", str(files["pet"]), str(files["mri"]), "-o", str(files["fused"]), "--device", "cpu", *more])
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+def test_formats(files: dict[str, Path], pair, tmp_path: Path, suffix: str) -> None:
+    for name, image in zip(("pet", "mri"), pair, strict=True):
+        files[name] = tmp_path / f"{name} in ünïcode{suffix}"
+        sitk.WriteImage(image, str(files[name]))
+    files["fused"] = tmp_path / f"fused{suffix}"
+    assert _fuse(files) == 0
+    fused, mri = sitk.ReadImage(str(files["fused"])), sitk.ReadImage(str(files["mri"]))
+    assert fused.GetSize() == mri.GetSize()
+    for get in ("GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(fused, get)(), getattr(mri, get)(), atol=1e-5)  # NIfTI stores float32
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_nrrd_keeps_the_geometry_exactly_and_the_provenance(files: dict[str, Path]) -> None:
+    assert _fuse(files) == 0
+    fused, mri = sitk.ReadImage(str(files["fused"])), sitk.ReadImage(str(files["mri"]))
+    for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(fused, get)() == getattr(mri, get)(), get
+    card = next(card for card in list_models() if card.name == DEFAULT_MODEL)
+    assert fused.GetMetaData("CSpADNFusion.model_sha256") == card.sha256
+    assert "not for diagnosis" in fused.GetMetaData("CSpADNFusion.note")
+
+
+def test_nifti_says_what_it_is_for(files: dict[str, Path], tmp_path: Path) -> None:
+    files["fused"] = tmp_path / "fused.nii.gz"
+    assert _fuse(files) == 0
+    assert "Research use only" in sitk.ReadImage(str(files["fused"])).GetMetaData("ITK_FileNotes")
+
+
+def test_half_precision_on_a_cpu_is_told(files: dict[str, Path], capfd) -> None:
+    assert _fuse(files, "--half") == 0
+    assert "warning: Half precision is for GPUs" in capfd.readouterr().err
+    assert sitk.ReadImage(str(files["fused"])).GetMetaData("CSpADNFusion.precision") == "float32"
+
+
+def test_the_whole_atlas_volume(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "data" / "volumes" / "aanlib"
+    mri = sitk.ReadImage(str(folder / "MRI_axial.nii.gz"))
+    names = [str(folder / "PET_axial.nii.gz"), str(folder / "MRI_axial.nii.gz")]
+    assert entry.main(["fuse", *names, "-o", str(tmp_path / "fused.nrrd")]) == 0
+    fused = sitk.ReadImage(str(tmp_path / "fused.nrrd"))
+    for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(fused, get)() == getattr(mri, get)(), get
+    assert sitk.GetArrayFromImage(fused).max() > 0.5 * FUSED_MAXIMUM
+
+
+def _damage(files: dict[str, Path]) -> None:
+    files["pet"].write_bytes(files["pet"].read_bytes()[:200])
+
+
+def _not_an_image(files: dict[str, Path]) -> None:
+    files["mri"].write_text("patient list", encoding="utf-8")
+
+
+def _replace(name: str, image: sitk.Image):
+    return lambda files: sitk.WriteImage(image, str(files[name]))
+
+
+def _shift(files: dict[str, Path]) -> None:
+    pet = sitk.ReadImage(str(files["pet"]))
+    pet.SetOrigin((1000, 0, 0))
+    sitk.WriteImage(pet, str(files["pet"]))
+
+
+def _shear(files: dict[str, Path]) -> None:
+    mri = sitk.ReadImage(str(files["mri"]))
+    mri.SetDirection((1, 0.2, 0, 0, 0.98, 0, 0, 0, 1))
+    sitk.WriteImage(mri, str(files["mri"]))
+    files["fused"] = files["fused"].with_suffix(".nii")
+
+
+BAD_INPUT = {
+    "missing file": (lambda files: files["pet"].unlink(), [], 3, "does not exist"),
+    "truncated file": (_damage, [], 3, "cannot be read"),
+    "not an image": (_not_an_image, [], 3, "cannot be read"),
+    "folder without DICOM": (lambda files: files.update(pet=files["pet"].parent), [], 3, "holds no DICOM images"),
+    "SUV of no series": (lambda files: None, ["--suv"], 3, "has no DICOM headers"),
+    "DICOM of no series": (
+        lambda files: files.update(fused=files["fused"].with_suffix("")),
+        ["--dicom"],
+        2,
+        "needs the MRI as a DICOM series",
+    ),
+    "unknown palette": (lambda files: None, ["--color", "color.nrrd", "--palette", "Pink"], 2, "The palette is 'Pink'"),
+    "palette without a file": (lambda files: None, ["--palette", "PET-Heat"], 2, "name its file with --color"),
+    "sidecar exists": (lambda files: files["fused"].with_suffix(".json").write_text("{}", encoding="utf-8"), [], 2, "exists"),
+    "two-dimensional": (_replace("mri", sitk.Image(9, 9, sitk.sitkUInt8) + 1), [], 3, "two-dimensional"),
+    "four-dimensional": (_replace("pet", sitk.Image([4, 4, 4, 3], sitk.sitkUInt8)), [], 3, "4 dimensions"),
+    "multi-component": (_replace("pet", sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3)), [], 3, "3 values per voxel"),
+    "empty volume": (_replace("pet", sitk.Image([9, 9, 9], sitk.sitkUInt8)), [], 3, "The PET is empty"),
+    "no overlap": (_shift, [], 3, "do not overlap"),
+    "PNG and volume": (lambda files: files.update(pet=files["pet"].with_suffix(".png")), [], 3, "two PNGs"),
+    "output folder missing": (lambda files: files.update(fused=Path("/nowhere/fused.nrrd")), [], 2, "folder of the output"),
+    "output exists": (lambda files: files["fused"].write_text("precious", encoding="utf-8"), [], 2, "--overwrite"),
+    "output format": (lambda files: files.update(fused=files["fused"].with_suffix(".xyz")), [], 2, "must end in"),
+    "unknown device": (lambda files: None, ["--device", "gpu9"], 2, "no device 'gpu9'"),
+    "unknown model": (lambda files: None, ["--model", "best"], 4, "no model 'best'"),
+    "missing weights": (lambda files: None, ["--model", "best.safetensors"], 4, "model card"),
+    "output is an input": (lambda files: files.update(fused=files["mri"]), ["--overwrite"], 2, "one of the inputs"),
+    "sheared axes in NIfTI": (_shear, [], 2, "not at right angles"),
+    "reversed window": (lambda files: None, ["--pet-window", "9", "1"], 2, "PET window"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_gets_one_clear_line_and_no_output(case: str, files: dict[str, Path], capfd) -> None:
+    spoil, more, code, words = BAD_INPUT[case]
+    spoil(files)
+    before = {path: path.read_bytes() for path in files["mri"].parent.iterdir()}
+    assert _fuse(files, *more) == code
+    output, errors = capfd.readouterr()
+    assert output == ""
+    assert errors.startswith("cspadn: ")
+    assert errors.count("\n") == 1, errors
+    assert words in errors
+    assert {path: path.read_bytes() for path in files["mri"].parent.iterdir()} == before
+
+
+def test_overwrite_replaces(files: dict[str, Path]) -> None:
+    files["fused"].write_text("old", encoding="utf-8")
+    assert _fuse(files, "--overwrite") == 0
+    assert sitk.ReadImage(str(files["fused"])).GetDimension() == 3
+
+
+def test_wrong_usage_exits_2(capfd) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        entry.main(["fuse", "only-one.nrrd"])
+    assert exit_info.value.code == 2
+    assert "usage:" in capfd.readouterr().err
+
+
+def _events(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_json_progress(files: dict[str, Path], capfd) -> None:
+    assert _fuse(files, "--progress", "json") == 0
+    events = _events(capfd.readouterr().out)
+    assert [(e["done"], e["total"]) for e in events if e["event"] == "progress"] == [(i + 1, 8) for i in range(8)]
+    assert events[-1] == {"event": "finished", "output": str(files["fused"])}
+
+
+def test_json_progress_tells_errors(files: dict[str, Path], capfd) -> None:
+    files["pet"].unlink()
+    assert _fuse(files, "--progress", "json") == 3
+    (event,) = _events(capfd.readouterr().out)
+    assert event["event"] == "error"
+    assert event["code"] == 3
+    assert "does not exist" in event["message"]
+
+
+def test_cancel_file(files: dict[str, Path], tmp_path: Path, capfd) -> None:
+    (tmp_path / "stop").touch()
+    assert _fuse(files, "--cancel-file", str(tmp_path / "stop")) == 130
+    assert not files["fused"].exists()
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_json_progress_keeps_a_traceback_behind_its_sentence(files: dict[str, Path], monkeypatch, capfd) -> None:
+    def unforeseen(*_args, **_kwargs):
+        raise ValueError("odd")
+
+    monkeypatch.setattr("cspadn.fusion.fuse", unforeseen)
+    assert _fuse(files, "--progress", "json") == 1
+    out, err = capfd.readouterr()
+    assert [event["message"] for event in _events(out)] == ["Unexpected error (ValueError: odd): please report it."]
+    assert "Traceback" in err
+
+
+def test_a_worker_ends_with_its_folder(tmp_path: Path) -> None:
+    """Whatever it is doing, and not only between two slices."""
+    folder = tmp_path / "private"
+    folder.mkdir()
+    code = (
+        "import time; from pathlib import Path; from cspadn.cli import fuse;"
+        f"watching = fuse._watching(Path({str(folder / 'cancel')!r})); watching.__enter__();"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    folder.rmdir()
+    assert process.wait(timeout=20) == 130
+    process.stdout.close()
+
+
+def test_a_program_that_has_fused_outlives_the_folder(files: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "private"
+    folder.mkdir()
+    before = threading.active_count()
+    assert _fuse(files, "--cancel-file", str(folder / "cancel")) == 0
+    folder.rmdir()
+    time.sleep(3 * fuse_command._WATCH_SECONDS)
+    assert threading.active_count() <= before
+    assert _fuse(files, "--cancel-file", str(folder / "cancel"), "--overwrite") == 2
+
+
+def test_metrics_in_a_table_beside_the_volume(files: dict[str, Path], tmp_path: Path, capfd) -> None:
+    from cspadn.metrics import TABLE_NAMES, measure_fusion
+
+    table = tmp_path / "metrics.csv"
+    assert _fuse(files, "--metrics", str(table), "--progress", "json") == 0
+    steps = [(event["step"], event["done"]) for event in _events(capfd.readouterr().out) if event["event"] == "progress"]
+    assert steps == [("Fusing", i + 1) for i in range(8)] + [("Measuring", i + 1) for i in range(8)]
+    header, *rows, mean = list(csv.reader(table.open(encoding="utf-8")))
+    assert header == ["slice", "position_mm", *TABLE_NAMES]
+    images = [sitk.ReadImage(str(files[name])) for name in ("pet", "mri")]
+    expected = measure_fusion(*images, fuse(*images))
+    assert [int(row[0]) for row in rows] == [row.index for row in expected.slices if row.counted]
+    assert mean[:2] == ["mean", ""]
+    assert [float(value) for value in mean[2:]] == pytest.approx(list(expected.mean.values()), abs=1e-6)
+    assert _fuse(files, "--metrics", str(table)) == 2
+    assert _fuse(files, "--metrics", str(tmp_path / "metrics.txt"), "--overwrite") == 2
+
+
+def test_no_table_without_its_volume(files: dict[str, Path], tmp_path: Path, monkeypatch) -> None:
+    def no_table(*_arguments):
+        raise UsageError("no space")
+
+    monkeypatch.setattr("cspadn.io.images.stage_table", no_table)
+    assert _fuse(files, "--metrics", str(tmp_path / "metrics.csv")) == 2
+    assert not files["fused"].exists()
+    assert not (tmp_path / "metrics.csv").exists()
+
+
+def test_measuring_can_be_cancelled(pair) -> None:
+    from cspadn.metrics import measure_fusion
+
+    done: list[int] = []
+    result = fuse(*pair)
+    with pytest.raises(CancelledError):
+        measure_fusion(*pair, result, progress=lambda count, _: done.append(count), cancelled=lambda: len(done) == 3)
+    assert done == [1, 2, 3]
+
+
+def test_keyboard_interrupt_exits_130(files: dict[str, Path], monkeypatch, capfd) -> None:
+    def interrupted(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cspadn.fusion.fuse", interrupted)
+    assert _fuse(files) == 130
+    assert capfd.readouterr().err == "cspadn: Cancelled.\n"
+    assert not files["fused"].exists()
+
+
+def test_a_full_disk_leaves_nothing(files: dict[str, Path], monkeypatch, capfd) -> None:
+    def no_space(_image, name, **_options):
+        Path(name).write_bytes(b"half")
+        raise RuntimeError("no space left on device")
+
+    monkeypatch.setattr(sitk, "WriteImage", no_space)
+    before = set(files["mri"].parent.iterdir())
+    assert _fuse(files) == 2
+    assert "space on the disk" in capfd.readouterr().err
+    assert set(files["mri"].parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_nifti_that_was_not_written_whole_is_noticed(files: dict[str, Path], suffix: str, monkeypatch, capfd) -> None:
+    """ITK's writer does not say so."""
+    write = sitk.WriteImage
+
+    def cut(image: sitk.Image, name: str, **options: object) -> None:
+        write(image, name, **options)
+        os.truncate(name, Path(name).stat().st_size - 20)
+
+    monkeypatch.setattr(sitk, "WriteImage", cut)
+    files["fused"] = files["fused"].with_suffix(suffix)
+    before = set(files["mri"].parent.iterdir())
+    assert _fuse(files) == 2
+    assert "space on the disk" in capfd.readouterr().err
+    assert set(files["mri"].parent.iterdir()) == before
+
+
+def test_an_output_that_is_a_link_into_no_folder_is_noticed_before_the_work(files: dict[str, Path], capfd) -> None:
+    files["fused"].symlink_to(files["mri"].parent / "none" / "fused.nrrd")
+    assert _fuse(files) == 2
+    assert "does not exist" in capfd.readouterr().err
+    assert not (files["mri"].parent / "none").exists()
+
+
+def test_messages_are_one_line_whatever_the_names(files: dict[str, Path], capfd) -> None:
+    files["pet"] = files["pet"].with_name("a\n\x1b[2Jb.nrrd")
+    assert _fuse(files, "--progress", "json") == 3
+    told = capfd.readouterr()
+    assert told.err.endswith("a\\n\\x1b[2Jb.nrrd does not exist: check the name.\n")
+    assert told.err.count("\n") == 1
+    assert json.loads(told.out)["message"] in told.err
+
+
+@pytest.mark.parametrize("step", ["ReadImage", "WriteImage"])
+def test_no_memory_for_a_file_is_no_damage_and_no_full_disk(step: str, files: dict[str, Path], monkeypatch, capfd) -> None:
+    def no_memory(*_arguments, **_options):
+        raise RuntimeError(f"Exception thrown in SimpleITK {step}: std::bad_alloc")
+
+    monkeypatch.setattr(sitk, step, no_memory)
+    before = set(files["mri"].parent.iterdir())
+    assert _fuse(files) == 5
+    assert "There is not enough memory to" in capfd.readouterr().err
+    assert set(files["mri"].parent.iterdir()) == before
+
+
+def test_an_unwritable_folder_is_noticed_before_the_work(files: dict[str, Path], monkeypatch, capfd) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == files["fused"].parent and mode == os.W_OK))
+    monkeypatch.setattr("cspadn.fusion.fuse", lambda *_args, **_options: pytest.fail("the work started"))
+    assert _fuse(files) == 2
+    assert "cannot be written to" in capfd.readouterr().err
+
+
+def test_a_link_stays_a_link(files: dict[str, Path], tmp_path: Path) -> None:
+    target = tmp_path / "elsewhere.nrrd"
+    target.write_text("old", encoding="utf-8")
+    files["fused"].symlink_to(target)
+    assert _fuse(files, "--overwrite") == 0
+    assert files["fused"].is_symlink()
+    assert sitk.ReadImage(str(target)).GetDimension() == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "package 'torch' is missing"),
+        (MemoryError(), 5, "not enough memory"),
+        (ValueError("first line\nsecond line"), 1, "Unexpected error (ValueError: first line)"),
+    ],
+)
+def test_what_nobody_foresaw_is_one_line_too(files: dict[str, Path], monkeypatch, capfd, error, code, words) -> None:
+    def broken(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr("cspadn.fusion.fuse", broken)
+    assert _fuse(files) == code
+    errors = capfd.readouterr().err
+    assert words in errors
+    assert errors.count("\n") == 1
+    assert not files["fused"].exists()
+
+
+def test_a_worker_ends_with_its_application(files: dict[str, Path]) -> None:
+    """Nobody reads the progress any more: the run stops quietly and leaves no output."""
+    command = [sys.executable, "-m", "cspadn", "fuse", *(str(files[n]) for n in ("pet", "mri")), "-o", str(files["fused"])]
+    process = subprocess.Popen(
+        [*command, "--progress", "json"], cwd=ROOT / "CSpADNFusion", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.wait(timeout=120) == 130
+    assert process.stderr.read() == b""
+    assert not files["fused"].exists()
+
+
+def test_progress_bar_on_a_terminal(files: dict[str, Path]) -> None:
+    """In a real pseudo-terminal the bar is drawn; stdout stays empty."""
+    pty = pytest.importorskip("pty")
+    parent, child = pty.openpty()
+    command = [sys.executable, "-m", "cspadn", "fuse", *(str(files[n]) for n in ("pet", "mri")), "-o", str(files["fused"])]
+    done = subprocess.run(command, stderr=child, stdout=subprocess.PIPE, cwd=ROOT / "CSpADNFusion", check=False)
+    os.close(child)
+    drawn = os.read(parent, 100_000).decode()
+    assert done.returncode == 0
+    assert done.stdout == b""
+    assert "8/8 slices" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn)
+
+
+def test_info_and_models(capfd) -> None:
+    assert entry.main(["info", "--json"]) == 0
+    info = json.loads(capfd.readouterr().out)
+    assert info["versions"]["numpy"] == np.__version__
+    assert "cpu" in info["devices"]
+    assert entry.main(["models", "--json"]) == 0
+    assert DEFAULT_MODEL in [card["name"] for card in json.loads(capfd.readouterr().out)]
+    assert entry.main(["info"]) == 0
+    assert entry.main(["models"]) == 0
+    assert f"{DEFAULT_MODEL} 1 (default)" in capfd.readouterr().out
+
+
+def test_help_needs_no_torch() -> None:
+    """Start-up of --help, and the import of the package, load nothing heavy."""
+    code = "import sys, cspadn, cspadn.cli; print(sorted({'torch', 'SimpleITK', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "CSpADNFusion")
+    assert done.stdout.strip() == "[]"
+
+
+def test_only_networks_need_torch_and_only_dicom_needs_pydicom() -> None:
+    """Importing any other module of the library loads neither; Slicer may have no torch yet."""
+    code = (
+        "import importlib, sys; heavy = {'torch', 'pydicom'}\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    assert not heavy & set(sys.modules), (name, heavy & set(sys.modules))\n"
+    )
+    library = ROOT / "CSpADNFusion"
+    files = (file.relative_to(library).with_suffix("") for file in sorted((library / "cspadn").rglob("*.py")))
+    names = [".".join(file.parts).removesuffix(".__init__") for file in files]
+    with_torch = ("cspadn.fusion", "cspadn.inference", "cspadn.models", "cspadn.__main__")
+    light = [name for name in names if not name.startswith(with_torch)]
+    assert {"cspadn", "cspadn.cli.fuse", "cspadn.io.dicom_writer", "cspadn.metrics", "cspadn.runtime.device"} <= set(light)
+    done = subprocess.run([sys.executable, "-c", code, *light], capture_output=True, text=True, cwd=library)
+    assert done.returncode == 0, done.stderr
+
+
+def test_colour_volume_and_sidecar(files: dict[str, Path], tmp_path: Path) -> None:
+    color = tmp_path / "color.nrrd"
+    files["fused"] = tmp_path / "fused.nii.gz"
+    assert _fuse(files, "--color", str(color), "--palette", "PET-DICOM", "--grid", "pet", "--pet-window", "0", "90") == 0
+    fused, rgb = sitk.ReadImage(str(files["fused"])), sitk.ReadImage(str(color))
+    assert fused.GetSize() == rgb.GetSize() == sitk.ReadImage(str(files["pet"])).GetSize()
+    assert rgb.GetNumberOfComponentsPerPixel() == 3
+    told = json.loads((tmp_path / "fused.json").read_text(encoding="utf-8"))
+    assert told["pet_source"] == "pet.nrrd"
+    assert told["mri_source"] == "mri.nrrd"
+    assert (told["grid"], told["palette"], told["pet_window"]) == ("pet", "PET-DICOM", [0, 90])
+    assert told["model"] == DEFAULT_MODEL
+    assert told["warnings"] == []
+
+
+def test_colour_of_a_grey_pair_of_pictures(tmp_path: Path) -> None:
+    for name, seed in (("pet", 1), ("mri", 2)):
+        pixels = np.random.default_rng(seed).integers(0, 256, (32, 32), np.uint8)
+        sitk.WriteImage(sitk.GetImageFromArray(pixels), str(tmp_path / f"{name}.png"))
+    files = {name: tmp_path / f"{name}.png" for name in ("pet", "mri", "fused")}
+    assert _fuse(files, "--color", str(tmp_path / "color.png")) == 0
+    assert sitk.ReadImage(str(tmp_path / "color.png")).GetNumberOfComponentsPerPixel() == 3
+    assert sitk.ReadImage(str(files["fused"])).GetNumberOfComponentsPerPixel() == 1
+
+
+def test_what_could_not_all_be_written_is_taken_away_again(
+    files: dict[str, Path], tmp_path: Path, monkeypatch, capsys
+) -> None:
+    before = sorted(path.name for path in tmp_path.iterdir())
+
+    def disk_is_full(image: sitk.Image, *_: object, **__: object) -> None:
+        if image.GetNumberOfComponentsPerPixel() == 1:
+            raise RuntimeError("no space")
+
+    monkeypatch.setattr(sitk, "WriteImage", disk_is_full)
+    assert _fuse(files, "--color", str(tmp_path / "color.nrrd")) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_compressed_file_without_its_end_is_refused(files: dict[str, Path], tmp_path: Path, capsys) -> None:
+    """ITK reads what is there, and fills the rest with zeros, without a word."""
+    files["mri"] = tmp_path / "mri.nii.gz"
+    sitk.WriteImage(sitk.ReadImage(str(tmp_path / "mri.nrrd")), str(files["mri"]))
+    content = files["mri"].read_bytes()
+    files["mri"].write_bytes(content[: len(content) // 2])
+    assert _fuse(files) == 3
+    assert "compressed data are not whole" in capsys.readouterr().err
+    assert not files["fused"].exists()
+
+
+STORED = {
+    "int16 with negative values": lambda path, values: sitk.WriteImage(
+        sitk.GetImageFromArray((values - 60).astype(np.int16)), path
+    ),
+    "big-endian": lambda path, values: _write_nrrd(path, values, "float", ">f4", "big"),
+    "slope and intercept": lambda path, values: _write_scaled(path, values),
+}
+
+
+def _write_nrrd(path: str, values: np.ndarray, kind: str, dtype: str, endian: str) -> None:
+    size = " ".join(map(str, values.shape[::-1]))
+    head = f"NRRD0004\ntype: {kind}\ndimension: 3\nsizes: {size}\nendian: {endian}\nencoding: raw\n"
+    Path(path).write_bytes(head.encode() + b"\n" + values.astype(dtype).tobytes())
+
+
+def _write_scaled(path: str, values: np.ndarray) -> None:
+    """NIfTI with scl_slope and scl_inter, as nibabel writes it."""
+    nibabel = pytest.importorskip("nibabel")
+    image = nibabel.Nifti1Image(values.T, np.diag([-1, -1, 1, 1]))
+    image.header.set_data_dtype(np.int16)
+    nibabel.save(image, path)
+    assert nibabel.load(path).dataobj.slope < 0.1
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_however_the_values_are_stored(tmp_path: Path, kind: str) -> None:
+    values = {name: np.rint(blobs(seed=seed)) for name, seed in (("pet", 1), ("mri", 2))}
+    ending = ".nii" if "slope" in kind else ".nrrd"
+    files = {name: tmp_path / f"{name}{ending}" for name in values} | {"fused": tmp_path / "fused.nrrd"}
+    for name, array in values.items():
+        STORED[kind](str(files[name]), array)
+    assert _fuse(files) == 0
+    expected = fuse(*(sitk.GetImageFromArray(array) for array in values.values())).image
+    fused = sitk.GetArrayFromImage(sitk.ReadImage(str(files["fused"])))
+    np.testing.assert_allclose(fused, sitk.GetArrayFromImage(expected), atol=2e-3 * FUSED_MAXIMUM)
+
+
+def test_with_overwrite_nothing_is_lost_where_not_all_could_be_written(files: dict[str, Path], monkeypatch, capsys) -> None:
+    sidecar = files["fused"].with_suffix(".json")
+    assert _fuse(files) == 0
+    before = files["fused"].read_bytes(), sidecar.read_bytes()
+
+    def disk_is_full(image: sitk.Image, *_: object, **__: object) -> None:
+        raise RuntimeError("no space")
+
+    monkeypatch.setattr(sitk, "WriteImage", disk_is_full)
+    assert _fuse(files, "--overwrite", "--model", "cspadn-paper") == 2
+    assert (files["fused"].read_bytes(), sidecar.read_bytes()) == before
+    monkeypatch.undo()
+    assert _fuse(files, "--overwrite", "--model", "cspadn-paper") == 0
+    assert json.loads(sidecar.read_text(encoding="utf-8"))["model"] == "cspadn-paper"
+
+
+def test_the_sidecar_of_another_program_is_never_replaced(files: dict[str, Path], capsys) -> None:
+    sidecar = files["fused"].with_suffix(".json")
+    sidecar.write_text('{"RepetitionTime": 2.3}', encoding="utf-8")
+    assert _fuse(files, "--overwrite") == 2
+    assert "was not written by cspadn" in capsys.readouterr().err
+    assert "RepetitionTime" in sidecar.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names that are bytes")
+def test_names_that_are_no_utf8_get_a_sentence(files: dict[str, Path], tmp_path: Path, capsys) -> None:
+    files["pet"] = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller.nrrd"))
+    assert _fuse(files) == 3
+    assert "not valid UTF-8" in capsys.readouterr().err

@@ -1,0 +1,583 @@
+"""The evaluation: its tables, and the whole command on a small made-up data set."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("lightning")
+
+from PIL import Image as pillow
+
+from cspadn.errors import MemoryExhaustedError, UsageError
+from cspadn.imaging.color import luma
+from cspadn.inference.bounds import DEPTH
+from cspadn.metrics import NAMES
+from cspadn.models.cspadn import CSpADN, NetworkConfig
+from cspadn.models.weights import list_models, save_model
+from training import evaluate
+from training.baselines import TRAINED
+from training.baselines.tfnet import TFNet
+from training.baselines.trivial import maximum
+from training.evaluation import ablation, curves, paper, sizes, trained
+from training.evaluation.black import largest_level_on_black
+from training.evaluation.figures import head_box
+from training.evaluation.folder import staged
+from training.evaluation.inputs import PAPER_MODEL, model_rows, network_rows
+from training.evaluation.intervals import spread
+from training.evaluation.pairs import SAME_HEAD, SECOND_SUBJECT, Pair, colored, read_set, some_of
+from training.evaluation.rows import MEASURES, Outcome, Row, check_rows, fuser, measure_rows, trivial_rows, workers
+from training.evaluation.tables import best_of, listed, markdown, number, write_csv
+from training.export import save_half
+from volumes import blobs
+
+SIDE = 48  # pixels: VIF needs 41
+TINY = NetworkConfig(common_channels=2, growth_channels=2, dense_modules=1, reduced_channels=1, decoder_channels=(2,))
+TRIVIAL = {"average", "maximum", "MRI only", "PET only", "Laplacian"}
+PARTS = {"table1", "subject2", "black", "sizes"}
+OPTIONAL = {"ablation", "training"}
+TRAINING = {
+    "steps": 7,
+    "config": {"batch_size": 3, "loss": {"mse": 1.0, "ssim": 100.0}, "mse_steps": 2, "train_subset": ["train"], "seed": 1},
+}
+MEMORY_LINE = "A worker was ended: not enough memory; use --processes 1."
+
+
+def _slice(seed: int) -> np.ndarray:
+    return np.clip(2.5 * blobs((1, SIDE, SIDE), seed)[0], 0, 255).astype(np.uint8)
+
+
+def _write(levels: np.ndarray, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(sitk.GetImageFromArray(levels, isVector=levels.ndim == 3), str(path))
+
+
+def _data_set(folder: Path, split: dict[str, str], read: str) -> None:
+    """Pictures only of the subset that is to be read: another pair could not be."""
+    for seed, (name, subset) in enumerate(split.items()):
+        if subset == read:
+            pet = _slice(2 * seed)
+            _write(np.stack([pet, pet // 2, 255 - pet], axis=-1) * (pet > 0)[..., None], folder / "pet" / f"{name}.png")
+            _write(_slice(2 * seed + 1), folder / "mri" / f"{name}.png")
+    rows = "".join(f"{name},{subset}\n" for name, subset in split.items())
+    (folder / "split.csv").write_text("id,subset\n" + rows)
+
+
+@dataclass
+class Folders:
+    data: Path
+    weights: Path
+    curves: Path
+    output: Path
+
+    def run(self, *more: str) -> int:
+        options = {"data": self.data, "weights": self.weights, "curves": self.curves, "output": self.output}
+        arguments = [text for name, path in options.items() for text in (f"--{name}", str(path))]
+        return evaluate.main([*arguments, "--processes", "1", *more])
+
+
+def _make(root: Path) -> Folders:
+    data = root / "given"
+    _data_set(data / SAME_HEAD[0], {"a": "train", "b": "test_same_head", "c": "test_same_head", "d": "gap"}, SAME_HEAD[1])
+    _data_set(data / SECOND_SUBJECT[0], {"p": "test", "q": "test", "r": "else"}, SECOND_SUBJECT[1])
+    for seed, peer in enumerate(("IFCNN", "OtherNet")):
+        for name in "pq":
+            _write(_slice(20 + seed), data / "peers" / "fused" / "subject2" / peer / f"{name}.png")
+    (root / "weights").mkdir()
+    torch.manual_seed(3)
+    save_half(TFNet(), root / "weights" / "tfnet.safetensors")
+    return Folders(data, root / "weights", root / "curves", root / "results")
+
+
+def _add_optional_parts(folders: Folders) -> None:
+    (folders.weights / "ablation").mkdir()
+    for variant in ("both", "none"):
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            network = CSpADN(NetworkConfig(**{**vars(TINY), "attention": variant})).half()
+            path = folders.weights / "ablation" / f"{variant}-{seed}.safetensors"
+            save_model(network, path, version="1", description="", date="", training=TRAINING, metrics={})
+    (folders.curves / "ablation").mkdir(parents=True)
+    for name in ("cspadn", "cspadn-paper"):
+        rows = [f"{i},{i},{50 * math.exp(-i / 9) + 20:.4f},{30 if i % 10 == 9 else ''}\n" for i in range(60)]
+        (folders.curves / f"{name}.csv").write_text("epoch,step,train_loss,validation_loss\n" + "".join(rows))
+    for name in ("both-1", "both-2", "none-1"):
+        (folders.curves / "ablation" / f"{name}.csv").write_text("step,train_loss,validation_loss\n2,30,\n5,20,25\n6,18,\n")
+
+
+@contextmanager
+def _here(processes: int):
+    """Workers that are this process: they know the stand-in."""
+    yield map
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> None:
+    """For IFCNN, whose weights are not the project's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "workers", _here)
+        patch.setitem(TRAINED, "IFCNN", lambda path: maximum)
+        yield
+
+
+@pytest.fixture
+def folders(tmp_path: Path, stand_in: None) -> Folders:
+    return _make(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, stand_in: None) -> Path:
+    """Of one run with all parts."""
+    made = _make(tmp_path_factory.mktemp("evaluation"))
+    _add_optional_parts(made)
+    assert made.run() == 0
+    return made.output
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_all_parts_are_written(results: Path) -> None:
+    written = {path.name for path in results.iterdir()}
+    for part in PARTS | OPTIONAL:
+        assert {f"{part}.csv", f"{part}.md"} <= written
+    assert {"same_head_pairs.csv", "subject2_pairs.csv", "README.md", "training.png", "subject2.png"} <= written
+    assert "ablation_curves.png" in written
+    assert {f"figure{number}.png" for number in (5, 6, 7)} <= written
+
+
+def test_index_shows_everything_and_links_lead_somewhere(results: Path) -> None:
+    index = (results / "README.md").read_text()
+    for page in results.glob("*.md"):
+        targets = re.findall(r"\]\(([^)]+)\)", page.read_text())
+        assert {target for target in targets if not (results / target).exists()} <= {"observer.md"}  # of another command
+    for part in PARTS | OPTIONAL:
+        assert (results / f"{part}.md").read_text().split("\n\n", 1)[1].strip() in index
+    assert all(f"({picture.name})" in index for picture in results.glob("*.png"))
+    for card in list_models():
+        assert f"{card.training['steps']} | {card.training['config']['seed']}" in index
+
+
+def test_index_has_the_command_and_every_file(results: Path) -> None:
+    index = (results / "README.md").read_text()
+    assert f"python -m training.evaluate --data {results.parent / 'given'} --weights" in index
+    made = {path.name for path in results.iterdir()} - {"README.md"}
+    assert set(re.findall(r"^- \[(\S+)\]", index.rpartition("## Files")[2], re.MULTILINE)) == made
+
+
+def test_only_the_right_subsets_are_evaluated(results: Path) -> None:
+    assert {row["pair"] for row in _rows(results / "same_head_pairs.csv")} == {"b", "c"}
+    assert {row["pair"] for row in _rows(results / "sizes.csv")} == {"b", "c"}
+    assert {row["pair"] for row in _rows(results / "subject2_pairs.csv")} == {"p", "q"}
+
+
+def test_subsets_of_the_real_tables(shared: Path) -> None:
+    for (folder, subset), ids in ((SAME_HEAD, range(41056, 41076)), (SECOND_SUBJECT, range(11, 31))):
+        table = {row["id"]: row["subset"] for row in _rows(shared / folder / "split.csv")}
+        names = [pair.name for pair in read_set(shared / folder, subset)]
+        assert names == [str(number) for number in ids]
+        assert {table[name] for name in names} == {subset}
+
+
+def test_every_row_is_in_the_tables(results: Path) -> None:
+    models = {row.name for row in model_rows()}
+    table = _rows(results / "table1.csv")
+    assert [row["method"] for row in table][:5] == ["GTF", "MSVD", "IFCNN", "TFNet", PAPER_MODEL]
+    models |= {f"{name}, network alone" for name in models}
+    assert {row["method"] for row in table} == {"GTF", "MSVD", "IFCNN", "TFNet"} | TRIVIAL | models
+    assert {row["method"] for row in _rows(results / "subject2.csv")} == {"IFCNN", "OtherNet", "TFNet"} | TRIVIAL | models
+    black = {row["method"] for row in _rows(results / "black.csv")}
+    assert black == {"GTF", "MSVD", "IFCNN", "OtherNet", "TFNet"} | TRIVIAL | models
+    assert (results / "table1.md").read_text().count(f"| {PAPER_MODEL} (ours) |") == 2
+
+
+def test_published_values_stand_beside_the_measured(results: Path) -> None:
+    table = {row["method"]: row for row in _rows(results / "table1.csv")}
+    assert table["GTF"]["EN_published"] == "4.289700"
+    assert table[PAPER_MODEL]["FMI_dct_published"] == "0.393300"
+    assert table["maximum"]["EN_published"] == ""
+
+
+def test_means_are_those_of_the_pairs(results: Path) -> None:
+    of_pairs = [row for row in _rows(results / "same_head_pairs.csv") if row["method"] == "MSVD"]
+    mean = next(row for row in _rows(results / "table1.csv") if row["method"] == "MSVD")
+    for name in NAMES:
+        assert float(mean[name]) == pytest.approx(np.mean([float(row[name]) for row in of_pairs]), abs=2e-6)
+
+
+def test_second_subject_has_every_row_in_order(results: Path) -> None:
+    models = [row.name for row in model_rows()]
+    networks = [f"{name}, network alone" for name in models]
+    table = _rows(results / "subject2.csv")
+    order = ["MRI only", "PET only", "average", "maximum", "Laplacian", "IFCNN", "OtherNet", "TFNet", *models, *networks]
+    assert [row["method"] for row in table] == order
+    assert list(table[0]) == ["method", "group", *MEASURES]
+    lines = [line for line in (results / "subject2.md").read_text().splitlines() if line.startswith("| ")][2:]
+    for line, row in zip(lines, table, strict=True):
+        name, *values = (cell.strip() for cell in line.split("|")[1:-1])
+        assert name.strip("*").removesuffix(" (ours)") == row["method"]
+        assert values == [f"{float(row[measure]):.4f}" if row[measure] else "" for measure in MEASURES]
+
+
+def test_nothing_is_claimed_of_the_second_subject(results: Path) -> None:
+    page = (results / "subject2.md").read_text()
+    assert re.search(r"\b(rank|better|best|first|place)", page) is None
+    assert "reward a copy of the MRI" in page
+    assert "[a numerical observer](observer.md)" in page
+
+
+def test_the_papers_model_is_compared_with_four_methods(results: Path) -> None:
+    means = {row["method"]: row for row in _rows(results / "table1.csv")}
+    page = (results / "table1.md").read_text()
+    for measure in paper.TABLE_MEASURES:
+        rival = max((name for name in paper.FIVE if name != PAPER_MODEL), key=lambda name: float(means[name][measure]))
+        lead = float(means[PAPER_MODEL][measure]) - float(means[rival][measure])
+        place = "first of five" if lead > 0 else "not first"
+        (line,) = [line for line in page.splitlines() if line.startswith(f"- {measure}: ")]
+        found = re.fullmatch(
+            rf"- {measure}: {PAPER_MODEL} is {place}, (.{{6}}) (above|below) {rival}; it is .* 2 pairs\.", line
+        )
+        assert found is not None, line
+        assert float(found[1]) == pytest.approx(abs(lead), abs=1e-4)
+        assert (found[2] == "above") == (lead > 0)
+
+
+def test_what_flatters_us_is_said(results: Path) -> None:
+    page = (results / "table1.md").read_text()
+    assert "This is no test on an unseen head" in page
+    assert "learning rate was chosen on these pairs" in page
+    assert "Its training has seen slices of this head in all three planes, but not these axial slices" in page
+    for text in (page, (results / "subject2.md").read_text()):
+        assert "it keeps black what is black in both sources, and raises what is below its bounds" in text
+    assert "by construction" in (results / "black.md").read_text()
+
+
+def test_budgets_are_those_of_cards_and_configurations(results: Path) -> None:
+    page, options = (results / "table1.md").read_text(), trained.options_by_name("tfnet")
+    steps, batch = options["epochs"] * options["steps_per_epoch"], options["batch_size"]
+    assert f"- TFNet: {steps:,} steps x {batch} = {steps * batch:,} patches" in page
+    for card in list_models():
+        steps, batch = card.training["steps"], card.training["config"]["batch_size"]
+        assert f"- {card.name}: {steps:,} steps x {batch} = {steps * batch:,} patches" in page
+    assert "- IFCNN: published weights" in page
+    assert trained.loss_text({"loss": {"mse": 1.0, "qabf": 1.5}}) == "1 mse + 1.5 qabf"
+    assert trained.options_by_name("nobody") == {}
+
+
+def test_a_model_that_saw_other_planes_is_marked(tmp_path: Path) -> None:
+    rows = []
+    for name, subsets in (("apart", ["train"]), ("seen", ["train", "extra"])):
+        training = {"steps": 7, "config": {**TRAINING["config"], "train_subset": subsets}}
+        path = tmp_path / f"{name}.safetensors"
+        save_model(CSpADN(TINY), path, version="1", description="", date="", training=training, metrics={})
+        rows.append(Row(name, "model", str(path)))
+    assert [paper._noted(row) for row in rows] == ["apart (ours)", f"seen (ours), {paper.SEEN}"]
+    assert trained.has_seen_other_planes(replace(rows[1], kind="network"))
+    assert not trained.has_seen_other_planes(Row("TFNet", "trained"))
+
+
+def test_ablation_has_the_difference_of_equal_seeds(results: Path) -> None:
+    table = {(row["attention"], row["seed"]): row for row in _rows(results / "ablation.csv")}
+    differences = [float(table["both", seed]["EN"]) - float(table["none", seed]["EN"]) for seed in "12"]
+    assert float(table["both - none", "mean"]["EN"]) == pytest.approx(np.mean(differences), abs=2e-6)
+    deviation = float(table["both - none", "standard deviation"]["EN"])
+    assert deviation == pytest.approx(np.std(differences, ddof=1), abs=3e-6)
+    ends = [float(table["both - none", end]["EN"]) for end in ("95 % from", "95 % to")]
+    assert ends == pytest.approx(spread(differences)[2:], abs=1e-4)
+    assert float(table["both", "1"]["alpha"]) == 0
+    assert table["none", "1"]["alpha"] == ""
+
+
+def test_ablation_tells_its_options_and_each_seed(results: Path) -> None:
+    page = (results / "ablation.md").read_text()
+    assert "The loss has a trap" in page
+    assert "Loss: 1 mse + 100 ssim, after 2 steps of MSE alone. Each run: 7 steps x 3 = 21 patches. Seeds: 1 and 2." in page
+    seeds = [row["Qabf"] for row in _rows(results / "ablation.csv") if row["attention"] == "both" and row["seed"] in "12"]
+    assert f"| {', '.join(f'{float(value):.4f}' for value in seeds)} |" in page
+    assert page.count("| both - none |") == len(MEASURES)
+    assert page.count("| excludes 0 |") + page.count("| does not exclude 0 |") == len(MEASURES)
+    assert "2 seeds cannot show small effects" in page
+
+
+def test_the_trap_is_told_of_the_mean_ssim_alone() -> None:
+    plain, weighted = ({"loss": {"mse": 1.0, term: 1.0}} for term in ("ssim", "weighted_ssim"))
+    assert "The loss has a trap" in ablation.trap([weighted, plain])
+    assert ablation.trap([weighted, weighted]) == ablation.trap([{}]) == ""
+
+
+def test_interval_is_that_of_students_t() -> None:
+    mean, deviation, lower, upper = found = spread([1.0, 2.0, 4.0])
+    assert (mean, deviation) == pytest.approx((7 / 3, math.sqrt(7 / 3)))
+    half = 4.302653 * deviation / math.sqrt(3)  # the tabulated quantile of two degrees of freedom
+    assert (lower, upper) == pytest.approx((mean - half, mean + half), rel=1e-6)
+    assert not found.excludes_zero
+    assert spread([-1.0, -1.1, -1.2]).excludes_zero
+    assert not spread([3.0]).excludes_zero
+
+
+def test_training_says_whether_the_loss_rests(results: Path) -> None:
+    first, second = _rows(results / "training.csv")
+    assert (first["run"], second["run"], first["steps"]) == ("cspadn", "cspadn-paper", "60")
+    losses = [50 * math.exp(-i / 9) + 20 for i in range(48, 60)]
+    assert float(first["last_tenth"]) == pytest.approx(np.mean(losses[6:]), abs=1e-3)
+    assert float(first["change"]) == pytest.approx(np.mean(losses[6:]) / np.mean(losses[:6]) - 1, abs=1e-4)
+    assert float(first["last_validation"]) == 30
+
+
+def test_the_start_with_mse_alone_is_told(results: Path) -> None:
+    assert curves.mse_steps("nobody") == 0
+    assert curves.mse_steps("tfnet") == trained.options_by_name("tfnet")["mse_steps"]
+    page = (results / "training.md").read_text()
+    assert ("shaded span" in page) == any(map(curves.mse_steps, ("cspadn", "cspadn-paper")))
+    assert "A point of the curve is the mean of an epoch" in page
+
+
+def test_pictures_are_small_and_not_blank(results: Path) -> None:
+    for path in results.glob("*.png"):
+        pixels = np.asarray(pillow.open(path))
+        assert path.stat().st_size < 600_000
+        assert min(pixels.shape[:2]) > 200
+        assert np.unique(pixels).size > 10
+
+
+def test_without_optional_parts_and_again_the_same(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
+    assert folders.run() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "no ablation" in line or "no training curves" in line] == [
+        f"evaluate: no ablation: there are no weights in {folders.weights / 'ablation'}",
+        f"evaluate: no training curves: there are none in {folders.curves}",
+    ]
+    pages = {path.name: path.read_bytes() for path in folders.output.iterdir() if path.name != "README.md"}
+    assert {name.removesuffix(".md") for name in pages if name.endswith(".md")} == PARTS
+    assert folders.run() == 0
+    assert pages == {path.name: path.read_bytes() for path in folders.output.iterdir() if path.name != "README.md"}
+
+
+def _damaged_curve(folders: Folders) -> None:
+    folders.curves.mkdir()
+    (folders.curves / "cspadn.csv").write_text("epoch,loss\n1,2\n")
+
+
+SPOIL: dict[str, tuple[Callable[[Folders], object], str]] = {
+    "no data": (lambda f: f.data.rename(f.data.with_name("moved")), "split.csv does not exist"),
+    "no table": (lambda f: (f.data / SECOND_SUBJECT[0] / "split.csv").unlink(), "split.csv does not exist"),
+    "a missing partner": (lambda f: (f.data / SAME_HEAD[0] / "mri" / "c.png").unlink(), "c.png does not exist"),
+    "no peers": (lambda f: (f.data / "peers").rename(f.data / "moved"), "holds no fused images of other methods"),
+    "a peer without a picture": (
+        lambda f: (f.data / "peers" / "fused" / "subject2" / "OtherNet" / "q.png").unlink(),
+        "q.png does not exist",
+    ),
+    "a peer's picture of another size": (
+        lambda f: _write(np.zeros((8, 8), np.uint8), f.data / "peers" / "fused" / "subject2" / "OtherNet" / "q.png"),
+        "must have 8 bits, and the size of the pair",
+    ),
+    "no weights": (lambda f: (f.weights / "tfnet.safetensors").unlink(), "train TFNet first"),
+    "a damaged curve": (_damaged_curve, "is no training curve"),
+}
+
+
+@pytest.mark.parametrize("what", SPOIL)
+def test_missing_data_is_one_line_before_the_work(folders: Folders, capsys: pytest.CaptureFixture[str], what: str) -> None:
+    spoil, message = SPOIL[what]
+    spoil(folders)
+    assert folders.run() == (4 if what == "no weights" else 3)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("evaluate: ")
+    assert message in line
+    assert not folders.output.exists()
+    assert not list(folders.output.parent.glob(".*"))
+
+
+def test_count_of_processes(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("0", "-1", "x"):
+        with pytest.raises(SystemExit):
+            folders.run("--processes", text)
+        assert "it must be a whole number from 1 on" in capsys.readouterr().err
+
+
+def test_folder_is_exchanged_only_when_all_is_there(tmp_path: Path) -> None:
+    output = tmp_path / "results"
+    output.mkdir()
+    for name in ("training_step.json", "old.csv", "kept.csv", "foreign.md"):
+        (output / name).write_text("before")
+    (output / "README.md").write_text("# Results\n\n- [foreign.md](foreign.md)\n\n## Files\n\n- [old.csv](old.csv)\n")
+    with pytest.raises(IsADirectoryError), staged(output) as folder:
+        (folder / "kept.csv").write_text(folder.read_text())
+    assert (output / "old.csv").exists()
+    assert (output / "kept.csv").read_text() == "before"
+    with staged(output) as folder:
+        (folder / "kept.csv").write_text("now")
+        (folder / "README.md").write_text("# Results\n")
+    assert {path.name for path in output.iterdir()} == {"training_step.json", "kept.csv", "foreign.md", "README.md"}
+    assert (output / "kept.csv").read_text() == "now"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Another project\n")
+    for place, message in ((tmp_path, "was not made by the evaluation"), (tmp_path / "README.md", "is a file")):
+        with pytest.raises(UsageError, match=message), staged(place):
+            pytest.fail("nothing is computed")
+
+
+def test_workers_have_one_thread_and_the_parent_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with workers(1) as mapper:
+        names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
+        assert list(mapper(os.getenv, names)) == ["1"] * 3
+        assert list(mapper(eval, ["__import__('torch').get_num_threads()"])) == [1]
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_a_worker_that_was_ended_is_one_line(
+    folders: Folders, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(MemoryExhaustedError, match=MEMORY_LINE), workers(2) as mapper:
+        list(mapper(os._exit, [9]))
+    with pytest.raises(MemoryExhaustedError, match="close other programs"), workers(1):
+        raise MemoryError
+    with pytest.raises(RuntimeError, match="another"), workers(1):
+        raise RuntimeError("another")
+
+    def end(*_: object) -> None:
+        raise MemoryExhaustedError(MEMORY_LINE)
+
+    monkeypatch.setattr(evaluate, "evaluate", end)
+    assert folders.run() == 5
+    assert capsys.readouterr().err == f"evaluate: {MEMORY_LINE}\n"
+
+
+def test_processes_give_what_one_gives() -> None:
+    pairs = [Pair(str(seed), _slice(seed), _slice(seed + 5), _slice(seed)) for seed in range(2)]
+    table = trivial_rows("maximum", "MSVD")
+    alone = measure_rows(table, pairs, map)
+    with workers(2) as mapper:
+        shared_out = measure_rows(table, pairs, mapper)
+    assert list(alone) == list(shared_out) == ["maximum", "MSVD"]
+    for name in alone:
+        for one, other in zip(alone[name], shared_out[name], strict=True):
+            assert (one.fused == other.fused).all()
+            assert one.scores == other.scores
+
+
+def test_tables(tmp_path: Path) -> None:
+    assert markdown(["method", "EN"], [["a", "1"]]) == "| method | EN |\n| --- | ---: |\n| a | 1 |"
+    assert [number(value) for value in (1.23456, None, math.nan, -0.00001)] == ["1.2346", "", "", "0.0000"]
+    assert [number(value, 2, bold=True) for value in (1.0, None)] == ["**1.00**", ""]
+    assert [listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["none", "a", "a and b", "a, b and c"]
+    assert best_of({"a": {"EN": 1.00001}, "b": {"EN": 1.00002}, "c": {"EN": 0.9}}, "EN", 4) == {"a", "b"}
+    write_csv(tmp_path / "table.csv", ["x", "y"], [["a", 0.5], [None, -1e-9], [3, math.nan]])
+    assert (tmp_path / "table.csv").read_text() == "x,y\na,0.500000\n,0.000000\n3,\n"
+
+
+def test_black_check_looks_only_where_both_are_black() -> None:
+    pet, mri = np.array([[0, 0, 9, 0]], np.uint8), np.array([[0, 7, 0, 0]], np.uint8)
+    pair = Pair("x", pet, mri, pet)
+    outcomes = [Outcome(np.array([fused], np.uint8), {}) for fused in ([0, 200, 200, 0], [0, 200, 200, 3])]
+    assert largest_level_on_black([pair], outcomes[:1]) == (2, 0, 0)
+    assert largest_level_on_black([pair, pair], outcomes) == (4, 1, 3)
+
+
+def test_fused_colour_has_the_fused_luma() -> None:
+    color = np.full((2, 2, 3), (90, 120, 140), np.uint8)
+    fused = np.array([[100, 110], [120, 130]], np.uint8)
+    pair = Pair("x", fused, fused, color)
+    assert luma(colored(pair, fused)) == pytest.approx(fused, abs=1)
+    grey = colored(Pair("x", fused, fused, fused), fused)
+    assert (grey == fused[..., None]).all()
+
+
+def test_our_models_fuse_as_the_product_does() -> None:
+    pair = Pair("x", _slice(1), _slice(2), _slice(1))
+    images = [sitk.GetImageFromArray(levels) for levels in (pair.pet, pair.mri)]
+    from cspadn.fusion import fuse_pictures
+    from cspadn.settings import FusionSettings
+
+    product = fuse_pictures(*images, FusionSettings(model=PAPER_MODEL, device="cpu")).image
+    assert (fuser(Row(PAPER_MODEL, "model", PAPER_MODEL))(pair) == sitk.GetArrayFromImage(product)).all()
+
+
+def test_the_product_blackens_and_raises_what_the_network_alone_answers() -> None:
+    pet, mri = _slice(1), _slice(2)
+    pet[:, :20] = mri[:, :20] = 0
+    pair = Pair("x", pet, mri, pet)
+    product = fuser(Row(PAPER_MODEL, "model", PAPER_MODEL))(pair)
+    (row,) = [row for row in network_rows() if row.source == PAPER_MODEL]
+    alone = fuser(row)(pair)
+    black = (pet == 0) & (mri == 0)
+    assert (product[~black] >= alone[~black]).all()
+    assert (product >= np.minimum(pet, mri) - np.ceil(255 * DEPTH)).all()
+    assert (product[black] == 0).all()
+    assert (alone[black] > 0).any()
+
+
+def test_learned_scales_are_read(tmp_path: Path) -> None:
+    network = CSpADN(replace(TINY, attention="spatial"))
+    with torch.no_grad():
+        next(value for name, value in network.named_parameters() if name.endswith(".alpha")).fill_(0.25)
+    save_model(network, tmp_path / "x.safetensors", version="1", description="", date="", training={}, metrics={})
+    assert trained.learned_scales(str(tmp_path / "x.safetensors")) == {"alpha": 0.25}
+    assert set(trained.learned_scales(PAPER_MODEL)) == {"alpha", "beta"}
+
+
+def test_halves_of_a_level_are_rounded_up() -> None:
+    pet, mri = np.arange(256, dtype=np.uint8)[None], np.full((1, 256), 5, np.uint8)
+    average = fuser(Row("average", "method"))(Pair("x", pet, mri, pet))
+    assert (average == (pet.astype(int) + mri + 1) // 2).all()
+    assert (fuser(Row("PET only", "method"))(Pair("x", pet, mri, pet)) == pet).all()
+
+
+def test_given_images_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"x\.png does not exist"):
+        check_rows([Row("peer", "given", str(tmp_path))], [Pair("x", _slice(1), _slice(2), _slice(1))])
+
+
+def test_slices_are_chosen_evenly() -> None:
+    pairs = [Pair(str(i), *[np.zeros((1, 1), np.uint8)] * 3) for i in range(20)]
+    assert some_of(pairs, 5) == [2, 6, 10, 14, 18]
+    assert some_of(pairs[:2], 5) == [0, 1]
+
+
+def test_heads_are_cropped_with_a_margin() -> None:
+    picture = np.zeros((30, 40), np.uint8)
+    assert head_box([picture]) == (slice(0, 30), slice(0, 40))
+    picture[10:12, 2:30] = 1
+    assert head_box([np.zeros_like(picture), picture]) == (slice(6, 16), slice(0, 34))
+
+
+def test_extents() -> None:
+    levels = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    assert sizes.with_extent(levels, 2).tolist() == [[5, 6], [9, 10]]
+    assert (sizes.with_extent(levels, 4) == levels).all()
+    larger = sizes.with_extent(levels, 8)
+    assert (sizes.with_extent(larger, 4) == levels).all()
+    assert larger[2].tolist() == [1, 0, 0, 1, 2, 3, 3, 2]
+
+
+def test_ablation_takes_only_files_of_its_names(tmp_path: Path) -> None:
+    for name in ("none-2", "both-10", "both-9", "spatial-1", "other-1", "both"):
+        (tmp_path / f"{name}.safetensors").touch()
+    assert [row.name for row in ablation.rows(tmp_path)] == ["both-9", "both-10", "spatial-1", "none-2"]
+
+
+def test_curves_may_have_empty_cells(tmp_path: Path) -> None:
+    (tmp_path / "run.csv").write_text("step,train_loss,validation_loss,train_ssim\n0,3,,1\n1,2,2.5,1\n1,,2.25,\n")
+    train, validation = curves.read_curve(tmp_path / "run.csv")
+    assert train.tolist() == [[0, 3], [1, 2]]
+    assert validation.tolist() == [[1, 2.5], [1, 2.25]]

@@ -1,0 +1,634 @@
+"""Fusing volumes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+import cspadn
+from cspadn import fusion
+from cspadn.errors import CancelledError, InputError, MemoryExhaustedError, ModelError, UsageError
+from cspadn.imaging import color, windowing
+from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, to_unit
+from cspadn.inference import slice_runner
+from cspadn.inference.bounds import FlatResponse
+from cspadn.inference.slice_runner import SliceFuser
+from cspadn.models.weights import load_model, models_folder
+from cspadn.runtime import device, memory
+from message_calls import identifiers, raises
+from volumes import blobs, volume
+
+
+def _array(image: sitk.Image) -> np.ndarray:
+    return sitk.GetArrayFromImage(image)
+
+
+def _assert_same_grid(image: sitk.Image, reference: sitk.Image) -> None:
+    for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(image, get)() == getattr(reference, get)(), get
+
+
+def test_result_lies_on_the_mri_and_inputs_are_untouched(pair) -> None:
+    pet, mri = pair
+    before = _array(pet), _array(mri)
+    result = cspadn.fuse(pet, mri)
+    _assert_same_grid(result.image, mri)
+    assert result.image.GetPixelID() == sitk.sitkFloat32
+    values = _array(result.image)
+    assert 0 <= values.min() < values.max() <= FUSED_MAXIMUM
+    np.testing.assert_array_equal(_array(pet), before[0])
+    np.testing.assert_array_equal(_array(mri), before[1])
+
+
+def test_result_depends_on_both_sources(pair) -> None:
+    pet, mri = pair
+    fused = _array(cspadn.fuse(pet, mri).image)
+    for other in (cspadn.fuse(pet * 0.5, mri, cspadn.FusionSettings(pet_window=(0, 100))), cspadn.fuse(pet, mri * mri)):
+        assert np.abs(_array(other.image) - fused).max() > 0.02 * FUSED_MAXIMUM
+
+
+def test_same_inputs_give_identical_voxels(pair) -> None:
+    first, second = (_array(cspadn.fuse(*pair).image) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_slices_equal_the_network_alone() -> None:
+    """On one grid, with given windows: the fused slice is what the network makes of the two slices, and black."""
+    pet, mri = volume(blobs(seed=5)), volume(blobs(seed=6))
+    settings = cspadn.FusionSettings(pet_window=(0, 100), mri_window=(0, 100))
+    fused = _array(cspadn.fuse(pet, mri, settings).image)
+    units = [torch.from_numpy(to_unit(_array(image)[3], Window(0, 100))) for image in (pet, mri)]
+    with torch.inference_mode():
+        network, sources = load_model().network, torch.stack(units)[None]
+        alone = (network(sources * 2 - 1)[0] + 1) / 2
+    bounded = FlatResponse.of(network).bounded(alone.numpy(), sources.numpy())[0]
+    expected = bounded * np.minimum(sources.numpy().max(axis=(0, 1)) * 255, 1)  # black in both stays black
+    np.testing.assert_allclose(fused[3], expected * FUSED_MAXIMUM, atol=1e-3 * FUSED_MAXIMUM / 100)
+
+
+STORED_ORDERS = [("PIR", "LAS"), ("ASL", "RSP"), ("IRP", "SAL"), ("RAS", "LIP"), ("LPI", "PLI")]  # of PET and MRI
+
+
+@pytest.mark.parametrize("codes", STORED_ORDERS)
+def test_stored_orders_do_not_matter(shared: Path, codes: tuple[str, str]) -> None:
+    """Real volumes stored sagittally, coronally, flipped or left-handed give the same values at the same points."""
+    folder = shared / "data" / "volumes" / "aanlib"
+    pet = sitk.ReadImage(str(folder / "PET_axial.nii.gz"))
+    mri = sitk.ReadImage(str(folder / "MRI_axial.nii.gz"))[::4, ::4, 45:48]
+    expected = _array(cspadn.fuse(pet, mri).image)
+    pet_stored, mri_stored = sitk.DICOMOrient(pet, codes[0]), sitk.DICOMOrient(mri, codes[1])
+    fused = cspadn.fuse(pet_stored, mri_stored).image
+    _assert_same_grid(fused, mri_stored)
+    values = _array(sitk.DICOMOrient(fused, "LPS"))
+    assert np.abs(values - expected).max() <= 1e-4 * FUSED_MAXIMUM
+    assert expected.max() > 0.5 * FUSED_MAXIMUM
+
+
+def test_left_handed_orders_are_among_them() -> None:
+    image = volume(blobs())
+    handedness = np.linalg.det([np.reshape(sitk.DICOMOrient(image, mri).GetDirection(), (3, 3)) for _, mri in STORED_ORDERS])
+    assert sorted(set(np.rint(handedness))) == [-1, 1]
+
+
+def test_mri_is_kept_outside_the_pet(pair) -> None:
+    pet, mri = pair
+    half = pet[: pet.GetSize()[0] // 2, :, :]
+    fused = _array(cspadn.fuse(half, mri, cspadn.FusionSettings(mri_window=(0, 100))).image)
+    kept = to_unit(_array(mri), Window(0, 100)) * FUSED_MAXIMUM
+    np.testing.assert_allclose(fused[:, :, -6:], kept[:, :, -6:], rtol=1e-6)
+    assert np.abs(fused[:, :, :8] - kept[:, :, :8]).max() > 0.02 * FUSED_MAXIMUM
+
+
+def test_what_is_black_in_both_stays_black() -> None:
+    """The network alone lets the edge of a head glow into the background."""
+    pixels = np.zeros((2, 1, 48, 48), np.float32)
+    pixels[:, :, 16:32, 16:32] = 200 * np.random.default_rng(3).random((2, 1, 16, 16), np.float32)
+    pet, mri = (sitk.GetImageFromArray(volume) for volume in pixels)
+    fused = _array(fusion.fuse(pet, mri, cspadn.FusionSettings(pet_window=(0, 255), mri_window=(0, 255))).image)
+    outside = pixels.max(axis=0) == 0
+    assert fused[outside].max() == 0
+    assert np.median(fused[~outside]) > 0
+    alone = SliceFuser(lambda: load_model().network, torch.device("cpu"))(pixels.swapaxes(0, 1) / 255)
+    assert alone[outside].max() > 0
+
+
+def test_single_slice_and_integer_volumes(pair) -> None:
+    pet, mri = pair
+    thin = sitk.Cast(mri[:, :, 3:4] * 100 - 3000, sitk.sitkInt16)
+    result = cspadn.fuse(sitk.Cast(pet, sitk.sitkUInt8), thin)
+    _assert_same_grid(result.image, thin)
+    assert _array(result.image).std() > 0
+
+
+def test_provenance_says_what_made_it(pair) -> None:
+    result = cspadn.fuse(*pair, cspadn.FusionSettings(device="cpu", pet_window=(1, 90)))
+    card = load_model().card
+    assert result.provenance["model"] == card.name
+    assert result.provenance["model_sha256"] == card.sha256
+    assert result.provenance["model_origin"] == "shipped"
+    assert result.provenance["pet_window"] == [1, 90]
+    assert result.provenance["device"] == "cpu"
+    assert "not for diagnosis" in result.provenance["note"]
+    assert result.warnings == []
+
+
+def test_a_model_of_the_users_is_told_as_unverified(pair, tmp_path: Path) -> None:
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(models_folder() / f"cspadn{suffix}", tmp_path / f"mine{suffix}")
+    result = cspadn.fuse(*pair, cspadn.FusionSettings(device="cpu", model=str(tmp_path / "mine.safetensors")))
+    assert result.provenance["model_origin"] == "given by the user, unverified"
+
+
+def test_progress_counts_every_slice(pair) -> None:
+    seen: list[tuple[int, int]] = []
+    cspadn.fuse(*pair, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(i + 1, 8) for i in range(8)]
+
+
+@pytest.mark.parametrize("threads", [1, 3, 8])
+def test_cancel_stops_before_the_next_slice(pair, request, threads: int) -> None:
+    """Also of a volume with fewer slices than threads."""
+    request.getfixturevalue("three_threads")  # which puts back what was
+    torch.set_num_threads(threads)
+    seen: list[int] = []
+    with pytest.raises(CancelledError):
+        cspadn.fuse(*pair, progress=lambda done, _total: seen.append(done), cancelled=lambda: len(seen) == 3)
+    assert seen == [1, 2, 3]
+
+
+def test_little_overlap_is_told_with_its_number(pair) -> None:
+    pet, mri = pair
+    (warning,) = cspadn.fuse(pet[:4, :, :], mri).warnings
+    assert warning.identifier == "overlap-small"
+    assert 0.1 < warning.fields["share"] < 0.45
+
+
+def test_a_thin_pet_is_found(pair) -> None:
+    """Three slices of PET in a tall MRI: fused where they are, although they are a hundredth of the MRI."""
+    thin = volume(blobs((3, 20, 20), seed=3), spacing=(1, 1, 0.5), origin=(0, 0, 30.3))
+    tall = volume(np.tile(blobs((20, 20, 20), seed=4), (4, 1, 1)))
+    settings = cspadn.FusionSettings(mri_window=(0, 100))
+    result = cspadn.fuse(thin, tall, settings)
+    kept = to_unit(_array(tall), Window(0, 100)) * FUSED_MAXIMUM
+    changed = np.abs(_array(result.image) - kept).max(axis=(1, 2)) > 0.01 * FUSED_MAXIMUM
+    assert changed.nonzero()[0].tolist() == [31]
+    assert identifiers(result.warnings)[0] == "overlap-small"
+
+
+def test_what_lies_outside_the_mri_does_not_set_the_pet_window(pair) -> None:
+    """A whole-body PET with a hot bladder far below the head."""
+    pet, mri = pair
+    head = _array(pet)
+    body = np.zeros((40, *head.shape[1:]), np.float32)
+    body[-len(head) :] = head
+    body[2:8] = 4000
+    spacing = pet.GetSpacing()
+    origin = np.array(pet.GetOrigin()) - [0, 0, spacing[2] * (40 - len(head))]
+    whole = volume(body, spacing=spacing, origin=origin.tolist())
+    windows = [cspadn.fuse(image, mri).provenance["pet_window"] for image in (pet, whole)]
+    np.testing.assert_allclose(windows[0], windows[1], rtol=1e-5)
+
+
+def test_volumes_that_do_not_overlap_are_refused(pair) -> None:
+    pet, mri = pair
+    pet.SetOrigin((5000, 0, 0))
+    with raises(InputError, "no-overlap"):
+        cspadn.fuse(pet, mri)
+
+
+def test_unknown_device_and_model_are_refused(pair) -> None:
+    with pytest.raises(UsageError, match="gpu9"):
+        cspadn.fuse(*pair, cspadn.FusionSettings(device="gpu9"))
+    with pytest.raises(ModelError, match="no model 'best'"):
+        cspadn.fuse(*pair, cspadn.FusionSettings(model="best"))
+
+
+class _Hungry(torch.nn.Module):
+    """A network that runs out of memory on more than ``limit`` slices; counts the sizes it was asked for."""
+
+    def __init__(self, limit: int, error: Exception) -> None:
+        super().__init__()
+        self.limit, self.error, self.sizes = limit, error, []
+
+    def forward(self, sources: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(sources))
+        if len(sources) > self.limit:
+            raise self.error
+        return sources.mean(dim=1, keepdim=True)
+
+
+OUT_OF_MEMORY = [
+    torch.cuda.OutOfMemoryError("CUDA out of memory."),
+    RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    RuntimeError("std::bad_alloc"),
+    RuntimeError("could not create a primitive"),
+    RuntimeError("can't start new thread"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "mps", "cpu", "C++", "oneDNN", "threads", "python"])
+def test_out_of_memory_halves_the_batch(error: Exception) -> None:
+    network = _Hungry(2, error)
+    slices = SliceFuser(lambda: network, torch.device("cpu"))
+    slices.batch = 8
+    sources = np.random.default_rng(0).random((8, 2, 3, 3), np.float32)
+    np.testing.assert_allclose(slices(sources), sources.mean(axis=1), atol=1e-6)
+    assert network.sizes[:3] == [8, 4, 2]
+    assert slices.batch == 2
+    assert len(slices.warnings) == 2
+
+
+def test_out_of_memory_moves_to_the_cpu(monkeypatch) -> None:
+    """The GPU is played by torch's device without storage: moving there and back is real, its computing is not."""
+    monkeypatch.setattr(SliceFuser, "_run", _run_on_cpu_only)
+    slices = SliceFuser(torch.nn.Identity, torch.device("meta"))
+    sources = np.zeros((3, 2, 2, 2), np.float32)
+    assert slices(sources).shape == (3, 2, 2)
+    assert slices.device.type == "cpu"
+    assert "went on with the CPU" in slices.warnings[-1]
+
+
+def _run_on_cpu_only(self, sources: np.ndarray) -> np.ndarray:
+    if self.device.type != "cpu":
+        raise OUT_OF_MEMORY[0]
+    return sources[:, 0]
+
+
+def test_out_of_memory_for_one_slice_on_the_cpu_is_the_end() -> None:
+    slices = SliceFuser(lambda: _Hungry(0, MemoryError()), torch.device("cpu"))
+    with pytest.raises(MemoryExhaustedError):
+        slices(np.zeros((1, 2, 3, 3), np.float32))
+
+
+def test_other_errors_are_not_swallowed() -> None:
+    slices = SliceFuser(lambda: _Hungry(0, RuntimeError("a bug")), torch.device("cpu"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        slices(np.zeros((1, 2, 3, 3), np.float32))
+
+
+_NONE_LEFT = MemoryExhaustedError("None left.")
+
+
+class _Work:
+    """Counts how many are computed at the same time; there is memory for ``room``."""
+
+    def __init__(self, error: Exception = _NONE_LEFT, room: int = 99) -> None:
+        self.error, self.room, self.running, self.most, self.threads = error, room, 0, 0, set[int]()
+        self._lock = threading.Lock()
+
+    def __call__(self, item: int) -> int:
+        with self._lock:
+            self.running += 1
+            self.most, running = max(self.most, self.running), self.running
+        self.threads.add(torch.get_num_threads())
+        time.sleep(0.05)
+        with self._lock:
+            self.running -= 1
+        if running > self.room:
+            raise self.error
+        return item * item
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_slices_are_fused_at_the_same_time_in_their_order(three_threads) -> None:
+    slices, work = SliceFuser(lambda: _Hungry(9, MemoryError()), torch.device("cpu")), _Work()
+    assert list(slices.in_order(work, range(12), 12)) == [(i, i * i) for i in range(12)]
+    assert (work.most, work.threads) == (3, {1})
+    assert torch.get_num_threads() == _threads_of_a_new_one() == 3
+    assert slices.warnings == []
+
+
+def test_two_fusions_at_once_leave_the_number_of_threads_alone(three_threads) -> None:
+    """The second starts, in a new thread, while torch has one thread for the first, and ends after it."""
+
+    def run(count: int) -> None:
+        slices = SliceFuser(lambda: _Hungry(9, MemoryError()), torch.device("cpu"))
+        workers.append(slices.workers)
+        list(slices.in_order(_Work(), range(count), count))
+
+    workers: list[int] = []
+    others = [threading.Thread(target=run, args=(count,)) for count in (9, 30)]
+    for other in others:
+        other.start()
+        time.sleep(0.05)
+    for other in others:
+        other.join()
+    assert workers == [3, 3]
+    assert torch.get_num_threads() == _threads_of_a_new_one() == 3
+
+
+def _threads_of_a_new_one() -> int:
+    found: list[int] = []
+    new = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    new.start()
+    new.join()
+    return found[0]
+
+
+def test_one_slice_takes_all_threads(three_threads) -> None:
+    slices, work = SliceFuser(lambda: _Hungry(9, MemoryError()), torch.device("cpu")), _Work()
+    assert list(slices.in_order(work, [5], 1)) == [(5, 25)]
+    assert work.threads == {3}
+
+
+@pytest.mark.parametrize("error", [MemoryExhaustedError("None left."), MemoryError(), RuntimeError("std::bad_alloc")])
+def test_without_memory_for_several_slices_it_goes_on_with_one(three_threads, error: Exception) -> None:
+    slices, work = SliceFuser(lambda: _Hungry(9, MemoryError()), torch.device("cpu")), _Work(error, room=1)
+    assert list(slices.in_order(work, range(8), 8)) == [(i, i * i) for i in range(8)]
+    assert slices.warnings == ["Out of memory with 3 slices at a time: went on with one at a time."]
+    with pytest.raises(MemoryExhaustedError):
+        list(slices.in_order(_Work(room=0), range(8), 8))
+
+
+def test_errors_and_cancelling_end_the_threads(three_threads) -> None:
+    slices, before = SliceFuser(lambda: _Hungry(9, MemoryError()), torch.device("cpu")), threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        list(slices.in_order(lambda item: 1 // (3 - item), range(8), 8))
+
+    def items() -> Iterator[int]:
+        yield from range(4)
+        raise CancelledError("Stop.")
+
+    with pytest.raises(CancelledError):
+        list(slices.in_order(_Work(), items(), 8))
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(("free", "batch"), [(10**12, 32), (3 * 10**8, 1), (2 * 10**9, 6), (0, 1)])
+def test_the_batch_of_a_gpu_follows_its_free_memory(monkeypatch, free: int, batch: int) -> None:
+    """Played by torch's device without storage."""
+    monkeypatch.setattr(slice_runner, "free_memory", lambda device: free)
+    slices = SliceFuser(torch.nn.Identity, torch.device("meta"), 256 * 256)
+    assert (slices.batch, slices.workers) == (batch, 1)
+
+
+def test_as_many_slices_at_a_time_as_the_memory_holds(monkeypatch, three_threads) -> None:
+    monkeypatch.setattr(slice_runner, "free_memory", lambda device: 10**9)
+    assert SliceFuser(torch.nn.Identity, torch.device("cpu"), 256 * 256).workers == 3
+    assert SliceFuser(torch.nn.Identity, torch.device("cpu"), 480 * 512).workers == 2
+    assert SliceFuser(torch.nn.Identity, torch.device("cpu"), 10**9).workers == 1
+
+
+def test_half_precision_is_for_gpus(monkeypatch, pair) -> None:
+    monkeypatch.setattr(SliceFuser, "_run", _run_on_cpu_only)
+    slices = SliceFuser(lambda: torch.nn.Linear(1, 1), torch.device("meta"), half=True)
+    assert slices.precision == slices.network.weight.dtype == torch.float16
+    slices(np.zeros((1, 2, 2, 2), np.float32))
+    assert slices.precision == slices.network.weight.dtype == torch.float32  # on the CPU, for want of memory
+    monkeypatch.undo()
+    result = cspadn.fuse(*pair, cspadn.FusionSettings(device="cpu", half=True))
+    assert result.provenance["precision"] == "float32"
+    assert "Half precision is for GPUs: the CPU computed in single precision." in result.warnings
+
+
+def test_free_memory(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5, 9))
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 12, raising=False)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 2, raising=False)
+    assert device.free_memory(torch.device("cuda:0")) == 5
+    assert device.free_memory(torch.device("mps")) == 10
+    monkeypatch.delattr(torch.mps, "recommended_max_memory")
+    assert device.free_memory(torch.device("mps")) is None
+    assert device.free_memory(torch.device("meta")) is None
+
+
+def test_free_main_memory(monkeypatch, tmp_path: Path) -> None:
+    """What Linux tells, a container's limit, and what a system has that tells neither."""
+    cpu, info = torch.device("cpu"), tmp_path / "meminfo"
+    monkeypatch.setattr(memory, "_SYSTEM", info)
+    monkeypatch.setattr(memory, "_CONTAINER", tmp_path)
+    if hasattr(os, "sysconf"):
+        assert device.free_memory(cpu) == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    info.write_text("MemTotal: 9 kB\nMemAvailable:   8 kB\n")
+    assert device.free_memory(cpu) == 8192
+    (tmp_path / "memory.current").write_text("1000\n")
+    (tmp_path / "memory.stat").write_text("anon 900\ninactive_file 0\n")
+    for limit, free in (("max", 8192), ("5000", 4000), ("90000", 8192), ("900", 0)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        assert device.free_memory(cpu) == free
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.stat").write_text("anon 900\ninactive_file 60\nactive_file 40\n")  # a cache, which gives way
+    assert device.free_memory(cpu) == 100
+    monkeypatch.setattr(os, "sysconf_names", {}, raising=False)
+    info.unlink()
+    assert device.free_memory(cpu) is None
+    assert SliceFuser(torch.nn.Identity, cpu, 256 * 256).workers <= 4
+
+
+def test_an_impossible_device_is_refused_before_the_work(monkeypatch, pair) -> None:
+    monkeypatch.setattr(fusion.Pair, "of", lambda *_: 1 / 0)
+    with pytest.raises(UsageError, match="no device 'tpu'"):
+        cspadn.fuse(*pair, cspadn.FusionSettings(device="tpu"))
+
+
+def test_devices(monkeypatch) -> None:
+    assert device.resolve_device("cpu").type == "cpu"
+    monkeypatch.setattr(device, "available_devices", lambda: {"cuda:0": "A", "cuda:1": "B", "cpu": "CPU"})
+    assert str(device.resolve_device("auto")) == "cuda:0"
+    assert str(device.resolve_device("cuda")) == "cuda:0"
+    assert str(device.resolve_device("cuda:1")) == "cuda:1"
+    with pytest.raises(UsageError, match="mps"):
+        device.resolve_device("mps")
+
+
+def test_a_device_that_is_listed_but_does_not_compute_is_left_out(monkeypatch) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("needs a computer without CUDA")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert device.available_devices() == {"cpu": "CPU"}
+    assert device.resolve_device("auto").type == "cpu"
+
+
+def test_the_cpu_needs_no_probe(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1 / 0)
+    assert device.resolve_device("cpu").type == "cpu"
+
+
+def test_holes_are_background_and_counted(pair) -> None:
+    pet, mri = (_array(image) for image in pair)
+    settings = cspadn.FusionSettings(pet_window=(0, 100), mri_window=(0, 100))
+    filled = [array.copy() for array in (pet, mri)]
+    holes = [array.copy() for array in (pet, mri)]
+    for array, value in ((filled, [0, 0, 0]), (holes, [np.nan, np.inf, -np.inf])):
+        array[0][3, 5, 4:7] = array[1][4, 9, 10:13] = value
+    results = []
+    for arrays in (filled, holes):
+        images = [sitk.GetImageFromArray(array) for array in arrays]
+        for image, like in zip(images, pair, strict=True):
+            image.CopyInformation(like)
+        results.append(cspadn.fuse(*images, settings))
+    np.testing.assert_array_equal(_array(results[0].image), _array(results[1].image))
+    assert results[0].warnings == []
+    assert identifiers(results[1].warnings) == ["voxels-not-finite"] * 2
+    assert [warning.fields for warning in results[1].warnings] == [
+        {"volume": f"The {name}", "count": 3} for name in ("PET", "MRI")
+    ]
+
+
+def test_values_beyond_single_precision_are_holes_too(pair) -> None:
+    pet, mri = pair
+    array = _array(pet).astype(np.float64)
+    array[3, 5, 4] = 1e300
+    huge = sitk.GetImageFromArray(array)
+    huge.CopyInformation(pet)
+    result = cspadn.fuse(huge, mri)
+    assert np.isfinite(_array(result.image)).all()
+    assert result.warnings[0].fields["count"] == 1
+
+
+def test_no_seam_where_the_pet_ends() -> None:
+    """A bright PET that ends in the middle of an even MRI: what it adds fades over a few voxels, in the slice and across."""
+    mri = volume(np.full((40, 40, 40), 50, np.float32) + np.arange(40, dtype=np.float32))
+    pet = volume(np.full((20, 20, 40), 100, np.float32))
+    settings = cspadn.FusionSettings(model="cspadn-paper", pet_window=(0, 100), mri_window=(0, 100))
+    fused = _array(cspadn.fuse(pet, mri, settings).image)
+    kept = to_unit(_array(mri), Window(0, 100)) * FUSED_MAXIMUM
+    added = np.abs(fused - kept)
+    for row in (added[8, :, 20], added[:, 8, 20]):
+        assert row[:12].min() > 100
+        assert row[20:].max() == 0
+        assert np.abs(np.diff(row[14:22])).max() < 0.5 * row[10]  # without fading it would all go in one step
+    assert fused[20:].min() > 0.4 * FUSED_MAXIMUM  # no black rim
+
+
+def test_a_pet_that_fills_the_mri_does_not_fade_at_its_ends(pair) -> None:
+    from cspadn.imaging.geometry import SlicesOnGrid
+
+    mri = pair[1]
+    everywhere = SlicesOnGrid(mri, mri, range(mri.GetSize()[2]))
+    assert everywhere.weights(0, 8).min() == 1
+
+
+def test_less_than_one_percent_is_refused_with_the_number(pair) -> None:
+    mri = volume(blobs((20, 40, 40), seed=4))
+    pet = volume(blobs((3, 8, 8), seed=3)[:, :4, :4] + 5, origin=(18, 18, 10))
+    with raises(InputError, "overlap-too-small") as caught:
+        cspadn.fuse(pet, mri)
+    assert 0 < caught.value.fields["share"] < 0.01
+
+
+@pytest.mark.parametrize(("degrees", "told"), [(4, False), (6, True), (-30, True)])
+def test_tilted_slices_are_told_with_their_angle(pair, degrees: float, told: bool) -> None:
+    turn = np.reshape(sitk.Euler3DTransform((0, 0, 0), np.radians(degrees), 0, 0).GetMatrix(), (3, 3))
+    for image in pair:
+        image.SetDirection(turn.ravel().tolist())
+        image.SetOrigin((turn @ image.GetOrigin()).tolist())
+    warnings = [each for each in cspadn.fuse(*pair).warnings if each.identifier == "slices-tilted"]
+    assert bool(warnings) is told
+    assert not told or warnings[0].fields["angle"] == pytest.approx(abs(degrees), abs=0.1)
+
+
+def test_the_grid_of_the_pet(pair) -> None:
+    pet, mri = pair
+    result = cspadn.fuse(pet, mri, cspadn.FusionSettings(grid="pet"))
+    _assert_same_grid(result.image, pet)
+    assert result.provenance["grid"] == "pet"
+    assert result.provenance["pet_window"] == cspadn.fuse(pet, mri).provenance["pet_window"]
+    half = mri[:10, :, :]  # the MRI sees half of the head: elsewhere the PET is kept
+    settings = cspadn.FusionSettings(grid="pet", pet_window=(0, 100))
+    fused = _array(cspadn.fuse(pet, half, settings).image)
+    kept = to_unit(_array(pet), Window(0, 100)) * FUSED_MAXIMUM
+    np.testing.assert_allclose(fused[:, :, -5:], kept[:, :, -5:], rtol=1e-6)
+    assert np.abs(fused - kept)[:, :, :3].max() > 0.02 * FUSED_MAXIMUM
+
+
+def test_the_colour_volume(pair) -> None:
+    result = cspadn.fuse(*pair, cspadn.FusionSettings(palette="PET-Heat"))
+    _assert_same_grid(result.color, pair[1])
+    rgb = _array(result.color)
+    assert np.ptp(rgb.astype(int), axis=-1).max() > 60
+    assert (rgb[..., 0].astype(int) >= rgb[..., 2]).all()  # Heat is red and yellow, never blue
+    assert result.provenance["palette"] == "PET-Heat"
+    assert result.provenance["color_table"] == f"version {color.TABLE_VERSION}"
+    assert result.provenance["color_brightness"] == color.brightness_text("PET-Heat")
+    assert cspadn.fuse(*pair).color is None
+    inverted = cspadn.fuse(*pair, cspadn.FusionSettings(palette="PET-MaximumIntensityProjection"))
+    grey = np.rint(_array(inverted.image) / FUSED_MAXIMUM * 255)
+    np.testing.assert_array_equal(_array(inverted.color), np.repeat(grey[..., np.newaxis], 3, axis=-1))
+
+
+@pytest.mark.parametrize("palette", cspadn.palettes.PALETTES)
+def test_colours_fade_into_the_volume_that_is_kept(pair, palette: str) -> None:
+    pet, mri = pair
+    half = cspadn.fuse(pet[:10, :, :], mri, cspadn.FusionSettings(palette=palette))  # the PET sees half of the head
+    far = _array(half.color)[:, :, -3:]
+    grey = np.rint(_array(half.image) / FUSED_MAXIMUM * 255)[:, :, -3:]
+    np.testing.assert_array_equal(far, np.repeat(grey[..., np.newaxis], 3, axis=-1))
+    window = {"pet_window": (0, 100), "grid": "pet", "palette": palette}
+    half = cspadn.fuse(pet, mri[:10, :, :], cspadn.FusionSettings(**window))  # the MRI sees half of the head
+    kept = to_unit(_array(pet), Window(0, 100))
+    np.testing.assert_allclose(_array(half.color)[:, :, -3:], color.recolored(palette, kept, kept, kept)[:, :, -3:], atol=1)
+
+
+def test_unknown_grid_and_palette_are_refused() -> None:
+    with pytest.raises(UsageError, match="grid is 'ct'"):
+        cspadn.FusionSettings(grid="ct")
+    with pytest.raises(UsageError, match="The palette is 'Pink'"):
+        cspadn.FusionSettings(palette="Pink")
+
+
+def test_large_volumes_give_their_window_on_a_lattice(monkeypatch) -> None:
+    image = volume(blobs((16, 40, 40), seed=9))
+    full = windowing.automatic_window(windowing.sampled(image), "It")
+    monkeypatch.setattr(windowing, "_SAMPLED_VOXELS", 4000)
+    few = windowing.sampled(image)
+    assert few.shape == (8, 20, 20)
+    np.testing.assert_allclose(windowing.automatic_window(few, "It"), full, atol=3)
+
+
+_LARGE = """
+import resource, sys
+import numpy as np, SimpleITK as sitk
+import cspadn
+from cspadn import fusion
+
+from cspadn.inference.slice_runner import SliceFuser
+
+SliceFuser._run = lambda self, sources: sources.mean(axis=1)  # the volumes' memory, not the network's
+ramp = np.arange(512, dtype=np.int16)
+mri = sitk.GetImageFromArray(np.broadcast_to(ramp[:, None] + ramp, (400, 512, 512)))
+mri.SetSpacing((0.5, 0.5, 0.5))
+pet = sitk.GetImageFromArray(np.random.default_rng(0).random((100, 128, 128), dtype=np.float32))
+pet.SetSpacing((2, 2, 2))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+result = cspadn.fuse(pet, sitk.DICOMOrient(mri, sys.argv[1]), cspadn.FusionSettings(device="cpu"))
+assert result.image.GetNumberOfPixels() == 512 * 512 * 400
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", ["LPS", "PIR"])
+def test_memory_of_a_very_large_volume_is_bounded(code: str) -> None:
+    """512 x 512 x 400: on top of the inputs, less than four times the fused volume; in a process of its own."""
+    pytest.importorskip("resource")
+    folder = Path(fusion.__file__).parent.parent
+    run = subprocess.run(
+        [sys.executable, "-c", _LARGE, code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+    )
+    kilobytes = int(run.stdout) if sys.platform != "darwin" else int(run.stdout) / 1024
+    assert kilobytes < 4 * 512 * 512 * 400 * 4 / 1024

@@ -1,0 +1,243 @@
+"""Model files are verified before they are used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import safetensors.torch
+import SimpleITK as sitk
+import torch
+
+from cspadn import FusionSettings, fuse
+from cspadn.errors import ModelError
+from cspadn.metrics import NAMES, TABLE_NAMES
+from cspadn.models import registry, weights
+from cspadn.models.cspadn import CSpADN, NetworkConfig
+from volumes import blobs, volume
+
+TINY = NetworkConfig(common_channels=2, growth_channels=2, dense_modules=1, reduced_channels=1, decoder_channels=(2,))
+FIELDS = {"version": "1", "description": "for tests", "date": "2026-01-01", "training": {}, "metrics": {}}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    path = tmp_path / "tiny.safetensors"
+    weights.save_model(CSpADN(TINY), path, **FIELDS)
+    return path
+
+
+def _change_card(path: Path, **fields: object) -> None:
+    card_path = path.with_suffix(".json")
+    card_path.write_text(json.dumps({**json.loads(card_path.read_text()), **fields}))
+
+
+def _replace_weights(path: Path, content: bytes) -> None:
+    """Other weights with a card whose hash fits."""
+    path.write_bytes(content)
+    _change_card(path, sha256=hashlib.sha256(content).hexdigest())
+
+
+def test_shipped_models_load_and_are_described() -> None:
+    cards = weights.list_models()
+    assert weights.DEFAULT_MODEL in [card.name for card in cards]
+    for card in cards:
+        model = weights.load_model(card.name)
+        assert model.card == card
+        assert not model.network.training
+        assert card.training["command"].startswith("python -m training.train")
+        config = card.training["config"]
+        assert card.training["steps"] == config["epochs"] * config["steps_per_epoch"], "the training was not finished"
+        validation = ", ".join(config["validation_subset"])
+        assert set(card.metrics) == {validation}
+        measured = set(card.metrics[validation])
+        assert set(TABLE_NAMES) <= measured <= set(NAMES)  # a card may be older than a metric
+
+
+class ToyConfig(NamedTuple):
+    """One number."""
+
+    gain: float = 0.5
+
+    def to_dict(self) -> dict[str, object]:
+        return self._asdict()
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, object]) -> ToyConfig:
+        if not 0 < float(fields["gain"]) <= 1:
+            raise ValueError("gain")
+        return cls(**fields)
+
+
+class Toy(torch.nn.Module):
+    """The greater value, made less by a gain."""
+
+    def __init__(self, config: ToyConfig) -> None:
+        super().__init__()
+        self.config, self.shift = config, torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, sources: torch.Tensor) -> torch.Tensor:
+        return (sources.amax(dim=1, keepdim=True) + 1) * self.config.gain - 1 + self.shift
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.setitem(registry.ARCHITECTURES, "toy", registry.Architecture(Toy, ToyConfig))
+    path = tmp_path / "toy.safetensors"
+    weights.save_model(Toy(ToyConfig(1.0)), path, **FIELDS)
+    return path
+
+
+def test_the_card_names_the_network_that_is_built(toy: Path) -> None:
+    assert json.loads(toy.with_suffix(".json").read_text())["architecture"] == "toy"
+    model = weights.load_model(toy)
+    assert (type(model.network), model.network.config) == (Toy, ToyConfig(1.0))
+    _change_card(toy, network={"gain": 2})
+    with pytest.raises(ModelError, match="not a model card"):
+        weights.load_model(toy)
+    _change_card(toy, network=TINY.to_dict())  # of another architecture
+    with pytest.raises(ModelError, match="not a model card"):
+        weights.load_model(toy)
+
+
+def test_another_architecture_fuses(toy: Path) -> None:
+    pet, mri = blobs((3, 12, 14), 1), blobs((3, 12, 14), 2)
+    windows = {"pet_window": (0, 100), "mri_window": (0, 100)}
+    fused = fuse(volume(pet), volume(mri), FusionSettings(model=str(toy), device="cpu", **windows))
+    brighter = np.clip(np.maximum(pet, mri) / 100, 0, 1)
+    np.testing.assert_allclose(sitk.GetArrayFromImage(fused.image) / 4095, brighter, atol=0.01)
+
+
+def test_unknown_architectures_are_refused(model: Path) -> None:
+    for name in ("U-Net", "cspa-dn", ""):
+        _change_card(model, architecture=name)
+        with pytest.raises(ModelError, match=rf"tiny.json names the unknown architecture '{name}': use a model of CSpA-DN\.$"):
+            weights.load_model(model)
+    for other in (None, 1, ["CSpA-DN"], {}):
+        _change_card(model, architecture=other)
+        with pytest.raises(ModelError, match="not a model card"):
+            weights.load_model(model)
+    with pytest.raises(TypeError, match="Identity is not in ARCHITECTURES"):
+        weights.save_model(torch.nn.Identity(), model, **FIELDS)
+
+
+def test_saved_weights_come_back(model: Path) -> None:
+    torch.manual_seed(1)
+    expected = CSpADN(TINY).state_dict()
+    loaded = weights.load_model(model)
+    assert loaded.card.name == "tiny"
+    for name, tensor in loaded.network.state_dict().items():
+        assert torch.equal(tensor, expected[name])
+    assert {path.name for path in model.parent.iterdir()} == {"tiny.safetensors", "tiny.json"}
+
+
+def test_any_changed_byte_is_noticed(model: Path) -> None:
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    with pytest.raises(ModelError, match="SHA-256"):
+        weights.load_model(model)
+
+
+def test_pickles_are_never_opened(model: Path) -> None:
+    _replace_weights(model, pickle.dumps({"a": 1}))
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        weights.load_model(model)
+
+
+def test_layers_must_fit(model: Path) -> None:
+    _replace_weights(model, safetensors.torch.save({"a": torch.zeros(2)}))
+    with pytest.raises(ModelError, match="do not fit"):
+        weights.load_model(model)
+
+
+def test_types_must_fit(model: Path) -> None:
+    tensors = {name: tensor.double() for name, tensor in safetensors.torch.load(model.read_bytes()).items()}
+    _replace_weights(model, safetensors.torch.save(tensors))
+    with pytest.raises(ModelError, match="do not fit"):
+        weights.load_model(model)
+
+
+def test_types_that_torch_does_not_have_are_refused(model: Path) -> None:
+    _replace_weights(model, model.read_bytes().replace(b'"F32"', b'"X32"'))
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        weights.load_model(model)
+
+
+def test_values_must_be_numbers(model: Path) -> None:
+    tensors = safetensors.torch.load(model.read_bytes())
+    tensors["decoder.0.weight"].view(-1)[0] = float("nan")
+    _replace_weights(model, safetensors.torch.save(tensors))
+    with pytest.raises(ModelError, match="not numbers"):
+        weights.load_model(model)
+
+
+def test_huge_files_are_not_read(model: Path) -> None:
+    with model.open("r+b") as file:
+        file.truncate(2**31)  # sparse
+    with pytest.raises(ModelError, match="larger"):
+        weights.load_model(model)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *(
+            {"common_channels": "16"},
+            {"growth_channels": -1},
+            {"dense_modules": 200_000},
+            {"decoder_channels": "ab"},
+            {"x": 1},
+        ),
+        {"decoder_channels": [1] * 65},
+    ],
+)
+def test_cards_with_absurd_layers_are_refused(model: Path, field: dict) -> None:
+    _change_card(model, network={**TINY.to_dict(), **field})
+    with pytest.raises(ModelError, match="not a model card"):
+        weights.load_model(model)
+
+
+def test_a_network_is_made_when_its_weights_are_there(model: Path) -> None:
+    """That of the card would have 40 GB."""
+    _change_card(model, network={**TINY.to_dict(), "dense_modules": 1024, "growth_channels": 1024})
+    with pytest.raises(ModelError, match="do not fit"):
+        weights.load_model(model)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"name": 3}, {"version": "1\n2"}, {"name": "\ud800"}, {"training": []}, {"sha256": None}, {"date": 2026}]
+)
+def test_cards_with_other_types_are_refused(model: Path, fields: dict) -> None:
+    _change_card(model, **fields)
+    with pytest.raises(ModelError, match="not a model card"):
+        weights.load_model(model)
+
+
+def test_huge_cards_are_not_read(model: Path) -> None:
+    with model.with_suffix(".json").open("r+b") as file:
+        file.truncate(2**31)  # sparse
+    with pytest.raises(ModelError, match="larger"):
+        weights.load_model(model)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"network": 3}', "\x00", "[" * 100_000])
+def test_what_is_no_card_is_refused(model: Path, text: str) -> None:
+    model.with_suffix(".json").write_text(text)
+    with pytest.raises(ModelError, match="not a model card"):
+        weights.load_model(model)
+
+
+def test_missing_files(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        weights.load_model(tmp_path / "none.safetensors")
+    shutil.copy(model.with_suffix(".json"), tmp_path / "other.json")
+    with pytest.raises(ModelError, match=r"other\.safetensors cannot be read"):
+        weights.load_model(tmp_path / "other.safetensors")

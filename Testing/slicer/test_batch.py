@@ -1,0 +1,622 @@
+"""The batch script, run as Slicer runs it, on a real MRML scene."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+import sys
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+
+import cspadn
+from cspadn.cli import entry
+from cspadn.errors import InputError
+from cspadn.imaging.windowing import FUSED_MAXIMUM
+from cspadn.io.dicom_study import series_below
+from cspadn.settings import described, flag
+from dicom_files import FRAME, write_series
+from message_calls import says
+from repository import LIBRARY, MODULE_FILE
+from volumes import blobs, volume
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def files(tmp_path: Path, pair) -> Path:
+    """A folder with a good pair and what is wrong with others: the PET lies elsewhere, or its end is missing."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pet, mri = pair
+    sitk.WriteImage(pet, str(folder / "PET.nii.gz"))
+    sitk.WriteImage(mri, str(folder / "MRI.nrrd"))
+    (folder / "damaged.nii.gz").write_bytes((folder / "PET.nii.gz").read_bytes()[:-40])
+    pet.SetOrigin((900, 0, 0))
+    sitk.WriteImage(pet, str(folder / "elsewhere.mha"))
+    return folder
+
+
+def table(file: Path, *rows: tuple[object, ...], header: tuple[str, ...] = ("pet", "mri"), encoding: str = "utf-8") -> Path:
+    with file.open("w", encoding=encoding, newline="") as stream:
+        csv.writer(stream).writerows([header, *rows])
+    return file
+
+
+def summary(folder: Path) -> list[dict[str, str]]:
+    with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def names(folder: Path) -> set[str]:
+    """All files, hidden ones as well: a temporary file that was left would be one."""
+    return {path.name for path in folder.iterdir()}
+
+
+def voxels(file: Path) -> np.ndarray:
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(file)))
+
+
+def test_bad_pairs_are_told_and_the_rest_goes_on(run: Run, files: Path, tmp_path: Path, scene, capsys) -> None:
+    pairs = table(
+        files / "pairs.csv",
+        ("PET.nii.gz", "MRI.nrrd"),
+        ("missing.nii.gz", "MRI.nrrd"),
+        ("elsewhere.mha", "MRI.nrrd"),
+        ("damaged.nii.gz", "MRI.nrrd"),
+        ("PET.nii.gz", "MRI.nrrd"),
+    )
+    before = [scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())]
+    out = tmp_path / "new" / "out"
+    assert run("--pairs", pairs, "--output", out, "--device", "cpu") == 1
+    records = summary(out)
+    assert [record["status"] for record in records] == ["done", "failed", "failed", "failed", "done"]
+    words = ("", "does not exist", "", "not whole", "")
+    assert all(word in record["message"] for record, word in zip(records, words, strict=True))
+    assert says(records[2]["message"], "no-overlap")
+    assert list(records[0]) == ["pet", "mri", "output", "status", "message", "warnings", "seconds"]
+    assert records[1]["pet"] == str(files / "missing.nii.gz")
+    assert all(float(record["seconds"]) >= 0 for record in records)
+    fused = ["MRI-PET fused.nrrd", "MRI-PET fused 2.nrrd"]
+    assert [records[0]["output"], records[4]["output"]] == fused
+    assert names(out) == {*fused, "MRI-PET fused.json", "MRI-PET fused 2.json", "summary.csv"}
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("[1/5] done: MRI-PET fused.nrrd (")
+    assert lines[0].endswith(" s)")
+    assert lines[1] == f"[2/5] failed: {records[1]['message']}"
+    assert lines[-1] == f"2 done, 3 failed: {out / 'summary.csv'}"
+    assert len(lines) == 6
+    assert [scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())] == before
+
+
+def test_the_outputs_are_those_of_the_command_line(run: Run, files: Path, tmp_path: Path, scene, capsys) -> None:
+    """Voxels, colours, metrics, what NRRD and JSON say: but for the date, and the names of the nodes."""
+    pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd", "case.nrrd"), header=("pet", "mri", "output"))
+    settings = ("--device", "cpu", "--palette", "PET-HotMetalBlue", "--pet-window", "0", "80")
+    before = scene.GetNumberOfNodes()
+    batch, command = tmp_path / "batch", tmp_path / "command"
+    assert run("--pairs", pairs, "--output", batch, *settings, "--metrics") == 0
+    assert scene.GetNumberOfNodes() == before
+    command.mkdir()
+    written = [command / name for name in ("case.nrrd", "case color.nrrd", "case metrics.csv")]
+    given = (*settings, *("-o", written[0], "--color", written[1], "--metrics", written[2]))
+    assert entry.main(["fuse", *map(str, (files / "PET.nii.gz", files / "MRI.nrrd", *given))]) == 0
+    assert names(batch) - {"summary.csv"} == names(command)
+    np.testing.assert_array_equal(voxels(batch / "case.nrrd"), voxels(command / "case.nrrd"))
+    np.testing.assert_array_equal(voxels(batch / "case color.nrrd"), voxels(command / "case color.nrrd"))
+    assert (batch / "case metrics.csv").read_text() == (command / "case metrics.csv").read_text()
+    sidecars = [json.loads((folder / "case.json").read_text(encoding="utf-8")) for folder in (batch, command)]
+    assert (sidecars[0].pop("pet_source"), sidecars[0].pop("mri_source")) == ("PET", "MRI")
+    for sidecar in sidecars:
+        for name in ("date", "pet_source", "mri_source"):
+            sidecar.pop(name, None)
+    assert sidecars[0].pop("batch")["grid"] == "mri"
+    assert sidecars[0] == sidecars[1]
+    for name in ("case.nrrd", "case color.nrrd"):
+        images = [sitk.ReadImage(str(folder / name)) for folder in (batch, command)]
+        assert images[0].GetPixelID() == images[1].GetPixelID()
+        assert set(images[0].GetMetaDataKeys()) == set(images[1].GetMetaDataKeys())
+        assert images[0].GetMetaData("CSpADNFusion.pet_window") == images[1].GetMetaData("CSpADNFusion.pet_window")
+        for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+            np.testing.assert_allclose(getattr(images[0], get)(), getattr(images[1], get)(), atol=1e-9)
+    (record,) = summary(batch)
+    mean = (command / "case metrics.csv").read_text().splitlines()[-1].split(",")[2:]
+    assert [record[key] for key in record if key.startswith("mean_")] == mean
+    assert {"mean_EN", "mean_Qabf", "mean_SSIM"} <= set(record)
+
+
+@pytest.mark.parametrize("separator", [True, False])
+def test_slicer_may_leave_the_separator(run: Run, files: Path, tmp_path: Path, pair, separator: bool) -> None:
+    pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd"))
+    arguments = ("--pairs", pairs, "--output", tmp_path, "--device", "cpu", "--grid", "pet", "--model", "cspadn-paper")
+    assert run(*arguments, separator=separator) == 0
+    pet, mri = (sitk.ReadImage(str(files / name)) for name in ("PET.nii.gz", "MRI.nrrd"))
+    expected = cspadn.fuse(pet, mri, cspadn.FusionSettings(device="cpu", grid="pet", model="cspadn-paper"))
+    fused = voxels(tmp_path / "MRI-PET fused.nrrd")
+    np.testing.assert_allclose(fused, sitk.GetArrayFromImage(expected.image), atol=1e-4 * FUSED_MAXIMUM)
+
+
+def test_oblique_volumes_and_unusual_types(run: Run, tmp_path: Path, pair) -> None:
+    """Slicer's volumes hold no integers of 64 bits, and work in other axes."""
+    turned = np.reshape(sitk.Euler3DTransform((0, 0, 0), 0.3, -0.2, 0.1).GetMatrix(), (3, 3)).ravel().tolist()
+    pet, mri = pair
+    for image in pair:
+        image.SetDirection(turned)
+    mri = sitk.Cast(mri * 10, sitk.sitkInt64)
+    sitk.WriteImage(pet, str(tmp_path / "PET.nrrd"))
+    sitk.WriteImage(mri, str(tmp_path / "MRI.nrrd"))
+    pairs = table(tmp_path / "pairs.csv", ("PET.nrrd", "MRI.nrrd"))
+    assert run("--pairs", pairs, "--output", tmp_path / "out", "--device", "cpu") == 0
+    fused = sitk.ReadImage(str(tmp_path / "out" / "MRI-PET fused.nrrd"))
+    expected = cspadn.fuse(pet, mri, cspadn.FusionSettings(device="cpu")).image
+    difference = sitk.GetArrayFromImage(fused) - sitk.GetArrayFromImage(expected)
+    assert np.abs(difference).max() <= 1e-4 * FUSED_MAXIMUM
+    np.testing.assert_allclose(fused.GetDirection(), turned, atol=1e-9)
+    (record,) = summary(tmp_path / "out")
+    assert says(record["warnings"], "slices-tilted")
+    sidecar = json.loads((tmp_path / "out" / "MRI-PET fused.json").read_text(encoding="utf-8"))
+    assert [record["warnings"]] == sidecar["warnings"]
+
+
+def test_names_paths_and_byte_order_marks(run: Run, files: Path, tmp_path: Path) -> None:
+    """Spaces, quotes, commas and letters of many alphabets; relative paths from the CSV file on; a BOM as Excel writes it."""
+    odd = tmp_path / 'Müller\'s "study", №1' / "Größe 体"
+    odd.mkdir(parents=True)
+    shutil.copy(files / "PET.nii.gz", odd / "PET é.v2.nii.gz")
+    shutil.copy(files / "MRI.nrrd", odd / "MRI 'T1'.nrrd")
+    lists = odd.parent / "lists"
+    lists.mkdir()
+    rows = [
+        ("../Größe 体/PET é.v2.nii.gz", " ../Größe 体/MRI 'T1'.nrrd ", ""),
+        ("", "", ""),
+        (str(odd / "PET é.v2.nii.gz"), "../Größe 体/MRI 'T1'.nrrd", 'Ö, "x".nrrd'),
+    ]
+    pairs = table(lists / "Paare.csv", *rows, header=("PET", " mri", "Output"), encoding="utf-8-sig")
+    out = odd / "out"
+    assert run("--pairs", pairs, "--output", out, "--device", "cpu") == 0
+    found = {unicodedata.normalize("NFC", name) for name in names(out)}
+    assert found == {
+        "MRI 'T1'-PET é.v2 fused.nrrd",
+        "MRI 'T1'-PET é.v2 fused.json",
+        'Ö, "x".nrrd',
+        'Ö, "x".json',
+        "summary.csv",
+    }
+    sidecar = json.loads((out / 'Ö, "x".json').read_text(encoding="utf-8"))
+    assert (sidecar["pet_source"], sidecar["mri_source"]) == ("PET é.v2", "MRI 'T1'")
+
+
+def test_files_of_one_name_in_two_folders(run: Run, files: Path, tmp_path: Path) -> None:
+    for kind, name in (("pet", "PET.nii.gz"), ("mri", "MRI.nrrd")):
+        (tmp_path / kind).mkdir()
+        shutil.copy(files / name, tmp_path / kind / f"sub-01{name[3:]}")
+    pairs = table(tmp_path / "pairs.csv", ("pet/sub-01.nii.gz", "mri/sub-01.nrrd"))
+    assert run("--pairs", pairs, "--output", tmp_path / "out", "--device", "cpu") == 0
+    sidecar = json.loads((tmp_path / "out" / "sub-01-sub-01 fused.json").read_text(encoding="utf-8"))
+    assert (sidecar["pet_source"], sidecar["mri_source"]) == ("sub-01", "sub-01")
+
+
+def test_names_of_outputs_that_cannot_be(run: Run, files: Path, tmp_path: Path) -> None:
+    pet, mri = "PET.nii.gz", "MRI.nrrd"
+    rows = [
+        (pet, mri, ""),
+        (pet, mri, "MRI-PET fused.nrrd"),  # which the first pair would have got
+        (pet, mri, "mri-pet FUSED.nrrd"),  # the same file where capitals do not count
+        (pet, mri, "MRI-PET fused color.nrrd"),  # where the second pair has its colours
+        (pet, mri, "../outside.nrrd"),
+        (pet, mri, "fused.nii.gz"),
+        (pet, "", ""),
+        (pet,),
+    ]
+    pairs = table(files / "pairs.csv", *rows, header=("pet", "mri", "output"))
+    out = tmp_path / "out"
+    assert run("--pairs", pairs, "--output", out, "--device", "cpu", "--palette", "PET-Heat") == 1
+    records = summary(out)
+    assert [record["status"] for record in records] == ["done"] * 2 + ["failed"] * 6
+    assert [record["output"] for record in records[:2]] == ["MRI-PET fused 2.nrrd", "MRI-PET fused.nrrd"]
+    assert all("would lie where that of another pair does" in record["message"] for record in records[2:4])
+    assert "without folders" in records[4]["message"]
+    assert "ends in .nrrd" in records[5]["message"]
+    assert records[6]["message"] == "Line 8 of the list names no mri."
+    assert not (tmp_path / "outside.nrrd").exists()
+    assert len(names(out)) == 7
+
+
+def test_existing_outputs_stay_unless_they_may_go(run: Run, files: Path, tmp_path: Path) -> None:
+    pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd"))
+    out = tmp_path / "out"
+    out.mkdir()
+    arguments = ("--pairs", pairs, "--output", out, "--device", "cpu", "--palette", "PET-Heat")
+    for name, content in (("MRI-PET fused.nrrd", ""), ("MRI-PET fused color.nrrd", ""), ("MRI-PET fused.json", "{}")):
+        (out / name).write_text(content)
+        assert run(*arguments) == 1
+        assert names(out) == {name, "summary.csv"}
+        assert "exists" in summary(out)[0]["message"]
+        assert (out / name).read_text() == content
+        if name.endswith(".json"):  # not of ours, as that of a BIDS image
+            assert run(*arguments, "--overwrite") == 1
+        (out / name).unlink()
+    assert run(*arguments) == 0
+    first = (out / "MRI-PET fused.nrrd").stat().st_mtime_ns
+    (out / "MRI-PET fused color.nrrd").unlink()
+    assert run(*arguments) == 1
+    assert (out / "MRI-PET fused.nrrd").stat().st_mtime_ns == first
+    assert run(*arguments, "--overwrite") == 0
+    assert (out / "MRI-PET fused.nrrd").stat().st_mtime_ns > first
+
+
+def test_a_batch_goes_on_where_it_ended(run: Run, files: Path, tmp_path: Path, monkeypatch) -> None:
+    """What was done with the same inputs and settings is not done again, and its numbers come into the new summary."""
+    out, arguments = tmp_path / "out", ("--device", "cpu", "--metrics")
+    pairs = table(files / "pairs.csv", *[("PET.nii.gz", "MRI.nrrd")] * 2)
+    Watched(monkeypatch, lambda call: signal.raise_signal(signal.SIGTERM) if call == 2 else None)
+    before = signal.getsignal(signal.SIGTERM)
+    assert run("--pairs", pairs, "--output", out, *arguments) == 143
+    signal.signal(signal.SIGTERM, before)
+    (first,), made = summary(out), (out / "MRI-PET fused.nrrd").stat().st_mtime_ns
+    assert run("--pairs", pairs, "--output", out, *arguments) == 0
+    again, second = summary(out)
+    assert (out / "MRI-PET fused.nrrd").stat().st_mtime_ns == made
+    assert {**again, "seconds": ""} == {**first, "seconds": ""}
+    assert {name: again[name] for name in again if name.startswith("mean")} == {
+        name: second[name] for name in second if name.startswith("mean")
+    }
+    assert run("--pairs", pairs, "--output", out, *arguments, "--grid", "pet") == 1  # would be something else
+    assert all("exists" in record["message"] for record in summary(out))
+    (files / "PET.nii.gz").touch()
+    assert run("--pairs", pairs, "--output", out, *arguments) == 1  # may be something else
+
+
+def test_what_a_kill_left_half_named_is_made_again(run: Run, files: Path, tmp_path: Path) -> None:
+    """The side file has its name first, the fused volume last."""
+    out, arguments = tmp_path / "out", ("--device", "cpu", "--metrics")
+    pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd"))
+    assert run("--pairs", pairs, "--output", out, *arguments) == 0
+    (out / "MRI-PET fused.nrrd").unlink()
+    assert run("--pairs", pairs, "--output", out, *arguments) == 0
+    assert (out / "MRI-PET fused.nrrd").exists()
+    (out / "MRI-PET fused.nrrd").unlink()
+    (out / "MRI-PET fused.json").write_text('{"software": "CSpADNFusion, but not by a batch"}')
+    assert run("--pairs", pairs, "--output", out, *arguments) == 1
+
+
+def test_inputs_are_never_replaced(run: Run, files: Path) -> None:
+    """Not even by the output of another pair, nor the list by the summary."""
+    rows = [("PET.nii.gz", "elsewhere.mha", "MRI.nrrd"), ("PET.nii.gz", "MRI.nrrd", "fused.nrrd")]
+    pairs = table(files / "pairs.csv", *rows, header=("pet", "mri", "output"))
+    content = (files / "MRI.nrrd").read_bytes()
+    assert run("--pairs", pairs, "--output", files, "--device", "cpu", "--overwrite") == 1
+    assert (files / "MRI.nrrd").read_bytes() == content
+    assert "is one of the inputs" in summary(files)[0]["message"]
+    pairs.rename(files / "summary.csv")
+    assert run("--pairs", files / "summary.csv", "--output", files, "--overwrite") == 2
+    assert len(summary(files)) == 2
+
+
+def test_a_summary_of_somebody_else_stays(run: Run, files: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "summary.csv").write_text("my,own\n1,2\n")
+    assert run("--pairs", table(files / "p.csv", ("a", "b")), "--output", tmp_path, "--overwrite") == 2
+    assert "is no summary of an earlier run" in capsys.readouterr().err
+    assert (tmp_path / "summary.csv").read_text() == "my,own\n1,2\n"
+
+
+def _write(content: bytes) -> Callable[[Path], None]:
+    return lambda file: file.write_bytes(content)
+
+
+WRONG_LISTS = {
+    "missing": (lambda file: None, "cannot be read: No such file"),
+    "a folder": (lambda file: file.mkdir(), "cannot be read"),
+    "empty": (_write(b""), "is empty"),
+    "only a header": (_write(b"pet,mri\n\n,\n"), "is empty"),
+    "other columns": (_write(b"pet,t1\na,b\n"), "has no column 'mri'"),
+    "semicolons": (_write(b"pet;mri\na;b\n"), "no column 'pet' and 'mri' in its first line: separate columns by commas"),
+    "another encoding": (_write("pet,mri\nMüller,b\n".encode("latin-1")), "no CSV file in UTF-8"),
+    "an open quote": (_write(b'pet,mri\n"a,b\n'), "no CSV file"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_LISTS)
+def test_wrong_lists_are_wrong_usage(run: Run, tmp_path: Path, capsys, case: str) -> None:
+    make, words = WRONG_LISTS[case]
+    make(tmp_path / "pairs.csv")
+    assert run("--pairs", tmp_path / "pairs.csv", "--output", tmp_path / "out") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fuse_batch: ")
+    assert words in line
+    assert not (tmp_path / "out").exists()
+
+
+WRONG_USAGE = {
+    "nothing": ((), "either --pairs FILE.csv or --studies FOLDER"),
+    "both": (("--pairs", "p.csv", "--studies", "."), "either --pairs FILE.csv or --studies FOLDER"),
+    "no output": (("--pairs", "p.csv"), "--output FOLDER"),
+    "unknown": (("--pairs", "p.csv", "--output", "out", "--speed", "9"), "unrecognized arguments: --speed 9"),
+    "abbreviated": (("--pairs", "p.csv", "--out", "out"), "unrecognized arguments: --out out"),
+    "no number": (("--pairs", "p.csv", "--output", "out", "--pet-window", "0", "x"), "invalid float value: 'x'"),
+    "one number": (("--pairs", "p.csv", "--output", "out", "--mri-window", "0"), "expected 2 arguments"),
+    "window": (("--pairs", "p.csv", "--output", "out", "--mri-window", "9", "1"), "MRI window runs from 9 to 1"),
+    "grid": (("--pairs", "p.csv", "--output", "out", "--grid", "ct"), "The grid is 'ct'"),
+    "palette": (("--pairs", "p.csv", "--output", "out", "--palette", "Blue"), "The palette is 'Blue'"),
+    "model": (("--pairs", "p.csv", "--output", "out", "--model", "best"), "There is no model 'best'"),
+    "device": (("--pairs", "p.csv", "--output", "out", "--device", "tpu"), "There is no device 'tpu'"),
+    "a file as output": (("--pairs", "p.csv", "--output", "p.csv"), "cannot be made"),
+    "no studies": (("--studies", "missing", "--output", "out"), "cannot be read"),
+    "no folder in it": (("--studies", "empty", "--output", "empty/out"), "holds no folders"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_USAGE)
+def test_wrong_usage_ends_with_a_sentence(run: Run, tmp_path: Path, monkeypatch, capsys, case: str) -> None:
+    arguments, words = WRONG_USAGE[case]
+    monkeypatch.chdir(tmp_path)
+    table(tmp_path / "p.csv", ("a.nrrd", "b.nrrd"))
+    (tmp_path / "empty").mkdir()
+    assert run(*arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fuse_batch: ")
+    assert line.endswith(".")
+    assert words in line
+    assert names(tmp_path) == {"p.csv", "empty"}
+
+
+def test_help_is_no_failure_and_has_every_setting(run: Run, capsys) -> None:
+    assert run("--help", separator=True) == 0
+    text = capsys.readouterr().out
+    for option in ("--studies", *(flag(name) for name, _ in described())):
+        assert option in text
+
+
+def test_missing_packages_are_told_before_anything_is_written(run: Run, files: Path, tmp_path, monkeypatch, capsys) -> None:
+    from CSpADNFusionLib.worker import torch_setup
+
+    monkeypatch.setattr(torch_setup, "missingPackages", lambda: ["torch", "safetensors"])
+    assert run("--pairs", table(files / "p.csv", ("a", "b")), "--output", tmp_path / "out") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Fusion needs torch and safetensors" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_slicer_ends_whatever_happens(run: Run, monkeypatch, capsys) -> None:
+    """Without a window it would wait for ever."""
+    monkeypatch.setitem(sys.modules, "CSpADNFusionLib", None)
+    monkeypatch.setitem(sys.modules, "CSpADNFusionLib.worker.torch_setup", None)
+    assert run("--pairs", "p.csv", "--output", "out") == 1
+    assert "fuse_batch: unexpected error (ModuleNotFoundError" in capsys.readouterr().err
+
+
+def test_a_module_that_is_not_installed_is_found_beside_the_script(run: Run, monkeypatch, capsys) -> None:
+    import slicer
+
+    folder = str(LIBRARY)
+    monkeypatch.delattr(slicer.modules, "cspadnfusion")
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if Path(path) != Path(folder)])
+    for name in [name for name in sys.modules if name.split(".")[0] in ("CSpADNFusion", "CSpADNFusionLib")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert run("--pairs", "missing.csv", "--output", "out") == 2
+    assert "missing.csv cannot be read" in capsys.readouterr().err
+    assert sys.path[0] == folder
+    assert sys.modules["CSpADNFusion"].__file__ == str(MODULE_FILE)
+
+
+class Watched:
+    """The logic's fuse, before which something happens each time."""
+
+    def __init__(self, monkeypatch, before: Callable[[int], None]) -> None:
+        import CSpADNFusion
+
+        fuse, self.calls = CSpADNFusion.CSpADNFusionLogic.fuse, 0
+
+        def watched(logic, *arguments, **settings):
+            self.calls += 1
+            before(self.calls)
+            return fuse(logic, *arguments, **settings)
+
+        monkeypatch.setattr(CSpADNFusion.CSpADNFusionLogic, "fuse", watched)
+
+
+def test_the_summary_is_whole_after_each_pair(run: Run, files: Path, tmp_path: Path, monkeypatch) -> None:
+    seen: list[int] = []
+    Watched(monkeypatch, lambda call: seen.append(len(summary(tmp_path / "out"))))
+    pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd"), ("missing", "MRI.nrrd"), ("PET.nii.gz", "MRI.nrrd"))
+    assert run("--pairs", pairs, "--output", tmp_path / "out", "--device", "cpu") == 1
+    assert seen == [0, 2]
+
+
+def test_what_nobody_foresaw_is_one_failure(run: Run, files: Path, tmp_path: Path, monkeypatch, scene, caplog) -> None:
+    def fail(call: int) -> None:
+        if call == 1:
+            raise ValueError("one line\nand another")
+
+    Watched(monkeypatch, fail)
+    before = scene.GetNumberOfNodes()
+    pairs = table(files / "pairs.csv", *[("PET.nii.gz", "MRI.nrrd")] * 2)
+    assert run("--pairs", pairs, "--output", tmp_path / "out", "--device", "cpu") == 1
+    records = summary(tmp_path / "out")
+    assert records[0]["message"] == "Unexpected error (ValueError: one line): the log says where."
+    assert records[1]["status"] == "done"
+    assert "Traceback" in caplog.text
+    assert scene.GetNumberOfNodes() == before
+
+
+def test_an_interrupt_ends_the_run_with_its_summary(run: Run, files: Path, tmp_path: Path, monkeypatch, scene, capsys) -> None:
+    """Slicer has no handler of Python's for Ctrl-C: the script must set it."""
+    previous = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        Watched(monkeypatch, lambda call: signal.raise_signal(signal.SIGINT) if call == 2 else None)
+        before = scene.GetNumberOfNodes()
+        pairs = table(files / "pairs.csv", *[("PET.nii.gz", "MRI.nrrd")] * 3)
+        assert run("--pairs", pairs, "--output", tmp_path / "out", "--device", "cpu") == 130
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert [record["status"] for record in summary(tmp_path / "out")] == ["done"]
+    assert names(tmp_path / "out") == {"MRI-PET fused.nrrd", "MRI-PET fused.json", "summary.csv"}
+    assert capsys.readouterr().out.splitlines()[-1] == f"1 done, 0 failed, 2 left: {tmp_path / 'out' / 'summary.csv'}"
+    assert scene.GetNumberOfNodes() == before
+
+
+def test_all_outputs_of_a_pair_or_none(run: Run, files: Path, tmp_path: Path, monkeypatch) -> None:
+    """The disk is full when the last file is to be written."""
+    from cspadn.errors import UsageError
+    from CSpADNFusionLib import batch
+
+    def full(*_: object) -> None:
+        raise UsageError("The disk is full.")
+
+    monkeypatch.setattr(batch, "stage_image", full)
+    pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd"))
+    assert run("--pairs", pairs, "--output", tmp_path / "out", "--device", "cpu", "--metrics") == 1
+    assert names(tmp_path / "out") == {"summary.csv"}
+    (record,) = summary(tmp_path / "out")
+    assert record["message"] == "The disk is full."
+    assert record["mean_EN"] == ""
+
+
+def _study(folder: Path, pair, *, mixed: bool) -> Path:
+    """A study with a PET, an MRI and files that are neither; all files in one folder, or in folders of folders."""
+    folder.mkdir(parents=True)
+    inside = folder / "DICOM" / "A"
+    inside.mkdir(parents=True)
+    pet, mri = pair
+    for name, image, modality in (("PT", pet, "PT"), ("MR", mri * 10, "MR"), ("CT", mri * 10, "CT")):
+        write_series(inside / name, image, modality, SeriesDescription=f"{name} of the head")
+        if mixed:
+            for file in (inside / name).iterdir():
+                file.rename(folder / f"{name}{file.name}")
+    (folder / "notes.txt").write_text("no DICOM")
+    return folder
+
+
+@pytest.fixture
+def studies(tmp_path: Path, pair) -> Path:
+    folder = tmp_path / "studies"
+    _study(folder / "Jane's study é", pair, mixed=False)
+    _study(folder / "mixed.v1", pair, mixed=True)
+    (folder / "a file").write_text("no study")
+    return folder
+
+
+def test_studies_with_their_series_apart_and_mixed(run: Run, studies: Path, pair) -> None:
+    out = studies / "fused"  # lies among the studies, and is none
+    out.mkdir()
+    assert run("--studies", studies, "--output", out, "--device", "cpu") == 0
+    fused = ["Jane's study é fused.nrrd", "mixed.v1 fused.nrrd"]
+    assert [record["output"] for record in summary(out)] == fused
+    assert names(out) == {*fused, "Jane's study é fused.json", "mixed.v1 fused.json", "summary.csv"}
+    np.testing.assert_array_equal(voxels(out / fused[0]), voxels(out / fused[1]))
+    inside = studies / "Jane's study é" / "DICOM" / "A"
+    pet, mri = (cspadn.io.images.read_image(inside / name, name) for name in ("PT", "MR"))
+    expected = cspadn.fuse(pet, mri, cspadn.FusionSettings(device="cpu"))
+    assert np.abs(voxels(out / fused[1]) - sitk.GetArrayFromImage(expected.image)).max() <= 1e-4 * FUSED_MAXIMUM
+    record = summary(out)[1]
+    assert record["pet"].endswith("mixed.v1: PT 7 'PT of the head' (7 files)")
+    assert record["mri"].endswith("mixed.v1: MR 7 'MR of the head' (8 files)")
+    assert "Doe" not in (out / "summary.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("source", ["pairs", "studies"])
+def test_provenance_has_what_dicom_says(run: Run, studies: Path, tmp_path: Path, source: str) -> None:
+    inside = studies / "Jane's study é" / "DICOM" / "A"
+    if source == "pairs":
+        given = ("--pairs", table(inside / "pairs.csv", ("PT", "MR", "case.nrrd"), header=("pet", "mri", "output")))
+    else:
+        shutil.rmtree(studies / "mixed.v1")
+        (studies / "Jane's study é").rename(studies / "case")
+        inside, given = studies / "case" / "DICOM" / "A", ("--studies", studies)
+    assert run(*given, "--output", tmp_path / "out", "--device", "cpu", "--suv") == 0
+    (sidecar,) = (json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "out").glob("case*.json"))
+    for kind, name in (("pet", "PT"), ("mri", "MR")):
+        header = pydicom.dcmread(next((inside / name).iterdir()))
+        assert sidecar[f"{kind}_series_uid"] == header.SeriesInstanceUID
+        assert sidecar[f"{kind}_frame_of_reference_uid"] == FRAME
+    assert sidecar["pet_units"] == "SUVbw"
+
+
+def test_suv_needs_dicom(run: Run, files: Path, tmp_path: Path) -> None:
+    pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd"))
+    assert run("--pairs", pairs, "--output", tmp_path / "out", "--suv") == 1
+    assert "no DICOM headers" in summary(tmp_path / "out")[0]["message"]
+
+
+def test_studies_that_leave_a_choice_fail(run: Run, tmp_path: Path, pair, capsys) -> None:
+    """The sentence names the series, and not the patient."""
+    pet, mri = pair
+    folder = tmp_path / "studies"
+    for study, count in (("none", 0), ("two", 2)):
+        (folder / study).mkdir(parents=True)
+        write_series(folder / study / "PT", pet, "PT")
+        for number in range(count):
+            description = ("T1 of Jane Doe", "T2 4711x", "FLAIR")[number - 1]
+            write_series(folder / study / f"MR{number}", mri, "MR", SeriesNumber=9 - number, SeriesDescription=description)
+    (folder / "empty").mkdir()
+    assert run("--studies", folder, "--output", tmp_path / "out", "--device", "cpu") == 1
+    empty, none, two = (record["message"] for record in summary(tmp_path / "out"))
+    assert "'empty' has no PT series (it has no DICOM images)" in empty
+    assert "'none' has no MR series (PT 7 (7 files))" in none
+    assert "'two' has 2 MR series (MR 8 (8 files), MR 9 'FLAIR' (8 files))" in two
+    assert all("--pairs" in message and "folder each" in message for message in (empty, none, two))
+    assert "Doe" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("keyword", ["Modality", "SeriesInstanceUID"])
+def test_a_file_that_belongs_nowhere_fails_its_study(tmp_path: Path, pair, keyword: str) -> None:
+    """Else the first or last slice could go missing without a word."""
+    write_series(tmp_path / "MR", pair[1], "MR")
+    file = sorted((tmp_path / "MR").iterdir())[0]
+    dataset = pydicom.dcmread(file)
+    delattr(dataset, keyword)
+    dataset.save_as(file)
+    with pytest.raises(InputError, match=f"has no {keyword}"):
+        series_below(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_damaged_files_and_links(tmp_path: Path, pair) -> None:
+    study = tmp_path / "study"
+    study.mkdir()
+    write_series(tmp_path / "MR", pair[1], "MR")
+    (study / "link").symlink_to(tmp_path / "MR", target_is_directory=True)
+    (study / "loop").symlink_to(study, target_is_directory=True)
+    (study / "broken").symlink_to(tmp_path / "nowhere")
+    (series,) = series_below(study)
+    assert len(series.files) == 8
+    file = sorted((tmp_path / "MR").iterdir())[0]
+    file.write_bytes(file.read_bytes()[:180])
+    with pytest.raises(InputError, match="damaged"):
+        series_below(study)
+
+
+def test_files_that_are_no_volumes_fail(run: Run, tmp_path: Path, pair) -> None:
+    pet, mri = pair
+    sitk.WriteImage(mri, str(tmp_path / "MRI.nrrd"))
+    sitk.WriteImage(sitk.Compose(pet, pet, pet), str(tmp_path / "vectors.nrrd"))
+    sitk.WriteImage(sitk.Cast(pet[:, :, 3], sitk.sitkUInt8), str(tmp_path / "slice.png"))
+    pairs = table(tmp_path / "pairs.csv", ("vectors.nrrd", "MRI.nrrd"), ("slice.png", "MRI.nrrd"))
+    assert run("--pairs", pairs, "--output", tmp_path / "out", "--device", "cpu") == 1
+    vectors, flat = (record["message"] for record in summary(tmp_path / "out"))
+    assert says(vectors, "volume-not-scalar", components=3)
+    assert says(flat, "volume-two-dimensional")
+
+
+def test_a_node_of_an_image(scene, pair) -> None:
+    import slicer
+
+    from CSpADNFusionLib.scene.volumes import imageFromVolumeNode, volumeNodeFromImage
+
+    image = volume(blobs(seed=3).astype(np.int16), (1, 2, 3), (4, 5, 6), [[0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    image.SetMetaData("CSpADNFusion.series_uid", "1.2.3")
+    node, other = (volumeNodeFromImage(image, "one name") for _ in range(2))
+    assert (node.GetName(), other.GetName()) == ("one name", "one name")
+    assert node.GetAttribute("CSpADNFusion.series_uid") == "1.2.3"
+    assert slicer.util.arrayFromVolume(node).dtype == np.int16
+    back = imageFromVolumeNode(node)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(back), sitk.GetArrayFromImage(image))
+    for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(back, get)(), getattr(image, get)(), atol=1e-9)

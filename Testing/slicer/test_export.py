@@ -1,0 +1,353 @@
+"""A fused volume of the scene as a DICOM series, with the MRI and the PET in a database as Slicer's."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from pydicom.uid import generate_uid
+
+pytest.importorskip("slicer")
+pytest.importorskip("PySide6")
+
+from cspadn.errors import InputError, UsageError
+from cspadn.io import dicom_reader, dicom_writer
+from dicom_files import write_series
+from nodes import node_of, rigid, transform_of
+from repository import MODULE_FILE
+from slicer_application import application, records
+
+
+class Database:
+    """What the module asks of a ctkDICOMDatabase, answered from the headers of files."""
+
+    def __init__(self, *folders: Path) -> None:
+        self._headers = {
+            str(file): pydicom.dcmread(file, stop_before_pixels=True)
+            for folder in folders
+            for file in sorted(folder.iterdir())
+        }
+
+    def fileForInstance(self, uid: str) -> str:
+        return next((file for file, header in self._headers.items() if header.SOPInstanceUID == uid), "")
+
+    def add(self, folder: Path) -> None:
+        self._headers |= {str(file): pydicom.dcmread(file, stop_before_pixels=True) for file in folder.iterdir()}
+
+    def forget(self, folder: Path) -> None:
+        """As if a series was removed from it."""
+        self._headers = {file: header for file, header in self._headers.items() if Path(file).parent != folder}
+
+    def instanceValue(self, uid: str, tag: str) -> str:
+        found = (header for header in self._headers.values() if header.SOPInstanceUID == uid)
+        element = next(found).get(tuple(int(part, 16) for part in tag.split(",")))
+        return str(element.value) if element else ""
+
+    def forget_all_but_first(self, folder: Path) -> None:
+        files = [file for file in self._headers if Path(file).parent == folder]
+        for file in files[1:]:
+            del self._headers[file]
+
+    def instances(self, folder: Path) -> str:
+        return " ".join(str(header.SOPInstanceUID) for file, header in self._headers.items() if Path(file).parent == folder)
+
+
+def load(folders, monkeypatch):
+    """The logic, and the nodes of a PET and an MRI series, each with what Slicer keeps of the database."""
+    import slicer
+
+    database = Database(*folders)
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    nodes = []
+    for folder in folders:
+        nodes.append(node_of(dicom_reader.read_series(folder, folder.name), folder.name))
+        nodes[-1].SetAttribute("DICOM.instanceUIDs", database.instances(folder))
+    application.openModule(MODULE_FILE)
+    import CSpADNFusion
+
+    return CSpADNFusion.CSpADNFusionLogic(), *nodes
+
+
+@pytest.fixture
+def loaded(scene, pair, tmp_path, monkeypatch):
+    return load(
+        (write_series(tmp_path / "pet", pair[0], "PT"), write_series(tmp_path / "mri", pair[1] * 10, "MR")), monkeypatch
+    )
+
+
+def test_a_series_is_written_into_the_study_of_the_mri(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    fusedNode = logic.fuse(petNode, mriNode)
+    assert logic.exportSeries(fusedNode, tmp_path / "out") == len(list((tmp_path / "out").iterdir())) == 8
+    mri = pydicom.dcmread(next((tmp_path / "mri").iterdir()))
+    for file in (tmp_path / "out").iterdir():
+        written = pydicom.dcmread(file)
+        assert (written.PatientID, written.StudyInstanceUID) == (mri.PatientID, mri.StudyInstanceUID)
+        assert written.FrameOfReferenceUID == mri.FrameOfReferenceUID
+        assert (written.Modality, written.SeriesDescription) == ("MR", dicom_writer.SERIES_DESCRIPTION)
+        referenced = {each.SeriesInstanceUID for each in written.ReferencedSeriesSequence}
+        assert referenced == {fusedNode.GetAttribute(f"CSpADNFusion.{kind}_series_uid") for kind in ("pet", "mri")}
+    image = dicom_reader.read_series(tmp_path / "out", "It")
+    assert image.GetOrigin() == pytest.approx(dicom_reader.read_series(tmp_path / "mri", "It").GetOrigin())
+
+
+def test_voxels_are_those_of_the_node(loaded, tmp_path) -> None:
+    import slicer
+
+    logic, petNode, mriNode = loaded
+    fusedNode = logic.fuse(petNode, mriNode)
+    logic.exportSeries(fusedNode, str(tmp_path / "out"))
+    values = sitk.GetArrayFromImage(dicom_reader.read_series(tmp_path / "out", "It"))
+    assert np.abs(values - slicer.util.arrayFromVolume(fusedNode)).max() <= dicom_writer.STEP
+
+
+def test_transforms_of_the_scene_do_not_move_the_series(loaded, tmp_path) -> None:
+    """The PET is registered by one, and both are moved by another: the series lies where the MRI's does."""
+    logic, petNode, mriNode = loaded
+    together = transform_of(rigid(10, (3, 4, 5)), "together")
+    registration = transform_of(rigid(2, (1, 0, 0)), "registration")
+    registration.SetAndObserveTransformNodeID(together.GetID())
+    petNode.SetAndObserveTransformNodeID(registration.GetID())
+    mriNode.SetAndObserveTransformNodeID(together.GetID())
+    fusedNode = logic.fuse(petNode, mriNode)
+    logic.exportSeries(fusedNode, tmp_path / "out")
+    written, mri = (dicom_reader.read_series(tmp_path / name, "It") for name in ("out", "mri"))
+    assert written.GetOrigin() == pytest.approx(mri.GetOrigin())
+    assert written.GetDirection() == pytest.approx(mri.GetDirection())
+
+
+def test_the_grid_of_the_pet_is_brought_into_the_frame_of_the_mri(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    petNode.SetAndObserveTransformNodeID(transform_of(rigid(0, (2, 0, 0))).GetID())
+    fusedNode = logic.fuse(petNode, mriNode, grid="pet")
+    logic.exportSeries(fusedNode, tmp_path / "out")
+    written, pet = (dicom_reader.read_series(tmp_path / name, "It") for name in ("out", "pet"))
+    assert written.GetOrigin() == pytest.approx(np.add(pet.GetOrigin(), (-2, 0, 0)))  # LPS
+
+
+@pytest.mark.parametrize("grid", ["mri", "pet"])
+@pytest.mark.parametrize("order", ["LPS", "PSR", "RSP"])
+def test_any_stored_order_lies_where_it_was(scene, pair, tmp_path, monkeypatch, order: str, grid: str) -> None:
+    """Also sagittal and coronal, and turned: each slice of the series is that of the node, in the same place."""
+    import slicer
+
+    turn = sitk.Euler3DTransform((0, 0, 0), 0.2, -0.1, 0.3)
+    images = [sitk.DICOMOrient(image, order) for image in (pair[0], pair[1] * 10)]
+    for image in images:
+        image.SetDirection((np.reshape(turn.GetMatrix(), (3, 3)) @ np.reshape(image.GetDirection(), (3, 3))).ravel().tolist())
+        image.SetOrigin(turn.TransformPoint(image.GetOrigin()))
+    folders = write_series(tmp_path / "pet", images[0], "PT"), write_series(tmp_path / "mri", images[1], "MR")
+    logic, petNode, mriNode = load(folders, monkeypatch)
+    fusedNode = logic.fuse(petNode, mriNode, grid=grid)
+    logic.exportSeries(fusedNode, tmp_path / "out")
+    written = dicom_reader.read_series(tmp_path / "out", "It")
+    source = dicom_reader.read_series(tmp_path / grid, "It")
+    assert written.GetDirection() == pytest.approx(source.GetDirection(), abs=1e-6)
+    assert written.GetOrigin() == pytest.approx(source.GetOrigin(), abs=1e-5)
+    assert np.abs(sitk.GetArrayFromImage(written) - slicer.util.arrayFromVolume(fusedNode)).max() <= dicom_writer.STEP
+
+
+def harden(node, matrix: np.ndarray) -> None:
+    """Its voxels are no longer where its series says."""
+    node.SetAndObserveTransformNodeID(transform_of(matrix).GetID())
+    node.HardenTransform()
+
+
+@pytest.mark.parametrize("grid", ["mri", "pet"])
+def test_a_moved_mri_is_refused(loaded, tmp_path, grid: str) -> None:
+    logic, petNode, mriNode = loaded
+    harden(mriNode, rigid(0, (0, 1, 0)))
+    harden(petNode, rigid(0, (0, 1, 0)))
+    fusedNode = logic.fuse(petNode, mriNode, grid=grid)
+    with pytest.raises(InputError, match=r"The MRI lies up to 1\.0 mm from its DICOM series"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_mri_that_was_turned_about_its_corner_is_refused(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    origin = np.diag([-1, -1, 1]) @ dicom_reader.read_series(tmp_path / "mri", "It").GetOrigin()
+    turned = rigid(5, (0, 0, 0))
+    turned[:3, 3] = origin - turned[:3, :3] @ origin
+    harden(mriNode, turned)
+    with pytest.raises(InputError, match="from its DICOM series"):
+        logic.exportSeries(logic.fuse(petNode, mriNode), tmp_path / "out")
+
+
+def test_a_transform_that_changed_since_is_noticed(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    transform = transform_of(rigid(0, (2, 0, 0)))
+    petNode.SetAndObserveTransformNodeID(transform.GetID())
+    fusedNode = logic.fuse(petNode, mriNode, grid="pet")
+    transform.SetMatrixTransformToParent(slicer_matrix(rigid(0, (12, 0, 0))))
+    with pytest.raises(InputError, match="was moved since they were fused"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+
+
+def slicer_matrix(matrix: np.ndarray):
+    import slicer
+
+    return slicer.util.vtkMatrixFromArray(matrix)
+
+
+def test_axes_that_are_not_at_right_angles_are_refused(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    sheared = np.eye(4)
+    sheared[0, 1] = 0.15
+    petNode.SetAndObserveTransformNodeID(transform_of(sheared).GetID())
+    fusedNode = logic.fuse(petNode, mriNode, grid="pet")
+    with pytest.raises(UsageError, match="not at right angles"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+
+
+def test_another_patient_is_noticed_and_so_is_one_who_is_gone(loaded, tmp_path) -> None:
+    import slicer
+
+    logic, petNode, mriNode = loaded
+    fusedNode = logic.fuse(petNode, mriNode)
+    for file in (tmp_path / "pet").iterdir():
+        header = pydicom.dcmread(file)
+        header.PatientID = "another"
+        header.save_as(file)
+    with pytest.raises(InputError, match="different patient IDs"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+    slicer.dicomDatabase.forget(tmp_path / "pet")
+    with pytest.raises(InputError, match="whose it was cannot be checked"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+    slicer.mrmlScene.RemoveNode(petNode)
+    with pytest.raises(InputError, match="whose it was cannot be checked"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+
+
+def test_a_pet_that_was_no_series_needs_no_patient(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    petNode.RemoveAttribute("DICOM.instanceUIDs")
+    assert logic.exportSeries(logic.fuse(petNode, mriNode), tmp_path / "out") == 8
+
+
+def test_a_series_of_several_volumes_gives_the_images_of_the_node(loaded, tmp_path) -> None:
+    """Slicer makes a volume of each echo: the other one is not referred to."""
+    import slicer
+
+    logic, petNode, mriNode = loaded
+    others = tmp_path / "others"
+    shutil.copytree(tmp_path / "mri", others)
+    for file in others.iterdir():
+        header = pydicom.dcmread(file)
+        header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        header.EchoTime = 80
+        header.save_as(file)
+    slicer.dicomDatabase.add(others)
+    logic.exportSeries(logic.fuse(petNode, mriNode), tmp_path / "out")
+    other = {pydicom.dcmread(file).SOPInstanceUID for file in others.iterdir()}
+    for file in (tmp_path / "out").iterdir():
+        written = pydicom.dcmread(file)
+        assert written.get("EchoTime") != 80
+        assert not other & {each.ReferencedSOPInstanceUID for each in written.SourceImageSequence}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(lambda header: header.__delattr__("ImagePositionPatient"), "ImagePositionPatient"),
+     (lambda header: setattr(header, "NumberOfFrames", 8), "multi-frame")],
+)  # fmt: skip
+def test_series_of_other_forms_are_refused(loaded, tmp_path, change, told: str) -> None:
+    """As enhanced MR images are, which Slicer reads."""
+    logic, petNode, mriNode = loaded
+    fusedNode = logic.fuse(petNode, mriNode)
+    for file in (tmp_path / "mri").iterdir():
+        header = pydicom.dcmread(file)
+        change(header)
+        header.save_as(file)
+    with pytest.raises(InputError, match=told):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_series_of_which_images_are_gone_is_refused(loaded, tmp_path) -> None:
+    import slicer
+
+    logic, petNode, mriNode = loaded
+    fusedNode = logic.fuse(petNode, mriNode)
+    slicer.dicomDatabase.forget_all_but_first(tmp_path / "mri")
+    with pytest.raises(InputError, match="not loaded from Slicer's DICOM database"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+
+
+def test_what_is_in_a_folder_stays(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    fusedNode = logic.fuse(petNode, mriNode)
+    with pytest.raises(UsageError, match="is not empty"):
+        logic.exportSeries(fusedNode, tmp_path / "mri")
+    next((tmp_path / "pet").iterdir()).unlink()
+    with pytest.raises(InputError, match=r"pet.* is no longer where Slicer's DICOM database has it"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mri", "pet"]
+
+
+def test_volumes_without_a_series_are_refused(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    with pytest.raises(InputError, match="Fuse two volumes first"):
+        logic.exportSeries(None, tmp_path / "out")
+    with pytest.raises(InputError, match="'mri' is no grey one"):
+        logic.exportSeries(mriNode, tmp_path / "out")
+    fusedNode = logic.fuse(petNode, mriNode, palette="PET-Heat")
+    with pytest.raises(InputError, match="is no grey one"):
+        logic.exportSeries(fusedNode.GetNodeReference("CSpADNFusionColor"), tmp_path / "out")
+    mriNode.RemoveAttribute("DICOM.instanceUIDs")
+    with pytest.raises(InputError, match="not loaded from Slicer's DICOM database"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+    import slicer
+
+    slicer.mrmlScene.RemoveNode(mriNode)
+    with pytest.raises(InputError, match="no longer in the scene"):
+        logic.exportSeries(fusedNode, tmp_path / "out")
+
+
+@pytest.fixture
+def panel(loaded):
+    widget = application.openModule(MODULE_FILE)
+    parameters = widget.logic.getParameterNode()
+    parameters.petVolume, parameters.mriVolume = loaded[1:]
+    return widget
+
+
+def test_the_button_exports_the_last_result(panel, tmp_path, monkeypatch) -> None:
+    import qt
+
+    assert not panel.ui.exportButton.isEnabled()
+    assert "Fuse two volumes first" in panel.ui.exportButton.toolTip()
+    parameters = panel.logic.getParameterNode()
+    fusedNode = panel.logic.fuse(parameters.petVolume, parameters.mriVolume)
+    assert panel.ui.exportButton.isEnabled()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "empty"))
+    panel.ui.exportButton.click()
+    assert panel.ui.statusLabel.text() == f"Exported: {fusedNode.GetName()}, 8 files in {tmp_path / 'empty'}"
+    panel.ui.exportButton.click()
+    assert "is not empty" in records.texts("error")[-1]
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: "")
+    panel.ui.exportButton.click()
+    assert len(records.texts("error")) == 1
+
+
+def test_an_unexpected_error_is_told(panel, tmp_path, monkeypatch) -> None:
+    import qt
+
+    parameters = panel.logic.getParameterNode()
+    panel.logic.fuse(parameters.petVolume, parameters.mriVolume)
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
+    monkeypatch.setattr(dicom_writer, "stage_series", lambda *_: 1 / 0)
+    panel.ui.exportButton.click()
+    assert records.texts("error") == ["The series could not be written: the details say why. Please report it."]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_swapped_pair_is_told_in_slicer(loaded) -> None:
+    logic, petNode, mriNode = loaded
+    with pytest.raises(InputError, match="The PET is a DICOM series of modality MR"):
+        logic.fuse(mriNode, petNode)

@@ -1,0 +1,94 @@
+"""Small cohorts for tests and the demo, and clusters of separate processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import SimpleITK as sitk
+
+LIBRARY = Path(__file__).resolve().parents[2] / "CSpADNFusion"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
+_START_SECONDS = 60
+
+
+def write_dataset(root: Path, pairs: dict[str, tuple[sitk.Image, sitk.Image | None]]) -> Path:
+    """A BIDS dataset: PET and MRI by names such as sub-01 and sub-01_ses-2; an MRI of None is left out."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "dataset_description.json").write_text(json.dumps({"Name": "Made for a test", "BIDSVersion": "1.10.0"}))
+    for name, (pet, mri) in pairs.items():
+        folder = root.joinpath(*name.split("_")[:2]) if "_ses-" in name else root / name.split("_")[0]
+        for kind, suffix, image in (("pet", "pet", pet), ("anat", "T1w", mri)):
+            if image is not None:
+                (folder / kind).mkdir(parents=True, exist_ok=True)
+                sitk.WriteImage(image, str(folder / kind / f"{name}_{suffix}.nii.gz"), True)
+    return root
+
+
+class Cluster:
+    """A scheduler and workers, each a process, on the loopback interface.
+
+    Args:
+        workers: how many.
+        more: further environment variables of the workers.
+    """
+
+    def __init__(self, folder: Path, workers: int, **more: str) -> None:
+        self._folder, self._environment = folder, {**ENVIRONMENT, **more}
+        self._file = folder / "scheduler.json"
+        self.scheduler = self._start("scheduler", "--port", "0", "--no-dashboard")
+        self._wait_for_file()
+        self.address: str = json.loads(self._file.read_text())["address"]
+        self.workers = [self.add_worker() for _ in range(workers)]
+
+    def add_worker(self) -> subprocess.Popen[bytes]:
+        """One with one thread, which nobody starts again when it dies."""
+        return self._start("worker", "--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", str(self._folder))
+
+    def _start(self, kind: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "distributed.cli.dask_" + kind, "--scheduler-file", str(self._file)]
+        command += ["--host", "127.0.0.1", *arguments]
+        log = (self._folder / f"{kind}.log").open("ab")
+        return subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+
+    def _wait_for_file(self) -> None:
+        for _ in range(_START_SECONDS * 10):
+            with suppress(OSError, ValueError):
+                json.loads(self._file.read_text())
+                return
+            time.sleep(0.1)
+        raise TimeoutError((self._folder / "scheduler.log").read_text())
+
+    def end(self) -> None:
+        """Of all that is left."""
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def cluster(folder: Path, workers: int = 2, **more: str) -> Iterator[Cluster]:
+    """A :class:`Cluster` that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Cluster(folder, workers, **more)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def cohort_command(*arguments: object) -> list[str]:
+    """``cspadn cohort`` as a process."""
+    return [sys.executable, "-m", "cspadn", "cohort", *map(str, arguments)]
+
+
+def start_cohort(*arguments: object, **options: object) -> subprocess.Popen[str]:
+    """Start it; both outputs are pipes."""
+    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": ENVIRONMENT}
+    return subprocess.Popen(cohort_command(*arguments), **{**usual, **options})  # type: ignore[call-overload]

@@ -1,0 +1,167 @@
+"""``make screenshots``: the panel, from the real .ui, and the comparison, from MRML's own slice rendering, of the sample pair.
+
+screenshots.py all FOLDER               the panel in both themes and scales, and the comparison
+screenshots.py tutorial FOLDER          the panel at each step of docs/tutorial.md
+screenshots.py panel FILE.png light     the panel alone (or dark), in the scale of QT_SCALE_FACTOR
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "Testing" / "slicer"), str(ROOT / "CSpADNFusion")]
+
+_MODULE_FILE = ROOT / "CSpADNFusion" / "CSpADNFusion.py"
+_WIDTH = 420  # pixels
+_TIMEOUT = 600
+
+
+def main() -> None:
+    """Entry point."""
+    command, target, *rest = sys.argv[1:]
+    if command == "panel":
+        _draw_panel(Path(target), rest[0])
+        return
+    folder = Path(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    if command == "tutorial":
+        _draw_tutorial(folder)
+    else:
+        _draw_all(folder)
+    print(f"Pictures: {folder.resolve()}")
+
+
+def _draw_all(folder: Path) -> None:
+    for theme in ("light", "dark"):
+        for scale in (1, 2):
+            file = folder / f"panel-{theme}-{scale}00.png"
+            environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": str(scale)}
+            subprocess.run([sys.executable, __file__, "panel", str(file), theme], check=True, env=environment)
+    _fuse_and_compare(folder / "comparison.png")
+
+
+def _open_panel():
+    from slicer_application import application
+
+    application.start()
+    widget = application.openModule(_MODULE_FILE)
+    widget.ui.sampleDataButton.click()
+    return widget
+
+
+def _draw_panel(file: Path, theme: str) -> None:
+    from slicer_application import application
+
+    application.start()
+    _set_theme(theme)
+    widget = _open_panel()
+    widget.ui.advancedCollapsibleButton.setCollapsed(False)
+    application.processEvents(until=lambda: "here:" in widget.ui.torchLabel.text(), timeout=_TIMEOUT)
+    _grab(widget, file)
+    application.closeModules()
+
+
+def _grab(widget, file: Path) -> None:
+    from slicer_application import application
+
+    widget.parent.resize(_WIDTH, widget.parent.sizeHint().height())
+    application.processEvents()
+    widget.parent.grab().save(str(file))
+
+
+def _draw_tutorial(folder: Path) -> None:
+    """The sample pair chosen, a run, its end with all outputs, and what stands below Advanced."""
+    from slicer_application import application
+
+    application.start()
+    _set_theme("light")
+    widget = _open_panel()
+    _grab(widget, folder / "panel-inputs.png")
+    widget.ui.applyButton.click()
+    bar = widget.ui.progressBar
+    application.processEvents(until=lambda: bar.maximum() > 0 and 3 * bar.value() > bar.maximum(), timeout=_TIMEOUT)
+    _grab(widget, folder / "panel-running.png")
+    _wait_for_end(widget)
+    _grab(widget, folder / "panel-done.png")
+    for name in ("inputs", "outputs", "display"):
+        getattr(widget.ui, f"{name}CollapsibleButton").setCollapsed(True)
+    widget.ui.advancedCollapsibleButton.setCollapsed(False)
+    application.processEvents(until=lambda: "here:" in widget.ui.torchLabel.text(), timeout=_TIMEOUT)
+    _grab(widget, folder / "panel-advanced.png")
+    application.closeModules()
+
+
+def _wait_for_end(widget) -> None:
+    from slicer_application import application, records
+
+    application.processEvents(until=lambda: not widget.logic.isFusing(), timeout=_TIMEOUT)
+    if records.texts("error"):
+        raise SystemExit(records.texts("error")[0])
+
+
+def _set_theme(theme: str) -> None:
+    import qt
+
+    qt.QApplication.setStyle("Fusion")
+    window, text = ("#2b2b2b", "#e8e8e8") if theme == "dark" else ("#efefef", "#101010")
+    palette = qt.QPalette(qt.QColor(window))  # derives the rest, light text on a dark window
+    for role in (qt.QPalette.WindowText, qt.QPalette.Text, qt.QPalette.ButtonText):
+        palette.setColor(qt.QPalette.Active, role, qt.QColor(text))
+        palette.setColor(qt.QPalette.Inactive, role, qt.QColor(text))
+        palette.setColor(qt.QPalette.Disabled, role, qt.QColor("#808080"))
+    qt.QApplication.setPalette(palette)
+
+
+def _fuse_and_compare(file: Path) -> None:
+    from slicer_application import application
+
+    widget = _open_panel()
+    widget.ui.applyButton.click()
+    _wait_for_end(widget)
+    widget.ui.compareButton.click()
+    _draw_comparison(file)
+    application.closeModules()
+
+
+def _draw_comparison(file: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    pictures = _rendered()
+    rows, columns = 2, -(-len(pictures) // 2)
+    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 8.4), facecolor="black", layout="constrained")
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (title, pixels) in zip(axes.flat, pictures.items(), strict=False):
+        axis.imshow(pixels, origin="lower", interpolation="nearest")
+        axis.set_title(title, color="white")
+    figure.savefig(file, dpi=100)
+
+
+def _rendered():
+    """What each slice view of the comparison shows, (rows, columns, RGBA)."""
+    import slicer
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    from CSpADNFusionLib.scene import layouts
+
+    pictures = {}
+    for name in layouts.SLICE_VIEWS[layouts.shown()]:
+        logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName(name)
+        logic.GetBlend().Update()
+        image = logic.GetBlend().GetOutput()
+        columns, rows, _ = image.GetDimensions()
+        pictures[logic.GetSliceNode().GetLayoutLabel()] = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(
+            rows, columns, -1
+        )
+    return pictures
+
+
+if __name__ == "__main__":
+    main()

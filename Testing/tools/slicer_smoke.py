@@ -1,0 +1,123 @@
+"""Run by a real Slicer: open the module, go through the panel, run its self test, and print one line with the verdict.
+
+Slicer --testing --additional-module-paths CSpADNFusion --python-script Testing/tools/slicer_smoke.py
+"""
+
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import slicer
+
+_SECONDS = 600
+
+
+def check() -> None:
+    """Raises where something is not as it should be."""
+    slicer.util.selectModule("CSpADNFusion")
+    widget = slicer.modules.cspadnfusion.widgetRepresentation().self()
+    if missing := widget.logic.missingPackages():
+        raise AssertionError(f"not installed: {', '.join(missing)}")
+    _check_panel(widget)
+    if getattr(slicer, "dicomDatabase", None):
+        with tempfile.TemporaryDirectory() as folder:
+            _check_export(widget, Path(folder))
+
+    from CSpADNFusion import CSpADNFusionTest
+
+    CSpADNFusionTest().runTest()
+
+
+def _check_panel(widget) -> None:
+    """The sample pair, fused in the worker process, compared and plotted."""
+    ui = widget.ui
+    ui.sampleDataButton.click()
+    slicer.app.processEvents()
+    assert "100%" in ui.pairLabel.text, ui.pairLabel.text
+    assert ui.applyButton.enabled, ui.applyButton.toolTip
+    ended = []
+    logic = widget.logic
+    logic.startFusion(
+        *_pair(widget), metrics=True, palette="PET-Heat", onProgress=lambda *_: None,
+        onFinished=lambda node, warnings: ended.append(node), onFailed=lambda message, log: ended.append(message or log),
+    )  # fmt: skip
+    _wait(lambda: ended)
+    assert not isinstance(ended[0], str), ended[0]
+    slicer.app.processEvents()
+    assert not ui.exportButton.enabled  # the sample pair is no DICOM
+    for button in (ui.compareButton, ui.plotButton):
+        assert button.enabled
+        button.click()
+        slicer.app.processEvents()
+
+
+def _pair(widget):
+    parameters = widget.logic.getParameterNode()
+    return parameters.petVolume, parameters.mriVolume
+
+
+def _wait(done) -> None:
+    end = time.monotonic() + _SECONDS
+    while not done():
+        assert time.monotonic() < end, "the fusion did not end"
+        slicer.app.processEvents()
+        time.sleep(0.05)
+
+
+def _check_export(widget, folder: Path) -> None:
+    """A small series in a database of Slicer's own, loaded, fused with the sample's PET, exported and read again."""
+    from DICOMLib import DICOMUtils
+
+    petNode, mriNode = _pair(widget)
+    _write_series(mriNode, folder / "mri")
+    with DICOMUtils.TemporaryDICOMDatabase(str(folder / "database")) as database:
+        DICOMUtils.importDicom(str(folder / "mri"), database)
+        (nodeID,) = DICOMUtils.loadPatientByUID(database.patients()[0])
+        fusedNode = widget.logic.fuse(petNode, slicer.mrmlScene.GetNodeByID(nodeID))
+        assert widget.logic.exportSeries(fusedNode, folder / "out") == len(list((folder / "mri").iterdir()))
+        DICOMUtils.importDicom(str(folder / "out"), database)
+        assert len(database.studiesForPatient(database.patients()[0])) == 1
+
+
+def _write_series(node, folder: Path) -> None:
+    """By pydicom, which comes with Slicer: an MR image of each slice of a volume that lies along the patient's axes."""
+    import numpy as np
+    import pydicom
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+    from CSpADNFusionLib.scene.volumes import imageFromVolumeNode
+
+    folder.mkdir()
+    image, study, series, frame = imageFromVolumeNode(node), *(generate_uid() for _ in range(3))
+    axes = np.reshape(image.GetDirection(), (3, 3))
+    for index, values in enumerate(slicer.util.arrayFromVolume(node)):
+        each = pydicom.Dataset()
+        each.SOPClassUID, each.SOPInstanceUID, each.Modality = MRImageStorage, generate_uid(), "MR"
+        each.StudyInstanceUID, each.SeriesInstanceUID, each.FrameOfReferenceUID = study, series, frame
+        each.PatientName, each.PatientID, each.SeriesNumber, each.InstanceNumber = "Made^Up", "1", 1, index + 1
+        each.ImagePositionPatient = list(image.TransformIndexToPhysicalPoint((0, 0, index)))
+        each.ImageOrientationPatient = [*axes[:, 0], *axes[:, 1]]
+        each.PixelSpacing, each.SliceThickness = [image.GetSpacing()[1], image.GetSpacing()[0]], image.GetSpacing()[2]
+        each.Rows, each.Columns, each.SamplesPerPixel, each.PhotometricInterpretation = *values.shape, 1, "MONOCHROME2"
+        each.BitsAllocated, each.BitsStored, each.HighBit, each.PixelRepresentation = 16, 16, 15, 0
+        each.PixelData = values.astype("<u2").tobytes()
+        each.file_meta = FileMetaDataset()
+        each.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        each.save_as(folder / f"{index:04d}.dcm", enforce_file_format=True)
+
+
+def main() -> int:
+    """The exit code."""
+    try:
+        check()
+    except Exception as error:
+        traceback.print_exc()
+        print(f"VERDICT CSpADNFusion in Slicer {slicer.app.applicationVersion}: failed, {error}", flush=True)
+        return 1
+    print(f"VERDICT CSpADNFusion in Slicer {slicer.app.applicationVersion}: passed", flush=True)
+    return 0
+
+
+slicer.util.exit(main())

@@ -1,0 +1,952 @@
+"""Bad input, case by case: files, volumes, settings and weights, each with what ``cspadn fuse`` must make of it.
+
+:data:`CASES` has them by name. :func:`run` brings one about in a process of its own, :func:`faults_of` says what was wrong.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import SimpleITK as sitk
+import torch
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+LIBRARY = Path(__file__).resolve().parents[3] / "CSpADNFusion"
+MOST_SECONDS, MOST_BYTES = 15, 10**9  # of a processor: five times what a start and a refusal take
+OUT = "out"  # the folder of the outputs, in that of a case
+OUTPUTS = ("fused.json", "fused.nrrd")
+_NOBODY = 65534  # a user who may do nothing in particular
+_LONG = 300  # seconds: a process that takes longer hangs, on a busy machine too
+_ADVICE = re.compile(
+    r"\b(check|choose|close|convert|copy|create|crop|export|extract|fetch|give|move|must|name|needs|register|rename|repair"
+    r"|replaced|use|write)\b",
+    re.IGNORECASE,
+)
+_MODEL = LIBRARY / "Resources" / "Models" / "cspadn.safetensors"
+
+Maker = Callable[[Path], list[str]]  # makes the files in a folder; returns the arguments after ``fuse``
+
+
+@dataclass(frozen=True)
+class Case:
+    """One bad input.
+
+    Attributes:
+        make: makes the files in a folder and returns the arguments after ``fuse``; the outputs go to its folder ``out``.
+        code: the exit code; 0 where the input is accepted after all, as a volume of one slice.
+        says: what the line on stderr says.
+        names: whom or what it names.
+        limits: "user": without root's rights; "file": how many bytes a file may have.
+        usage: whether the line comes with a reminder of all options.
+    """
+
+    name: str
+    make: Maker
+    code: int
+    says: str
+    names: str
+    limits: dict[str, int]
+    usage: bool
+
+
+@dataclass
+class Outcome:
+    """What came of a case.
+
+    Attributes:
+        seconds: processor time of the process and its children; elapsed time would depend on what else runs on the machine.
+        peak: bytes of resident memory; None where the system does not tell.
+        left: what came into the folder of the outputs, or was changed in it or beside it.
+        whole: of an accepted input, whether the output is whole, on the grid of the MRI.
+    """
+
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float
+    peak: int | None = None
+    left: list[str] = field(default_factory=list)
+    whole: bool = False
+
+
+CASES: dict[str, Case] = {}
+
+
+def case(
+    name: str,
+    *,
+    code: int = 3,
+    says: str = "",
+    names: str = "The PET",
+    limits: dict[str, int] | None = None,
+    usage: bool = False,
+) -> Callable[[Maker], Maker]:
+    """Put a function, or a partial one, into :data:`CASES`."""
+
+    def registered(make: Maker) -> Maker:
+        if name in CASES:
+            raise ValueError(f"There are two cases '{name}'.")
+        CASES[name] = Case(name, make, code, says, names, limits or {}, usage)
+        return make
+
+    return registered
+
+
+# Running and judging
+
+
+def run(bad: Case, folder: Path) -> Outcome:
+    """Bring a case about in an empty folder and see what comes of it."""
+    if "user" not in bad.limits:
+        return _run_in(bad, folder)
+    with tempfile.TemporaryDirectory(prefix="trust-") as open_folder:  # which that user may enter
+        Path(open_folder).chmod(0o755)
+        return _run_in(bad, Path(open_folder))
+
+
+def _run_in(bad: Case, folder: Path) -> Outcome:
+    (folder / OUT).mkdir()
+    (folder / OUT).chmod(0o777)
+    arguments = bad.make(folder)
+    with tempfile.TemporaryDirectory() as private:
+        figures = Path(private) / "figures"
+        before = _seen(folder)
+        outcome = _started([str(LIBRARY), str(figures), json.dumps(_allowed(bad.limits)), *arguments], folder)
+        outcome.left = sorted({name for name, _ in set(_seen(folder).items()) - set(before.items())})
+        told = json.loads(figures.read_text() or "{}") if figures.exists() else {}
+    outcome.peak, outcome.seconds = told.get("peak"), told.get("seconds", outcome.seconds)
+    outcome.whole = outcome.code == 0 and _is_whole(folder / OUT / OUTPUTS[1], Path(arguments[1]))
+    return outcome
+
+
+def _allowed(limits: dict[str, int]) -> dict[str, int]:
+    return {name: value for name, value in limits.items() if name != "user" or os.geteuid() == 0}
+
+
+def _started(arguments: list[str], folder: Path) -> Outcome:
+    command = [sys.executable, "-c", _WRAPPER, *arguments]
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONIOENCODING": "utf-8"}
+    start, kept = time.perf_counter(), {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=environment, cwd=folder, **kept)
+    try:
+        output, errors = process.communicate(timeout=_LONG)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output, errors = process.communicate()
+    seconds = time.perf_counter() - start
+    return Outcome(process.returncode, *(text.decode(errors="backslashreplace") for text in (output, errors)), seconds)
+
+
+# The rights go when all is imported: the folder of the interpreter may be one that only root enters. The peak is what the
+# system says, and not Python's ru_maxrss, which knows of the process that started this one.
+_WRAPPER = r"""
+import json, os, re, sys
+library, figures, limits, *arguments = sys.argv[1:]
+limits, figures = json.loads(limits), open(figures, "w")
+sys.path.insert(0, library)
+from cspadn.cli import main
+if "user" in limits:
+    import pydicom, cspadn.io.dicom_writer, cspadn.fusion, cspadn.io.png_pairs
+    os.setgroups([]), os.setgid(limits["user"]), os.setuid(limits["user"])
+if "file" in limits:
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file"],) * 2)
+try:
+    code = main(["fuse", *arguments])
+finally:
+    told = {"seconds": sum(os.times()[:4])}
+    if os.path.exists("/proc/self/status"):
+        told["peak"] = int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) * 1024
+    print(json.dumps(told), file=figures, flush=True)
+sys.exit(code)
+"""
+
+
+def _seen(folder: Path) -> dict[str, tuple[int, ...]]:
+    """All that is in a folder, and whether it changed; nothing is opened."""
+    states = {path: path.lstat() for path in folder.rglob("*")}
+    return {
+        str(path.relative_to(folder)): (state.st_mode, state.st_ino, state.st_size, state.st_mtime_ns)
+        for path, state in states.items()
+        if path != folder / OUT  # a file that came and went changes it
+    }
+
+
+def _is_whole(fused: Path, mri: Path) -> bool:
+    image, grid = sitk.ReadImage(str(fused)), pair()[1] if mri.is_dir() else sitk.ReadImage(str(mri))
+    matrices = [np.reshape(each.GetDirection(), (3, 3)) * each.GetSpacing() for each in (image, grid)]
+    same_place = np.allclose(*matrices) and np.allclose(image.GetOrigin(), grid.GetOrigin())
+    told = json.loads(fused.with_suffix(".json").read_text(encoding="utf-8"))
+    finite = bool(np.isfinite(sitk.GetArrayViewFromImage(image)).all())
+    return same_place and finite and image.GetSize() == grid.GetSize() and "model_sha256" in told
+
+
+def faults_of(bad: Case, outcome: Outcome) -> list[str]:
+    """What should have been otherwise, each in a sentence."""
+    faults = [*_faults_of_code(bad, outcome), *_faults_of_text(bad, outcome)]
+    expected = [f"{OUT}/{name}" for name in OUTPUTS] if bad.code == 0 else []
+    if outcome.left != expected:
+        faults.append(f"It left {outcome.left}, not {expected}.")
+    if bad.code == 0 and not outcome.whole:
+        faults.append("What it wrote is not whole, or not on the grid of the MRI.")
+    if outcome.seconds >= MOST_SECONDS:
+        faults.append(f"It took {outcome.seconds:.1f} s.")
+    if (outcome.peak or 0) >= MOST_BYTES:
+        faults.append(f"It took {(outcome.peak or 0) / 1e6:.0f} MB.")
+    return faults
+
+
+def _faults_of_code(bad: Case, outcome: Outcome) -> list[str]:
+    if outcome.code == bad.code:
+        return []
+    how = f"signal {signal.Signals(-outcome.code).name}" if outcome.code < 0 else f"exit code {outcome.code}"
+    return [f"It ended with {how}, not {bad.code}: {outcome.stderr[-300:]!r}."]
+
+
+def _faults_of_text(bad: Case, outcome: Outcome) -> list[str]:
+    text, lines = outcome.stderr, outcome.stderr.splitlines()
+    faults = {
+        "There is a traceback.": "Traceback" not in text,
+        f"There is output: {outcome.stdout!r}.": not outcome.stdout,
+        f"There are control characters: {text!r}.": all(each.isprintable() or each == "\n" for each in text),
+    }
+    if bad.code == 0:
+        faults[f"There are more than warnings: {text!r}."] = all(line.startswith("cspadn: warning: ") for line in lines)
+    elif bad.usage:
+        faults[f"There is no usage with an error: {text!r}."] = text.startswith("usage: ") and ": error: " in text
+    else:
+        faults[f"It is not one line of ours: {text!r}."] = len(lines) == 1 and text.startswith("cspadn: ")
+        faults[f"It does not say what to do: {text!r}."] = bool(_ADVICE.search(text))
+    for words in (bad.says, bad.names) if bad.code else (bad.says,):
+        faults[f"It does not say '{words}': {text!r}."] = words in text
+    return [fault for fault, fine in faults.items() if not fine]
+
+
+# What is fused
+
+
+@lru_cache
+def pair() -> tuple[sitk.Image, sitk.Image]:
+    """A small PET (own, coarser grid) and MRI in one space; not to be changed."""
+    pet, mri = _blobs((7, 12, 14), 1), _blobs((8, 20, 24), 2)
+    for image, spacing, origin in ((pet, (3.5, 3.5, 4), (-24, -21, 3)), (mri, (2, 2, 3), (-24, -20, 5))):
+        image.SetSpacing(spacing)
+        image.SetOrigin(origin)
+    return pet, mri
+
+
+def _blobs(size: tuple[int, int, int], seed: int) -> sitk.Image:
+    """Smooth noise in an ellipsoid; float32."""
+    noise = sitk.GetImageFromArray(np.random.default_rng(seed).random(size, np.float32))
+    z, y, x = np.meshgrid(*(np.linspace(-1, 1, count) for count in size), indexing="ij")
+    inside = ((0.5 * z) ** 2 + y**2 + x**2 < 0.8).astype(np.float32)
+    return sitk.GetImageFromArray(100 * inside * sitk.GetArrayFromImage(sitk.DiscreteGaussian(noise, 2.0)))
+
+
+def _fuse(folder: Path, *more: str, pet: Path | None = None, mri: Path | None = None, output: str = OUTPUTS[1]) -> list[str]:
+    """The arguments; what is not given is the small pair."""
+    files = [pet or _write(folder / "pet.nrrd", pair()[0]), mri or _write(folder / "mri.nrrd", pair()[1])]
+    return [*map(str, files), "-o", str(folder / OUT / output), *more]
+
+
+def _write(path: Path, image: sitk.Image, compressed: bool = False) -> Path:
+    sitk.WriteImage(image, str(path), compressed)
+    return path
+
+
+def _put(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def _voxels() -> bytes:
+    return sitk.GetArrayFromImage(pair()[1]).tobytes()
+
+
+def _nifti(path: Path, *patches: tuple[int, str, tuple[float, ...]], more: bytes = b"") -> Path:
+    """The MRI, with other numbers at some bytes of its header; ``more`` follows, as it is."""
+    content = bytearray(_write(path.with_name("plain.nii"), pair()[1]).read_bytes())
+    path.with_name("plain.nii").unlink()
+    for offset, kind, values in patches:
+        struct.pack_into(f"<{len(values)}{kind}", content, offset, *values)
+    return _put(path, (gzip.compress(content) if path.suffix == ".gz" else bytes(content)) + more)
+
+
+def _nrrd(path: Path, content: bytes | None = None, **fields: str | None) -> Path:
+    """The MRI, with other fields in its header, or without them (None)."""
+    header = {
+        "type": "float",
+        "dimension": "3",
+        "space": "left-posterior-superior",
+        "sizes": "24 20 8",
+        "space directions": "(2,0,0) (0,2,0) (0,0,3)",
+        "kinds": "domain domain domain",
+        "endian": "little",
+        "encoding": "raw",
+        "space origin": "(-24,-20,5)",
+        **{name.replace("_", " "): value for name, value in fields.items()},
+    }
+    lines = ["NRRD0004", *(f"{name}: {value}" for name, value in header.items() if value is not None), "", ""]
+    return _put(path, "\n".join(lines).encode() + (_voxels() if content is None else content))
+
+
+def _meta(path: Path, content: bytes | None = None, **fields: str) -> Path:
+    """The MRI, with other fields in its header."""
+    header = {
+        "ObjectType": "Image",
+        "NDims": "3",
+        "BinaryData": "True",
+        "BinaryDataByteOrderMSB": "False",
+        "CompressedData": "False",
+        "TransformMatrix": "1 0 0 0 1 0 0 0 1",
+        "Offset": "-24 -20 5",
+        "ElementSpacing": "2 2 3",
+        "DimSize": "24 20 8",
+        "ElementType": "MET_FLOAT",
+        **fields,
+    }
+    lines = [*(f"{name} = {value}" for name, value in header.items()), "ElementDataFile = LOCAL", ""]
+    return _put(path, "\n".join(lines).encode() + (_voxels() if content is None else content))
+
+
+def _series(folder: Path, **changes: object) -> Path:
+    """The MRI as a DICOM series."""
+    folder.mkdir(exist_ok=True)
+    image, series = pair()[1], generate_uid()
+    for index, values in enumerate(sitk.GetArrayFromImage(image)):
+        each = Dataset()
+        each.SOPClassUID, each.SOPInstanceUID, each.Modality = MRImageStorage, generate_uid(), "MR"
+        each.SeriesInstanceUID, each.StudyInstanceUID, each.PatientID = series, "1.2.3", "4711"
+        each.Rows, each.Columns, each.SamplesPerPixel, each.PhotometricInterpretation = *values.shape, 1, "MONOCHROME2"
+        each.BitsAllocated, each.BitsStored, each.HighBit, each.PixelRepresentation = 16, 16, 15, 0
+        each.ImagePositionPatient = list(image.TransformIndexToPhysicalPoint((0, 0, index)))
+        each.ImageOrientationPatient, each.PixelSpacing, each.SliceThickness = [1, 0, 0, 0, 1, 0], [2, 2], 3
+        each.PixelData = np.rint(values * 10).astype("<u2").tobytes()
+        for keyword, value in changes.items():
+            setattr(each, keyword, value)
+        each.file_meta = FileMetaDataset()
+        each.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        each.save_as(folder / f"{series[-6:]}-{index}.dcm", enforce_file_format=True)
+    return folder
+
+
+# Files that are cut
+
+
+def _cut(suffix: str, at: Callable[[int], int], folder: Path, compressed: bool = False) -> list[str]:
+    path = _write(folder / f"pet{suffix}", pair()[1], compressed)
+    return _fuse(folder, pet=_put(path, path.read_bytes()[: at(path.stat().st_size)]))
+
+
+def _before(last: int) -> Callable[[int], int]:
+    return lambda size: size - last
+
+
+def _at(byte: int) -> Callable[[int], int]:
+    return lambda _size: byte
+
+
+def _half(size: int) -> int:
+    return size // 2
+
+
+for _byte in (0, 1, 100, 347):
+    case(f"NIfTI cut at byte {_byte}", says="no NIfTI")(partial(_cut, ".nii", _at(_byte)))
+for _byte in (348, 351, 352, 400):
+    case(f"NIfTI cut at byte {_byte}", says="more voxels than it holds")(partial(_cut, ".nii", _at(_byte)))
+for _byte in (5, 20):
+    case(f"compressed NIfTI cut at byte {_byte}", says="cannot be read")(partial(_cut, ".nii.gz", _at(_byte)))
+for _what, _where in {"in the middle": _half, "before its last byte": _before(1)}.items():
+    for _format, _suffix in {"NIfTI": ".nii", "NRRD": ".nrrd", "MetaImage": ".mha"}.items():
+        case(f"{_format} cut {_what}", says="more voxels than it holds")(partial(_cut, _suffix, _where))
+    for _format, _suffix in {"NIfTI": ".nii.gz", "NRRD": ".nrrd", "MetaImage": ".mha"}.items():
+        case(f"compressed {_format} cut {_what}", says="not whole")(partial(_cut, _suffix, _where, compressed=True))
+case("compressed NIfTI cut before its checksum", says="not whole")(partial(_cut, ".nii.gz", _before(8)))
+
+
+def _cut_pair(name: str, folder: Path) -> list[str]:
+    """Header and voxels in two files, of which the second is cut; each may be named."""
+    _write(folder / "pet.hdr", pair()[0])
+    voxels = folder / "pet.img"
+    voxels.write_bytes(voxels.read_bytes()[:-100])
+    return _fuse(folder, pet=folder / name)
+
+
+for _name in ("pet.hdr", "pet.img"):
+    case(f"NIfTI in two files, cut, called by its {_name[-3:]}", says="more voxels than it holds")(partial(_cut_pair, _name))
+case("NRRD cut in its header", says="cannot be read")(partial(_cut, ".nrrd", _at(60)))
+case("MetaImage cut in its header", says="cannot be read")(partial(_cut, ".mha", _at(60)))
+
+
+def _cut_slice(at: Callable[[int], int], index: int, folder: Path) -> list[str]:
+    path = sorted(_series(folder / "mri").iterdir())[index]
+    _put(path, path.read_bytes()[: at(path.stat().st_size)])
+    return _fuse(folder, mri=folder / "mri")
+
+
+for _what, _where, _index in (
+    *(("first DICOM slice empty", _at(0), 0), ("last DICOM slice cut at byte 100", _at(100), 7)),
+    *(("DICOM slice cut at byte 100", _at(100), 3), ("DICOM slice cut at byte 140", _at(140), 3)),
+    *(("DICOM slice cut in the middle", _half, 3), ("DICOM slice cut before its last 100 bytes", _before(100), 3)),
+):
+    case(_what, says="is damaged", names="The MRI")(partial(_cut_slice, _where, _index))
+
+
+def _patched_slice(old: bytes, new: bytes, folder: Path) -> list[str]:
+    """What stands in the third slice is replaced once."""
+    path = sorted(_series(folder / "mri").iterdir())[2]
+    _put(path, path.read_bytes().replace(old, new, 1))
+    return _fuse(folder, mri=folder / "mri")
+
+
+_BITS, _VOXELS = b"\x28\x00\x03\x01US\x02\x00", b"\xe0\x7f\x10\x00OW\x00\x00"  # tags with their types; the one's length
+for _what, _old, _new in (
+    ("whose voxels say 4 GB", _VOXELS, _VOXELS + b"\xf0\xff\xff\xff"),
+    ("with a tag of 2 GB", _BITS, b"\x29\x00\x03\x10UN\x00\x00\xf0\xff\xff\x7f"),
+    ("with a tag of no type", b"\x02\x00\x02\x00UI", b"\x02\x00\x02\x00WI"),
+    ("of no transfer syntax", b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.9.1"),
+):
+    case(f"DICOM slice {_what}", says="is damaged", names="The MRI")(partial(_patched_slice, _old, _new))
+
+
+# Files of another kind
+
+
+def _other(name: str, content: bytes, folder: Path) -> list[str]:
+    return _fuse(folder, pet=_put(folder / name, content))
+
+
+_NOISE = np.random.default_rng(0).bytes(5000)
+case("text called NIfTI", says="no NIfTI")(partial(_other, "pet.nii", b"a list of patients\n" * 50))
+case("empty MetaImage", says="no NIfTI")(partial(_other, "pet.mha", b""))
+case("empty compressed NIfTI", says="cannot be read")(partial(_other, "pet.nii.gz", b""))
+case("noise called NRRD", says="no NIfTI")(partial(_other, "pet.nrrd", _NOISE))
+case("noise behind the first line of NRRD", says="no NIfTI")(partial(_other, "pet.nrrd", b"NRRD0004\n" + _NOISE))
+case("noise in gzip", says="no NIfTI")(partial(_other, "pet.nii.gz", gzip.compress(_NOISE)))
+
+
+@case("PNG called compressed NIfTI", says="two-dimensional")
+def _png_as_nifti(folder: Path) -> list[str]:
+    return _fuse(folder, pet=_picture(folder / "pet.png").rename(folder / "pet.nii.gz"))
+
+
+@case("one slice of a DICOM series", says="give the folder that holds all")
+def _slice_of_series(folder: Path) -> list[str]:
+    return _fuse(folder, pet=sorted(_series(folder / "series").iterdir())[0])
+
+
+# Headers that do not fit what follows, or nothing at all
+
+_DIMENSIONS, _TYPE, _SPACING, _START = 40, 70, 76, 108  # bytes of NIfTI-1's header
+_QUATERNION, _PLACE, _AFFINE = 256, 268, 280
+_NAN, _INFINITE = float("nan"), float("inf")
+_ODD, _MORE, _NO_MEMORY, _NO_NUMBER = (
+    "what no image has",
+    "more voxels than it holds",
+    "more than there is memory",
+    "no usable number",
+)
+_MAKERS = {".nii": _nifti, ".gz": _nifti, ".nrrd": _nrrd, ".mha": _meta}
+
+
+def _header(name: str, says: str, file: str, *arguments: object, code: int = 3, **fields: object) -> None:
+    """A case of a PET, called ``file``, whose header says something else."""
+
+    def make(folder: Path) -> list[str]:
+        return _fuse(folder, pet=_MAKERS[Path(file).suffix](folder / file, *arguments, **fields))
+
+    case(name, says=says, code=code)(make)
+
+
+for _format, _file in {"NIfTI": "pet.nii", "compressed NIfTI": "pet.nii.gz"}.items():
+    _header(f"{_format} with one slice less than it says", _MORE, _file, (_DIMENSIONS + 6, "h", (9,)))
+    _header(f"{_format} of 32767^3 voxels", _NO_MEMORY, _file, (_DIMENSIONS, "h", (3, *[32767] * 3)), code=5)
+_header("NRRD with one slice less than it says", _MORE, "pet.nrrd", sizes="24 20 9")
+_header("MetaImage with one slice less than it says", _MORE, "pet.mha", DimSize="24 20 9")
+_header("NRRD of 100000^3 voxels", _NO_MEMORY, "pet.nrrd", sizes="100000 100000 100000", code=5)
+_header("MetaImage of 100000^3 voxels", _NO_MEMORY, "pet.mha", DimSize="100000 100000 100000", code=5)
+_header("NRRD that says 3 GB", _MORE, "pet.nrrd", sizes="1000 1000 750")
+_header("MetaImage that says 3 GB", _MORE, "pet.mha", DimSize="1000 1000 750")
+_header("compressed NRRD that says 3 GB", _MORE, "pet.nrrd", gzip.compress(_NOISE), encoding="gzip", sizes="1000 1000 750")
+_PACKED = zlib.compress(_NOISE)
+_header(
+    *("compressed MetaImage with fewer voxels than it says", _MORE, "pet.mha", _PACKED),
+    CompressedData="True",
+    CompressedDataSize=str(len(_PACKED)),
+)
+_header("compressed MetaImage without the size of its data", "not whole", "pet.mha", _PACKED, CompressedData="True")
+_header("NIfTI without rows", "24 x 0 x 8 voxels", "pet.nii", (_DIMENSIONS + 4, "h", (0,)))
+_header("NIfTI of -5 rows", "24 x -5 x 8 voxels", "pet.nii", (_DIMENSIONS + 4, "h", (-5,)))
+_header("NIfTI of 99 dimensions", _ODD, "pet.nii", (_DIMENSIONS, "h", (99,)))
+_header("NIfTI of an unknown type", _ODD, "pet.nii", (_TYPE, "h", (9999,)))
+_header("MetaImage of -3 dimensions", _ODD, "pet.mha", NDims="-3")
+_header("MetaImage of 10^20 dimensions", _ODD, "pet.mha", NDims=str(10**20))
+_header("NIfTI whose voxels start behind its end", _MORE, "pet.nii", (_START, "f", (1e8,)))
+_header("NRRD without rows", "cannot be read", "pet.nrrd", sizes="24 0 8")
+_header("MetaImage without rows", "24 x 0 x 8 voxels", "pet.mha", DimSize="24 0 8")
+for _value in (-2, 0, _NAN, _INFINITE):
+    _nifti_place = (_PLACE, "f", (_value,)), (_AFFINE + 12, "f", (_value,))
+    _no_axes = {"space_directions": None, "space": None, "space_origin": None}
+    _header(f"NIfTI with a spacing of {_value}", "not positive", "pet.nii", (_SPACING + 4, "f", (_value,)))
+    _header(f"MetaImage with a spacing of {_value}", "not positive", "pet.mha", ElementSpacing=f"{_value} 2 3")
+    _header(f"NRRD with a spacing of {_value}", "not positive", "pet.nrrd", spacings=f"{_value} 2 3", **_no_axes)
+    if not math.isfinite(_value):
+        _header(f"NIfTI with an origin of {_value}", _NO_NUMBER, "pet.nii", *_nifti_place)
+        _header(f"MetaImage with an origin of {_value}", _NO_NUMBER, "pet.mha", Offset=f"{_value} 0 0")
+        _header(f"NRRD with an origin of {_value}", "cannot be read", "pet.nrrd", space_origin=f"({_value},0,0)")
+_header("NIfTI with directions that are no numbers", _NO_NUMBER, "pet.nii", (252, "h", (1, 0)), (_QUATERNION, "f", (_NAN,)))
+_header("NIfTI with an affine matrix of zeros", "cannot be read", "pet.nii", (252, "h", (0, 1)), (_AFFINE, "f", (0,) * 12))
+_header("NRRD with directions of 1e308", _NO_NUMBER, "pet.nrrd", space_directions="(1e308,0,0) (0,1e308,0) (0,0,3)")
+_header("MetaImage with directions of 1e308", _NO_NUMBER, "pet.mha", TransformMatrix="1 0 0 0 1 0 1e308 0 1")
+_header("NRRD with two directions that are parallel", "cannot be read", "pet.nrrd", space_directions="(2,0,0) (2,0,0) (0,0,3)")
+_header("MetaImage with directions of zeros", "cannot be read", "pet.mha", TransformMatrix=" ".join("0" * 9))
+_header("MetaImage with two directions that are parallel", "cannot be read", "pet.mha", TransformMatrix="1 0 0 1 0 0 0 0 1")
+
+
+@case("NRRD with directions that are not at right angles", code=0)
+def _sheared_nrrd(folder: Path) -> list[str]:
+    return _fuse(folder, mri=_nrrd(folder / "sheared.nrrd", space_directions="(2,0,0) (0.5,2,0) (0,0,3)"))
+
+
+@case("MetaImage with directions of other lengths than 1", code=0)
+def _long_directions(folder: Path) -> list[str]:
+    return _fuse(folder, mri=_meta(folder / "long.mha", TransformMatrix="2 0 0 0 1 0 0 0 1"))
+
+
+@case("directions that are not at right angles, to NIfTI", code=2, says="not at right angles", names="fused.nii")
+def _sheared_to_nifti(folder: Path) -> list[str]:
+    mri = _nrrd(folder / "sheared.nrrd", space_directions="(2,0,0) (0.5,2,0) (0,0,3)")
+    return _fuse(folder, mri=mri, output="fused.nii")
+
+
+@case("NRRD whose voxels are in a pipe", says="which is no file")
+def _voxels_in_a_pipe(folder: Path) -> list[str]:
+    os.mkfifo(folder / "pipe.raw")
+    return _fuse(folder, pet=_nrrd(folder / "pet.nhdr", b"", data_file="pipe.raw"))
+
+
+def _elsewhere(where: bytes, folder: Path) -> list[str]:
+    path = _meta(folder / "pet.mhd", b"")
+    return _fuse(folder, pet=_put(path, path.read_bytes().replace(b"LOCAL", where)))
+
+
+case("MetaImage whose voxels are missing", says="which is no file")(partial(_elsewhere, b"missing.raw"))
+case("MetaImage whose voxels are in a format string", says=_ODD)(partial(_elsewhere, b"%s%s%s%n 1 8 1"))
+
+
+@case("DICOM slices of 60000 x 60000 pixels that are not there", says="is damaged", names="The MRI")
+def _large_slices(folder: Path) -> list[str]:
+    return _fuse(folder, mri=_series(folder / "mri", Rows=60000, Columns=60000))
+
+
+# Much in little
+
+
+def _zeros(times: int) -> bytes:
+    """16 MiB of zeros, compressed, so many times."""
+    return gzip.compress(bytes(2**24), 1) * times
+
+
+@case("NIfTI with 3 GB of zeros behind its voxels", says="more than its header says")
+def _bomb(folder: Path) -> list[str]:
+    return _fuse(folder, pet=_nifti(folder / "pet.nii.gz", more=_zeros(200)))
+
+
+@case("NIfTI of 1 TB of zeros", code=5, says=_NO_MEMORY)
+def _honest_bomb(folder: Path) -> list[str]:
+    header = ((_DIMENSIONS, "h", (3, 32767, 32767, 932)), (_TYPE, "h", (2, 8)))
+    return _fuse(folder, pet=_nifti(folder / "pet.nii.gz", *header, more=_zeros(200)))
+
+
+@case("NRRD with 3 GB of zeros in place of its voxels", says="more than its header says")
+def _nrrd_bomb(folder: Path) -> list[str]:
+    return _fuse(folder, pet=_nrrd(folder / "pet.nrrd", _zeros(200), encoding="gzip"))
+
+
+@case("MetaImage with 200 MB of zeros in place of its voxels", says="more than its header says")
+def _meta_bomb(folder: Path) -> list[str]:
+    packed = zlib.compress(bytes(200 * 10**6), 1)
+    fields = {"CompressedData": "True", "CompressedDataSize": str(len(packed))}
+    return _fuse(folder, pet=_meta(folder / "pet.mha", packed, **fields))
+
+
+# Paths
+
+
+def _picture(path: Path, size: tuple[int, int] = (24, 20)) -> Path:
+    pixels = np.random.default_rng(sum(size)).integers(0, 256, size[::-1], np.uint8)
+    return _write(path, sitk.GetImageFromArray(pixels))
+
+
+def _path(name: str, make: Callable[[Path], object]) -> Maker:
+    """The PET is what ``make`` makes."""
+
+    def made(folder: Path) -> list[str]:
+        make(folder / name)
+        return _fuse(folder, pet=folder / name)
+
+    return made
+
+
+def _two_series(folder: Path) -> None:
+    _series(_series(folder))
+
+
+def _nothing(_path: Path) -> None:
+    """What is not there."""
+
+
+case("missing file", says="does not exist")(_path("none.nrrd", _nothing))
+case("link to nothing", says="does not exist")(_path("link.nrrd", lambda path: path.symlink_to(path.with_name("none"))))
+case("link to itself", says="cannot be read")(_path("link.nrrd", lambda path: path.symlink_to(path)))
+case("link to /dev/zero", says="is no file")(_path("link.nrrd", lambda path: path.symlink_to("/dev/zero")))
+case("/dev/zero", says="is no file")(lambda folder: _fuse(folder, pet=Path("/dev/zero")))
+case("pipe", says="is no file")(_path("pipe.nii.gz", os.mkfifo))
+case("name that is too long", says="File name too long")(_path(f"{'a' * 300}.nrrd", _nothing))
+case("folder without DICOM", says="holds no DICOM images")(_path("empty", Path.mkdir))
+case("folder with two DICOM series", says="holds 2 DICOM series")(_path("two", _two_series))
+case("name with a line break", says="\\n")(_path("a\nb.nrrd", Path.touch))
+case("missing file with a line break", says="does not exist")(_path("a\nb.nrrd", _nothing))
+case("name with commands to the terminal", says="\\x1b")(_path("\x1b[2J\x1b]0;title\x07.nrrd", Path.touch))
+case("name that turns the direction of writing", says="\\u202e")(_path("\u202eexe.nrrd", Path.touch))
+case("name that is no UTF-8", says="not valid UTF-8", names="M\\udcfcller")(_path("M\udcfcller.nrrd", Path.touch))
+
+
+@case("way through other folders", code=0)
+def _detour(folder: Path) -> list[str]:
+    (folder / "a" / "b").mkdir(parents=True)
+    _fuse(folder)
+    return _fuse(folder, pet=folder / "a" / "b" / ".." / ".." / "pet.nrrd")
+
+
+def _forbidden(mode: int, what: str, folder: Path) -> list[str]:
+    arguments = _fuse(folder, mri=_series(folder / "mri"))
+    (folder / what).chmod(mode)
+    return arguments
+
+
+_USER = {"user": _NOBODY}
+case("file that may not be read", says="Permission denied", limits=_USER)(partial(_forbidden, 0, "pet.nrrd"))
+case("series that may not be read", says="Permission denied", names="The MRI", limits=_USER)(partial(_forbidden, 0, "mri"))
+case("folder that may not be written to", code=2, says="cannot be written to", names="fused.nrrd", limits=_USER)(
+    partial(_forbidden, 0o555, OUT)
+)
+
+
+def _full(suffix: str, folder: Path) -> list[str]:
+    return _fuse(folder, output=f"fused{suffix}")
+
+
+for _suffix in (".nii", ".nii.gz", ".nrrd", ".mha"):
+    case(f"no space for {_suffix}", code=2, says="space on the disk", names=f"fused{_suffix}", limits={"file": 4000})(
+        partial(_full, _suffix)
+    )
+case("no space for the colours", code=2, says="space on the disk", names="color.nrrd", limits={"file": 1000})(
+    lambda folder: _fuse(folder, "--color", str(folder / OUT / "color.nrrd"))
+)
+
+
+# Volumes
+
+
+def _volume(change: Callable[[sitk.Image], sitk.Image], folder: Path, which: int = 0) -> list[str]:
+    """One of the pair is changed."""
+    images = [sitk.Image(image) for image in pair()]
+    images[which] = change(images[which])
+    pet, mri = (_write(folder / f"{name}.nrrd", image) for name, image in zip(("pet", "mri"), images, strict=True))
+    return _fuse(folder, pet=pet, mri=mri)
+
+
+def _full_of(value: float) -> Callable[[sitk.Image], sitk.Image]:
+    def change(image: sitk.Image) -> sitk.Image:
+        filled = sitk.GetImageFromArray(np.full(image.GetSize()[::-1], value, np.float32))
+        filled.CopyInformation(image)
+        return filled
+
+    return change
+
+
+def _moved(distance: float) -> Callable[[sitk.Image], sitk.Image]:
+    def change(image: sitk.Image) -> sitk.Image:
+        image.SetOrigin((image.GetOrigin()[0] + distance, *image.GetOrigin()[1:]))
+        return image
+
+    return change
+
+
+_EMPTY = "holds no two different intensities"
+for _what, _value in {"of zeros": 0, "of one value": 7, "of NaN": _NAN, "of infinities": _INFINITE}.items():
+    case(f"PET {_what}", says=_EMPTY)(partial(_volume, _full_of(_value)))
+    case(f"MRI {_what}", says=_EMPTY, names="The MRI")(partial(_volume, _full_of(_value), which=1))
+case("no overlap", says="do not overlap")(partial(_volume, _moved(1000)))
+case("hardly any overlap", says="covers only")(partial(_volume, _moved(44)))
+case("PET at the end of the numbers", says="do not overlap")(partial(_volume, _moved(1e8)))
+case("four dimensions", says="4 dimensions")(partial(_volume, lambda image: sitk.JoinSeries([image, image])))
+case("two dimensions", says="two-dimensional")(partial(_volume, lambda image: image[:, :, 3]))
+case("colours", says="3 values per voxel")(
+    partial(_volume, lambda image: sitk.Cast(sitk.Compose(image, image, image), sitk.sitkVectorUInt8))
+)
+case("vectors", says="2 values per voxel", names="The MRI")(
+    partial(_volume, lambda image: sitk.Compose(image, image), which=1)
+)
+case("one slice", code=0)(partial(_volume, lambda image: image[:, :, 4:5], which=1))
+case("three columns", code=0)(partial(_volume, lambda image: image[10:13], which=1))
+case("one column", code=0)(partial(_volume, lambda image: image[10:11], which=1))
+case("PET mirrored in its stored order", code=0)(partial(_volume, lambda image: sitk.DICOMOrient(image, "RAI")))
+
+
+@case("complex numbers", says="complex numbers")
+def _complex(folder: Path) -> list[str]:
+    image = pair()[1]
+    return _fuse(folder, pet=_write(folder / "pet.nii", sitk.RealAndImaginaryToComplex(image, image)))
+
+
+# Pictures
+
+
+@case("pictures of other sizes", says="must match in size")
+def _other_sizes(folder: Path) -> list[str]:
+    pictures = {"pet": _picture(folder / "a.png"), "mri": _picture(folder / "b.png", (20, 24))}
+    return _fuse(folder, **pictures, output="fused.png")
+
+
+@case("a picture and a volume", says="One input is a PNG", names="PNG")
+def _picture_and_volume(folder: Path) -> list[str]:
+    return _fuse(folder, pet=_picture(folder / "pet.png"))
+
+
+def _picture_of(change: Callable[[bytes], bytes], folder: Path) -> list[str]:
+    pet, mri = (_picture(folder / f"{name}.png") for name in ("pet", "mri"))
+    return _fuse(folder, pet=_put(pet, change(pet.read_bytes())), mri=mri, output="fused.png")
+
+
+case("picture that is cut", says="not whole")(partial(_picture_of, lambda content: content[:200]))
+case("picture without its last byte", says="not whole")(partial(_picture_of, lambda content: content[:-1]))
+case("picture with a part of 1 GB that is not there", says="not whole")(
+    partial(_picture_of, lambda content: content[:33] + struct.pack(">I", 10**9) + b"zTXt" + content[33:])
+)
+
+
+@case("picture that says 30000 x 30000", says=_MORE)
+def _large_picture(folder: Path) -> list[str]:
+    pet, mri = (_picture(folder / f"{name}.png") for name in ("pet", "mri"))
+    content = pet.read_bytes()
+    header = b"IHDR" + struct.pack(">II", 30000, 30000) + content[24:29]
+    _put(pet, content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:])
+    return _fuse(folder, pet=pet, mri=mri, output="fused.png")
+
+
+# Settings
+
+
+def _set(*options: str) -> Maker:
+    """The options, in which OUT stands for the folder of the outputs."""
+    return lambda folder: _fuse(folder, *(option.replace("OUT", str(folder / OUT)) for option in options))
+
+
+def _output(name: str, *options: str, make: Callable[[Path], object] = _nothing) -> Maker:
+    """An output with another name, which ``make`` makes before."""
+
+    def made(folder: Path) -> list[str]:
+        make(folder / OUT / name)
+        return _fuse(folder, *options, output=name)
+
+    return made
+
+
+for _what, _window in {"reversed": "9 1", "empty": "4 4", "not a number": "nan 9", "infinite": "0 inf"}.items():
+    for _which in ("PET", "MRI"):
+        case(f"window of the {_which} that is {_what}", code=2, says="two finite numbers", names=f"The {_which} window")(
+            _set(f"--{_which.lower()}-window", *_window.split())
+        )
+case("unknown palette", code=2, says="use one of", names="'Pink'")(_set("--color", "OUT/color.nrrd", "--palette", "Pink"))
+case("palette without a file", code=2, says="--color", names="A palette")(_set("--palette", "PET-Heat"))
+case("unknown model", code=4, says="use one of", names="'best'")(_set("--model", "best"))
+case("no name of a model", code=4, says="use one of", names="''")(_set("--model", ""))
+case("unknown device", code=2, says="use one of", names="'gpu9'")(_set("--device", "gpu9"))
+case("device that is not there", code=2, says="use one of", names="'cuda:99'")(_set("--device", "cuda:99"))
+case("unknown option", code=2, says="unrecognized arguments", names="--fast", usage=True)(_set("--fast"))
+case("unknown grid", code=2, says="use one of mri, pet", names="The grid")(_set("--grid", "ct"))
+case("window of words", code=2, says="invalid float", names="--pet-window", usage=True)(_set("--pet-window", "low", "high"))
+case("SUV of no DICOM", says="no DICOM headers")(_set("--suv"))
+case("DICOM of no DICOM", code=2, says="needs the MRI as a DICOM series", names="DICOM")(_output("series", "--dicom"))
+case("table that is no CSV", code=2, says="must end in .csv", names="table.txt")(_set("--metrics", "OUT/table.txt"))
+case("colours in NIfTI", code=2, says="must end in", names="color.nii")(_set("--color", "OUT/color.nii"))
+case("colours onto the output", code=2, says="another name", names="fused.nrrd")(_set("--color", "OUT/fused.nrrd"))
+case("cancel file in no folder", code=2, says="create it first", names="cancel")(_set("--cancel-file", "OUT/none/cancel"))
+case("output of another format", code=2, says="must end in", names="fused.xyz")(_output("fused.xyz"))
+case("output that exists", code=2, says="--overwrite", names="fused.nrrd")(_output("fused.nrrd", make=Path.touch))
+case("side file that exists", code=2, says="--overwrite", names="fused.json")(
+    _output("fused.nrrd", make=lambda path: path.with_suffix(".json").touch())
+)
+case("output that is a folder", code=2, says="is a folder", names="fused.nrrd")(_output("fused.nrrd", make=Path.mkdir))
+case("output in no folder", code=2, says="create it first", names="fused.nrrd")(_output("none/fused.nrrd"))
+case("output in a file", code=2, says="does not exist", names="fused.nrrd")(
+    _output("file/fused.nrrd", make=lambda path: path.parent.touch())
+)
+case("output whose name is too long", code=2, says="too long", names="aaa.nrrd")(_output(f"{'a' * 300}.nrrd"))
+case("output whose side file has too long a name", code=2, says="too long", names="aaa.json")(_output(f"{'a' * 251}.mha"))
+case("output that is a link to itself", code=2, says="cannot be written", names="fused.nrrd")(
+    _output("fused.nrrd", make=lambda path: path.symlink_to(path))
+)
+case("output that is a link into no folder", code=2, says="does not exist", names="fused.nrrd")(
+    _output("fused.nrrd", make=lambda path: path.symlink_to(path.parent / "none" / "fused.nrrd"))
+)
+
+
+@case("output that is an input", code=2, says="one of the inputs", names="mri.nrrd")
+def _output_is_input(folder: Path) -> list[str]:
+    return _fuse(folder, "--overwrite", output="../mri.nrrd")
+
+
+# Weights
+
+
+def _weights(folder: Path) -> Path:
+    """The shipped ones and their card, under other names."""
+    for path in (_MODEL, _MODEL.with_suffix(".json")):
+        shutil.copy(path, folder / f"model{path.suffix}")
+    return folder / "model.safetensors"
+
+
+def _fit(path: Path, **fields: object) -> None:
+    """Change the card; its SHA-256 is that of the weights then."""
+    card = path.with_suffix(".json")
+    told = {**json.loads(card.read_text(encoding="utf-8")), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    card.write_text(json.dumps({**told, **fields}), encoding="utf-8")
+
+
+def _tensors(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    tensors = safetensors.torch.load(path.read_bytes())
+    change(tensors)
+    safetensors.torch.save_file(tensors, path)
+    _fit(path)
+
+
+def _model(name: str, says: str, change: Callable[[Path], object], names: str = "model.safetensors") -> None:
+    """A case of weights that are changed, or whose card is."""
+
+    def make(folder: Path) -> list[str]:
+        change(path := _weights(folder))
+        return _fuse(folder, "--model", str(path))
+
+    case(name, code=4, says=says, names=names)(make)
+
+
+def _card(name: str, says: str, change: Callable[[Path], object]) -> None:
+    _model(name, says, lambda path: change(path.with_suffix(".json")), names="model.json")
+
+
+def _tamper(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 1
+    _put(path, bytes(content))
+
+
+def _replace(content: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        _put(path, content(path.read_bytes()))
+        _fit(path)
+
+    return change
+
+
+def _pickle(path: Path) -> None:
+    torch.save(safetensors.torch.load(path.read_bytes()), path)
+    _fit(path)
+
+
+def _grown(size: int) -> Callable[[Path], None]:
+    return lambda path: os.truncate(path, size)  # sparse
+
+
+def _piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _network(**fields: object) -> Callable[[Path], None]:
+    known = {"common_channels": 16, "growth_channels": 16, "dense_modules": 4, "reduced_channels": 10, "attention": "both"}
+    return lambda path: _fit(path, network={**known, "decoder_channels": [80, 64, 32, 16], **fields})
+
+
+_FIRST = "encoder.common.0.weight"
+_NO_SAFETENSORS, _NO_FIT, _NO_CARD = "not a safetensors file", "do not fit the network", "not a model card"
+_model("weights with another byte", "SHA-256 differs", _tamper)
+_model("weights that are a pickle", _NO_SAFETENSORS, _pickle)
+_model("weights with a header of 2 GB", _NO_SAFETENSORS, _replace(lambda content: struct.pack("<Q", 2**31) + content[8:]))
+_model(
+    "weights with a header of 2^60 bytes", _NO_SAFETENSORS, _replace(lambda content: struct.pack("<Q", 2**60) + content[8:])
+)
+_model("weights that are cut", _NO_SAFETENSORS, _replace(lambda content: content[:-100]))
+_model("weights of an unknown type", _NO_SAFETENSORS, _replace(lambda content: content.replace(b'"F32"', b'"X32"')))
+_model(
+    "weights of other shapes", _NO_FIT, partial(_tensors, change=lambda all_: all_.update({_FIRST: torch.zeros(16, 2, 5, 5)}))
+)
+_model("weights without a tensor", _NO_FIT, partial(_tensors, change=lambda all_: all_.pop(_FIRST)))
+_model(
+    "weights with one tensor too many",
+    _NO_FIT,
+    partial(_tensors, change=lambda all_: all_.update(more=torch.zeros(1))),
+)
+_model("weights of NaN", "not numbers", partial(_tensors, change=lambda all_: all_[_FIRST].fill_(_NAN)))
+_model(
+    "weights in double precision", _NO_FIT, partial(_tensors, change=lambda all_: all_.update({_FIRST: all_[_FIRST].double()}))
+)
+_model("empty weights", _NO_SAFETENSORS, _replace(lambda _content: b""))
+_model("weights of 2 GB", "larger than any of ours", _grown(2**31))
+_model("weights that are a pipe", "cannot be read", _piped)
+_model("weights that are missing", "cannot be read", Path.unlink)
+_card("card that is missing", "must lie beside", Path.unlink)
+_card("card that is a pipe", "must lie beside", _piped)
+_card("card of 1 GB", "larger than any of ours", _grown(2**30))
+_card("card that is no JSON", _NO_CARD, lambda path: _put(path, b"{'name': "))
+_card("card that is nested", _NO_CARD, lambda path: _put(path, b"[" * 100_000 + b"]" * 100_000))
+_model(
+    "card of another architecture",
+    "unknown architecture 'U-Net'",
+    lambda path: _fit(path, architecture="U-Net"),
+    names="model.json",
+)
+_card("card that is a list", _NO_CARD, lambda path: _put(path, b"[1, 2]"))
+_card("card with a number of 10,000 digits", _NO_CARD, lambda path: _put(path, b'{"name": ' + b"9" * 10_000 + b"}"))
+for _what, _fields in {
+    "other types": {"name": 5},
+    "another field": {"more": 1},
+    "a name of two lines": {"name": "a\nencoding: raw"},
+    "half a character in its name": {"name": "\ud800"},
+    "a list for a network": {"network": [16]},
+}.items():
+    _model(f"card with {_what}", _NO_CARD, lambda path, fields=_fields: _fit(path, **fields), names="model.json")
+_model("card of a million channels", _NO_CARD, _network(common_channels=10**6), names="model.json")
+_model("card of a million layers", _NO_CARD, _network(decoder_channels=[1] * 10**5), names="model.json")
+_model("card of 1024 modules of 1024 channels", _NO_FIT, _network(dense_modules=1024, growth_channels=1024))
+
+
+@case(
+    "weights that may not be read", code=4, says="check the name and the permissions", names="model.safetensors", limits=_USER
+)
+def _forbidden_weights(folder: Path) -> list[str]:
+    path = _weights(folder)
+    path.chmod(0)
+    return _fuse(folder, "--model", str(path))
