@@ -20,10 +20,9 @@ from cspadn import __version__
 from cspadn.errors import CancelledError, FusionError, InputError, UsageError
 from cspadn.imaging.metadata import PREFIX
 from cspadn.io.atomic_output import commit
+from cspadn.io.formats import COLOR_SUFFIXES, VOLUME_SUFFIXES
 from cspadn.io.images import (
-    COLOR_SUFFIXES,
     TABLE_SUFFIX,
-    VOLUME_SUFFIXES,
     check_output,
     check_sidecar,
     stage_image,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspadn.cli.common import add_progress, add_settings, add_suv, limit_kernels, progress_display, settings_of
 from cspadn.errors import CancelledError, InputError, UsageError
+from cspadn.io.formats import COLOR_SUFFIXES, FORMATS, PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.memory import require_memory
 from cspadn.runtime.terminal import emit, in_one_line, quiet, silence_libraries
@@ -30,8 +31,9 @@ _WATCH_SECONDS = 0.2  # between two checks whether the application that started 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
+    names, pictures = ", ".join(each.name for each in FORMATS if not each.is_picture), ", ".join(PICTURE_SUFFIXES)
     command.add_argument(
-        "pet", type=Path, metavar="PET", help="NIfTI, NRRD or MetaImage volume, folder of one DICOM series, or a PNG"
+        "pet", type=Path, metavar="PET", help=f"volume ({names}), folder of one DICOM series, or a picture ({pictures})"
     )
     command.add_argument("mri", type=Path, metavar="MRI", help="the same; has the grid of the result, unless --grid says pet")
     command.add_argument(
@@ -39,11 +41,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FUSED",
-        help=".nii, .nii.gz, .nrrd, .mha; .png for PNGs; beside it, a .json says how it was made. With --dicom: a new folder",
+        help=f"{', '.join(VOLUME_SUFFIXES)}; {pictures} for pictures; a .json file beside it records how it was made. With "
+        "--dicom: a new folder",
     )
     command.add_argument("--dicom", action="store_true", help="write a derived DICOM series; the MRI must be a series")
     command.add_argument(
-        "--color", type=Path, metavar="FILE", help="write a colour volume as well: .nrrd or .mha; .png for PNGs"
+        "--color",
+        type=Path,
+        metavar="FILE",
+        help=f"write a colour volume as well: {' or '.join(COLOR_SUFFIXES)}; {pictures} for pictures",
     )
     add_settings(command)
     add_suv(command)
@@ -125,7 +131,7 @@ def _measured(
 
 def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
     """Check, before the fusion starts, that everything could be written."""
-    from cspadn.io.images import COLOR_SUFFIXES, PICTURE_SUFFIX, VOLUME_SUFFIXES, check_output, check_sidecar, sidecar_of
+    from cspadn.io.images import check_output, check_sidecar, sidecar_of
 
     inputs, overwrite = (options.pet, options.mri), options.overwrite
     if options.dicom:
@@ -135,11 +141,11 @@ def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
             raise UsageError(f"With --dicom the output is a folder, but {options.output} is the name of a file.")
         check_series_output(options.output, options.mri, options.pet)
     else:
-        check_output(options.output, (PICTURE_SUFFIX,) if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)
+        check_output(options.output, PICTURE_SUFFIXES if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)
         check_sidecar(sidecar_of(options.output), overwrite=overwrite)
     _check_table_and_page(options, pictures)
     if options.color:
-        check_output(options.color, (PICTURE_SUFFIX,) if pictures else COLOR_SUFFIXES, inputs=inputs, overwrite=overwrite)
+        check_output(options.color, PICTURE_SUFFIXES if pictures else COLOR_SUFFIXES, inputs=inputs, overwrite=overwrite)
         if options.output.resolve() in (options.color.resolve(), options.color.resolve().parent):
             raise UsageError(f"The colour volume {options.color} would lie where the fused volume does: choose another name.")
 

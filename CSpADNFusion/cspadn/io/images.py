@@ -15,14 +15,13 @@ from cspadn.errors import InputError, MemoryExhaustedError, UsageError
 from cspadn.imaging.geometry import has_orthogonal_axes
 from cspadn.imaging.metadata import NOTE, PREFIX, SOURCE_NAME
 from cspadn.io.atomic_output import Staged, commit, stage
-from cspadn.io.header_checks import DamageError, check_content, check_nifti
+from cspadn.io.formats import FORMAT_NAMES, PICTURE_SUFFIXES, format_of_content, format_of_name, suffix_of
+from cspadn.io.formats.file_format import any_voxels, read_with_itk, write_with_itk
+from cspadn.io.header_checks import DamageError, check_content
 from cspadn.runtime.memory import is_out_of_memory
 
-VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
-COLOR_SUFFIXES = (".nrrd", ".mha")  # NIfTI would be written as vectors, which few programs show as colours
 TABLE_SUFFIX = ".csv"
 PAGE_SUFFIX = ".html"
-PICTURE_SUFFIX = ".png"
 _SIDECAR = ".json"
 _NOTE = f"Fused by CSpADNFusion. {NOTE}"  # NIfTI keeps 79 characters
 
@@ -42,8 +41,7 @@ def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
     if suv:
         raise InputError(f"{name} {path} has no DICOM headers, which SUV is computed from: give the folder of its series.")
     try:
-        check_content(path, name)
-        image = sitk.ReadImage(str(path))
+        image = _read(path, name)
     except DamageError as error:
         raise InputError(f"{name} {path} cannot be read: {error}") from None
     except OSError as error:
@@ -51,11 +49,20 @@ def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise MemoryExhaustedError(f"There is not enough memory to read {path}: close other programs.") from None
-        what = "it is damaged, or no NIfTI, NRRD, MetaImage or PNG file. Fetch it again, or convert it."
+        formats = " or ".join((", ".join(FORMAT_NAMES[:-1]), FORMAT_NAMES[-1]))
+        what = f"it is damaged, or no {formats} file. Fetch it again, or convert it."
         raise InputError(f"{name} {path} cannot be read: {what}") from None
     if not image.HasMetaDataKey(SOURCE_NAME):  # Slicer's files carry the name of their node
         image.SetMetaData(SOURCE_NAME, path.name)
     return image
+
+
+def _read(path: Path, name: str) -> sitk.Image:
+    """Check the header of a file, then read it; DamageError, OSError, RuntimeError or MemoryError if that fails."""
+    found = format_of_content(path)
+    if found is None or found.itk_name:
+        check_content(path, name, found.find_voxels if found else any_voxels)
+    return found.read(path) if found else read_with_itk(path)
 
 
 def check_path(path: Path, name: str) -> None:
@@ -80,13 +87,13 @@ def _unreadable(path: Path, name: str, error: OSError) -> InputError:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the name is that of a PNG."""
-    return path.name.lower().endswith(PICTURE_SUFFIX)
+    """Return whether the name is that of a picture, such as a PNG."""
+    return suffix_of(path) in PICTURE_SUFFIXES
 
 
 def check_output(path: Path, suffixes: Sequence[str], *, inputs: Sequence[Path], overwrite: bool) -> None:
     """UsageError where ``path`` could not be written later, or is one of ``inputs``: asked before the work starts."""
-    if _suffix(path) not in suffixes:
+    if suffix_of(path) not in suffixes:
         raise UsageError(f"The output {path} must end in {' or '.join(suffixes)}.")
     folder = _target(path).parent
     if not folder.is_dir():
@@ -114,18 +121,13 @@ def _target(path: Path) -> Path:
 
 def check_storable(image: sitk.Image, path: Path, *, series: bool = False) -> None:
     """UsageError where the format of ``path``, or a DICOM series, cannot hold the geometry and would silently change it."""
-    if image.GetDimension() == 3 and (series or _suffix(path).startswith(".nii")) and not has_orthogonal_axes(image):
+    found = format_of_name(path)
+    oblique = not series and (found is None or found.has_oblique_axes)
+    if image.GetDimension() == 3 and not oblique and not has_orthogonal_axes(image):
         raise UsageError(
             f"The axes of the volume are not at right angles, which {path} cannot store: resample it first, or write .nrrd"
             " or .mha."
         )
-
-
-def _suffix(path: Path) -> str:
-    name = path.name.lower()
-    return next(
-        (suffix for suffix in sorted(VOLUME_SUFFIXES, key=len, reverse=True) if name.endswith(suffix)), path.suffix.lower()
-    )
 
 
 def write_image(image: sitk.Image, path: Path, metadata: dict[str, object] | None = None) -> None:
@@ -147,22 +149,18 @@ def stage_image(image: sitk.Image, path: Path, metadata: dict[str, object] | Non
     for key, value in (metadata or {}).items():
         labelled.SetMetaData(PREFIX + key, str(value))
     labelled.SetMetaData("ITK_FileNotes", _NOTE)
-    return stage(path, _suffix(path), lambda temporary: _write(labelled, temporary))
+    return stage(path, suffix_of(path), lambda temporary: _write(labelled, temporary))
 
 
 def _write(image: sitk.Image, path: Path) -> None:
-    """OSError or RuntimeError where not all of it could be written, which the writer of NIfTI does not notice."""
-    sitk.WriteImage(image, str(path), useCompression=True)
-    if _suffix(path).startswith(".nii"):
-        try:
-            check_nifti(path)
-        except DamageError:
-            raise OSError(f"{path} is not whole") from None
+    """Write a whole file in the format of its name; OSError or RuntimeError if that fails."""
+    found = format_of_name(path)
+    (found.write if found else write_with_itk)(image, path)
 
 
 def sidecar_of(path: Path) -> Path:
     """The JSON file beside an image: of the same name, without ``.nii.gz`` and the like."""
-    return path.with_name(path.name[: -len(_suffix(path))] + _SIDECAR)
+    return path.with_name(path.name[: -len(suffix_of(path))] + _SIDECAR)
 
 
 def check_sidecar(path: Path, *, overwrite: bool) -> None:

@@ -1,0 +1,42 @@
+"""The list of image file formats. Each format is one file with one record; command line, batch and reader derive from it.
+
+A folder with a DICOM series is no file, so it is read and written elsewhere: :mod:`cspadn.io.dicom_reader` and
+:mod:`cspadn.io.dicom_writer`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cspadn.io.formats import meta_image, nifti, nrrd, png
+from cspadn.io.formats.file_format import FileFormat
+
+FORMATS = (nifti.FORMAT, nrrd.FORMAT, meta_image.FORMAT, png.FORMAT)  # in the order of the help
+
+FORMAT_NAMES = tuple(each.name for each in FORMATS)
+VOLUME_SUFFIXES = tuple(suffix for each in FORMATS if not each.is_picture for suffix in each.suffixes)
+COLOR_SUFFIXES = tuple(suffix for each in FORMATS if each.has_color and not each.is_picture for suffix in each.suffixes)
+PICTURE_SUFFIXES = tuple(suffix for each in FORMATS if each.is_picture for suffix in each.suffixes)
+_LONGEST_FIRST = sorted((*VOLUME_SUFFIXES, *PICTURE_SUFFIXES), key=len, reverse=True)
+
+
+def suffix_of(path: Path) -> str:
+    """Return the ending of a file name in lower case, such as ``.nii.gz``; of an unknown format, the last ending."""
+    name = path.name.lower()
+    return next((suffix for suffix in _LONGEST_FIRST if name.endswith(suffix)), path.suffix.lower())
+
+
+def format_of_name(path: Path) -> FileFormat | None:
+    """Return the format that a file name stands for; None if it is unknown."""
+    suffix = suffix_of(path)
+    return next((each for each in FORMATS if suffix in each.suffixes), None)
+
+
+def format_of_content(path: Path) -> FileFormat | None:
+    """Return the format of an existing file, by ITK's look at its content, then by its name; None if it is unknown."""
+    import SimpleITK as sitk
+
+    itk_name = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
+    by_content = next((each for each in FORMATS if itk_name and each.itk_name == itk_name), None)
+    by_name = format_of_name(path)
+    return by_content or (by_name if by_name is not None and by_name.itk_name is None else None)
