@@ -14,6 +14,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadab
 
 from cspadn.errors import CancelledError
 from CSpADNFusionLib.logic import CSpADNFusionLogic
+from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.widget import CSpADNFusionWidget
 
 # Slicer looks these classes up in this file.
@@ -63,7 +64,7 @@ class CSpADNFusionTest(ScriptedLoadableModuleTest):
             try:
                 check()
             except unittest.SkipTest as skipped:
-                self.delayDisplay(f"Skipped, since the model cannot run: {skipped}")
+                self.delayDisplay(message("self-test-skipped", reason=skipped))
                 return
         self.delayDisplay("Test passed")
 

@@ -3,12 +3,12 @@
 import logging
 import traceback
 
-from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from cspadn.errors import FusionError, InputError, MissingPackageError, UsageError
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.settings import FusionSettings
+from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.parameters import CSpADNFusionParameterNode
 from CSpADNFusionLib.scene.node_contents import holdsData
 
@@ -30,7 +30,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
     'MRI-PET fused metrics'
     >>> logic.fuse(petNode, petNode)
     Traceback (most recent call last):
-    cspadn.errors.InputError: Select two different volumes
+    cspadn.errors.InputError: Select two different volumes.
     """
 
     def __init__(self):
@@ -57,23 +57,23 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
     def _inputObstacle(self, petNode, mriNode):
         if not petNode or not mriNode:
-            return _("Select a PET and an MRI volume")
+            return message("select-pet-and-mri")
         if petNode is mriNode:
-            return _("Select two different volumes")
+            return message("select-two-volumes")
         for node in (petNode, mriNode):
             if not holdsData(node):
-                return _("The volume '{name}' holds no voxels: load it again, or choose another").format(name=node.GetName())
+                return message("node-without-voxels", name=node.GetName())
         return None
 
     def _outputObstacle(self, inputs, outputNode, colorOutputNode, metricsTableNode):
         if outputNode and outputNode in inputs:
-            return _("Select an output volume that is not an input")
+            return message("output-node-is-input")
         if colorOutputNode and not colorOutputNode.IsA("vtkMRMLVectorVolumeNode"):
-            return _("Select a vector volume for the colours")
+            return message("colour-node-not-a-vector-volume")
         if colorOutputNode and colorOutputNode in (*inputs, outputNode):
-            return _("Select a colour volume that is not an input and not the fused volume")
+            return message("colour-node-is-used")
         if metricsTableNode and not metricsTableNode.IsA("vtkMRMLTableNode"):
-            return _("Select a table for the metrics")
+            return message("metrics-node-not-a-table")
         return None
 
     def fuse(
@@ -134,7 +134,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         :param onLog: called with each line that the worker prints besides its progress.
         """
         if self._worker:
-            raise UsageError(_("A fusion is running already: wait for it, or cancel it."))
+            raise UsageError(message("fusion-already-running"))
         outputNodes = outputNode, colorOutputNode, metricsTableNode
         self._checkNodes(petNode, mriNode, *outputNodes)
         self._checkPackages()
@@ -152,16 +152,13 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
                 onFailed(str(error), "")
             except Exception:
                 logging.exception("CSpADNFusion: the result could not be stored")
-                onFailed(
-                    _("The result could not be put into the scene: the details say why. Please report it."),
-                    traceback.format_exc(),
-                )
+                onFailed(message("result-not-stored"), traceback.format_exc())
             else:
                 onFinished(fusedNode, output.warnings)
 
-        def failed(message, log):
+        def failed(text, log):
             self._worker = None
-            onFailed(message, log)
+            onFailed(text, log)
 
         images = volumes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid)
         callbacks = Callbacks(onProgress, finished, failed, onLog or logging.info)
@@ -217,5 +214,4 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
     def _checkPackages(self):
         if missing := self.missingPackages():
-            text = _("Fusion needs {packages}: press Apply in the module once, which installs what is missing.")
-            raise MissingPackageError(text.format(packages=", ".join(missing)))
+            raise MissingPackageError(message("packages-missing", packages=", ".join(missing)))

@@ -14,6 +14,7 @@ from slicer.util import VTKObservationMixin
 
 from cspadn.errors import FusionError
 from CSpADNFusionLib.logic import CSpADNFusionLogic
+from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.panel import settings
 from CSpADNFusionLib.panel.device import DeviceView
 from CSpADNFusionLib.panel.inputs import InputObserver, InputsView
@@ -114,7 +115,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Stop a running fusion, because its scene is going away."""
         if self.logic.isFusing():
             self.logic.closeWorker()
-            self._runView.stop(_("Stopped: the scene was closed."))
+            self._runView.stop(message("stopped-with-scene"))
         self.setParameterNode(None)
 
     def onSceneStartImport(self, _caller, _event):
@@ -252,7 +253,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSampleDataButton(self, _checked=False):
         """Load the sample pair and select it."""
-        with slicer.util.tryWithErrorDisplay(_("The sample data could not be loaded."), waitCursor=True):
+        with slicer.util.tryWithErrorDisplay(message("sample-data-not-loaded"), waitCursor=True):
             petNode, mriNode = samples.loadSamplePair(Path(self.resourcePath("")).resolve())
             with slicer.util.NodeModify(self._parameterNode):
                 self._parameterNode.petVolume, self._parameterNode.mriVolume = petNode, mriNode
@@ -280,11 +281,9 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onCompareButton(self, _checked=False):
         """Open the comparison."""
         if not comparison.show(self._parameterNode):
-            self._runView.showStatus(_("There is no window to show the comparison in."))
+            self._runView.showStatus(message("no-window-for-comparison"))
         elif self._parameterNode.lastFusedVolume and not comparison.fusedNodeOf(self._parameterNode):
-            self._runView.showStatus(
-                _("PET or MRI is another one than was fused last, or was moved since then: press Apply to compare.")
-            )
+            self._runView.showStatus(message("result-outdated"))
 
     def onPlotButton(self, _checked=False):
         """Show the metrics of the last result as plots and table."""
@@ -292,9 +291,9 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         tableNode = self._lastMetrics()
         if tableNode is None:
-            self._runView.showStatus(_("The table of the last result is no longer in the scene."))
+            self._runView.showStatus(message("metrics-table-deleted"))
         elif not metrics.show(tableNode):
-            self._runView.showStatus(_("There is no window to show the plot in."))
+            self._runView.showStatus(message("no-window-for-plot"))
 
     def onExportButton(self, _checked=False):
         """Export the last result as a DICOM series into a folder that the user selects."""
@@ -311,11 +310,9 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             slicer.util.errorDisplay(str(error))
         except Exception:
             logging.exception("CSpADNFusion: the series could not be written")
-            text = _("The series could not be written: the details say why. Please report it.")
-            slicer.util.errorDisplay(text, detailedText=traceback.format_exc())
+            slicer.util.errorDisplay(message("series-not-written"), detailedText=traceback.format_exc())
         else:
-            text = _("Exported: {name}, {count} files in {folder}")
-            self._runView.showStatus(text.format(name=fusedNode.GetName(), count=count, folder=folder))
+            self._runView.showStatus(message("series-exported", name=fusedNode.GetName(), count=count, folder=folder))
 
     # Run
 

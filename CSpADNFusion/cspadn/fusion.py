@@ -24,6 +24,7 @@ from cspadn.inference.fast_network import ready_to_fuse
 from cspadn.inference.pixel_size import PixelSize
 from cspadn.inference.slice_runner import SliceFuser
 from cspadn.io.png_pairs import as_picture, colored_like, one_slice, picture_pixels, white_level
+from cspadn.messages import message
 from cspadn.models.weights import WEIGHTS_SUFFIX, Model, load_model
 from cspadn.runtime.device import resolve_device
 from cspadn.runtime.memory import require_memory
@@ -98,7 +99,7 @@ def fuse(
     image, color = pair.blank(sitk.sitkFloat32), None if palette is None else pair.blank(sitk.sitkVectorUInt8, 3)
     for (places, slab), unit in fuser.in_order(partial(_fuse_slab, network, response), _slabs(pair, fuser), pair.slices):
         if cancelled and cancelled():
-            raise CancelledError("The fusion was cancelled.")
+            raise CancelledError(message("fusion-cancelled"))
         put_axial(unit * np.float32(FUSED_MAXIMUM), image, places.start)
         if palette is not None and color is not None:
             put_axial(recolored(palette, slab.pet_shown, slab.mri_shown, unit), color, places.start)
@@ -132,7 +133,7 @@ def fuse_pictures(
     pet_pixels, mri_pixels = picture_pixels(pet, "The PET"), picture_pixels(mri, "The MRI")
     if pet_pixels.shape[:2] != mri_pixels.shape[:2]:
         sizes = [f"{p.shape[1]} x {p.shape[0]}" for p in (pet_pixels, mri_pixels)]
-        raise InputError(f"The PET picture has {sizes[0]} pixels, the MRI picture {sizes[1]}: pictures must match in size.")
+        raise InputError(message("picture-sizes-differ", pet=sizes[0], mri=sizes[1]))
     settings = replace(
         settings or FusionSettings(),
         pet_window=(settings and settings.pet_window) or (0, white_level(pet_pixels)),

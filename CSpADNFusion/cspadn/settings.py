@@ -14,6 +14,7 @@ from numbers import Real
 from typing import Any, Literal
 
 from cspadn.errors import UsageError
+from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE, PALETTES
 
 DEFAULT_MODEL = "cspadn"
@@ -93,7 +94,7 @@ class FusionSettings:
             elif record.kind == "choice" and value is not None:
                 _check_choice(name, value, record.choices)
             elif record.kind in _TYPES and not isinstance(value, kind := _TYPES[record.kind]):
-                raise UsageError(f"The setting {name} is of type {type(value).__name__}: it must be {kind.__name__}.")
+                raise UsageError(message("setting-type", setting=name, type=type(value).__name__, expected=kind.__name__))
 
     def origin(self) -> dict[str, object]:
         """Return the settings on which a result depends, other than the model, as JSON can hold them."""
@@ -134,7 +135,7 @@ WINDOWS = tuple(name for name, record in described() if record.kind == "window")
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise UsageError(f"The {name} is '{value}': use one of {', '.join(choices)}.")
+        raise UsageError(message("setting-not-a-choice", setting=name, value=value, choices=", ".join(choices)))
 
 
 def _plain(window: tuple[float, float] | None) -> list[float] | str:
@@ -148,5 +149,5 @@ def _ends(window: object, name: str) -> tuple[float, float]:
     except (TypeError, ValueError, OverflowError):
         lower = upper = None
     if lower is None or upper is None:
-        raise UsageError(f"The setting {name} must be two numbers, the lower and the upper end.")
+        raise UsageError(message("setting-not-a-window", setting=name))
     return lower, upper

@@ -14,6 +14,7 @@ import torch
 
 from cspadn.errors import UsageError
 from cspadn.io import atomic_output
+from message_calls import raises
 from repository import ROOT
 
 pytest.importorskip("slicer")
@@ -96,7 +97,7 @@ def test_losses_are_seen(tmp_path: Path) -> None:
     assert result.lost == ["a fault: the files are not those of one run"]
     pet.write_bytes(pet.read_bytes()[:-100])
     faults.check_set(result, tmp_path, [whole])
-    assert "not whole" in result.lost[1]
+    assert result.lost[1].startswith("a fault: ")
     assert report.leaks({"resident_mb": 100, "threads": 1}, {"resident_mb": 103, "threads": 2}) == [
         "the soak: resident_mb grew from 100 to 103",
         "the soak: threads grew from 1 to 2",
@@ -135,7 +136,7 @@ time.sleep(60)
 def test_whoever_waits_too_long_is_told(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(atomic_output, "_PATIENCE", 0.2)
     began = time.monotonic()
-    with atomic_output._alone(), pytest.raises(UsageError, match="Another run has held"):
+    with atomic_output._alone(), raises(UsageError, "output-lock-held", seconds=0.2):
         atomic_output.stage(tmp_path / "a.csv", ".csv", lambda path: path.write_text("a"))
     assert time.monotonic() - began < 60  # it waits 0.2 s; without the limit it would wait for ever
     assert list(tmp_path.iterdir()) == []
@@ -148,7 +149,7 @@ def test_what_has_come_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         path.write_text("of another run")
         return atomic_output.stage(path, ".csv", lambda temporary: temporary.write_text("ours"))
 
-    with pytest.raises(UsageError, match="has come into being meanwhile"):
+    with raises(UsageError, "output-created-meanwhile", path=path):
         atomic_output.commit([stage], overwrite=False)
     assert path.read_text() == "of another run"
     atomic_output.commit([stage], overwrite=True)

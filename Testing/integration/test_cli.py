@@ -22,6 +22,7 @@ from cspadn.cli import fuse as fuse_command
 from cspadn.errors import CancelledError, UsageError
 from cspadn.imaging.windowing import FUSED_MAXIMUM
 from cspadn.models.weights import DEFAULT_MODEL, list_models
+from message_calls import says
 from repository import ROOT
 from volumes import blobs
 
@@ -71,7 +72,7 @@ def test_nifti_says_what_it_is_for(files: dict[str, Path], tmp_path: Path) -> No
 
 def test_half_precision_on_a_cpu_is_told(files: dict[str, Path], capfd) -> None:
     assert _fuse(files, "--half") == 0
-    assert "warning: Half precision is for GPUs" in capfd.readouterr().err
+    assert says(capfd.readouterr().err, "half-precision-ignored")
     assert sitk.ReadImage(str(files["fused"])).GetMetaData("CSpADNFusion.precision") == "float32"
 
 
@@ -112,41 +113,90 @@ def _shear(files: dict[str, Path]) -> None:
 
 
 BAD_INPUT = {
-    "missing file": (lambda files: files["pet"].unlink(), [], 3, "does not exist"),
-    "truncated file": (_damage, [], 3, "cannot be read"),
-    "not an image": (_not_an_image, [], 3, "cannot be read"),
-    "folder without DICOM": (lambda files: files.update(pet=files["pet"].parent), [], 3, "holds no DICOM images"),
-    "SUV of no series": (lambda files: None, ["--suv"], 3, "has no DICOM headers"),
+    "missing file": (lambda files: files["pet"].unlink(), [], 3, "image-missing", {"volume": "The PET"}),
+    "truncated file": (_damage, [], 3, "format-unknown", {}),
+    "not an image": (_not_an_image, [], 3, "format-unknown", {}),
+    "folder without DICOM": (lambda files: files.update(pet=files["pet"].parent), [], 3, "dicom-none", {"volume": "The PET"}),
+    "SUV of no series": (lambda files: None, ["--suv"], 3, "suv-needs-dicom", {"volume": "The PET"}),
     "DICOM of no series": (
         lambda files: files.update(fused=files["fused"].with_suffix("")),
         ["--dicom"],
         2,
-        "needs the MRI as a DICOM series",
+        "dicom-output-needs-series",
+        {},
     ),
-    "unknown palette": (lambda files: None, ["--color", "color.nrrd", "--palette", "Pink"], 2, "The palette is 'Pink'"),
-    "palette without a file": (lambda files: None, ["--palette", "PET-Heat"], 2, "name its file with --color"),
-    "sidecar exists": (lambda files: files["fused"].with_suffix(".json").write_text("{}", encoding="utf-8"), [], 2, "exists"),
-    "two-dimensional": (_replace("mri", sitk.Image(9, 9, sitk.sitkUInt8) + 1), [], 3, "two-dimensional"),
-    "four-dimensional": (_replace("pet", sitk.Image([4, 4, 4, 3], sitk.sitkUInt8)), [], 3, "4 dimensions"),
-    "multi-component": (_replace("pet", sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3)), [], 3, "3 values per voxel"),
-    "empty volume": (_replace("pet", sitk.Image([9, 9, 9], sitk.sitkUInt8)), [], 3, "The PET is empty"),
-    "no overlap": (_shift, [], 3, "do not overlap"),
-    "PNG and volume": (lambda files: files.update(pet=files["pet"].with_suffix(".png")), [], 3, "two PNGs"),
-    "output folder missing": (lambda files: files.update(fused=Path("/nowhere/fused.nrrd")), [], 2, "folder of the output"),
-    "output exists": (lambda files: files["fused"].write_text("precious", encoding="utf-8"), [], 2, "--overwrite"),
-    "output format": (lambda files: files.update(fused=files["fused"].with_suffix(".xyz")), [], 2, "must end in"),
-    "unknown device": (lambda files: None, ["--device", "gpu9"], 2, "no device 'gpu9'"),
-    "unknown model": (lambda files: None, ["--model", "best"], 4, "no model 'best'"),
-    "missing weights": (lambda files: None, ["--model", "best.safetensors"], 4, "model card"),
-    "output is an input": (lambda files: files.update(fused=files["mri"]), ["--overwrite"], 2, "one of the inputs"),
-    "sheared axes in NIfTI": (_shear, [], 2, "not at right angles"),
-    "reversed window": (lambda files: None, ["--pet-window", "9", "1"], 2, "PET window"),
+    "unknown palette": (
+        lambda files: None,
+        ["--color", "color.nrrd", "--palette", "Pink"],
+        2,
+        "setting-not-a-choice",
+        {"setting": "palette", "value": "Pink"},
+    ),
+    "palette without a file": (lambda files: None, ["--palette", "PET-Heat"], 2, "palette-without-output", {}),
+    "sidecar exists": (
+        lambda files: files["fused"].with_suffix(".json").write_text("{}", encoding="utf-8"),
+        [],
+        2,
+        "output-exists",
+        {},
+    ),
+    "two-dimensional": (
+        _replace("mri", sitk.Image(9, 9, sitk.sitkUInt8) + 1),
+        [],
+        3,
+        "volume-two-dimensional",
+        {"volume": "The MRI"},
+    ),
+    "four-dimensional": (
+        _replace("pet", sitk.Image([4, 4, 4, 3], sitk.sitkUInt8)),
+        [],
+        3,
+        "volume-not-three-dimensional",
+        {"volume": "The PET", "dimensions": 4},
+    ),
+    "multi-component": (
+        _replace("pet", sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3)),
+        [],
+        3,
+        "volume-not-scalar",
+        {"volume": "The PET", "components": 3},
+    ),
+    "empty volume": (_replace("pet", sitk.Image([9, 9, 9], sitk.sitkUInt8)), [], 3, "volume-constant", {"volume": "The PET"}),
+    "no overlap": (_shift, [], 3, "no-overlap", {}),
+    "PNG and volume": (lambda files: files.update(pet=files["pet"].with_suffix(".png")), [], 3, "picture-and-volume", {}),
+    "output folder missing": (
+        lambda files: files.update(fused=Path("/nowhere/fused.nrrd")),
+        [],
+        2,
+        "output-folder-missing",
+        {"path": "/nowhere/fused.nrrd"},
+    ),
+    "output exists": (lambda files: files["fused"].write_text("precious", encoding="utf-8"), [], 2, "output-exists", {}),
+    "output format": (lambda files: files.update(fused=files["fused"].with_suffix(".xyz")), [], 2, "output-format", {}),
+    "unknown device": (lambda files: None, ["--device", "gpu9"], 2, "device-unavailable", {"device": "gpu9"}),
+    "unknown model": (lambda files: None, ["--model", "best"], 4, "model-unknown", {"model": "best"}),
+    "missing weights": (
+        lambda files: None,
+        ["--model", "best.safetensors"],
+        4,
+        "model-card-unreadable",
+        {"path": "best.json"},
+    ),
+    "output is an input": (lambda files: files.update(fused=files["mri"]), ["--overwrite"], 2, "output-is-input", {}),
+    "sheared axes in NIfTI": (_shear, [], 2, "axes-not-storable", {}),
+    "reversed window": (
+        lambda files: None,
+        ["--pet-window", "9", "1"],
+        2,
+        "window-invalid",
+        {"name": "PET", "lower": 9, "upper": 1},
+    ),
 }
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)
 def test_bad_input_gets_one_clear_line_and_no_output(case: str, files: dict[str, Path], capfd) -> None:
-    spoil, more, code, words = BAD_INPUT[case]
+    spoil, more, code, identifier, fields = BAD_INPUT[case]
     spoil(files)
     before = {path: path.read_bytes() for path in files["mri"].parent.iterdir()}
     assert _fuse(files, *more) == code
@@ -154,7 +204,7 @@ def test_bad_input_gets_one_clear_line_and_no_output(case: str, files: dict[str,
     assert output == ""
     assert errors.startswith("cspadn: ")
     assert errors.count("\n") == 1, errors
-    assert words in errors
+    assert says(errors, identifier, **fields)
     assert {path: path.read_bytes() for path in files["mri"].parent.iterdir()} == before
 
 
@@ -188,7 +238,8 @@ def test_json_progress_tells_errors(files: dict[str, Path], capfd) -> None:
     (event,) = _events(capfd.readouterr().out)
     assert event["event"] == "error"
     assert event["code"] == 3
-    assert "does not exist" in event["message"]
+    assert event["identifier"] == "image-missing"
+    assert says(event["message"], "image-missing", path=files["pet"])
 
 
 def test_cancel_file(files: dict[str, Path], tmp_path: Path, capfd) -> None:
@@ -292,7 +343,7 @@ def test_a_full_disk_leaves_nothing(files: dict[str, Path], monkeypatch, capfd) 
     monkeypatch.setattr(sitk, "WriteImage", no_space)
     before = set(files["mri"].parent.iterdir())
     assert _fuse(files) == 2
-    assert "space on the disk" in capfd.readouterr().err
+    assert says(capfd.readouterr().err, "output-incomplete", path=files["fused"])
     assert set(files["mri"].parent.iterdir()) == before
 
 
@@ -309,14 +360,14 @@ def test_nifti_that_was_not_written_whole_is_noticed(files: dict[str, Path], suf
     files["fused"] = files["fused"].with_suffix(suffix)
     before = set(files["mri"].parent.iterdir())
     assert _fuse(files) == 2
-    assert "space on the disk" in capfd.readouterr().err
+    assert says(capfd.readouterr().err, "output-incomplete", path=files["fused"])
     assert set(files["mri"].parent.iterdir()) == before
 
 
 def test_an_output_that_is_a_link_into_no_folder_is_noticed_before_the_work(files: dict[str, Path], capfd) -> None:
     files["fused"].symlink_to(files["mri"].parent / "none" / "fused.nrrd")
     assert _fuse(files) == 2
-    assert "does not exist" in capfd.readouterr().err
+    assert says(capfd.readouterr().err, "output-folder-missing", path=files["fused"])
     assert not (files["mri"].parent / "none").exists()
 
 
@@ -324,20 +375,23 @@ def test_messages_are_one_line_whatever_the_names(files: dict[str, Path], capfd)
     files["pet"] = files["pet"].with_name("a\n\x1b[2Jb.nrrd")
     assert _fuse(files, "--progress", "json") == 3
     told = capfd.readouterr()
-    assert told.err.endswith("a\\n\\x1b[2Jb.nrrd does not exist: check the name.\n")
+    assert "a\\n\\x1b[2Jb.nrrd" in told.err
+    assert says(told.err, "image-missing")
     assert told.err.count("\n") == 1
     assert json.loads(told.out)["message"] in told.err
 
 
-@pytest.mark.parametrize("step", ["ReadImage", "WriteImage"])
-def test_no_memory_for_a_file_is_no_damage_and_no_full_disk(step: str, files: dict[str, Path], monkeypatch, capfd) -> None:
+@pytest.mark.parametrize(("step", "identifier"), [("ReadImage", "memory-to-read"), ("WriteImage", "memory-to-write")])
+def test_no_memory_for_a_file_is_no_damage_and_no_full_disk(
+    step: str, identifier: str, files: dict[str, Path], monkeypatch, capfd
+) -> None:
     def no_memory(*_arguments, **_options):
         raise RuntimeError(f"Exception thrown in SimpleITK {step}: std::bad_alloc")
 
     monkeypatch.setattr(sitk, step, no_memory)
     before = set(files["mri"].parent.iterdir())
     assert _fuse(files) == 5
-    assert "There is not enough memory to" in capfd.readouterr().err
+    assert says(capfd.readouterr().err, identifier)
     assert set(files["mri"].parent.iterdir()) == before
 
 
@@ -345,7 +399,7 @@ def test_an_unwritable_folder_is_noticed_before_the_work(files: dict[str, Path],
     monkeypatch.setattr(os, "access", lambda path, mode: not (path == files["fused"].parent and mode == os.W_OK))
     monkeypatch.setattr("cspadn.fusion.fuse", lambda *_args, **_options: pytest.fail("the work started"))
     assert _fuse(files) == 2
-    assert "cannot be written to" in capfd.readouterr().err
+    assert says(capfd.readouterr().err, "output-folder-not-writable", path=files["fused"])
 
 
 def test_a_link_stays_a_link(files: dict[str, Path], tmp_path: Path) -> None:
@@ -358,21 +412,28 @@ def test_a_link_stays_a_link(files: dict[str, Path], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "words"),
+    ("error", "code", "identifier", "fields"),
     [
-        (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "package 'torch' is missing"),
-        (MemoryError(), 5, "not enough memory"),
-        (ValueError("first line\nsecond line"), 1, "Unexpected error (ValueError: first line)"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "package-missing", {"package": "torch"}),
+        (MemoryError(), 5, "memory-exhausted", {}),
+        (
+            ValueError("first line\nsecond line"),
+            1,
+            "unexpected-error-on-terminal",
+            {"kind": "ValueError", "text": "first line"},
+        ),
     ],
 )
-def test_what_nobody_foresaw_is_one_line_too(files: dict[str, Path], monkeypatch, capfd, error, code, words) -> None:
+def test_what_nobody_foresaw_is_one_line_too(
+    files: dict[str, Path], monkeypatch, capfd, error, code, identifier, fields
+) -> None:
     def broken(*_args, **_options):
         raise error
 
     monkeypatch.setattr("cspadn.fusion.fuse", broken)
     assert _fuse(files) == code
     errors = capfd.readouterr().err
-    assert words in errors
+    assert says(errors, identifier, **fields)
     assert errors.count("\n") == 1
     assert not files["fused"].exists()
 
@@ -475,7 +536,7 @@ def test_what_could_not_all_be_written_is_taken_away_again(
 
     monkeypatch.setattr(sitk, "WriteImage", disk_is_full)
     assert _fuse(files, "--color", str(tmp_path / "color.nrrd")) == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "output-incomplete")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
@@ -486,7 +547,7 @@ def test_a_compressed_file_without_its_end_is_refused(files: dict[str, Path], tm
     content = files["mri"].read_bytes()
     files["mri"].write_bytes(content[: len(content) // 2])
     assert _fuse(files) == 3
-    assert "compressed data are not whole" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "compressed-data-cut")
     assert not files["fused"].exists()
 
 
@@ -547,7 +608,7 @@ def test_the_sidecar_of_another_program_is_never_replaced(files: dict[str, Path]
     sidecar = files["fused"].with_suffix(".json")
     sidecar.write_text('{"RepetitionTime": 2.3}', encoding="utf-8")
     assert _fuse(files, "--overwrite") == 2
-    assert "was not written by cspadn" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "sidecar-of-other-program", path=sidecar)
     assert "RepetitionTime" in sidecar.read_text(encoding="utf-8")
 
 
@@ -555,4 +616,4 @@ def test_the_sidecar_of_another_program_is_never_replaced(files: dict[str, Path]
 def test_names_that_are_no_utf8_get_a_sentence(files: dict[str, Path], tmp_path: Path, capsys) -> None:
     files["pet"] = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller.nrrd"))
     assert _fuse(files) == 3
-    assert "not valid UTF-8" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "name-not-utf8")

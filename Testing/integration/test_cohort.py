@@ -27,6 +27,7 @@ from cspadn.io import atomic_output
 from cspadn.metrics import TABLE_NAMES
 from cspadn.models.weights import load_model
 from cspadn.settings import FusionSettings
+from message_calls import says
 
 _SETTINGS = FusionSettings(device="cpu")
 
@@ -215,7 +216,8 @@ def test_a_failure_is_noted_until_it_is_mended(first, options) -> None:
     Path(first.pet).write_bytes(whole[:-200])
     outcome = fuse_pair(first, options)
     assert outcome.status == "failed"
-    assert outcome.message.startswith("The PET sub-01/pet/sub-01_pet.nii.gz cannot be read: it is damaged")
+    assert outcome.message.startswith("The PET sub-01/pet/sub-01_pet.nii.gz ")
+    assert says(outcome.message, "compressed-data-cut")
     log = Files.of(first, options).log
     assert json.loads(log.read_text())["message"] == outcome.message
     assert not Files.of(first, options).fused.exists()

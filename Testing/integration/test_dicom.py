@@ -28,7 +28,7 @@ from cspadn.io import dicom_reader, dicom_writer, images
 from cspadn.io.images import read_image
 from cspadn.io.suv import suv_factor
 from dicom_files import FRAME, STUDY, write_series
-from message_calls import says
+from message_calls import raises, says
 from volumes import blobs, volume
 
 
@@ -83,29 +83,34 @@ def _set(keyword: str, value: Callable[[int], object]) -> Callable[[Dataset, int
 
 
 REFUSED = {
-    "two series": (_set("SeriesInstanceUID", lambda index: f"1.2.{index % 2}"), "holds 2 DICOM series"),
-    "time series": (_same_place, "several slices in one place"),
-    "sheared": (_shear, "sheared stack"),
+    "two series": (_set("SeriesInstanceUID", lambda index: f"1.2.{index % 2}"), "dicom-several-series", {"count": 2}),
+    "time series": (_same_place, "dicom-slices-coincide", {}),
+    "sheared": (_shear, "dicom-sheared", {}),
     "orientations": (
         _set("ImageOrientationPatient", lambda index: [1, 0, 0, 0, 1, 0] if index else [1, 0, 0, 0, 0, 1]),
-        "different ImageOrientationPatient",
+        "dicom-slices-differ",
+        {"tag": "ImageOrientationPatient"},
     ),
-    "no position": (lambda dataset, index: dataset.__delattr__("ImagePositionPatient"), "ImagePositionPatient of its DICOM"),
-    "multi-frame": (_set("NumberOfFrames", lambda index: 3), "multi-frame"),
-    "colour": (_set("SamplesPerPixel", lambda index: 3), "colour"),
-    "fewer than it says": (_set("NumberOfSlices", lambda index: 9), "only 8 slices"),
-    "no rows": (lambda dataset, index: dataset.__delattr__("Rows"), "Rows of its DICOM headers is missing"),
-    "no pixel spacing": (_set("PixelSpacing", lambda index: [0, 0]), "PixelSpacing"),
-    "one spacing": (_set("PixelSpacing", lambda index: 2), "not two positive numbers"),
-    "skewed directions": (_set("ImageOrientationPatient", lambda index: [1, 0, 0, 0.5, 1, 0]), "perpendicular"),
+    "no position": (
+        lambda dataset, index: dataset.__delattr__("ImagePositionPatient"),
+        "dicom-tag-invalid",
+        {"tag": "ImagePositionPatient"},
+    ),
+    "multi-frame": (_set("NumberOfFrames", lambda index: 3), "dicom-multiframe", {}),
+    "colour": (_set("SamplesPerPixel", lambda index: 3), "dicom-colour", {}),
+    "fewer than it says": (_set("NumberOfSlices", lambda index: 9), "dicom-slices-missing", {"count": 8}),
+    "no rows": (lambda dataset, index: dataset.__delattr__("Rows"), "dicom-tag-invalid", {"tag": "Rows"}),
+    "no pixel spacing": (_set("PixelSpacing", lambda index: [0, 0]), "dicom-tag-invalid", {"tag": "PixelSpacing"}),
+    "one spacing": (_set("PixelSpacing", lambda index: 2), "dicom-tag-invalid", {"tag": "PixelSpacing"}),
+    "skewed directions": (_set("ImageOrientationPatient", lambda index: [1, 0, 0, 0.5, 1, 0]), "dicom-directions-invalid", {}),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_no_volume_is_refused(series, case: str) -> None:
-    change, words = REFUSED[case]
+    change, identifier, fields = REFUSED[case]
     _edit(series["mri"], change)
-    with pytest.raises(InputError, match=words):
+    with raises(InputError, identifier, **fields):
         dicom_reader.read_series(series["mri"], "The MRI")
 
 
@@ -113,34 +118,37 @@ def test_gaps_and_damaged_files_are_refused(series) -> None:
     files = sorted(series["mri"].iterdir())
     middle = next(f for f in files if abs(float(pydicom.dcmread(f).ImagePositionPatient[2]) - 14) < 1e-6)
     middle.unlink()
-    with pytest.raises(InputError, match=r"has a gap: 1 of its steps differ from 3.000 mm, the first after slice 3 of 7"):
+    with raises(InputError, "dicom-gap", count=1, spacing=3, slice=3, slices=7):
         dicom_reader.read_series(series["mri"], "The MRI")
     for path in files:
         path.unlink(missing_ok=True)
-    with pytest.raises(InputError, match="holds no DICOM images"):
+    with raises(InputError, "dicom-none", folder=series["mri"]):
         dicom_reader.read_series(series["mri"], "The MRI")
 
 
-@pytest.mark.parametrize(("name", "size"), [("first.dcm", 0), ("first.IMA", 100), ("first", 100)])
-def test_a_slice_of_which_hardly_anything_is_left_is_no_other_file(series, name: str, size: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "size", "identifier"),
+    [("first.dcm", 0, "dicom-file-damaged"), ("first.IMA", 100, "dicom-file-damaged"), ("first", 100, "dicom-file-damaged")],
+)
+def test_a_slice_of_which_hardly_anything_is_left_is_no_other_file(series, name: str, size: int, identifier: str) -> None:
     """Else the volume would have one slice less, without a word."""
     first = min(series["mri"].iterdir(), key=lambda path: pydicom.dcmread(path).ImagePositionPatient[2])
     (series["mri"] / name).write_bytes(first.read_bytes()[:size])
     first.unlink()
-    with pytest.raises(InputError, match=rf"{name} cannot be read: it is damaged"):
+    with raises(InputError, identifier, path=series["mri"] / name):
         dicom_reader.read_series(series["mri"], "The MRI")
 
 
 def test_slices_that_promise_more_than_they_hold_are_refused_before_they_are_read(series, monkeypatch) -> None:
     _edit(series["mri"], _set("Rows", lambda index: 60000))
     monkeypatch.setattr(sitk, "ReadImage", lambda *_: pytest.fail("it was read"))
-    with pytest.raises(InputError, match="damaged"):
+    with raises(InputError, "dicom-file-damaged"):
         dicom_reader.read_series(series["mri"], "The MRI")
 
 
 def test_more_voxels_than_memory_are_not_read(series, monkeypatch) -> None:
     monkeypatch.setattr(dicom_reader, "free_main_memory", lambda: 7000)
-    with pytest.raises(MemoryExhaustedError, match="more than there is memory"):
+    with raises(MemoryExhaustedError, "dicom-too-large", folder=series["mri"]):
         dicom_reader.read_series(series["mri"], "The MRI")
 
 
@@ -170,7 +178,7 @@ def test_however_a_series_is_stored(series, syntax: UID) -> None:
 def test_truncated_pixels_are_refused(series) -> None:
     path = sorted(series["mri"].iterdir())[2]
     path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(InputError, match="damaged"):
+    with raises(InputError, "dicom-file-damaged", path=path):
         dicom_reader.read_series(series["mri"], "The MRI")
 
 
@@ -195,21 +203,23 @@ def test_suv_of_images_that_were_processed_again_starts_with_the_scan(series) ->
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
 @pytest.mark.parametrize(
-    ("keyword", "value", "words"),
+    ("keyword", "value", "identifier", "fields"),
     [
-        ("PatientWeight", None, "no PatientWeight"),
-        ("Units", "CNTS", "Units are CNTS"),
-        ("DecayCorrection", "NONE", "DecayCorrection is NONE"),
-        ("RadiopharmaceuticalInformationSequence", [], "no RadiopharmaceuticalInformationSequence"),
-        ("SeriesTime", "", "no SeriesTime"),
-        ("SeriesTime", "noon", "no date and time"),
-        ("PatientWeight", 0, "PatientWeight of its DICOM headers"),
+        ("PatientWeight", None, "suv-tag-missing", {"tag": "PatientWeight"}),
+        ("Units", "CNTS", "suv-units", {"units": "CNTS"}),
+        ("DecayCorrection", "NONE", "suv-decay-correction", {"correction": "NONE"}),
+        ("RadiopharmaceuticalInformationSequence", [], "suv-tag-missing", {"tag": "RadiopharmaceuticalInformationSequence"}),
+        ("SeriesTime", "", "suv-tag-missing", {"tag": "SeriesTime"}),
+        ("SeriesTime", "noon", "suv-time-invalid", {"tag": "SeriesTime"}),
+        ("PatientWeight", 0, "dicom-tag-invalid", {"tag": "PatientWeight"}),
     ],
 )
-def test_suv_names_the_tag_that_is_missing(series, keyword: str, value: object, words: str) -> None:
+def test_suv_names_the_tag_that_is_missing(
+    series, keyword: str, value: object, identifier: str, fields: dict[str, str]
+) -> None:
     header = dicom_reader.read_headers(series["pet"], "The PET")[0]
     setattr(header, keyword, value)
-    with pytest.raises(InputError, match=words):
+    with raises(InputError, identifier, **fields):
         suv_factor([header], "The PET")
 
 
@@ -232,15 +242,18 @@ def test_times_of_another_zone_are_refused(series, zone: str, fits: bool) -> Non
     if fits:
         assert suv_factor([header], "The PET") == pytest.approx(70_000 / (185e6 * 2 ** (-2700 / 6586.2)))
         return
-    with pytest.raises(InputError, match="own zone"):
+    with raises(InputError, "suv-time-invalid", tag="RadiopharmaceuticalStartDateTime"):
         suv_factor([header], "The PET")
 
 
-@pytest.mark.parametrize("half_life", [0, -6586, 1, "nan"])
-def test_impossible_half_lives_are_refused(series, half_life: object) -> None:
+@pytest.mark.parametrize(
+    ("half_life", "identifier"),
+    [(0, "dicom-tag-invalid"), (-6586, "dicom-tag-invalid"), (1, "suv-half-life"), ("nan", "dicom-tag-invalid")],
+)
+def test_impossible_half_lives_are_refused(series, half_life: object, identifier: str) -> None:
     header = dicom_reader.read_headers(series["pet"], "The PET")[0]
     header.RadiopharmaceuticalInformationSequence[0].RadionuclideHalfLife = half_life
-    with pytest.raises(InputError, match="RadionuclideHalfLife"):
+    with raises(InputError, identifier):
         suv_factor([header], "The PET")
 
 
@@ -267,7 +280,7 @@ def test_metrics_of_an_suv_fusion_need_the_same_units(series, tmp_path: Path, ca
     assert _fuse(series, fused, "--suv") == 0
     files = [str(series["pet"]), str(series["mri"]), str(fused)]
     assert entry.main(["metrics", *files]) == 3
-    assert "made of a PET in SUVbw" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "pet-units-differ", recorded="SUVbw", units="BQML")
     assert entry.main(["metrics", *files, "--suv", "--json"]) == 0
 
 
@@ -275,26 +288,26 @@ def test_metrics_of_an_suv_fusion_need_the_same_units(series, tmp_path: Path, ca
 def test_sources_without_uids_are_refused_before_the_work(series, tmp_path: Path, keyword: str, capsys) -> None:
     _edit(series["mri"], _set(keyword, lambda index: ""))
     assert _fuse(series, tmp_path / "out", "--dicom") == 3
-    assert f"no {keyword}" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "dicom-source-tag-missing", volume="The MRI", tag=keyword)
 
 
 def test_two_patients_are_refused(series, tmp_path: Path, capsys) -> None:
     _edit(series["pet"], _set("PatientID", lambda index: "0815"))
     assert _fuse(series, tmp_path / "out", "--dicom") == 3
     error = capsys.readouterr().err
-    assert "different patient IDs" in error
+    assert says(error, "dicom-patients-differ")
     assert "0815" not in error
 
 
 def test_one_file_of_a_series_is_no_volume(series, tmp_path: Path, capsys) -> None:
     series["mri"] = sorted(series["mri"].iterdir())[0]
     assert _fuse(series, tmp_path / "fused.nrrd") == 3
-    assert "give the folder" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "image-is-one-dicom-slice", path=series["mri"])
 
 
 def test_a_folder_is_not_called_like_a_file(series, tmp_path: Path, capsys) -> None:
     assert _fuse(series, tmp_path / "fused.nrrd", "--dicom") == 2
-    assert "is the name of a file" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "dicom-output-is-file-name", path=tmp_path / "fused.nrrd")
 
 
 def test_what_was_lossy_once_stays_so(series, tmp_path: Path) -> None:
@@ -385,7 +398,7 @@ def test_nothing_is_replaced_and_nothing_is_left_behind(series, tmp_path: Path, 
     full.mkdir()
     (full / "precious").write_text("x", encoding="utf-8")
     assert _fuse(series, full, "--dicom") == 2
-    assert "is not empty" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "dicom-output-not-empty", path=full)
     before = sorted(path.name for path in tmp_path.iterdir())
 
     def disk_is_full(self, *_: object, **__: object) -> None:
@@ -393,13 +406,13 @@ def test_nothing_is_replaced_and_nothing_is_left_behind(series, tmp_path: Path, 
 
     monkeypatch.setattr(Dataset, "save_as", disk_is_full)
     assert _fuse(series, tmp_path / "out", "--dicom", "--color", str(tmp_path / "color.nrrd")) == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "output-incomplete", path=tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_sheared_volumes_cannot_be_a_series(series, tmp_path: Path) -> None:
     sheared = volume(np.zeros((3, 4, 5), np.float32), direction=[[1, 0.2, 0], [0, 0.98, 0], [0, 0, 1]])
-    with pytest.raises(UsageError, match="right angles"):
+    with raises(UsageError, "axes-not-storable", path=tmp_path / "out"):
         images.check_storable(sheared, tmp_path / "out", series=True)
 
 
@@ -420,7 +433,7 @@ def test_swapped_series_are_told(series, tmp_path: Path, capsys, more: tuple[str
 
 
 def test_a_pet_as_mri_is_told(series, pair) -> None:
-    with pytest.raises(InputError, match="The MRI is a DICOM series of modality PT"):
+    with raises(InputError, "pet-and-mri-swapped", name="MRI", modality="PT"):
         cspadn.fuse(pair[0], dicom_reader.read_series(series["pet"], "The MRI"))
 
 
@@ -428,4 +441,4 @@ def test_one_series_twice_is_told(series, tmp_path: Path, capsys) -> None:
     link = tmp_path / "link"
     link.symlink_to(series["mri"])
     assert _fuse({"pet": link, "mri": series["mri"]}, tmp_path / "out.nrrd") == 3
-    assert f"PET and MRI are the same, {link}: give two." in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "pet-and-mri-identical", path=link)

@@ -12,6 +12,7 @@ from cspadn.cli import entry
 from cspadn.errors import InputError
 from cspadn.fusion import fuse_pictures
 from cspadn.imaging import color
+from message_calls import raises
 
 
 def _picture(pixels: np.ndarray) -> sitk.Image:
@@ -84,7 +85,7 @@ def test_grey_stored_as_rgb_and_alpha_and_16_bits_are_the_same_picture(pixels) -
 
 
 def test_sizes_must_match(pixels) -> None:
-    with pytest.raises(InputError, match="31 x 24 pixels, the MRI picture 31 x 20"):
+    with raises(InputError, "picture-sizes-differ", pet="31 x 24", mri="31 x 20"):
         fuse_pictures(_picture(pixels["grey"]), _picture(pixels["grey"][:20]))
 
 

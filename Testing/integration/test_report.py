@@ -32,6 +32,7 @@ from cspadn.report import pages as pages_module
 from cspadn.report.pages import GroupRow, group_page, robust_z, subject_page
 from cspadn.report.planes import CUTS, MOST_SLICES, views_of
 from cspadn.report.plots import histogram
+from message_calls import raises, says
 from repository import ROOT
 from volumes import volume
 
@@ -319,7 +320,7 @@ def test_importing_the_module_is_cheap() -> None:
 @pytest.mark.parametrize(("module", "package"), [("jinja2", "jinja2"), ("PIL", "pillow")])
 def test_a_missing_package_is_told(monkeypatch, module: str, package: str) -> None:
     monkeypatch.setattr(pages_module, "find_spec", lambda name: None if name == module else object())
-    with pytest.raises(MissingPackageError, match=f"'{package}' is missing"):
+    with raises(MissingPackageError, "report-package-missing", package=package):
         pages_module.check_packages()
 
 
@@ -395,7 +396,7 @@ def test_a_page_has_its_palette_without_a_colour_volume(files: dict[str, Path], 
     assert "PET-Rainbow2" in files["report"].read_text(encoding="utf-8")
     assert not list(files["pet"].parent.glob("*color*"))
     assert run(files, "--palette", "PET-Future", "--overwrite") == 2
-    assert "PET-Future" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "setting-not-a-choice", setting="palette", value="PET-Future")
 
 
 def test_the_command_line_writes_a_page(files: dict[str, Path], capsys) -> None:
@@ -409,7 +410,7 @@ def test_the_command_line_writes_a_page(files: dict[str, Path], capsys) -> None:
         ["pet.nrrd", "mri.nrrd", "fused.nrrd", "fused.json", "page.html"]
     )
     assert run(files) == 2
-    assert "exists" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "output-exists")
 
 
 def test_no_output_without_the_page(files: dict[str, Path], monkeypatch, capsys) -> None:
@@ -426,14 +427,14 @@ def test_pages_that_cannot_be_are_told_before_the_work(files: dict[str, Path], m
     with monkeypatch.context() as missing:
         missing.setattr(pages_module, "find_spec", lambda name: None if name == "matplotlib" else object())
         assert run(files) == 1
-    assert "The Python package 'matplotlib' is missing" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "report-package-missing", package="matplotlib")
     files["report"] = files["report"].with_suffix(".htm")
     assert run(files) == 2
-    assert "must end in .html" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "output-format", suffixes=".html")
     for name in ("pet", "mri", "fused"):
         files[name] = files[name].with_suffix(".png")
     assert run(files) == 2
-    assert "--report is for volumes" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "report-not-for-pictures")
 
 
 # In a browser

@@ -14,6 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 from cspadn.palettes import DEFAULT_PALETTE, PALETTES
+from message_calls import says, slicer_message
 from nodes import node_of, rigid, transform_of
 from panel_steps import TIMEOUT, select_inputs, wait_for_fusion
 from repository import MODULE_FILE, ROOT, TOOLS
@@ -55,17 +56,21 @@ def _node(name: str):
 
 def _obstacles():
     return {
-        "no volumes": (lambda p: p.ui.petSelector.setCurrentNode(None), "Select a PET and an MRI volume"),
-        "one volume": (lambda p: p.ui.mriSelector.setCurrentNode(_node("PET")), "Select two different volumes"),
-        "empty volume": (lambda p: p.ui.petSelector.setCurrentNode(_add("Scalar", "empty")), "'empty' holds no voxels"),
-        "constant volume": (lambda p: p.ui.petSelector.setCurrentNode(_filled(7.0)), "'filled' is empty: all its voxels"),
-        "not a number": (lambda p: p.ui.petSelector.setCurrentNode(_filled(np.nan)), "'filled' holds no finite intensities"),
-        "far away": (lambda p: p.ui.petSelector.setCurrentNode(_far_away()), "do not overlap in space"),
-        "output is input": (lambda p: p.ui.fusedSelector.setCurrentNode(_node("MRI")), "not an input"),
-        "PET window": (lambda p: _window(p, "pet", 5, 5), "Choose a PET window"),
-        "MRI window": (lambda p: _window(p, "mri", 9, 1), "Choose an MRI window"),
-        "weights": (lambda p: p.ui.weightsLineEdit.setText("/no/such.safetensors"), "Choose a weights file that exists"),
-        "pickle": (lambda p: p.ui.weightsLineEdit.setText(__file__), "the ending .safetensors"),
+        "no volumes": (lambda p: p.ui.petSelector.setCurrentNode(None), "select-pet-and-mri", {}),
+        "one volume": (lambda p: p.ui.mriSelector.setCurrentNode(_node("PET")), "select-two-volumes", {}),
+        "empty volume": (
+            lambda p: p.ui.petSelector.setCurrentNode(_add("Scalar", "empty")),
+            "node-without-voxels",
+            {"name": "empty"},
+        ),
+        "constant volume": (lambda p: p.ui.petSelector.setCurrentNode(_filled(7.0)), "node-constant", {"name": "filled"}),
+        "not a number": (lambda p: p.ui.petSelector.setCurrentNode(_filled(np.nan)), "node-not-finite", {"name": "filled"}),
+        "far away": (lambda p: p.ui.petSelector.setCurrentNode(_far_away()), "nodes-do-not-overlap", {}),
+        "output is input": (lambda p: p.ui.fusedSelector.setCurrentNode(_node("MRI")), "output-node-is-input", {}),
+        "PET window": (lambda p: _window(p, "pet", 5, 5), "pet-window-not-in-order", {}),
+        "MRI window": (lambda p: _window(p, "mri", 9, 1), "mri-window-not-in-order", {}),
+        "weights": (lambda p: p.ui.weightsLineEdit.setText("/no/such.safetensors"), "weights-file-unusable", {}),
+        "pickle": (lambda p: p.ui.weightsLineEdit.setText(__file__), "weights-file-unusable", {}),
     }
 
 
@@ -91,11 +96,11 @@ def _window(panel, name: str, lower: float, upper: float) -> None:
 
 @pytest.mark.parametrize("name", _obstacles())
 def test_apply_is_disabled_and_its_tooltip_says_why(panel, name: str) -> None:
-    hinder, words = _obstacles()[name]
+    hinder, identifier, fields = _obstacles()[name]
     assert panel.ui.applyButton.isEnabled()
     hinder(panel)
     assert not panel.ui.applyButton.isEnabled()
-    assert words in panel.ui.applyButton.toolTip()
+    assert says(panel.ui.applyButton.toolTip(), identifier, **fields)
 
 
 def test_an_output_that_is_not_made_is_no_obstacle(panel) -> None:
@@ -103,8 +108,9 @@ def test_an_output_that_is_not_made_is_no_obstacle(panel) -> None:
     color = _add("Vector", "colours")
     panel._parameterNode.colorVolume = color
     assert panel.ui.applyButton.isEnabled()
-    assert panel.logic.obstacle(_node("PET"), _node("MRI"), None, _node("MRI")) == "Select a vector volume for the colours"
-    assert panel.logic.obstacle(_node("PET"), _node("MRI"), None, None, color) == "Select a table for the metrics"
+    nodes = _node("PET"), _node("MRI"), None
+    assert panel.logic.obstacle(*nodes, _node("MRI")).identifier == "colour-node-not-a-vector-volume"
+    assert panel.logic.obstacle(*nodes, None, color).identifier == "metrics-node-not-a-table"
 
 
 def test_everything_is_made_named_and_shown(panel) -> None:
@@ -142,7 +148,7 @@ def test_what_exists_is_replaced_only_after_a_question(quick_panel) -> None:
     records.answers.append(False)
     quick_panel.ui.applyButton.click()
     assert not quick_panel.logic.isFusing()
-    assert records.messages[-1]["text"] == "This replaces what precious holds. Go on?"
+    assert says(records.messages[-1]["text"], "replace-outputs", names="precious")
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(output), before)
     records.answers.append(True)
     _apply(quick_panel)
@@ -216,16 +222,17 @@ def test_progress_tells_slices_and_time_left(panel, monkeypatch) -> None:
     monkeypatch.setattr(parts.time, "monotonic", lambda: now[0])
     panel._runView.start()
     panel._runView.showProgress(1, 94, "Fusing")
-    assert panel.ui.statusLabel.text() == "Fusing: 1 of 94 slices"
+    assert panel.ui.statusLabel.text() == slicer_message("slices-done", step="Fusing", done=1, total=94)
     now[0] += 10
     panel._runView.showProgress(11, 94, "Fusing")
-    assert panel.ui.statusLabel.text() == "Fusing: 11 of 94 slices, about 83 s left"
+    assert says(panel.ui.statusLabel.text(), "slices-done", step="Fusing", done=11, total=94)
+    assert "83 s" in panel.ui.statusLabel.text()
     assert (panel.ui.progressBar.value(), panel.ui.progressBar.maximum()) == (11, 94)
     now[0] += 100
     panel._runView.showProgress(12, 94, "Fusing")
-    assert panel.ui.statusLabel.text().endswith("about 14 min left")
+    assert "14 min" in panel.ui.statusLabel.text()
     panel._runView.showProgress(1, 94, "Measuring")
-    assert panel.ui.statusLabel.text() == "Measuring: 1 of 94 slices"
+    assert panel.ui.statusLabel.text() == slicer_message("slices-done", step="Measuring", done=1, total=94)
 
 
 # Inputs
@@ -242,17 +249,17 @@ def test_the_line_under_the_inputs(panel, scene) -> None:
     shift = transform_of(rigid(0, (12, 0, 0)))
     _node("PET").SetAndObserveTransformNodeID(shift.GetID())
     shift.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(rigid(0, (24, 0, 0))))  # it is dragged
-    application.processEvents(until=lambda: "the PET covers 50% of the MRI's box" in panel.ui.pairLabel.text())
+    application.processEvents(until=lambda: says(panel.ui.pairLabel.text(), "panel-pair-summary", share=0.5))
     tilt = np.eye(4)
     tilt[1:3, 1:3] = rigid(30, (0, 0, 0))[:2, :2]
     matrix = slicer.util.vtkMatrixFromArray(tilt @ np.diag([-2, -2, 3, 1]))
     _node("MRI").SetIJKToRASMatrix(matrix)
     panel.ui.gridComboBox.setCurrentText("PET")
-    assert "slices 0.0° to axial" in panel.ui.pairLabel.text()
+    assert says(panel.ui.pairLabel.text(), "panel-pair-summary", angle=0)
     panel.ui.gridComboBox.setCurrentText("MRI")
-    assert "slices 30.0° to axial" in panel.ui.pairLabel.text()
+    assert says(panel.ui.pairLabel.text(), "panel-pair-summary", angle=30)
     panel.ui.petSelector.setCurrentNode(None)
-    assert panel.ui.pairLabel.text().startswith("Select a PET and an MRI")
+    assert says(panel.ui.pairLabel.text(), "panel-select-pair")
 
 
 def test_the_units_of_the_pet(panel) -> None:
@@ -305,14 +312,14 @@ def test_small_values_get_more_decimals() -> None:
 
 
 def test_devices_are_looked_for_when_somebody_looks(panel) -> None:
+    assert says(panel.ui.torchLabel.text(), "torch-and-device", device="auto")
     assert panel.ui.torchLabel.text().startswith("PyTorch 2.")
-    assert panel.ui.torchLabel.text().endswith("device: auto")
     panel._parameterNode.device = "cuda:7"  # chosen on another machine
-    assert panel.ui.torchLabel.text().endswith("device: cuda:7")
+    assert says(panel.ui.torchLabel.text(), "torch-and-device", device="cuda:7")
     assert panel.ui.deviceComboBox.currentText() == "cuda:7 (not found here)"
     panel.ui.advancedCollapsibleButton.setCollapsed(False)
-    application.processEvents(until=lambda: "here:" in panel.ui.torchLabel.text(), timeout=TIMEOUT)
-    assert panel.ui.torchLabel.text().endswith("here: CPU")
+    application.processEvents(until=lambda: says(panel.ui.torchLabel.text(), "torch-and-devices"), timeout=TIMEOUT)
+    assert says(panel.ui.torchLabel.text(), "torch-and-devices", devices="CPU")
     assert panel._parameterNode.device == "cuda:7"
     panel.ui.deviceComboBox.setCurrentIndex(0)
     assert panel._parameterNode.device == "auto"
@@ -351,7 +358,7 @@ def test_without_torch_all_else_works(scene, monkeypatch) -> None:
     monkeypatch.setattr(torch_setup.importlib.util, "find_spec", lambda _name: None)
     monkeypatch.setattr(importlib.metadata, "version", absent)
     panel._deviceView.showTorch()
-    assert panel.ui.torchLabel.text() == "PyTorch is not installed yet: Apply asks before it installs it."
+    assert says(panel.ui.torchLabel.text(), "torch-not-installed")
     panel.ui.sampleDataButton.click()
     panel.ui.advancedCollapsibleButton.setCollapsed(False)
     assert panel._deviceView._search is None
@@ -450,7 +457,7 @@ def test_choices_survive_a_saved_scene(panel) -> None:
     scene.Clear(0)
     assert panel.ui.petSelector.currentNode() is None
     assert panel.ui.colorCheckBox.isChecked()
-    assert panel.ui.applyButton.toolTip() == "<p>Select a PET and an MRI volume</p>"
+    assert says(panel.ui.applyButton.toolTip(), "select-pet-and-mri")
     scene.SetLoadFromXMLString(1)
     scene.SetSceneXMLString(saved)
     scene.Import()
@@ -545,7 +552,7 @@ def test_what_was_moved_since_it_was_fused_is_not_compared(panel) -> None:
     shift.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(rigid(0, (9, 0, 0))))
     application.processEvents(until=lambda: fused.GetBackgroundVolumeID() is None)
     panel.ui.compareButton.click()
-    assert "was moved since then" in panel.ui.statusLabel.text()
+    assert says(panel.ui.statusLabel.text(), "result-outdated")
     shift.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(rigid(0, (1, 0, 0))))
     application.processEvents(until=lambda: fused.GetBackgroundVolumeID() is not None)
 
@@ -687,7 +694,7 @@ def test_the_comparison_shows_all_five_at_one_place(panel) -> None:
     assert _shown("Fused") == _shown("Color") == (None, None)
     assert _layout() == layouts.COLOR_COMPARISON
     panel.ui.compareButton.click()
-    assert panel.ui.statusLabel.text().startswith("PET or MRI is another one than was fused last")
+    assert says(panel.ui.statusLabel.text(), "result-outdated")
     composites["Fused"].SetBackgroundVolumeID(_node("MRI").GetID())  # the user's own choice
     panel.ui.petOpacitySlider.setValue(0.6)
     assert _shown("Fused") == ("MRI", None)
@@ -757,10 +764,10 @@ def test_without_a_window_there_is_no_comparison_but_a_word(panel, monkeypatch) 
 
     monkeypatch.setattr(slicer.app, "hasMainWindow", False)
     panel.ui.compareButton.click()
-    assert panel.ui.statusLabel.text() == "There is no window to show the comparison in."
+    assert says(panel.ui.statusLabel.text(), "no-window-for-comparison")
     _apply(panel)
     panel.ui.plotButton.click()
-    assert panel.ui.statusLabel.text() == "There is no window to show the plot in."
+    assert says(panel.ui.statusLabel.text(), "no-window-for-plot")
 
 
 def test_the_table_holds_what_the_command_measures(panel, pair) -> None:
@@ -801,7 +808,7 @@ def test_the_plot_shows_each_metric_over_the_slices(panel) -> None:
     assert scene.GetSingletonNode("FusionTable", "vtkMRMLTableViewNode").GetTableNodeID() == table.GetID()
     scene.RemoveNode(table)
     panel.ui.plotButton.click()
-    assert panel.ui.statusLabel.text() == "The table of the last result is no longer in the scene."
+    assert says(panel.ui.statusLabel.text(), "metrics-table-deleted")
 
 
 def test_measuring_into_the_same_table_keeps_its_plots(panel) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "CSpADNFusion")]
 
-from cspadn.messages import Message, Section, message  # noqa: E402 the line above makes it importable
+from cspadn.messages import Message, Section  # noqa: E402 the line above makes it importable
+from message_calls import CATALOGUES  # noqa: E402
 
 PAGE = ROOT / "docs" / "messages.md"
+_WIDTH = 127  # of a line
 _REST = "<!-- Below this line: sections that are not in the catalogue yet. -->\n"
 _HEAD = """\
 # Messages
@@ -34,14 +37,15 @@ one word, such as *Cancelled.*, and those of `python -m training...` are not lis
 
 def page() -> str:
     """Return the page; what it has below its last marker is kept."""
-    sections = "\n".join(_section(section) for section in message.sections)
+    sections = "\n".join(_section(section) for catalogue in CATALOGUES.values() for section in catalogue.sections)
     _, marker, rest = PAGE.read_text(encoding="utf-8").partition(_REST)
     return f"{_HEAD}\n{sections}" + (f"\n{marker}{rest}" if rest else "")
 
 
 def _section(section: Section) -> str:
     rows = "\n".join(map(_row, section.messages))
-    return f"## {section.title}\n\n{section.introduction}\n\n| identifier | text | what to do |\n| --- | --- | --- |\n{rows}\n"
+    introduction = textwrap.fill(section.introduction, _WIDTH)
+    return f"## {section.title}\n\n{introduction}\n\n| identifier | text | what to do |\n| --- | --- | --- |\n{rows}\n"
 
 
 def _row(record: Message) -> str:

@@ -11,12 +11,14 @@ import message_calls
 import message_page
 from cspadn.errors import InputError
 from cspadn.messages import Catalogue, Message, Section, Sentence, message
-from message_calls import says
+from message_calls import MESSAGES, says
 
-LIBRARY = message_calls.ROOT / "CSpADNFusion" / "cspadn"
-KNOWN = {each.identifier: each for each in message}
+TO_DO = ("CSpADNFusion.py:", "cspadn/cohort", "CSpADNFusionLib/batch", "CSpADNFusionLib/pairs", "Scripts", "cspadn/cli/cohort")
+MODULE = message_calls.ROOT / "CSpADNFusion"
 
 FAULTY = '''
+from cspadn.messages import message
+
 def check(name, share):
     """No message: a docstring."""
     if name:
@@ -24,34 +26,46 @@ def check(name, share):
     raise InputError(message("overlap-too-smal", share=share))
     raise InputError(message("overlap-too-small", volume=name))
     raise InputError(message(name, share=share))
+    raise InputError(message("select-two-volumes"))
     raise UsageError(f"{name} is wrong: correct it.")
     raise UsageError(_("A text.").format(name=name))
+    show(_("Volumes: select two of them"))
+    show(_("Fused volume"))
     raise ValueError("for programmers")
     raise ModelError(reason)
 '''
 
 
 def faults(folder: Path) -> list[str]:
-    """The places of calls that name no message, or not exactly its fields."""
-    return [
-        call.place
-        for call in message_calls.calls(folder)
-        if call.identifier not in KNOWN or call.fields != KNOWN[call.identifier].fields
-    ]
+    """Return the places of calls that name no message, or not exactly its fields."""
+    return [call.place for call in message_calls.calls(folder) if message_calls.wrong(call)]
 
 
 def test_every_call_names_a_message_and_exactly_its_fields() -> None:
-    assert faults(LIBRARY) == []
+    assert faults(MODULE) == []
 
 
 def test_every_message_is_used() -> None:
-    assert sorted(set(KNOWN) - {call.identifier for call in message_calls.calls(LIBRARY)}) == []
+    assert sorted(set(MESSAGES) - {call.identifier for call in message_calls.calls(MODULE)}) == []
+
+
+def test_identifiers_are_unique_over_both_catalogues() -> None:
+    assert len(MESSAGES) == sum(len(list(catalogue)) for catalogue in message_calls.CATALOGUES.values())
+
+
+def test_errors_of_the_library_come_from_the_catalogue() -> None:
+    found = list(message_calls.texts_outside(MODULE))
+    assert [place for place in found if not place.startswith(TO_DO)] == []
 
 
 def test_wrong_calls_and_texts_outside_are_found(tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text(FAULTY)
-    assert faults(tmp_path) == ["module.py:6", "module.py:7", "module.py:8"]
-    assert list(message_calls.texts_outside(tmp_path)) == ["module.py:9", "module.py:10"]
+    assert faults(tmp_path) == [f"module.py:{line}" for line in (8, 9, 10, 11)]
+    assert list(message_calls.texts_outside(tmp_path)) == [f"module.py:{line}" for line in (12, 13, 14)]
+
+
+def test_texts_of_the_library_are_single_lines_that_end_like_sentences() -> None:
+    assert [each.identifier for each in message if "\n" in each.text or not each.text.endswith((".", "}"))] == []
 
 
 def test_page_is_made_from_the_catalogue() -> None:
@@ -59,7 +73,7 @@ def test_page_is_made_from_the_catalogue() -> None:
 
 
 def test_page_explains_each_message() -> None:
-    assert [each.identifier for each in message if len(each.help.split()) < 3] == []
+    assert [each.identifier for each in MESSAGES.values() if len(each.help.split()) < 3] == []
 
 
 def test_error_keeps_identifier_and_fields_in_another_process() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from cspadn.errors import InputError, UsageError
 from cspadn.imaging import windowing
+from message_calls import raises
 
 
 def test_window_is_robust_against_hot_voxels_and_background() -> None:
@@ -32,13 +33,13 @@ def test_window_of_a_nearly_constant_volume_is_its_range() -> None:
 
 @pytest.mark.parametrize("values", [np.zeros(5), np.full(5, np.nan), np.array([])])
 def test_empty_volumes_are_refused(values: np.ndarray) -> None:
-    with pytest.raises(InputError, match="The MRI is empty"):
+    with raises(InputError, "volume-constant", volume="The MRI"):
         windowing.automatic_window(values, "The MRI")
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(1, 1), (2, 1), (float("nan"), 1), (0, float("inf"))])
 def test_impossible_windows_are_refused(lower: float, upper: float) -> None:
-    with pytest.raises(UsageError, match="PET window"):
+    with raises(UsageError, "window-invalid", name="PET"):
         windowing.check_window(lower, upper, "PET")
 
 

@@ -123,8 +123,9 @@ def test_black_has_a_slope_in_mixed_precision() -> None:
 
 
 def test_unknown_attention_is_refused() -> None:
-    with pytest.raises(ValueError, match="attention is True: it must be both, spatial, channel or none"):
+    with pytest.raises(ValueError, match="True") as caught:
         NetworkConfig(attention=True)
+    assert caught.value.args[0].identifier == "model-attention-unknown"
 
 
 def test_config_survives_json() -> None:

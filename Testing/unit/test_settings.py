@@ -12,6 +12,7 @@ from cspadn.cli.entry import _parser
 from cspadn.errors import UsageError
 from cspadn.palettes import PALETTES
 from cspadn.settings import FusionSettings, described, flag, setting
+from message_calls import raises
 
 VALUES = {
     "model": "other.safetensors",
@@ -65,11 +66,18 @@ def test_a_new_setting_is_in_the_help_and_in_the_origin() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"dummy_text": 1}, {"dummy_choice": "z"}, {"dummy_switch": "yes"}, {"dummy_window": (1,)}, {"palette": "Blue"}]
+    ("setting", "value", "identifier"),
+    [
+        ("dummy_text", 1, "setting-type"),
+        ("dummy_choice", "z", "setting-not-a-choice"),
+        ("dummy_switch", "yes", "setting-type"),
+        ("dummy_window", (1,), "setting-not-a-window"),
+        ("palette", "Blue", "setting-not-a-choice"),
+    ],
 )
-def test_a_new_setting_is_checked(wrong: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match=next(iter(wrong))):
-        WithDummy(**wrong)
+def test_a_new_setting_is_checked(setting: str, value: object, identifier: str) -> None:
+    with raises(UsageError, identifier, setting=setting):
+        WithDummy(**{setting: value})
 
 
 @pytest.mark.parametrize("command", ["fuse", "cohort"])

@@ -3,6 +3,7 @@
 from slicer.i18n import tr as _
 
 from cspadn.settings import AUTOMATIC_DEVICE
+from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.worker.device_search import DeviceSearch, torchVersion
 
 
@@ -23,12 +24,13 @@ class DeviceView:
     def showTorch(self):
         """Show the version of torch, without importing it, and the devices."""
         version = torchVersion()
-        absent = _("PyTorch is not installed yet: Apply asks before it installs it.")
-        devices = ", ".join(self._devices.values())
-        present = _("PyTorch {version}; here: {devices}") if self._found else _("PyTorch {version}; device: {chosen}")
-        self._ui.torchLabel.setText(
-            present.format(version=version, devices=devices, chosen=self._chosen) if version else absent
-        )
+        if not version:
+            text = message("torch-not-installed")
+        elif self._found:
+            text = message("torch-and-devices", version=version, devices=", ".join(self._devices.values()))
+        else:
+            text = message("torch-and-device", version=version, device=self._chosen)
+        self._ui.torchLabel.setText(text)
 
     def show(self, chosen):
         """Show the chosen device. This is called at every change of a parameter.

@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 
 from cspadn.imaging.alignment import automatic_mri_window, automatic_pet_window
 from cspadn.imaging.geometry import check_volume, tilt, to_axial
+from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.scene.transforms import ijkToIjk, transformed
 from CSpADNFusionLib.scene.volumes import dicomValue, imagesFromVolumeNodes
 
@@ -20,13 +21,13 @@ def pairText(petNode, mriNode, grid="mri"):
     """
     units = unitsOf(petNode)
     shown = _("in {units}").format(units=units) if units else _("units not known")
-    text = _("PET {pet}, {units} · MRI {mri} · the PET covers {share} of the MRI's box · slices {angle}° to axial")
-    return text.format(
+    return message(
+        "panel-pair-summary",
         pet=_volumeText(petNode),
         units=shown,
         mri=_volumeText(mriNode),
-        share=f"{overlap(petNode, mriNode):.0%}",
-        angle=f"{tiltOf(petNode if grid == 'pet' else mriNode):.1f}",
+        share=overlap(petNode, mriNode),
+        angle=tiltOf(petNode if grid == "pet" else mriNode),
     )
 
 
@@ -35,11 +36,11 @@ def obstacle(petNode, mriNode):
     for node in (petNode, mriNode):
         lowest, highest = node.GetImageData().GetPointData().GetScalars().GetFiniteRange()
         if lowest > highest:
-            return _("The volume '{name}' holds no finite intensities").format(name=node.GetName())
+            return message("node-not-finite", name=node.GetName())
         if lowest == highest:
-            return _("The volume '{name}' is empty: all its voxels are equal").format(name=node.GetName())
+            return message("node-constant", name=node.GetName())
     if overlap(petNode, mriNode) == 0:
-        return _("PET and MRI do not overlap in space: register them first, or check their origins")
+        return message("nodes-do-not-overlap")
     return None
 
 

@@ -4,9 +4,9 @@ import math
 
 import qt
 import slicer
-from slicer.i18n import tr as _
 
 from cspadn.errors import FusionError
+from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.panel.qt_helpers import waitCursor
 
 _SETTLED_MILLISECONDS = 300  # delay after the last change of an input, for example while a transform is dragged
@@ -42,7 +42,7 @@ class InputsView:
         state = (*(node.GetID() for node in nodes), parameters.grid) if nodes else None
         if not nodes:
             self._obstacle = None
-            self._ui.pairLabel.setText(_("Select a PET and an MRI of the same head, registered to each other."))
+            self._ui.pairLabel.setText(message("panel-select-pair"))
         elif state != self._described:
             self._describe(nodes, parameters.grid.lower())
         self._described = state

@@ -4,6 +4,8 @@ import time
 
 from slicer.i18n import tr as _
 
+from CSpADNFusionLib.messages import message
+
 _STEPS = {"Fusing": _("Fusing"), "Measuring": _("Measuring")}
 
 
@@ -45,7 +47,7 @@ class RunView:
             self._step, self._start, self._first = step, time.monotonic(), done
         self._ui.progressBar.setMaximum(total)
         self._ui.progressBar.setValue(done)
-        text = _("{step}: {done} of {total} slices").format(step=_STEPS.get(step, step), done=done, total=total)
+        text = message("slices-done", step=_STEPS.get(step, step), done=done, total=total)
         if self._first < done < total:
             left = (time.monotonic() - self._start) / (done - self._first) * (total - done)
             text = _("{progress}, about {duration} left").format(progress=text, duration=durationText(left))

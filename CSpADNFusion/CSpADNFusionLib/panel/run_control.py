@@ -7,6 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from cspadn.errors import FusionError
+from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.panel.qt_helpers import waitCursor
 from CSpADNFusionLib.scene.node_contents import holdsData
 from CSpADNFusionLib.scene.node_references import METRICS_ROLE
@@ -45,7 +46,7 @@ class RunControl:
                 self._showNotStarted(str(error))
             except Exception as error:
                 logging.exception("CSpADNFusion: the fusion could not be started")
-                self._showNotStarted(_("The fusion could not be started: {error}").format(error=error), traceback.format_exc())
+                self._showNotStarted(message("fusion-not-started", error=error), traceback.format_exc())
             finally:
                 self._starting = False
                 self._onStateChanged()
@@ -59,12 +60,12 @@ class RunControl:
             self._onFailed("")
         else:
             self._logic.cancelFusion()
-            self._runView.showStatus(_("Stopping... (press again to end it at once)"))
+            self._runView.showStatus(message("fusion-stopping"))
 
-    def _showNotStarted(self, message, details=""):
+    def _showNotStarted(self, text, details=""):
         self._runView.stop(_("Not started."))
-        self._runView.log(message)
-        _showError(message, details)
+        self._runView.log(text)
+        _showError(text, details)
 
     def _start(self, parameters):
         from CSpADNFusionLib.worker.torch_setup import ensureDependencies
@@ -72,7 +73,7 @@ class RunControl:
         if not _mayReplace(parameters.outputs()):
             return
         if not ensureDependencies(self._requirementsFile):
-            self._runView.showStatus(_("Not started: what fusing needs was not installed. Press Apply to be asked again."))
+            self._runView.showStatus(message("installation-declined"))
             return
         self._onInstalled()
         fused, color, table = parameters.outputs()
@@ -97,19 +98,18 @@ class RunControl:
         self._onStateChanged()
         self._onFused(fusedNode)
 
-    def _onFailed(self, message, details=""):
-        self._runView.stop(_("Failed.") if message else _("Cancelled."))
+    def _onFailed(self, text, details=""):
+        self._runView.stop(_("Failed.") if text else _("Cancelled."))
         self._onStateChanged()
-        if message:
-            self._runView.log(message)
-            _showError(message, details)
+        if text:
+            self._runView.log(text)
+            _showError(text, details)
 
 
 def _mayReplace(outputs):
     """Ask the user before the data of a selected output node is replaced; return False if the user declines."""
     full = [node.GetName() for node in outputs if node and holdsData(node)]
-    text = _("This replaces what {names} holds. Go on?").format(names=", ".join(full))
-    return not full or slicer.util.confirmOkCancelDisplay(text)
+    return not full or slicer.util.confirmOkCancelDisplay(message("replace-outputs", names=", ".join(full)))
 
 
 def _meanLines(fusedNode):
@@ -119,8 +119,8 @@ def _meanLines(fusedNode):
     if tableNode is None:
         return []
     means = ", ".join(f"{name} {value:.3f}" for name, value in metrics.meanOf(tableNode).items())
-    return [_("Mean of the slices: {means}").format(means=means)]
+    return [message("mean-of-slices", means=means)]
 
 
-def _showError(message, details):
-    slicer.util.errorDisplay(message, **({"detailedText": details} if details else {}))
+def _showError(text, details):
+    slicer.util.errorDisplay(text, **({"detailedText": details} if details else {}))

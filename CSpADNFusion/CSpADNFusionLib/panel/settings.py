@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from slicer.i18n import tr as _
+from CSpADNFusionLib.messages import message
 
 
 def enableWidgets(ui, parameters):
@@ -21,10 +21,7 @@ def obstacle(parameters):
 
 
 def _windowObstacle(parameters):
-    obstacles = {
-        "pet": _("Choose a PET window whose lower end is below its upper end"),
-        "mri": _("Choose an MRI window whose lower end is below its upper end"),
-    }
+    obstacles = {"pet": message("pet-window-not-in-order"), "mri": message("mri-window-not-in-order")}
     for name, text in obstacles.items():
         lower, upper = parameters.window(name) or (0, 1)
         if lower >= upper:
@@ -36,4 +33,4 @@ def _weightsObstacle(parameters):
     file = parameters.weightsFile
     if not file or (file.endswith(".safetensors") and Path(file).is_file()):
         return None
-    return _("Choose a weights file that exists, with the ending .safetensors, or none")
+    return message("weights-file-unusable")

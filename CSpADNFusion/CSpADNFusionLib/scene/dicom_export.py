@@ -3,26 +3,21 @@
 from pathlib import Path
 
 import slicer
-from slicer.i18n import tr as _
 
 from cspadn.errors import InputError
 from cspadn.settings import FusionSettings
+from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.scene.node_references import MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
 
 
 def obstacle(fusedNode):
     """Return why a volume node cannot be exported, as far as a quick check shows, or None if nothing prevents it."""
     if fusedNode is None:
-        return _("Fuse two volumes first")
+        return message("nothing-to-export")
     mriNode = fusedNode.GetNodeReference(MRI_ROLE)
     if mriNode is None or fusedNode.IsA("vtkMRMLVectorVolumeNode"):
-        text = _("The volume '{name}' is no grey one that was fused here, or its MRI is no longer in the scene")
-        return text.format(name=fusedNode.GetName())
-    return None if _filesOf(mriNode, most=1) else _noSeries()
-
-
-def _noSeries():
-    return _("The MRI was not loaded from Slicer's DICOM database: patient and study of a series would be unknown")
+        return message("node-not-fused-here", name=fusedNode.GetName())
+    return None if _filesOf(mriNode, most=1) else message("mri-not-from-database")
 
 
 def exportSeries(fusedNode, folder):
@@ -34,7 +29,7 @@ def exportSeries(fusedNode, folder):
     :raises cspadn.errors.FusionError: the series cannot be written; nothing is left in the folder.
     """
     if text := obstacle(fusedNode):
-        raise InputError(text + ".")
+        raise InputError(text)
     from cspadn.io.atomic_output import commit
     from cspadn.io.dicom_writer import check_series_output, stage_series
     from cspadn.io.images import check_storable
@@ -53,12 +48,11 @@ def exportSeries(fusedNode, folder):
 def _checkFiles(mri, pet, provenance):
     """Raise InputError if files of a source are missing; the PET need not come from DICOM."""
     if not mri:
-        raise InputError(_noSeries() + ".")
+        raise InputError(message("mri-not-from-database"))
     if not pet and provenance.get("pet_series_uid"):
-        raise InputError(_("The PET came from DICOM, and is no longer there: whose it was cannot be checked. Fuse it again."))
+        raise InputError(message("pet-series-gone"))
     if gone := [file for file in (*mri, *(pet or ())) if not file.is_file()]:
-        text = _("{file} is no longer where Slicer's DICOM database has it: import the folder again.")
-        raise InputError(text.format(file=gone[0]))
+        raise InputError(message("database-file-gone", file=gone[0]))
 
 
 def _filesOf(node, most=None):
@@ -86,7 +80,7 @@ def _imageInSeries(fusedNode, provenance, headers):
     check_in_series(volumes.imageFromVolumeNode(mriNode), headers)
     matrix = matrixBetween(fusedNode, mriNode)
     if matrix is None:
-        raise InputError(_("The PET's grid lies behind a non-linear transform: fuse on the MRI's grid."))
+        raise InputError(message("pet-grid-not-linear"))
     if not petNode or fusedNode.GetAttribute(RELATIVE_POSITIONS) != relativePositions(petNode, fusedNode, mriNode):
-        raise InputError(_("PET or MRI was moved since they were fused: press Apply again, then export."))
+        raise InputError(message("moved-since-fusion"))
     return volumes.imageFromVolumeNode(fusedNode, matrix)

@@ -1,9 +1,9 @@
 """Storage of the result of a fusion in nodes of the scene."""
 
 import slicer
-from slicer.i18n import tr as _
 
 from cspadn.errors import InputError
+from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.scene import metrics, volumes
 from CSpADNFusionLib.scene.node_references import COLOR_ROLE, METRICS_ROLE, MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
 
@@ -20,7 +20,7 @@ def store(output, placement, outputNode, colorOutputNode, metricsTableNode):
     """
     for node in (outputNode, colorOutputNode, metricsTableNode):
         if node and node.GetScene() is None:
-            raise InputError(_("The output was deleted while the fusion ran: press Apply again."))
+            raise InputError(message("output-node-deleted"))
     before = {node.GetID() for node in _allNodes()}
     try:
         return _store(output, placement, outputNode, colorOutputNode, metricsTableNode)

@@ -29,6 +29,7 @@ from cspadn.imaging.metadata import (
 )
 from cspadn.imaging.windowing import FUSED_MAXIMUM, without_holes
 from cspadn.settings import WINDOWS
+from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.scene.transforms import ijkToRas, matrixBetween, relativePositions, transformed
 
 _LABELS = (SERIES_UID, FRAME_UID, MODALITY, UNITS)  # metadata of an image, kept as attributes of its node under the same names
@@ -117,7 +118,7 @@ def imageFromVolumeNode(node, rasToTargetRas=None):
     :raises InputError: the node has no voxels, or a degenerate geometry.
     """
     if node.GetImageData() is None or node.GetImageData().GetNumberOfPoints() == 0:
-        raise InputError(f"The volume '{node.GetName()}' holds no voxels: load it again, or choose another.")
+        raise InputError(message("node-without-voxels", name=node.GetName()))
     array = slicer.util.arrayFromVolume(node)
     image = sitk.GetImageFromArray(array, isVector=array.ndim > 3)
     target = np.eye(4) if rasToTargetRas is None else rasToTargetRas
@@ -129,7 +130,7 @@ def _setIjkToLps(image, ijkToLps, name):
     axes = ijkToLps[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
     if not np.isfinite(ijkToLps).all() or abs(np.linalg.det(axes)) < 1e-12:
-        raise InputError(f"The position of '{name}' in space is degenerate: check its spacing, directions and transforms.")
+        raise InputError(message("node-position-degenerate", name=name))
     image.SetSpacing(spacing.tolist())
     image.SetOrigin(ijkToLps[:3, 3].tolist())
     image.SetDirection((axes / spacing).ravel().tolist())

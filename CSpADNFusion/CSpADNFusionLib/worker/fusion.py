@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import SimpleITK as sitk
 import slicer
-from slicer.i18n import tr as _
 
 from cspadn.imaging.metadata import PREFIX
 from cspadn.io.atomic_output import PrivateFolder
+from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.worker import process
 
 FOLDER_PREFIX = "CSpADNFusion-"
@@ -132,10 +132,10 @@ class FusionWorker:
             case {"event": "progress", "done": int(done), "total": int(total), "step": str(step)}:
                 if not self._cancelled and 0 <= done <= total <= _MOST:
                     self._call(self._callbacks.onProgress, int(done), int(total), _shown(step))
-            case {"event": "warning", "message": str(message)}:
-                self._warnings.append(_shown(message))
-            case {"event": "error", "message": str(message)}:
-                self._error = _shown(message)
+            case {"event": "warning", "message": str(text)}:
+                self._warnings.append(_shown(text))
+            case {"event": "error", "message": str(text)}:
+                self._error = _shown(text)
             case {"event": "finished"}:
                 pass
             case _:
@@ -151,7 +151,7 @@ class FusionWorker:
             output = None if self._cancelled or code else self._result()
             failure = "" if self._cancelled else self._failure(code)
         except Exception as error:
-            output, failure = None, _("The result cannot be read: {error}").format(error=error)
+            output, failure = None, message("result-unreadable", error=error)
         self._removeFolder()
         if output is None:
             self._call(self._callbacks.onFailed, failure, "\n".join(self._log))
@@ -171,8 +171,8 @@ class FusionWorker:
         if self._error:
             return self._error
         if code in _KILLED or any(_LAUNCHER_SAYS in line for line in self._log):
-            return _("The fusion was ended from outside, perhaps for lack of memory: close other programs and try again.")
-        return _("The fusion stopped unexpectedly (exit code {code}).").format(code=code)
+            return message("fusion-killed")
+        return message("fusion-crashed", code=code)
 
     def _removeFolder(self):
         self._private.remove()

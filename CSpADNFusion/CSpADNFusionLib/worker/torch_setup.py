@@ -5,16 +5,11 @@ import subprocess
 
 import slicer
 import slicer.packaging
-from slicer.i18n import tr as _
 
 from cspadn.errors import MissingPackageError
+from CSpADNFusionLib.messages import message
 
 TORCH_REQUIREMENT = ">=2.2"
-_QUESTION = _(
-    "Fusion needs PyTorch, which is not installed yet.\n\nThe PyTorch extension will download and install it, with"
-    " torchvision: about 200 MB for the processor alone, several GB where there is an NVIDIA graphics card. That takes some"
-    " minutes.\n\nInstall it now?"
-)
 
 
 def missingPackages():
@@ -39,25 +34,17 @@ def ensureDependencies(requirementsFile):
         return False
     except subprocess.CalledProcessError as error:
         names = ", ".join(str(requirement) for requirement in requirements)
-        text = _("These Python packages could not be installed: {names}. Check the connection, and see Slicer's log.")
-        raise MissingPackageError(text.format(names=names)) from error
+        raise MissingPackageError(message("packages-not-installed", names=names)) from error
     importlib.invalidate_caches()
     if missing := missingPackages():  # Slicer installs nothing while it is tested
-        raise MissingPackageError(
-            _("Fusion needs {packages}, which could not be installed: restart Slicer, and press Apply again.").format(
-                packages=", ".join(missing)
-            )
-        )
+        raise MissingPackageError(message("packages-not-importable", packages=", ".join(missing)))
     return True
 
 
 def _checkTorchVersion():
     """Raise MissingPackageError if the installed torch, perhaps from another extension, is too old."""
     if not slicer.packaging.pip_check(f"torch{TORCH_REQUIREMENT}"):
-        text = _(
-            "This PyTorch is too old, fusing needs {version}: uninstall it in PyTorch Utils, restart Slicer, press Apply."
-        )
-        raise MissingPackageError(text.format(version=TORCH_REQUIREMENT))
+        raise MissingPackageError(message("torch-too-old", version=TORCH_REQUIREMENT))
 
 
 def _installTorch():
@@ -65,15 +52,12 @@ def _installTorch():
     try:
         import PyTorchUtils
     except ModuleNotFoundError:
-        raise MissingPackageError(
-            _("Fusion needs PyTorch. Install the PyTorch extension (Extensions Manager), restart Slicer, and try again.")
-        ) from None
+        raise MissingPackageError(message("torch-extension-missing")) from None
     if slicer.app.testingEnabled():  # Slicer then answers every question with yes
-        raise MissingPackageError(_("Fusion needs PyTorch, which is not installed while Slicer is tested."))
-    if not slicer.util.confirmOkCancelDisplay(_QUESTION):
+        raise MissingPackageError(message("torch-not-installed-in-tests"))
+    if not slicer.util.confirmOkCancelDisplay(message("install-torch")):
         return False
     try:
         return PyTorchUtils.PyTorchUtilsLogic().installTorch(torchVersionRequirement=TORCH_REQUIREMENT) is not None
     except Exception as error:
-        text = _("PyTorch could not be installed: {error}. The module PyTorch Utils has more choices.")
-        raise MissingPackageError(text.format(error=error)) from error
+        raise MissingPackageError(message("torch-installation-failed", error=error)) from error

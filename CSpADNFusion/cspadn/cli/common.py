@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from cspadn.errors import UsageError
+from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.terminal import emit
 from cspadn.settings import FusionSettings, described, flag
@@ -60,7 +61,7 @@ def settings_of(options: argparse.Namespace) -> FusionSettings:
     if options.color:
         given["palette"] = options.palette or DEFAULT_PALETTE
     elif options.palette and not getattr(options, "report", None):
-        raise UsageError("A palette is for a colour volume or a page: name its file with --color or --report.")
+        raise UsageError(message("palette-without-output"))
     return FusionSettings(**given)
 
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from cspadn import __version__
 from cspadn.cli import cohort, fuse, info, metrics, models
 from cspadn.errors import CancelledError, FusionError, TerminatedError
+from cspadn.messages import message
 from cspadn.runtime.terminal import emit, explained, in_one_line, take_all_letters
 
 _COMMANDS = (  # module, name, help
@@ -50,9 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     except FusionError as error:
         return _fail(options, error)
     except _Terminated:
-        return _fail(options, TerminatedError("Terminated."))
+        return _fail(options, TerminatedError(message("run-terminated")))
     except KeyboardInterrupt:
-        return _fail(options, CancelledError("Cancelled."))
+        return _fail(options, CancelledError(message("run-interrupted")))
     except BrokenPipeError:  # the reader of the output is gone: a worker ends with its application
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CancelledError.exit_code
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         for_program = getattr(options, "progress", None) == "json"
         if for_program:  # the panel shows it in its log
             traceback.print_exc()
-        return _fail(options, explained(error, "'python -X dev -m cspadn' shows where." if not for_program else ""))
+        return _fail(options, explained(error, on_terminal=not for_program))
 
 
 @contextmanager
@@ -88,10 +89,10 @@ def _terminated(*_: object) -> None:
 
 def _fail(options: argparse.Namespace, error: FusionError) -> int:
     """Print an error and return its exit code."""
-    message = in_one_line(str(error))
+    text = in_one_line(str(error))
     if getattr(options, "progress", None) == "json":
-        emit("error", code=error.exit_code, identifier=error.identifier, message=message)
-    print(f"cspadn: {message}", file=sys.stderr)
+        emit("error", code=error.exit_code, identifier=error.identifier, message=text)
+    print(f"cspadn: {text}", file=sys.stderr)
     return error.exit_code
 
 

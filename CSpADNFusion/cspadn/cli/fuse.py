@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cspadn.cli.common import add_progress, add_settings, add_suv, limit_kernels, progress_display, settings_of
 from cspadn.errors import CancelledError, InputError, UsageError
 from cspadn.io.formats import COLOR_SUFFIXES, FORMATS, PICTURE_SUFFIXES, VOLUME_SUFFIXES
+from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.memory import require_memory
 from cspadn.runtime.terminal import emit, in_one_line, quiet, silence_libraries
@@ -86,7 +87,7 @@ def _fuse(options: argparse.Namespace) -> int:
     check_different(options.pet, options.mri)
     pictures = is_picture(options.pet)
     if pictures != is_picture(options.mri):
-        raise InputError("One input is a PNG and the other is not: give two PNGs, or two volumes.")
+        raise InputError(message("picture-and-volume"))
     settings = settings_of(options)
     _check_outputs(options, pictures)
     result, scores, page = _fused(options, settings, pictures)
@@ -138,7 +139,7 @@ def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
         from cspadn.io.dicom_writer import check_series_output
 
         if options.output.name.lower().endswith(VOLUME_SUFFIXES):
-            raise UsageError(f"With --dicom the output is a folder, but {options.output} is the name of a file.")
+            raise UsageError(message("dicom-output-is-file-name", path=options.output))
         check_series_output(options.output, options.mri, options.pet)
     else:
         check_output(options.output, PICTURE_SUFFIXES if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)
@@ -147,7 +148,7 @@ def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
     if options.color:
         check_output(options.color, PICTURE_SUFFIXES if pictures else COLOR_SUFFIXES, inputs=inputs, overwrite=overwrite)
         if options.output.resolve() in (options.color.resolve(), options.color.resolve().parent):
-            raise UsageError(f"The colour volume {options.color} would lie where the fused volume does: choose another name.")
+            raise UsageError(message("colour-output-collides", path=options.color))
 
 
 def _check_table_and_page(options: argparse.Namespace, pictures: bool) -> None:
@@ -156,13 +157,13 @@ def _check_table_and_page(options: argparse.Namespace, pictures: bool) -> None:
 
     if options.metrics:
         if pictures:
-            raise UsageError("--metrics is for volumes: measure pictures with 'cspadn metrics'.")
+            raise UsageError(message("metrics-not-for-pictures"))
         check_output(options.metrics, (TABLE_SUFFIX,), inputs=(options.pet, options.mri), overwrite=options.overwrite)
     if options.report:
         from cspadn.report.pages import check_packages
 
         if pictures:
-            raise UsageError("--report is for volumes: look at the pictures themselves.")
+            raise UsageError(message("report-not-for-pictures"))
         check_output(options.report, (PAGE_SUFFIX,), inputs=(options.pet, options.mri), overwrite=options.overwrite)
         check_packages()
 
@@ -206,7 +207,7 @@ def _watching(file: Path | None) -> Iterator[None]:
         return
     folder, over = file.resolve().parent, threading.Event()
     if not folder.is_dir():
-        raise UsageError(f"The folder of the cancel file {file} does not exist: create it first.")
+        raise UsageError(message("cancel-folder-missing", path=file))
 
     def watch() -> None:
         while folder.is_dir():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cspadn.cli.common import add_suv, add_window, progress_display
 from cspadn.errors import InputError
+from cspadn.messages import message
 from cspadn.runtime.terminal import quiet, silence_libraries
 from cspadn.settings import WINDOWS
 
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     check_names(files.values())
     pictures = {is_picture(file) for file in files.values()}
     if len(pictures) > 1:
-        raise InputError("Some inputs are PNGs and others are not: give three PNGs, or three volumes.")
+        raise InputError(message("pictures-and-volumes"))
     with quiet():
         images = [read_image(file, name, suv=options.suv and name == "The PET") for name, file in files.items()]
     windows = {name: getattr(options, name) for name in ("pet_window", "mri_window", "fused_window")}

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError, UsageError
+from cspadn.messages import message
 
 # Fused volumes run from 0 to this value: twelve bits survive the integer export of Slicer and DICOM (docs/adr/0004).
 FUSED_MAXIMUM = 4095.0
@@ -34,7 +35,7 @@ class Window(NamedTuple):
 def check_window(lower: float, upper: float, name: str) -> Window:
     """A window given by the user; UsageError, calling its volume ``name``, unless lower < upper and both are finite."""
     if not (np.isfinite(lower) and np.isfinite(upper) and lower < upper):
-        raise UsageError(f"The {name} window runs from {lower:g} to {upper:g}: it needs two finite numbers, the lower first.")
+        raise UsageError(message("window-invalid", name=name, lower=lower, upper=upper))
     return Window(float(lower), float(upper))
 
 
@@ -53,7 +54,7 @@ def automatic_window(values: NDArray[np.generic], name: str) -> Window:
             np.isfinite(values.astype(np.float32))
         ]  # what is too large for it is a hole (without_holes)
     if not finite.size or finite.min() == finite.max():
-        raise InputError(f"{name} is empty: it holds no two different intensities. Choose another image.")
+        raise InputError(message("volume-constant", volume=name))
     lower, bright = (float(level) for level in np.percentile(finite, (_BACKGROUND_PERCENTILE, _BRIGHT_PERCENTILE)))
     if lower == bright or not math.isfinite(bright - lower):
         return Window(float(finite.min()), float(finite.max()))

@@ -17,6 +17,7 @@ from torch import nn
 
 from cspadn.errors import MemoryExhaustedError
 from cspadn.imaging.windowing import from_network_range, to_network_range
+from cspadn.messages import message
 from cspadn.runtime.device import empty_cache, free_memory
 from cspadn.runtime.memory import is_out_of_memory
 
@@ -49,7 +50,7 @@ class SliceFuser:
     def __init__(self, make: Callable[[], nn.Module], device: torch.device, pixels: int = 1, *, half: bool = False) -> None:
         self._make, self._pixels, self._half, self.warnings = make, pixels, half, list[str]()
         if half and device.type == "cpu":
-            self.warnings.append("Half precision is for GPUs: the CPU computed in single precision.")
+            self.warnings.append(message("half-precision-ignored"))
         self._move(device)
 
     def _move(self, device: torch.device) -> None:
@@ -120,8 +121,8 @@ class SliceFuser:
                 except (MemoryExhaustedError, RuntimeError, MemoryError) as error:
                     if not isinstance(error, MemoryExhaustedError) and not is_out_of_memory(error):
                         raise
-                    self.workers, told = 1, f"Out of memory with {count} slices at a time: went on with one at a time."
-                    self.warnings.append(told)
+                    self.workers = 1
+                    self.warnings.append(message("one-slice-at-a-time", count=count))
                     left += [item for item, _ in pending]
                     return
                 yield done
@@ -141,13 +142,13 @@ class SliceFuser:
     def _retreat(self) -> None:
         if self.batch > 1:
             self.batch //= 2
-            self.warnings.append(f"Out of memory on {self.device}: went on with fewer slices at a time, {self.batch}.")
+            self.warnings.append(message("smaller-batch", device=self.device, count=self.batch))
             self._load()
         elif self.device.type != "cpu":
-            self.warnings.append(f"Out of memory on {self.device} with one slice: went on with the CPU.")
+            self.warnings.append(message("continued-on-cpu", device=self.device))
             self._move(torch.device("cpu"))
         else:
-            raise MemoryExhaustedError("There is not enough memory to fuse even one slice: close other programs.")
+            raise MemoryExhaustedError(message("memory-for-one-slice"))
 
 
 def _first(pending: deque[tuple[T, Future[R]]]) -> tuple[T, R]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cspadn.errors import InputError, MemoryExhaustedError, UsageError
+from cspadn.messages import message
 from cspadn.runtime.memory import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ def check_names(paths: Iterable[Path]) -> None:
             str(path).encode()
         except UnicodeEncodeError:
             shown = str(path).encode(errors="backslashreplace").decode()
-            raise InputError(f"The name {shown} is not valid UTF-8: rename the file or folder.") from None
+            raise InputError(message("name-not-utf8", path=shown)) from None
 
 
 def check_different(pet: Path, mri: Path) -> None:
     """InputError where both are one file or folder; what is not there is told when it is read."""
     with suppress(OSError, ValueError):
         if pet.samefile(mri):
-            raise InputError(f"PET and MRI are the same, {pet}: give two.")
+            raise InputError(message("pet-and-mri-identical", path=pet))
 
 
 class PrivateFolder:
@@ -152,9 +153,7 @@ def _alone() -> Iterator[bool]:
         lock.acquire(timeout=_PATIENCE)
         alone = True
     except Timeout:
-        raise UsageError(
-            f"Another run has held {lock.lock_file} for {_PATIENCE} s: end it, or, if there is none, delete the file."
-        ) from None
+        raise UsageError(message("output-lock-held", path=lock.lock_file, seconds=_PATIENCE)) from None
     except OSError:  # no locks here: that two runs write the same at the same moment is rare
         pass
     try:
@@ -205,7 +204,7 @@ def stage(path: Path, suffix: str, write: Callable[[Path], object]) -> Staged:
     try:
         folder = PrivateFolder(path.parent)
     except OSError as error:
-        raise UsageError(f"The output {path} cannot be written: {error.strerror or error}.") from None
+        raise UsageError(message("output-not-written", path=path, why=error.strerror or error)) from None
     temporary = folder.path / f"output{suffix}"
     try:
         if suffix:
@@ -215,10 +214,10 @@ def stage(path: Path, suffix: str, write: Callable[[Path], object]) -> Staged:
     except BaseException as error:
         folder.remove()
         if is_out_of_memory(error):
-            raise MemoryExhaustedError(f"There is not enough memory to write {path}: close other programs.") from None
+            raise MemoryExhaustedError(message("memory-to-write", path=path)) from None
         if not isinstance(error, (OSError, RuntimeError, UnicodeError)):
             raise
-        raise UsageError(f"The output {path} cannot be written: check the permissions and the space on the disk.") from None
+        raise UsageError(message("output-incomplete", path=path)) from None
     return Staged(folder, temporary, path)
 
 
@@ -253,7 +252,7 @@ def commit(stages: Iterable[Callable[[], Staged]], *, overwrite: bool, last_firs
 
 def _give_names(staged: list[Staged], overwrite: bool) -> None:
     if not overwrite and (there := next((each.path for each in staged if _is_taken(each.path)), None)):
-        raise UsageError(f"The output {there} has come into being meanwhile: nothing was written.")
+        raise UsageError(message("output-created-meanwhile", path=there))
     given: list[Staged] = []
     for each in staged:
         try:
@@ -261,7 +260,7 @@ def _give_names(staged: list[Staged], overwrite: bool) -> None:
         except OSError as error:
             for other in reversed(given):
                 _take_back(other)
-            raise UsageError(f"The output {each.path} cannot be written: {error.strerror or error}.") from None
+            raise UsageError(message("output-not-written", path=each.path, why=error.strerror or error)) from None
         given.append(each)
 
 

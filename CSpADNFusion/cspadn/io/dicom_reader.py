@@ -18,6 +18,7 @@ from cspadn.errors import InputError, MemoryExhaustedError
 from cspadn.imaging.metadata import FRAME_UID, MODALITY, SERIES_UID, SOURCE_NAME, UNITS
 from cspadn.io.dicom_tags import slice_axes, slice_thickness, tag_numbers, tag_value
 from cspadn.io.suv import suv_factor
+from cspadn.messages import message
 from cspadn.runtime.memory import free_main_memory, is_out_of_memory
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def read_headers(series: Series, name: str) -> list[Dataset]:
 def _headers_of(files: Sequence[Path], folder: Path, name: str) -> list[Dataset]:
     headers = [header for path in files if (header := read_header(path, name)) is not None]
     if not headers:
-        raise InputError(f"{name} {folder} holds no DICOM images: give the folder that holds the files of one series.")
+        raise InputError(message("dicom-none", volume=name, folder=folder))
     return headers
 
 
@@ -127,16 +128,12 @@ def read_header(path: Path, name: str) -> Dataset | None:
         kind = UID(str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""))
     except InvalidDicomError:  # not DICOM
         if _looks_like_dicom(path):
-            raise InputError(f"{name}: the DICOM file {path} cannot be read: it is damaged. Fetch it again.") from None
+            raise InputError(message("dicom-file-damaged", volume=name, path=path)) from None
         return None
     except Exception:  # pydicom parses what it is given: damage shows as errors of many kinds
-        raise InputError(
-            f"{name}: the DICOM file {path} cannot be read: it is damaged, or not permitted. Fetch it again."
-        ) from None
+        raise InputError(message("dicom-file-unreadable", volume=name, path=path)) from None
     if len(header) == 0:
-        raise InputError(
-            f"{name}: the DICOM file {path} cannot be read: it is damaged, and ends before its headers do. Fetch it again."
-        )
+        raise InputError(message("dicom-header-cut", volume=name, path=path))
     # A DICOMDIR, a report and others are no images.
     return header if "Rows" in header or not kind or "Image Storage" in kind.name else None
 
@@ -154,7 +151,7 @@ def _files(folder: Path, name: str) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if path.is_file())
     except OSError as error:
-        raise InputError(f"{name} {folder} cannot be read: {error.strerror or error}. Check the permissions.") from None
+        raise InputError(message("dicom-folder-unreadable", volume=name, folder=folder, why=error.strerror or error)) from None
 
 
 def check_one_volume(headers: list[Dataset], folder: Path, name: str) -> None:
@@ -171,23 +168,20 @@ def check_one_volume(headers: list[Dataset], folder: Path, name: str) -> None:
     """
     series = {str(tag_value(header, "SeriesInstanceUID", name)) for header in headers}
     if len(series) > 1:
-        raise InputError(
-            f"{name} {folder} holds {len(series)} DICOM series: move the one to be fused into a folder of its own."
-        )
-    few = f"only {len(headers)} slices of its volume: fetch the missing files"
-    for keyword, most, what in (
-        ("NumberOfFrames", 1, "multi-frame DICOM, which is not read: convert it to NIfTI first"),
-        ("SamplesPerPixel", 1, "colour images: give the series that they were made from"),
-        ("NumberOfSlices", len(headers), few),
+        raise InputError(message("dicom-several-series", volume=name, folder=folder, count=len(series)))
+    for keyword, most, refusal in (
+        ("NumberOfFrames", 1, message("dicom-multiframe", volume=name, folder=folder)),
+        ("SamplesPerPixel", 1, message("dicom-colour", volume=name, folder=folder)),
+        ("NumberOfSlices", len(headers), message("dicom-slices-missing", volume=name, folder=folder, count=len(headers))),
     ):
         if any(tag_value(header, keyword, name) and tag_numbers(header, keyword, 1, name)[0] > most for header in headers):
-            raise InputError(f"{name} {folder} holds {what}.")
+            raise InputError(refusal)
     for keyword, count in (("Rows", 1), ("Columns", 1), ("PixelSpacing", 2), ("ImageOrientationPatient", 6)):
         values = [tag_numbers(header, keyword, count, name, positive=count < 6) for header in headers]
         if not np.allclose(values, values[0], atol=1e-4):
-            raise InputError(f"{name} {folder} has slices of different {keyword}: they are no one volume.")
+            raise InputError(message("dicom-slices-differ", volume=name, folder=folder, tag=keyword))
     if not all(abs(np.linalg.norm(axis) - 1) < _UNIT for axis in slice_axes(headers[0])):
-        raise InputError(f"{name} {folder} has an ImageOrientationPatient that is no pair of perpendicular directions.")
+        raise InputError(message("dicom-directions-invalid", volume=name, folder=folder))
     for header in headers:
         tag_numbers(header, "ImagePositionPatient", 3, name)
     _check_size(headers, folder, name)
@@ -205,12 +199,10 @@ def _check_size(headers: list[Dataset], folder: Path, name: str) -> None:
     for header, size in zip(headers, sizes, strict=True):
         plain = header.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian) in uncompressed
         if plain and Path(str(header.filename)).stat().st_size < size:
-            raise InputError(f"{name}: the DICOM file {header.filename} cannot be read: it is damaged. Fetch it again.")
+            raise InputError(message("dicom-file-damaged", volume=name, path=header.filename))
     free = free_main_memory()
     if free is not None and sum(sizes) > free:
-        raise MemoryExhaustedError(
-            f"{name} {folder} has {sum(sizes) / 1e9:.0f} GB of voxels, more than there is memory: convert and crop it first."
-        )
+        raise MemoryExhaustedError(message("dicom-too-large", volume=name, folder=folder, gigabytes=sum(sizes) / 1e9))
 
 
 def _sorted(headers: list[Dataset]) -> tuple[list[Dataset], NDArray[np.float64]]:
@@ -228,18 +220,26 @@ def _spacing(headers: list[Dataset], distances: NDArray[np.float64], folder: Pat
     steps = np.diff(distances)
     spacing = float(np.median(steps))
     if steps.min() < 1e-3:
-        raise InputError(f"{name} {folder} has several slices in one place, as time series have: give one volume.")
+        raise InputError(message("dicom-slices-coincide", volume=name, folder=folder))
     wrong = np.abs(steps - spacing) > _GAP * spacing
     if wrong.any():
         first = int(wrong.argmax())
         raise InputError(
-            f"{name} {folder} has a gap: {wrong.sum()} of its steps differ from {spacing:.3f} mm, the first after slice"
-            f" {first + 1} of {len(headers)} ({steps[first]:.3f} mm). Fetch the missing files."
+            message(
+                "dicom-gap",
+                volume=name,
+                folder=folder,
+                count=wrong.sum(),
+                spacing=spacing,
+                slice=first + 1,
+                slices=len(headers),
+                step=steps[first],
+            )
         )
     ends = [np.array(header.ImagePositionPatient, float) for header in (headers[0], headers[-1])]
     drift = ends[1] - ends[0] - slice_axes(headers[0])[2] * (distances[-1] - distances[0])
     if np.linalg.norm(drift) > _SHEAR * min(float(value) for value in headers[0].PixelSpacing):
-        raise InputError(f"{name} {folder} is a sheared stack, as with a tilted gantry: resample it to straight slices first.")
+        raise InputError(message("dicom-sheared", volume=name, folder=folder))
     return float((distances[-1] - distances[0]) / (len(headers) - 1))
 
 
@@ -250,10 +250,8 @@ def _pixels(header: Dataset, name: str) -> NDArray[Any]:
         pixels: NDArray[Any] = np.squeeze(sitk.GetArrayFromImage(sitk.ReadImage(str(header.filename))), axis=0)
     except Exception as error:  # as in read_header
         if is_out_of_memory(error):
-            raise MemoryExhaustedError(
-                f"There is not enough memory to read {header.filename}: close other programs."
-            ) from None
-        raise InputError(f"{name}: the DICOM file {header.filename} cannot be read: it is damaged. Fetch it again.") from None
+            raise MemoryExhaustedError(message("memory-to-read", path=header.filename)) from None
+        raise InputError(message("dicom-file-damaged", volume=name, path=header.filename)) from None
     fractions = pixels.dtype.kind == "f" or tag_value(header, "RescaleSlope", name) not in (None, 1)
     return pixels.astype(np.float32) if fractions else pixels
 

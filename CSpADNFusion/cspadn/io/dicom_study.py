@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cspadn.errors import InputError
 from cspadn.io.dicom_reader import read_header
+from cspadn.messages import message
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -58,10 +59,9 @@ def one_series(series: Sequence[Series], modality: str, study: str) -> Series:
     fitting = [each for each in series if each.modality == modality]
     if len(fitting) == 1:
         return fitting[0]
-    there = ", ".join(map(str, fitting or series)) or "it has no DICOM images"
+    found = ", ".join(map(str, fitting or series)) or "no DICOM images"
     raise InputError(
-        f"The study '{study}' has {len(fitting) or 'no'} {modality} series ({there}). Put the PET and the MRI that are to be"
-        " fused into a folder each, and name these with --pairs."
+        message("study-needs-one-series", study=study, count=len(fitting) or "no", modality=modality, found=found)
     )
 
 
@@ -69,7 +69,7 @@ def _files_below(folder: Path) -> list[Path]:
     """All files, behind links to folders as well, each folder once."""
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"The study '{folder.name}' cannot be read: {error.strerror or error}.")
+        raise InputError(message("study-unreadable", study=folder.name, why=error.strerror or error))
 
     files: list[Path] = []
     seen: set[Path] = set()
@@ -86,7 +86,7 @@ def _needed(header: Dataset, keyword: str, path: Path) -> str:
     """Of a file without it nobody knows where it belongs: a slice could go missing without a word."""
     value = _text(header, keyword)
     if not value:
-        raise InputError(f"The DICOM file {path} has no {keyword}: it is damaged. Fetch it again.")
+        raise InputError(message("dicom-file-without-series", path=path, tag=keyword))
     return value
 
 

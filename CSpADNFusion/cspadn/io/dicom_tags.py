@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError
+from cspadn.messages import message
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -30,7 +31,7 @@ def tag_value(dataset: Dataset, keyword: str, name: str) -> Any:
     try:
         return dataset.get(keyword)
     except Exception:  # pydicom converts values on access, and its error messages quote them
-        raise InputError(f"{name} cannot be used: {keyword} of its DICOM headers is damaged.") from None
+        raise InputError(message("dicom-tag-damaged", volume=name, tag=keyword)) from None
 
 
 def tag_numbers(dataset: Dataset, keyword: str, count: int, name: str, *, positive: bool = False) -> list[float]:
@@ -51,7 +52,7 @@ def tag_numbers(dataset: Dataset, keyword: str, count: int, name: str, *, positi
     except Exception:
         values = []
     if len(values) != count or not all(math.isfinite(value) and (value > 0 or not positive) for value in values):
-        raise InputError(f"{name} cannot be used: {keyword} of its DICOM headers is missing, or not {_NUMBER[count]}.")
+        raise InputError(message("dicom-tag-invalid", volume=name, tag=keyword, expected=_NUMBER[count]))
     return values
 
 

@@ -16,6 +16,7 @@ from cspadn.imaging.metadata import NOTE
 from cspadn.io.atomic_output import Staged, stage
 from cspadn.io.dicom_reader import Series, check_one_volume, read_headers
 from cspadn.io.dicom_tags import slice_axes, slice_thickness, tag_value
+from cspadn.messages import message
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -62,15 +63,15 @@ def check_series_output(folder: Path, mri: Series, pet: Series | None) -> Source
         InputError: as :func:`read_sources`.
     """
     if not _is_series(mri):
-        raise UsageError("A DICOM output needs the MRI as a DICOM series: patient and study are taken from it.")
+        raise UsageError(message("dicom-output-needs-series"))
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise UsageError(f"The output {folder} is a file or a link: give the name of a folder.")
+        raise UsageError(message("dicom-output-not-a-folder", path=folder))
     if folder.is_dir() and any(folder.iterdir()):
-        raise UsageError(f"The output folder {folder} is not empty: choose another; what is in it is never replaced.")
+        raise UsageError(message("dicom-output-not-empty", path=folder))
     if not folder.parent.is_dir():
-        raise UsageError(f"The folder of the output {folder} does not exist: create it first.")
+        raise UsageError(message("output-folder-missing", path=folder))
     if not os.access(folder.parent, os.W_OK):
-        raise UsageError(f"The folder of the output {folder} cannot be written to: choose another, or check its permissions.")
+        raise UsageError(message("output-folder-not-writable", path=folder))
     return read_sources(mri, pet)
 
 
@@ -115,10 +116,7 @@ def check_in_series(image: sitk.Image, headers: list[Dataset]) -> None:
     theirs = np.array([_corners(header) for header in headers])
     distance = np.linalg.norm(own[:, None] - theirs[None], axis=3).max(2).min(1).max()
     if distance > _SAME_PLACE:
-        raise InputError(
-            f"The MRI lies up to {distance:.1f} mm from its DICOM series, as it was moved or cropped, or has gaps: fuse it as"
-            " it was loaded."
-        )
+        raise InputError(message("mri-not-in-its-series", distance=distance))
 
 
 def _corners(header: Dataset) -> NDArray[np.float64]:
@@ -136,10 +134,10 @@ def _check_sources(sources: list[tuple[str, list[Dataset]]]) -> None:
     for name, headers in sources:
         for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
             if not all(tag_value(header, keyword, name) for header in headers):
-                raise InputError(f"{name} has no {keyword} in its DICOM headers, which a derived series must refer to.")
+                raise InputError(message("dicom-source-tag-missing", volume=name, tag=keyword))
     patients = {str(tag_value(headers[0], "PatientID", name) or "") for name, headers in sources}
     if len(patients) > 1:
-        raise InputError("PET and MRI have different patient IDs: a derived series would be put into the wrong record.")
+        raise InputError(message("dicom-patients-differ"))
 
 
 def stage_series(image: sitk.Image, folder: Path, series: Sources, provenance: dict[str, Any]) -> Staged:

@@ -13,20 +13,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cspadn.errors import MemoryExhaustedError
+from cspadn.messages import Sentence, message
 from cspadn.runtime.memory import free_main_memory
 
 _CHUNK = 2**20
 _MOST_COMPRESSED, _MOST_EXPANDED = 1040, 32  # times: what deflate can do; of a bit that is a colour of four bytes
 _MOST_HEADER = 2**24  # bytes
 _GZIP, _GZIP_OR_ZLIB = b"\x1f", 47  # how a member begins; zlib's code for either
-NOT_WHOLE = "it is damaged, its compressed data are not whole. Fetch it again."
 _FAR = 1e9  # millimetres; with far larger numbers ITK may never come to an end
 _SEVERAL = re.compile(r"LIST( \d+)?|[^%]*%0?\d?d[^%]*", re.IGNORECASE)  # files, in the next lines or by their numbers
-IMPOSSIBLE_HEADER = "it is damaged, its header says what no image has. Fetch it again."
 
 
 class DamageError(Exception):
-    """Describe what is wrong with a file and what to do, as the end of a sentence about the file."""
+    """A file is damaged.
+
+    Args:
+        reason: what is wrong with the file and what to do, as the end of a sentence about the file.
+    """
+
+    def __init__(self, reason: Sentence) -> None:
+        super().__init__(reason)
 
 
 class Voxels(NamedTuple):
@@ -75,9 +81,7 @@ def check_content(path: Path, name: str, find_voxels: Callable[[Path], Voxels | 
     size = _size_by_itk(path)
     free = free_main_memory()
     if free is not None and size > free:
-        raise MemoryExhaustedError(
-            f"{name} {path} has {size / 1e9:.1f} GB of voxels, more than there is memory: crop it, or repair its header."
-        )
+        raise MemoryExhaustedError(message("volume-exceeds-memory", volume=name, path=path, gigabytes=size / 1e9))
     if voxels is not None:
         check_voxels(voxels, size)
 
@@ -98,15 +102,12 @@ def _size_by_itk(path: Path) -> int:
 def check_extents(extents: Sequence[int]) -> None:
     if min(extents, default=0) < 1:
         told = " x ".join(map(str, extents)) or "no"
-        raise DamageError(f"its header says {told} voxels. Repair the sizes in it, or convert the image anew.")
+        raise DamageError(message("size-not-positive", size=told))
 
 
 def check_position(spacing: Iterable[float], others: Iterable[float]) -> None:
     if not (all(abs(value) < _FAR for value in others) and all(1 / _FAR < value < _FAR for value in spacing)):
-        raise DamageError(
-            "its header has a spacing that is not positive, or a position that is no usable number. Repair these fields, or"
-            " convert the image anew."
-        )
+        raise DamageError(message("header-position-invalid"))
 
 
 def check_voxels(voxels: Voxels, size: int) -> None:
@@ -114,9 +115,9 @@ def check_voxels(voxels: Voxels, size: int) -> None:
     size = voxels.size or size
     held = _unpacked(voxels, size + _MOST_HEADER) if voxels.packed else voxels.stored
     if held < size:
-        raise DamageError("it is damaged, its header says more voxels than it holds. Fetch it again.")
+        raise DamageError(message("voxels-missing"))
     if voxels.packed and held >= size + _MOST_HEADER:
-        raise DamageError("it holds more than its header says. Fetch it again, or repair its header.")
+        raise DamageError(message("too-much-data"))
 
 
 def _unpacked(voxels: Voxels, most: int) -> int:
@@ -134,9 +135,9 @@ def _unpacked(voxels: Voxels, most: int) -> int:
             if count >= most:
                 return count
     except zlib.error:
-        raise DamageError(NOT_WHOLE) from None
+        raise DamageError(message("compressed-data-cut")) from None
     if not unpacker.eof:
-        raise DamageError(NOT_WHOLE)
+        raise DamageError(message("compressed-data-cut"))
     return count
 
 
@@ -170,7 +171,7 @@ def read_fields(path: Path, mark: str, last: str) -> tuple[dict[str, str], int]:
                 break
             key, *value = (part.strip() for part in re.split(mark, line, maxsplit=1))
             if key.lower() in fields and not key.startswith("#"):  # the readers would not agree which one counts
-                raise DamageError(f"its header says '{key}' twice. Remove one of the two.")
+                raise DamageError(message("header-field-twice", field=key))
             fields[key.lower()] = "".join(value)
             if key.lower() == last:
                 break
@@ -193,8 +194,8 @@ def voxels_beside(path: Path, value: str, packed: bool) -> Voxels | None:
     if _SEVERAL.fullmatch(value):
         return None
     if "%" in value:  # ITK would take it for more than a number, and crash
-        raise DamageError(IMPOSSIBLE_HEADER)
+        raise DamageError(message("header-impossible"))
     file = path.parent / value
     if not file.is_file():
-        raise DamageError(f"its header says that its voxels are in {value}, which is no file. Put it there, or rename it.")
+        raise DamageError(message("voxel-file-missing", file=value))
     return Voxels.rest_of(file, 0, packed)

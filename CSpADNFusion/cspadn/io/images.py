@@ -18,6 +18,7 @@ from cspadn.io.atomic_output import Staged, commit, stage
 from cspadn.io.formats import FORMAT_NAMES, PICTURE_SUFFIXES, format_of_content, format_of_name, suffix_of
 from cspadn.io.formats.file_format import any_voxels, read_with_itk, write_with_itk
 from cspadn.io.header_checks import DamageError, check_content
+from cspadn.messages import message
 from cspadn.runtime.memory import is_out_of_memory
 
 TABLE_SUFFIX = ".csv"
@@ -39,19 +40,19 @@ def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
 
         return read_series(path, name, suv=suv)
     if suv:
-        raise InputError(f"{name} {path} has no DICOM headers, which SUV is computed from: give the folder of its series.")
+        raise InputError(message("suv-needs-dicom", volume=name, path=path))
     try:
         image = _read(path, name)
     except DamageError as error:
-        raise InputError(f"{name} {path} cannot be read: {error}") from None
+        raise InputError(message("image-unreadable", volume=name, path=path, why=error.args[0])) from None
     except OSError as error:
         raise _unreadable(path, name, error) from None
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            raise MemoryExhaustedError(f"There is not enough memory to read {path}: close other programs.") from None
+            raise MemoryExhaustedError(message("memory-to-read", path=path)) from None
         formats = " or ".join((", ".join(FORMAT_NAMES[:-1]), FORMAT_NAMES[-1]))
-        what = f"it is damaged, or no {formats} file. Fetch it again, or convert it."
-        raise InputError(f"{name} {path} cannot be read: {what}") from None
+        why = message("format-unknown", formats=formats)
+        raise InputError(message("image-unreadable", volume=name, path=path, why=why)) from None
     if not image.HasMetaDataKey(SOURCE_NAME):  # Slicer's files carry the name of their node
         image.SetMetaData(SOURCE_NAME, path.name)
     return image
@@ -72,18 +73,18 @@ def check_path(path: Path, name: str) -> None:
         if stat.S_ISDIR(kind):
             return
         if not stat.S_ISREG(kind):
-            raise InputError(f"{name} {path} is no file: give an image file, or the folder of a DICOM series.")
+            raise InputError(message("image-not-a-file", volume=name, path=path))
         with path.open("rb") as file:
             if file.read(132)[128:] == b"DICM":
-                raise InputError(f"{name} {path} is one file of a DICOM series: give the folder that holds all of them.")
+                raise InputError(message("image-is-one-dicom-slice", volume=name, path=path))
     except (FileNotFoundError, ValueError):  # ValueError: no file may have such a name
-        raise InputError(f"{name} {path} does not exist: check the name.") from None
+        raise InputError(message("image-missing", volume=name, path=path)) from None
     except OSError as error:
         raise _unreadable(path, name, error) from None
 
 
 def _unreadable(path: Path, name: str, error: OSError) -> InputError:
-    return InputError(f"{name} {path} cannot be read: {error.strerror or error}. Check the name and the permissions.")
+    return InputError(message("image-not-accessible", volume=name, path=path, why=error.strerror or error))
 
 
 def is_picture(path: Path) -> bool:
@@ -94,18 +95,18 @@ def is_picture(path: Path) -> bool:
 def check_output(path: Path, suffixes: Sequence[str], *, inputs: Sequence[Path], overwrite: bool) -> None:
     """UsageError where ``path`` could not be written later, or is one of ``inputs``: asked before the work starts."""
     if suffix_of(path) not in suffixes:
-        raise UsageError(f"The output {path} must end in {' or '.join(suffixes)}.")
+        raise UsageError(message("output-format", path=path, suffixes=" or ".join(suffixes)))
     folder = _target(path).parent
     if not folder.is_dir():
-        raise UsageError(f"The folder of the output {path} does not exist: create it first.")
+        raise UsageError(message("output-folder-missing", path=path))
     if path.is_dir():
-        raise UsageError(f"The output {path} is a folder: give the name of a file.")
+        raise UsageError(message("output-is-folder", path=path))
     if not os.access(folder, os.W_OK):
-        raise UsageError(f"The folder of the output {path} cannot be written to: choose another, or check its permissions.")
+        raise UsageError(message("output-folder-not-writable", path=path))
     if path.exists() and any(file.exists() and path.samefile(file) for file in inputs):
-        raise UsageError(f"The output {path} is one of the inputs: choose another name.")
+        raise UsageError(message("output-is-input", path=path))
     if path.exists() and not overwrite:
-        raise UsageError(f"The output {path} exists: choose another name, or allow it to be replaced with --overwrite.")
+        raise UsageError(message("output-exists", path=path))
 
 
 def _target(path: Path) -> Path:
@@ -115,8 +116,8 @@ def _target(path: Path) -> Path:
         target.exists()  # asks the system
         return target
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links that lead to themselves
-        why = getattr(error, "strerror", None) or "its links lead nowhere"
-        raise UsageError(f"The output {path} cannot be written: {why}. Choose another name.") from None
+        why = getattr(error, "strerror", None) or "its links lead to themselves"
+        raise UsageError(message("output-name-unusable", path=path, why=why)) from None
 
 
 def check_storable(image: sitk.Image, path: Path, *, series: bool = False) -> None:
@@ -124,10 +125,7 @@ def check_storable(image: sitk.Image, path: Path, *, series: bool = False) -> No
     found = format_of_name(path)
     oblique = not series and (found is None or found.has_oblique_axes)
     if image.GetDimension() == 3 and not oblique and not has_orthogonal_axes(image):
-        raise UsageError(
-            f"The axes of the volume are not at right angles, which {path} cannot store: resample it first, or write .nrrd"
-            " or .mha."
-        )
+        raise UsageError(message("axes-not-storable", path=path))
 
 
 def write_image(image: sitk.Image, path: Path, metadata: dict[str, object] | None = None) -> None:
@@ -168,13 +166,13 @@ def check_sidecar(path: Path, *, overwrite: bool) -> None:
     if not _target(path).exists():
         return
     if not overwrite:
-        raise UsageError(f"The output {path} exists: choose another name, or allow it to be replaced with --overwrite.")
+        raise UsageError(message("output-exists", path=path))
     try:
         ours = "CSpADNFusion" in str(json.loads(path.read_text(encoding="utf-8")).get("software", ""))
     except (OSError, ValueError, AttributeError):
         ours = False
     if not ours:
-        raise UsageError(f"{path} exists and was not written by cspadn: choose another name for the output beside it.")
+        raise UsageError(message("sidecar-of-other-program", path=path))
 
 
 def stage_sidecar(path: Path, provenance: dict[str, object], warnings: Sequence[str]) -> Staged:

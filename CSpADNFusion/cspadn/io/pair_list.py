@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cspadn.errors import UsageError
+from cspadn.messages import message
 
 
 class Row(NamedTuple):
@@ -29,10 +30,10 @@ def read_pairs(file: Path, optional: Sequence[str] = ()) -> list[Row]:
     names, lines = _read(file)
     missing = [name for name in ("pet", "mri") if name not in names]
     if not lines and not (names and missing):
-        raise UsageError(f"The list of pairs {file} is empty: it needs the columns pet and mri, and a line for each pair.")
+        raise UsageError(message("pair-list-empty", path=file))
     if missing:
         told = " and ".join(f"'{name}'" for name in missing)
-        raise UsageError(f"The list of pairs {file} has no column {told} in its first line: separate columns by commas.")
+        raise UsageError(message("pair-list-column-missing", path=file, columns=told))
     return [Row(line, _cells(names, cells, ("pet", "mri", *optional))) for line, cells in lines]
 
 
@@ -44,9 +45,9 @@ def _read(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             names = [name.strip().casefold() for name in next(reader, [])]
             return names, [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except OSError as error:
-        raise UsageError(f"The list of pairs {file} cannot be read: {error.strerror or error}.") from None
+        raise UsageError(message("pair-list-unreadable", path=file, why=error.strerror or error)) from None
     except (UnicodeDecodeError, csv.Error):
-        raise UsageError(f"The list of pairs {file} is no CSV file in UTF-8: save it as such.") from None
+        raise UsageError(message("pair-list-not-csv", path=file)) from None
 
 
 def _cells(names: list[str], cells: list[str], wanted: Sequence[str]) -> dict[str, str]:

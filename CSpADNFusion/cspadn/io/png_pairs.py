@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cspadn.errors import InputError
 from cspadn.imaging.color import luma, replace_luma
+from cspadn.messages import message
 
 _WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
@@ -20,7 +21,7 @@ def picture_pixels(image: sitk.Image, name: str) -> NDArray[np.uint8] | NDArray[
     """
     pixels: NDArray[np.uint8] | NDArray[np.uint16] = sitk.GetArrayFromImage(image)
     if image.GetDimension() != 2 or pixels.dtype not in _WHITE:
-        raise InputError(f"{name} is not a picture of 8 or 16 bits: convert it first.")
+        raise InputError(message("picture-type", volume=name))
     if pixels.ndim == 2:
         return pixels
     if pixels.shape[-1] in (2, 4):

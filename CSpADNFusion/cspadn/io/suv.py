@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspadn.errors import InputError
 from cspadn.io.dicom_tags import tag_numbers, tag_value
+from cspadn.messages import message
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -40,12 +41,12 @@ def suv_factor(headers: Sequence[Dataset], name: str) -> float:
     weight = tag_numbers(header, "PatientWeight", 1, name, positive=True)[0]
     dose = tag_numbers(tracer, _DOSE, 1, name, positive=True)[0]
     if (units := _needed(header, "Units", name)) != "BQML":
-        raise InputError(f"{name} cannot be scaled to SUV: its Units are {units}, not BQML.")
+        raise InputError(message("suv-units", volume=name, units=units))
     correction = _needed(header, "DecayCorrection", name)
     if correction == "ADMIN":  # the voxels are corrected to the injection
         return weight * 1000 / dose
     if correction != "START":
-        raise InputError(f"{name} cannot be scaled to SUV: its DecayCorrection is {correction}, not START or ADMIN.")
+        raise InputError(message("suv-decay-correction", volume=name, correction=correction))
     return weight * 1000 / (dose * _remaining_dose(headers, tracer, name))
 
 
@@ -53,11 +54,11 @@ def _remaining_dose(headers: Sequence[Dataset], tracer: Dataset, name: str) -> f
     """Return the fraction of the injected dose that is left when the scan starts."""
     passed = (_scan_start(headers, name) - _injection(headers[0], tracer, name)).total_seconds()
     if not 0 <= passed < timedelta(days=1).total_seconds():
-        raise InputError(f"{name} cannot be scaled to SUV: the scan starts {passed:.0f} seconds after the injection.")
+        raise InputError(message("suv-scan-time", volume=name, seconds=passed))
     half_life = tag_numbers(tracer, "RadionuclideHalfLife", 1, name, positive=True)[0]
     remaining = math.pow(2, -passed / half_life)
     if remaining < _LEAST_DOSE:
-        raise InputError(f"{name} cannot be scaled to SUV: its RadionuclideHalfLife leaves no dose at the scan.")
+        raise InputError(message("suv-half-life", volume=name))
     return remaining
 
 
@@ -65,7 +66,7 @@ def _needed(dataset: Dataset, keyword: str, name: str) -> Any:
     """Return the value of a tag; InputError if it is missing or empty."""
     value = tag_value(dataset, keyword, name)
     if value is None or value == "" or value == []:
-        raise InputError(f"{name} cannot be scaled to SUV: its DICOM headers have no {keyword}.")
+        raise InputError(message("suv-tag-missing", volume=name, tag=keyword))
     return value
 
 
@@ -98,6 +99,4 @@ def _parsed(text: str, keyword: str, name: str) -> datetime:
     try:
         return datetime.strptime(f"{match[1]:0<14}" if match else "", "%Y%m%d%H%M%S")
     except ValueError:
-        raise InputError(
-            f"{name} cannot be scaled to SUV: its {keyword} is no date and time of the series' own zone."
-        ) from None
+        raise InputError(message("suv-time-invalid", volume=name, tag=keyword)) from None

@@ -1,11 +1,28 @@
 """The catalogue of all errors and warnings of the library; a file for each subject.
 
-Each message has a short identifier that stays the same when its wording changes. docs/messages.md is made from here.
+Each message has a short identifier that stays the same when its wording changes. docs/messages.md is generated from here.
 """
 
-from cspadn.messages import geometry, warnings
+from cspadn.messages import dicom, geometry, images, metrics, models, outputs, pairs, running, settings, warnings
 from cspadn.messages.record import Catalogue, Message, Section, Sentence
 
 __all__ = ["Catalogue", "Message", "Section", "Sentence", "message"]
 
-message = Catalogue(geometry.SECTION, warnings.SECTION)
+message = Catalogue(
+    images.SECTION,
+    dicom.SERIES,
+    dicom.SUV,
+    geometry.SECTION,
+    settings.SECTION,
+    settings.RESOURCES,
+    models.SECTION,
+    outputs.SECTION,
+    outputs.DICOM,
+    images.PICTURES,
+    metrics.SECTION,
+    pairs.SECTION,
+    dicom.STUDIES,
+    running.SECTION,
+    warnings.SECTION,
+    running.UNEXPECTED,
+)

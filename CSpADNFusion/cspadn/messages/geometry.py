@@ -57,8 +57,8 @@ SECTION = Section(
         Message(
             "pet-and-mri-swapped",
             "The {name} is a DICOM series of modality {modality}: swap PET and MRI.",
-            "The two inputs were swapped, or a fused series (MR) was given as the PET. The PET comes first. In NIfTI and NRRD "
-            "files, the modality is unknown.",
+            "The two inputs were swapped, or a fused series (MR) was given as the PET. The PET comes first. In NIfTI and "
+            "NRRD files, the modality is unknown.",
         ),
     ),
 )

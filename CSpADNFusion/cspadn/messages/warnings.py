@@ -29,5 +29,26 @@ SECTION = Section(
             "{volume} contains {count} voxels that are NaN or infinite: they were treated as background.",
             "Some programs write NaN outside the brain, which does no harm. Holes inside the head appear dark.",
         ),
+        Message(
+            "half-precision-ignored",
+            "Half precision is for GPUs: the CPU computed in single precision.",
+            "`--half` had no effect; the result is the usual one.",
+        ),
+        Message(
+            "one-slice-at-a-time",
+            "Out of memory with {count} slices at a time: the fusion continued with one at a time.",
+            "Slower, with the same result. `OMP_NUM_THREADS` sets how many are fused at once.",
+        ),
+        Message(
+            "smaller-batch",
+            "Out of memory on {device}: the fusion continued with {count} slices at a time.",
+            "The graphics card is small, or in use by another program. The fusion is slower, and the result is complete.",
+        ),
+        Message(
+            "continued-on-cpu",
+            "Out of memory on {device} with one slice: the fusion continued on the CPU.",
+            "The fusion is slower, and the result is complete. Close other programs that use the graphics card, or choose "
+            "the CPU from the start.",
+        ),
     ),
 )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cspadn.errors import InputError, UsageError
 from cspadn.imaging.windowing import Window, check_window, to_unit
 from cspadn.io.png_pairs import grey_levels, picture_pixels, white_level
+from cspadn.messages import message
 from cspadn.metrics.measures import WHITE, Levels
 from cspadn.metrics.registry import BY_NAME, NAMES, Metric
 
@@ -37,8 +38,8 @@ def measure(
     chosen = chosen_names(names)
     shapes = [np.shape(image) for image in (pet, mri, fused)]
     if len(shapes[0]) != 2 or len(set(shapes)) != 1:
-        sizes = (" x ".join(map(str, shape[::-1])) for shape in shapes)
-        raise InputError("The PET has {}, the MRI {}, the fused image {} pixels: they must match in size.".format(*sizes))
+        sizes = [" x ".join(map(str, shape[::-1])) for shape in shapes]
+        raise InputError(message("measured-sizes-differ", pet=sizes[0], mri=sizes[1], fused=sizes[2]))
     images = [_levels(pet, "The PET"), _levels(mri, "The MRI"), _levels(fused, "The fused image")]
     return {name: _measured(BY_NAME[name], images) for name in chosen}
 
@@ -52,13 +53,13 @@ def chosen_names(names: Iterable[str] | None) -> tuple[str, ...]:
     chosen = NAMES if names is None else tuple(names)
     unknown = [name for name in chosen if name not in BY_NAME]
     if unknown:
-        raise UsageError(f"There is no metric '{unknown[0]}': choose from {', '.join(NAMES)}.")
+        raise UsageError(message("metric-unknown", metric=unknown[0], choices=", ".join(NAMES)))
     return chosen
 
 
 def _levels(image: NDArray[np.generic], name: str) -> Levels:
     if not np.isfinite(image).all():
-        raise InputError(f"{name} holds NaN or infinity: replace them by grey levels first.")
+        raise InputError(message("levels-not-finite", volume=name))
     return np.clip(np.rint(image.astype(np.float64)), 0, WHITE)
 
 

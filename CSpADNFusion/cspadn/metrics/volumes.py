@@ -17,6 +17,7 @@ from cspadn.imaging.alignment import automatic_mri_window, automatic_pet_window
 from cspadn.imaging.geometry import check_volume, resample, to_axial
 from cspadn.imaging.metadata import PREFIX, UNITS, value_of
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, check_window
+from cspadn.messages import message
 from cspadn.metrics.registry import TABLE_NAMES
 from cspadn.metrics.slices import Scores, chosen_names, given_window, measure, to_levels, without_nan
 
@@ -132,7 +133,7 @@ def measure_volumes(
     rows: list[SliceScores] = []
     for index, (pet_slice, mri_slice, fused_slice) in enumerate(zip(*stacks, strict=True)):
         if cancelled and cancelled():
-            raise CancelledError("The measuring was cancelled.")
+            raise CancelledError(message("measuring-cancelled"))
         counted = bool(pet_slice.any() or mri_slice.any())
         scores = measure(pet_slice, mri_slice, fused_slice, chosen) if counted else dict.fromkeys(chosen, math.nan)
         rows.append(SliceScores(index, _position(grid, index), counted, scores))
@@ -196,7 +197,7 @@ def _grey_stack(image: sitk.Image, grid: sitk.Image, window: Window, name: str) 
         seen = seen or bool(np.isfinite(values).any())
         stack[index] = to_levels(values, window)
     if not seen:
-        raise InputError(f"{name} and the fused volume do not overlap in space: they do not belong together.")
+        raise InputError(message("fused-does-not-overlap", volume=name))
     return stack
 
 
@@ -210,14 +211,14 @@ def _recorded_window(fused: sitk.Image, key: str) -> Window | None:
         lower, upper = json.loads(text)
         return check_window(lower, upper, key)
     except (TypeError, ValueError, UsageError):
-        raise InputError(f"The fused file's entry {key} is no window ({text}): repair it, or give the windows.") from None
+        raise InputError(message("recorded-window-invalid", key=key, text=text)) from None
 
 
 def _check_units(pet: sitk.Image, fused: sitk.Image) -> None:
     """Raise InputError if the PET has other units than those that the fused file records."""
     recorded, own = value_of(fused, PREFIX + "pet_units"), value_of(pet, UNITS)
     if recorded and own and recorded != own:
-        raise InputError(f"The fused volume was made of a PET in {recorded}, this one is in {own}: scale it likewise (--suv).")
+        raise InputError(message("pet-units-differ", recorded=recorded, units=own))
 
 
 def _usual_fused_window(fused: sitk.Image) -> Window:
@@ -226,10 +227,7 @@ def _usual_fused_window(fused: sitk.Image) -> Window:
     lowest, highest = (float(end.reduce(values, axis=None)) for end in (np.fmin, np.fmax))  # these ignore NaN
     least = 1.0 if _made_by_cspadn(fused) else _EIGHT_BITS
     if not (lowest > -0.5 and least < highest < FUSED_MAXIMUM + 0.5):  # half a step: some formats round
-        raise InputError(
-            f"The fused volume's values run from {lowest:g} to {highest:g}, which does not look like 0 to {FUSED_MAXIMUM:g}:"
-            " say what is black and white in it with the fused window (--fused-window LO HI)."
-        )
+        raise InputError(message("fused-scale-unknown", lowest=lowest, highest=highest, maximum=FUSED_MAXIMUM))
     return Window(0, FUSED_MAXIMUM)
 
 

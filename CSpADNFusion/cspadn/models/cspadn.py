@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cspadn.messages import message
 from cspadn.models.attention import ChannelAttention, CrissCrossAttention
 
 _MAXIMUM_CHANNELS, _MAXIMUM_DECODER = 1024, 64  # a card that asks for more, or for more layers, is damaged
@@ -38,11 +39,11 @@ class NetworkConfig:
         counts |= {f"decoder_channels[{i}]": width for i, width in enumerate(self.decoder_channels)}
         for name, count in counts.items():
             if type(count) is not int or not 1 <= count <= _MAXIMUM_CHANNELS:
-                raise ValueError(f"{name} is {count!r}: it must be a whole number from 1 to {_MAXIMUM_CHANNELS}.")
+                raise ValueError(message("model-width-invalid", field=name, value=count, limit=_MAXIMUM_CHANNELS))
         if len(self.decoder_channels) > _MAXIMUM_DECODER:
-            raise ValueError(f"decoder_channels are {len(self.decoder_channels)}: there may be {_MAXIMUM_DECODER} at most.")
+            raise ValueError(message("model-decoder-too-long", count=len(self.decoder_channels), limit=_MAXIMUM_DECODER))
         if self.attention not in ATTENTION:
-            raise ValueError(f"attention is {self.attention!r}: it must be {', '.join(ATTENTION[:-1])} or {ATTENTION[-1]}.")
+            raise ValueError(message("model-attention-unknown", value=self.attention, choices=", ".join(ATTENTION)))
 
     @property
     def feature_channels(self) -> int:

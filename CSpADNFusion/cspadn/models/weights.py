@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from cspadn.errors import ModelError
+from cspadn.messages import message
 from cspadn.models.registry import ARCHITECTURES, Architecture, Config, architecture_of
 from cspadn.runtime.terminal import in_one_line
 from cspadn.settings import DEFAULT_MODEL
@@ -62,7 +63,7 @@ class ModelCard:
             if not isinstance(value, expected):
                 raise TypeError(name)
         if not (self.name + self.version).isprintable():  # they stand in the headers of what is fused
-            raise ValueError("Name or version of the model hold signs that cannot be shown: choose others.")
+            raise ValueError(message("model-name-unprintable"))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as they are in the JSON file."""
@@ -99,19 +100,17 @@ def read_card(path: Path) -> ModelCard:
         network = _architecture(fields["architecture"], path).config.from_dict(fields["network"])
         return ModelCard(**{**fields, "network": network})
     except OSError:
-        raise ModelError(f"The model card {path} cannot be read: it must lie beside the weights.") from None
+        raise ModelError(message("model-card-unreadable", path=path)) from None
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise ModelError(f"{path} is not a model card of this version: export the model again.") from None
+        raise ModelError(message("model-card-invalid", path=path)) from None
 
 
 def _architecture(name: str, path: Path) -> Architecture:
     """Return an architecture by its name; ModelError if it is unknown, TypeError if it is not text."""
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
-    known = " or ".join(ARCHITECTURES)
-    raise ModelError(
-        f"The model card {path} names the unknown architecture '{in_one_line(name[:40])}': use a model of {known}."
-    )
+    shown, known = in_one_line(name[:40]), " or ".join(ARCHITECTURES)
+    raise ModelError(message("model-architecture-unknown", path=path, architecture=shown, choices=known))
 
 
 def _content(path: Path, most: int, what: str) -> bytes:
@@ -120,7 +119,7 @@ def _content(path: Path, most: int, what: str) -> bytes:
     if not stat.S_ISREG(status.st_mode):  # a pipe gives nothing, or for ever
         raise OSError("no file")
     if status.st_size > most:
-        raise ModelError(f"{what} {path}: this file is larger than any of ours, and was not read. Check the name.")
+        raise ModelError(message("model-file-too-large", what=what, path=path, limit=most / 2**20))
     return path.read_bytes()
 
 
@@ -153,7 +152,7 @@ def _find(name_or_file: str) -> Path:
         return Path(name_or_file)
     known = [path.stem for path in sorted(models_folder().glob("*" + WEIGHTS_SUFFIX))]
     if name_or_file not in known:
-        raise ModelError(f"There is no model '{name_or_file}': use one of {', '.join(known)}, or a {WEIGHTS_SUFFIX} file.")
+        raise ModelError(message("model-unknown", model=name_or_file, choices=", ".join(known), suffix=WEIGHTS_SUFFIX))
     return models_folder() / (name_or_file + WEIGHTS_SUFFIX)
 
 
@@ -162,17 +161,17 @@ def _verified_tensors(path: Path, card: ModelCard, expected: dict[str, torch.Ten
     try:
         content = _content(path, _MAXIMUM_BYTES, "The weights")
     except (OSError, ValueError):  # ValueError: the name cannot be one
-        raise ModelError(f"The weights {path} cannot be read: check the name and the permissions.") from None
+        raise ModelError(message("weights-unreadable", path=path)) from None
     if hashlib.sha256(content).hexdigest() != card.sha256:
-        raise ModelError(f"The weights {path} are not those of their model card (SHA-256 differs): copy both again.")
+        raise ModelError(message("weights-not-of-card", path=path))
     try:
         tensors = safetensors.torch.load(content)
     except Exception:  # of many kinds: types that torch does not have are a KeyError
-        raise ModelError(f"{path} is not a safetensors file: export the model again.") from None
+        raise ModelError(message("weights-format", path=path)) from None
     if _layers(tensors) != _layers(expected):
-        raise ModelError(f"The weights {path} do not fit the network of their model card: export the model again.")
+        raise ModelError(message("weights-do-not-fit", path=path))
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise ModelError(f"The weights {path} hold values that are not numbers: export the model again.")
+        raise ModelError(message("weights-not-finite", path=path))
     return tensors
 
 

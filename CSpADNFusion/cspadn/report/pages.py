@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cspadn.errors import MissingPackageError
+from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def check_packages() -> None:
     for name in _PACKAGES:
         if find_spec(name) is None:
             package = {"PIL": "pillow"}.get(name, name)
-            raise MissingPackageError(f"The Python package '{package}' is missing: pip install '.[report]', in a clone.")
+            raise MissingPackageError(message("report-package-missing", package=package))
 
 
 def templates_folder() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cspadn.errors import UsageError
+from cspadn.messages import message
 from cspadn.runtime.memory import free_main_memory
 from cspadn.settings import AUTOMATIC_DEVICE
 
@@ -54,7 +55,7 @@ def resolve_device(name: str) -> torch.device:
     full_name = "cuda:0" if name == "cuda" else name
     if full_name not in available:
         choices = ", ".join([AUTOMATIC_DEVICE, *available])
-        raise UsageError(f"There is no device '{name}' here that computes: use one of {choices}.")
+        raise UsageError(message("device-unavailable", device=name, choices=choices))
     return torch.device(full_name)
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from cspadn.errors import MemoryExhaustedError
+from cspadn.messages import message
 
 _SYSTEM, _CONTAINER, _PROCESS = Path("/proc/meminfo"), Path("/sys/fs/cgroup"), Path("/proc/self/status")
 _CACHES = ("inactive_file", "active_file")  # of a container: they count as taken, and give way
@@ -64,10 +65,7 @@ def require_memory(needed: int, mapped: int = 0) -> None:
     """MemoryExhaustedError if the process would meet a limit of its own, at which some libraries crash, or wait for ever."""
     left = process_left(mapped)
     if left is not None and left < needed:
-        raise MemoryExhaustedError(
-            f"There is not enough memory: this takes about {needed / 1e6:.0f} MB more, and the limit of the process (ulimit)"
-            f" leaves {max(0, left) / 1e6:.0f} MB. Raise it, or crop the volumes."
-        )
+        raise MemoryExhaustedError(message("memory-limit", needed=needed / 1e6, left=max(0, left) / 1e6))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cspadn.errors import FusionError, MemoryExhaustedError
+from cspadn.messages import message
 from cspadn.runtime.memory import is_out_of_memory
 
 _STDERR = 2  # its file descriptor
@@ -31,17 +32,20 @@ def in_one_line(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
-def explained(error: Exception, hint: str = "") -> FusionError:
-    """One sentence for what nobody foresaw."""
-    if isinstance(error, ModuleNotFoundError):
-        return FusionError(f"The Python package '{error.name}' is missing: install it with pip.")
+def explained(error: Exception, *, on_terminal: bool = False) -> FusionError:
+    """Return the error with one sentence for the user, for an exception that is not a :class:`FusionError`.
 
+    Args:
+        on_terminal: whether the sentence says how to run the command again with a traceback.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        return FusionError(message("package-missing", package=error.name))
     if is_out_of_memory(error):
-        return MemoryExhaustedError("There is not enough memory for these volumes: close other programs, or crop them.")
-    first_line = next(iter(str(error).splitlines()), "")
-    return FusionError(
-        f"Unexpected error ({type(error).__name__}: {first_line}): please report it{'; ' + hint if hint else '.'}"
-    )
+        return MemoryExhaustedError(message("memory-exhausted"))
+    kind, first_line = type(error).__name__, next(iter(str(error).splitlines()), "")
+    if on_terminal:
+        return FusionError(message("unexpected-error-on-terminal", kind=kind, text=first_line))
+    return FusionError(message("unexpected-error", kind=kind, text=first_line))
 
 
 def take_all_letters() -> None:

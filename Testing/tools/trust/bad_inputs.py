@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import shutil
 import signal
 import struct
@@ -31,17 +30,14 @@ import torch
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from message_calls import says
+
 LIBRARY = Path(__file__).resolve().parents[3] / "CSpADNFusion"
 MOST_SECONDS, MOST_BYTES = 15, 10**9  # of a processor: five times what a start and a refusal take
 OUT = "out"  # the folder of the outputs, in that of a case
 OUTPUTS = ("fused.json", "fused.nrrd")
 _NOBODY = 65534  # a user who may do nothing in particular
 _LONG = 300  # seconds: a process that takes longer hangs, on a busy machine too
-_ADVICE = re.compile(
-    r"\b(check|choose|close|convert|copy|create|crop|export|extract|fetch|give|move|must|name|needs|register|rename|repair"
-    r"|replaced|use|write)\b",
-    re.IGNORECASE,
-)
 _MODEL = LIBRARY / "Resources" / "Models" / "cspadn.safetensors"
 
 Maker = Callable[[Path], list[str]]  # makes the files in a folder; returns the arguments after ``fuse``
@@ -54,8 +50,8 @@ class Case:
     Attributes:
         make: makes the files in a folder and returns the arguments after ``fuse``; the outputs go to its folder ``out``.
         code: the exit code; 0 where the input is accepted after all, as a volume of one slice.
-        says: what the line on stderr says.
-        names: whom or what it names.
+        identifier: of the message on stderr; empty for an accepted input and for wrong usage.
+        names: the volume, file, setting or value that the message must contain.
         limits: "user": without root's rights; "file": how many bytes a file may have.
         usage: whether the line comes with a reminder of all options.
     """
@@ -63,7 +59,7 @@ class Case:
     name: str
     make: Maker
     code: int
-    says: str
+    identifier: str
     names: str
     limits: dict[str, int]
     usage: bool
@@ -96,7 +92,7 @@ def case(
     name: str,
     *,
     code: int = 3,
-    says: str = "",
+    identifier: str = "",
     names: str = "The PET",
     limits: dict[str, int] | None = None,
     usage: bool = False,
@@ -106,7 +102,7 @@ def case(
     def registered(make: Maker) -> Maker:
         if name in CASES:
             raise ValueError(f"There are two cases '{name}'.")
-        CASES[name] = Case(name, make, code, says, names, limits or {}, usage)
+        CASES[name] = Case(name, make, code, identifier, names, limits or {}, usage)
         return make
 
     return registered
@@ -236,9 +232,9 @@ def _faults_of_text(bad: Case, outcome: Outcome) -> list[str]:
         faults[f"There is no usage with an error: {text!r}."] = text.startswith("usage: ") and ": error: " in text
     else:
         faults[f"It is not one line of ours: {text!r}."] = len(lines) == 1 and text.startswith("cspadn: ")
-        faults[f"It does not say what to do: {text!r}."] = bool(_ADVICE.search(text))
-    for words in (bad.says, bad.names) if bad.code else (bad.says,):
-        faults[f"It does not say '{words}': {text!r}."] = words in text
+        faults[f"It is not the message '{bad.identifier}': {text!r}."] = says(text, bad.identifier)
+    if bad.code:
+        faults[f"It does not name '{bad.names}': {text!r}."] = bad.names in text
     return [fault for fault, fine in faults.items() if not fine]
 
 
@@ -371,17 +367,19 @@ def _half(size: int) -> int:
 
 
 for _byte in (0, 1, 100, 347):
-    case(f"NIfTI cut at byte {_byte}", says="no NIfTI")(partial(_cut, ".nii", _at(_byte)))
+    case(f"NIfTI cut at byte {_byte}", identifier="format-unknown")(partial(_cut, ".nii", _at(_byte)))
 for _byte in (348, 351, 352, 400):
-    case(f"NIfTI cut at byte {_byte}", says="more voxels than it holds")(partial(_cut, ".nii", _at(_byte)))
+    case(f"NIfTI cut at byte {_byte}", identifier="voxels-missing")(partial(_cut, ".nii", _at(_byte)))
 for _byte in (5, 20):
-    case(f"compressed NIfTI cut at byte {_byte}", says="cannot be read")(partial(_cut, ".nii.gz", _at(_byte)))
+    case(f"compressed NIfTI cut at byte {_byte}", identifier="format-unknown")(partial(_cut, ".nii.gz", _at(_byte)))
 for _what, _where in {"in the middle": _half, "before its last byte": _before(1)}.items():
     for _format, _suffix in {"NIfTI": ".nii", "NRRD": ".nrrd", "MetaImage": ".mha"}.items():
-        case(f"{_format} cut {_what}", says="more voxels than it holds")(partial(_cut, _suffix, _where))
+        case(f"{_format} cut {_what}", identifier="voxels-missing")(partial(_cut, _suffix, _where))
     for _format, _suffix in {"NIfTI": ".nii.gz", "NRRD": ".nrrd", "MetaImage": ".mha"}.items():
-        case(f"compressed {_format} cut {_what}", says="not whole")(partial(_cut, _suffix, _where, compressed=True))
-case("compressed NIfTI cut before its checksum", says="not whole")(partial(_cut, ".nii.gz", _before(8)))
+        case(f"compressed {_format} cut {_what}", identifier="compressed-data-cut")(
+            partial(_cut, _suffix, _where, compressed=True)
+        )
+case("compressed NIfTI cut before its checksum", identifier="compressed-data-cut")(partial(_cut, ".nii.gz", _before(8)))
 
 
 def _cut_pair(name: str, folder: Path) -> list[str]:
@@ -393,9 +391,9 @@ def _cut_pair(name: str, folder: Path) -> list[str]:
 
 
 for _name in ("pet.hdr", "pet.img"):
-    case(f"NIfTI in two files, cut, called by its {_name[-3:]}", says="more voxels than it holds")(partial(_cut_pair, _name))
-case("NRRD cut in its header", says="cannot be read")(partial(_cut, ".nrrd", _at(60)))
-case("MetaImage cut in its header", says="cannot be read")(partial(_cut, ".mha", _at(60)))
+    case(f"NIfTI in two files, cut, called by its {_name[-3:]}", identifier="voxels-missing")(partial(_cut_pair, _name))
+case("NRRD cut in its header", identifier="format-unknown")(partial(_cut, ".nrrd", _at(60)))
+case("MetaImage cut in its header", identifier="size-not-positive")(partial(_cut, ".mha", _at(60)))
 
 
 def _cut_slice(at: Callable[[int], int], index: int, folder: Path) -> list[str]:
@@ -409,7 +407,8 @@ for _what, _where, _index in (
     *(("DICOM slice cut at byte 100", _at(100), 3), ("DICOM slice cut at byte 140", _at(140), 3)),
     *(("DICOM slice cut in the middle", _half, 3), ("DICOM slice cut before its last 100 bytes", _before(100), 3)),
 ):
-    case(_what, says="is damaged", names="The MRI")(partial(_cut_slice, _where, _index))
+    identifier = "dicom-header-cut" if "byte 140" in _what else "dicom-file-damaged"
+    case(_what, identifier=identifier, names="The MRI")(partial(_cut_slice, _where, _index))
 
 
 def _patched_slice(old: bytes, new: bytes, folder: Path) -> list[str]:
@@ -426,7 +425,7 @@ for _what, _old, _new in (
     ("with a tag of no type", b"\x02\x00\x02\x00UI", b"\x02\x00\x02\x00WI"),
     ("of no transfer syntax", b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.9.1"),
 ):
-    case(f"DICOM slice {_what}", says="is damaged", names="The MRI")(partial(_patched_slice, _old, _new))
+    case(f"DICOM slice {_what}", identifier="dicom-file-damaged", names="The MRI")(partial(_patched_slice, _old, _new))
 
 
 # Files of another kind
@@ -437,20 +436,20 @@ def _other(name: str, content: bytes, folder: Path) -> list[str]:
 
 
 _NOISE = np.random.default_rng(0).bytes(5000)
-case("text called NIfTI", says="no NIfTI")(partial(_other, "pet.nii", b"a list of patients\n" * 50))
-case("empty MetaImage", says="no NIfTI")(partial(_other, "pet.mha", b""))
-case("empty compressed NIfTI", says="cannot be read")(partial(_other, "pet.nii.gz", b""))
-case("noise called NRRD", says="no NIfTI")(partial(_other, "pet.nrrd", _NOISE))
-case("noise behind the first line of NRRD", says="no NIfTI")(partial(_other, "pet.nrrd", b"NRRD0004\n" + _NOISE))
-case("noise in gzip", says="no NIfTI")(partial(_other, "pet.nii.gz", gzip.compress(_NOISE)))
+case("text called NIfTI", identifier="format-unknown")(partial(_other, "pet.nii", b"a list of patients\n" * 50))
+case("empty MetaImage", identifier="format-unknown")(partial(_other, "pet.mha", b""))
+case("empty compressed NIfTI", identifier="format-unknown")(partial(_other, "pet.nii.gz", b""))
+case("noise called NRRD", identifier="format-unknown")(partial(_other, "pet.nrrd", _NOISE))
+case("noise behind the first line of NRRD", identifier="format-unknown")(partial(_other, "pet.nrrd", b"NRRD0004\n" + _NOISE))
+case("noise in gzip", identifier="format-unknown")(partial(_other, "pet.nii.gz", gzip.compress(_NOISE)))
 
 
-@case("PNG called compressed NIfTI", says="two-dimensional")
+@case("PNG called compressed NIfTI", identifier="volume-two-dimensional")
 def _png_as_nifti(folder: Path) -> list[str]:
     return _fuse(folder, pet=_picture(folder / "pet.png").rename(folder / "pet.nii.gz"))
 
 
-@case("one slice of a DICOM series", says="give the folder that holds all")
+@case("one slice of a DICOM series", identifier="image-is-one-dicom-slice")
 def _slice_of_series(folder: Path) -> list[str]:
     return _fuse(folder, pet=sorted(_series(folder / "series").iterdir())[0])
 
@@ -460,22 +459,18 @@ def _slice_of_series(folder: Path) -> list[str]:
 _DIMENSIONS, _TYPE, _SPACING, _START = 40, 70, 76, 108  # bytes of NIfTI-1's header
 _QUATERNION, _PLACE, _AFFINE = 256, 268, 280
 _NAN, _INFINITE = float("nan"), float("inf")
-_ODD, _MORE, _NO_MEMORY, _NO_NUMBER = (
-    "what no image has",
-    "more voxels than it holds",
-    "more than there is memory",
-    "no usable number",
-)
+_ODD, _MORE, _NO_MEMORY, _POSITION = "header-impossible", "voxels-missing", "volume-exceeds-memory", "header-position-invalid"
+_UNKNOWN, _SIZE = "format-unknown", "size-not-positive"
 _MAKERS = {".nii": _nifti, ".gz": _nifti, ".nrrd": _nrrd, ".mha": _meta}
 
 
-def _header(name: str, says: str, file: str, *arguments: object, code: int = 3, **fields: object) -> None:
+def _header(name: str, identifier: str, file: str, *arguments: object, code: int = 3, **fields: object) -> None:
     """A case of a PET, called ``file``, whose header says something else."""
 
     def make(folder: Path) -> list[str]:
         return _fuse(folder, pet=_MAKERS[Path(file).suffix](folder / file, *arguments, **fields))
 
-    case(name, says=says, code=code)(make)
+    case(name, identifier=identifier, code=code)(make)
 
 
 for _format, _file in {"NIfTI": "pet.nii", "compressed NIfTI": "pet.nii.gz"}.items():
@@ -494,33 +489,38 @@ _header(
     CompressedData="True",
     CompressedDataSize=str(len(_PACKED)),
 )
-_header("compressed MetaImage without the size of its data", "not whole", "pet.mha", _PACKED, CompressedData="True")
-_header("NIfTI without rows", "24 x 0 x 8 voxels", "pet.nii", (_DIMENSIONS + 4, "h", (0,)))
-_header("NIfTI of -5 rows", "24 x -5 x 8 voxels", "pet.nii", (_DIMENSIONS + 4, "h", (-5,)))
+_header("compressed MetaImage without the size of its data", "compressed-data-cut", "pet.mha", _PACKED, CompressedData="True")
+_header("NIfTI without rows", _SIZE, "pet.nii", (_DIMENSIONS + 4, "h", (0,)))
+_header("NIfTI of -5 rows", _SIZE, "pet.nii", (_DIMENSIONS + 4, "h", (-5,)))
 _header("NIfTI of 99 dimensions", _ODD, "pet.nii", (_DIMENSIONS, "h", (99,)))
 _header("NIfTI of an unknown type", _ODD, "pet.nii", (_TYPE, "h", (9999,)))
 _header("MetaImage of -3 dimensions", _ODD, "pet.mha", NDims="-3")
 _header("MetaImage of 10^20 dimensions", _ODD, "pet.mha", NDims=str(10**20))
 _header("NIfTI whose voxels start behind its end", _MORE, "pet.nii", (_START, "f", (1e8,)))
-_header("NRRD without rows", "cannot be read", "pet.nrrd", sizes="24 0 8")
-_header("MetaImage without rows", "24 x 0 x 8 voxels", "pet.mha", DimSize="24 0 8")
+_header("NRRD without rows", _UNKNOWN, "pet.nrrd", sizes="24 0 8")
+_header("MetaImage without rows", _SIZE, "pet.mha", DimSize="24 0 8")
 for _value in (-2, 0, _NAN, _INFINITE):
     _nifti_place = (_PLACE, "f", (_value,)), (_AFFINE + 12, "f", (_value,))
     _no_axes = {"space_directions": None, "space": None, "space_origin": None}
-    _header(f"NIfTI with a spacing of {_value}", "not positive", "pet.nii", (_SPACING + 4, "f", (_value,)))
-    _header(f"MetaImage with a spacing of {_value}", "not positive", "pet.mha", ElementSpacing=f"{_value} 2 3")
-    _header(f"NRRD with a spacing of {_value}", "not positive", "pet.nrrd", spacings=f"{_value} 2 3", **_no_axes)
+    _header(f"NIfTI with a spacing of {_value}", _POSITION, "pet.nii", (_SPACING + 4, "f", (_value,)))
+    _header(f"MetaImage with a spacing of {_value}", _POSITION, "pet.mha", ElementSpacing=f"{_value} 2 3")
+    _header(f"NRRD with a spacing of {_value}", _POSITION, "pet.nrrd", spacings=f"{_value} 2 3", **_no_axes)
     if not math.isfinite(_value):
-        _header(f"NIfTI with an origin of {_value}", _NO_NUMBER, "pet.nii", *_nifti_place)
-        _header(f"MetaImage with an origin of {_value}", _NO_NUMBER, "pet.mha", Offset=f"{_value} 0 0")
-        _header(f"NRRD with an origin of {_value}", "cannot be read", "pet.nrrd", space_origin=f"({_value},0,0)")
-_header("NIfTI with directions that are no numbers", _NO_NUMBER, "pet.nii", (252, "h", (1, 0)), (_QUATERNION, "f", (_NAN,)))
-_header("NIfTI with an affine matrix of zeros", "cannot be read", "pet.nii", (252, "h", (0, 1)), (_AFFINE, "f", (0,) * 12))
-_header("NRRD with directions of 1e308", _NO_NUMBER, "pet.nrrd", space_directions="(1e308,0,0) (0,1e308,0) (0,0,3)")
-_header("MetaImage with directions of 1e308", _NO_NUMBER, "pet.mha", TransformMatrix="1 0 0 0 1 0 1e308 0 1")
-_header("NRRD with two directions that are parallel", "cannot be read", "pet.nrrd", space_directions="(2,0,0) (2,0,0) (0,0,3)")
-_header("MetaImage with directions of zeros", "cannot be read", "pet.mha", TransformMatrix=" ".join("0" * 9))
-_header("MetaImage with two directions that are parallel", "cannot be read", "pet.mha", TransformMatrix="1 0 0 1 0 0 0 0 1")
+        _header(f"NIfTI with an origin of {_value}", _POSITION, "pet.nii", *_nifti_place)
+        _header(f"MetaImage with an origin of {_value}", _POSITION, "pet.mha", Offset=f"{_value} 0 0")
+        _header(
+            f"NRRD with an origin of {_value}",
+            _UNKNOWN if math.isnan(_value) else _POSITION,
+            "pet.nrrd",
+            space_origin=f"({_value},0,0)",
+        )
+_header("NIfTI with directions that are no numbers", _POSITION, "pet.nii", (252, "h", (1, 0)), (_QUATERNION, "f", (_NAN,)))
+_header("NIfTI with an affine matrix of zeros", _UNKNOWN, "pet.nii", (252, "h", (0, 1)), (_AFFINE, "f", (0,) * 12))
+_header("NRRD with directions of 1e308", _POSITION, "pet.nrrd", space_directions="(1e308,0,0) (0,1e308,0) (0,0,3)")
+_header("MetaImage with directions of 1e308", _POSITION, "pet.mha", TransformMatrix="1 0 0 0 1 0 1e308 0 1")
+_header("NRRD with two directions that are parallel", _UNKNOWN, "pet.nrrd", space_directions="(2,0,0) (2,0,0) (0,0,3)")
+_header("MetaImage with directions of zeros", _UNKNOWN, "pet.mha", TransformMatrix=" ".join("0" * 9))
+_header("MetaImage with two directions that are parallel", _UNKNOWN, "pet.mha", TransformMatrix="1 0 0 1 0 0 0 0 1")
 
 
 @case("NRRD with directions that are not at right angles", code=0)
@@ -533,13 +533,13 @@ def _long_directions(folder: Path) -> list[str]:
     return _fuse(folder, mri=_meta(folder / "long.mha", TransformMatrix="2 0 0 0 1 0 0 0 1"))
 
 
-@case("directions that are not at right angles, to NIfTI", code=2, says="not at right angles", names="fused.nii")
+@case("directions that are not at right angles, to NIfTI", code=2, identifier="axes-not-storable", names="fused.nii")
 def _sheared_to_nifti(folder: Path) -> list[str]:
     mri = _nrrd(folder / "sheared.nrrd", space_directions="(2,0,0) (0.5,2,0) (0,0,3)")
     return _fuse(folder, mri=mri, output="fused.nii")
 
 
-@case("NRRD whose voxels are in a pipe", says="which is no file")
+@case("NRRD whose voxels are in a pipe", identifier="voxel-file-missing")
 def _voxels_in_a_pipe(folder: Path) -> list[str]:
     os.mkfifo(folder / "pipe.raw")
     return _fuse(folder, pet=_nrrd(folder / "pet.nhdr", b"", data_file="pipe.raw"))
@@ -550,11 +550,11 @@ def _elsewhere(where: bytes, folder: Path) -> list[str]:
     return _fuse(folder, pet=_put(path, path.read_bytes().replace(b"LOCAL", where)))
 
 
-case("MetaImage whose voxels are missing", says="which is no file")(partial(_elsewhere, b"missing.raw"))
-case("MetaImage whose voxels are in a format string", says=_ODD)(partial(_elsewhere, b"%s%s%s%n 1 8 1"))
+case("MetaImage whose voxels are missing", identifier="voxel-file-missing")(partial(_elsewhere, b"missing.raw"))
+case("MetaImage whose voxels are in a format string", identifier=_ODD)(partial(_elsewhere, b"%s%s%s%n 1 8 1"))
 
 
-@case("DICOM slices of 60000 x 60000 pixels that are not there", says="is damaged", names="The MRI")
+@case("DICOM slices of 60000 x 60000 pixels that are not there", identifier="dicom-file-damaged", names="The MRI")
 def _large_slices(folder: Path) -> list[str]:
     return _fuse(folder, mri=_series(folder / "mri", Rows=60000, Columns=60000))
 
@@ -567,23 +567,23 @@ def _zeros(times: int) -> bytes:
     return gzip.compress(bytes(2**24), 1) * times
 
 
-@case("NIfTI with 3 GB of zeros behind its voxels", says="more than its header says")
+@case("NIfTI with 3 GB of zeros behind its voxels", identifier="too-much-data")
 def _bomb(folder: Path) -> list[str]:
     return _fuse(folder, pet=_nifti(folder / "pet.nii.gz", more=_zeros(200)))
 
 
-@case("NIfTI of 1 TB of zeros", code=5, says=_NO_MEMORY)
+@case("NIfTI of 1 TB of zeros", code=5, identifier=_NO_MEMORY)
 def _honest_bomb(folder: Path) -> list[str]:
     header = ((_DIMENSIONS, "h", (3, 32767, 32767, 932)), (_TYPE, "h", (2, 8)))
     return _fuse(folder, pet=_nifti(folder / "pet.nii.gz", *header, more=_zeros(200)))
 
 
-@case("NRRD with 3 GB of zeros in place of its voxels", says="more than its header says")
+@case("NRRD with 3 GB of zeros in place of its voxels", identifier="too-much-data")
 def _nrrd_bomb(folder: Path) -> list[str]:
     return _fuse(folder, pet=_nrrd(folder / "pet.nrrd", _zeros(200), encoding="gzip"))
 
 
-@case("MetaImage with 200 MB of zeros in place of its voxels", says="more than its header says")
+@case("MetaImage with 200 MB of zeros in place of its voxels", identifier="too-much-data")
 def _meta_bomb(folder: Path) -> list[str]:
     packed = zlib.compress(bytes(200 * 10**6), 1)
     fields = {"CompressedData": "True", "CompressedDataSize": str(len(packed))}
@@ -616,20 +616,24 @@ def _nothing(_path: Path) -> None:
     """What is not there."""
 
 
-case("missing file", says="does not exist")(_path("none.nrrd", _nothing))
-case("link to nothing", says="does not exist")(_path("link.nrrd", lambda path: path.symlink_to(path.with_name("none"))))
-case("link to itself", says="cannot be read")(_path("link.nrrd", lambda path: path.symlink_to(path)))
-case("link to /dev/zero", says="is no file")(_path("link.nrrd", lambda path: path.symlink_to("/dev/zero")))
-case("/dev/zero", says="is no file")(lambda folder: _fuse(folder, pet=Path("/dev/zero")))
-case("pipe", says="is no file")(_path("pipe.nii.gz", os.mkfifo))
-case("name that is too long", says="File name too long")(_path(f"{'a' * 300}.nrrd", _nothing))
-case("folder without DICOM", says="holds no DICOM images")(_path("empty", Path.mkdir))
-case("folder with two DICOM series", says="holds 2 DICOM series")(_path("two", _two_series))
-case("name with a line break", says="\\n")(_path("a\nb.nrrd", Path.touch))
-case("missing file with a line break", says="does not exist")(_path("a\nb.nrrd", _nothing))
-case("name with commands to the terminal", says="\\x1b")(_path("\x1b[2J\x1b]0;title\x07.nrrd", Path.touch))
-case("name that turns the direction of writing", says="\\u202e")(_path("\u202eexe.nrrd", Path.touch))
-case("name that is no UTF-8", says="not valid UTF-8", names="M\\udcfcller")(_path("M\udcfcller.nrrd", Path.touch))
+case("missing file", identifier="image-missing")(_path("none.nrrd", _nothing))
+case("link to nothing", identifier="image-missing")(_path("link.nrrd", lambda path: path.symlink_to(path.with_name("none"))))
+case("link to itself", identifier="image-not-accessible")(_path("link.nrrd", lambda path: path.symlink_to(path)))
+case("link to /dev/zero", identifier="image-not-a-file")(_path("link.nrrd", lambda path: path.symlink_to("/dev/zero")))
+case("/dev/zero", identifier="image-not-a-file")(lambda folder: _fuse(folder, pet=Path("/dev/zero")))
+case("pipe", identifier="image-not-a-file")(_path("pipe.nii.gz", os.mkfifo))
+case("name that is too long", identifier="image-not-accessible")(_path(f"{'a' * 300}.nrrd", _nothing))
+case("folder without DICOM", identifier="dicom-none")(_path("empty", Path.mkdir))
+case("folder with two DICOM series", identifier="dicom-several-series")(_path("two", _two_series))
+case("name with a line break", identifier="format-unknown", names="\\n")(_path("a\nb.nrrd", Path.touch))
+case("missing file with a line break", identifier="image-missing")(_path("a\nb.nrrd", _nothing))
+case("name with commands to the terminal", identifier="format-unknown", names="\\x1b")(
+    _path("\x1b[2J\x1b]0;title\x07.nrrd", Path.touch)
+)
+case("name that turns the direction of writing", identifier="format-unknown", names="\\u202e")(
+    _path("\u202eexe.nrrd", Path.touch)
+)
+case("name that is no UTF-8", identifier="name-not-utf8", names="M\\udcfcller")(_path("M\udcfcller.nrrd", Path.touch))
 
 
 @case("way through other folders", code=0)
@@ -646,9 +650,11 @@ def _forbidden(mode: int, what: str, folder: Path) -> list[str]:
 
 
 _USER = {"user": _NOBODY}
-case("file that may not be read", says="Permission denied", limits=_USER)(partial(_forbidden, 0, "pet.nrrd"))
-case("series that may not be read", says="Permission denied", names="The MRI", limits=_USER)(partial(_forbidden, 0, "mri"))
-case("folder that may not be written to", code=2, says="cannot be written to", names="fused.nrrd", limits=_USER)(
+case("file that may not be read", identifier="image-not-accessible", limits=_USER)(partial(_forbidden, 0, "pet.nrrd"))
+case("series that may not be read", identifier="image-not-accessible", names="The MRI", limits=_USER)(
+    partial(_forbidden, 0, "mri")
+)
+case("folder that may not be written to", code=2, identifier="output-folder-not-writable", names="fused.nrrd", limits=_USER)(
     partial(_forbidden, 0o555, OUT)
 )
 
@@ -658,10 +664,10 @@ def _full(suffix: str, folder: Path) -> list[str]:
 
 
 for _suffix in (".nii", ".nii.gz", ".nrrd", ".mha"):
-    case(f"no space for {_suffix}", code=2, says="space on the disk", names=f"fused{_suffix}", limits={"file": 4000})(
+    case(f"no space for {_suffix}", code=2, identifier="output-incomplete", names=f"fused{_suffix}", limits={"file": 4000})(
         partial(_full, _suffix)
     )
-case("no space for the colours", code=2, says="space on the disk", names="color.nrrd", limits={"file": 1000})(
+case("no space for the colours", code=2, identifier="output-incomplete", names="color.nrrd", limits={"file": 1000})(
     lambda folder: _fuse(folder, "--color", str(folder / OUT / "color.nrrd"))
 )
 
@@ -694,19 +700,21 @@ def _moved(distance: float) -> Callable[[sitk.Image], sitk.Image]:
     return change
 
 
-_EMPTY = "holds no two different intensities"
+_EMPTY = "volume-constant"
 for _what, _value in {"of zeros": 0, "of one value": 7, "of NaN": _NAN, "of infinities": _INFINITE}.items():
-    case(f"PET {_what}", says=_EMPTY)(partial(_volume, _full_of(_value)))
-    case(f"MRI {_what}", says=_EMPTY, names="The MRI")(partial(_volume, _full_of(_value), which=1))
-case("no overlap", says="do not overlap")(partial(_volume, _moved(1000)))
-case("hardly any overlap", says="covers only")(partial(_volume, _moved(44)))
-case("PET at the end of the numbers", says="do not overlap")(partial(_volume, _moved(1e8)))
-case("four dimensions", says="4 dimensions")(partial(_volume, lambda image: sitk.JoinSeries([image, image])))
-case("two dimensions", says="two-dimensional")(partial(_volume, lambda image: image[:, :, 3]))
-case("colours", says="3 values per voxel")(
+    case(f"PET {_what}", identifier=_EMPTY)(partial(_volume, _full_of(_value)))
+    case(f"MRI {_what}", identifier=_EMPTY, names="The MRI")(partial(_volume, _full_of(_value), which=1))
+case("no overlap", identifier="no-overlap")(partial(_volume, _moved(1000)))
+case("hardly any overlap", identifier="overlap-too-small")(partial(_volume, _moved(44)))
+case("PET at the end of the numbers", identifier="no-overlap")(partial(_volume, _moved(1e8)))
+case("four dimensions", identifier="volume-not-three-dimensional")(
+    partial(_volume, lambda image: sitk.JoinSeries([image, image]))
+)
+case("two dimensions", identifier="volume-two-dimensional")(partial(_volume, lambda image: image[:, :, 3]))
+case("colours", identifier="volume-not-scalar")(
     partial(_volume, lambda image: sitk.Cast(sitk.Compose(image, image, image), sitk.sitkVectorUInt8))
 )
-case("vectors", says="2 values per voxel", names="The MRI")(
+case("vectors", identifier="volume-not-scalar", names="The MRI")(
     partial(_volume, lambda image: sitk.Compose(image, image), which=1)
 )
 case("one slice", code=0)(partial(_volume, lambda image: image[:, :, 4:5], which=1))
@@ -715,7 +723,7 @@ case("one column", code=0)(partial(_volume, lambda image: image[10:11], which=1)
 case("PET mirrored in its stored order", code=0)(partial(_volume, lambda image: sitk.DICOMOrient(image, "RAI")))
 
 
-@case("complex numbers", says="complex numbers")
+@case("complex numbers", identifier="volume-complex")
 def _complex(folder: Path) -> list[str]:
     image = pair()[1]
     return _fuse(folder, pet=_write(folder / "pet.nii", sitk.RealAndImaginaryToComplex(image, image)))
@@ -724,13 +732,13 @@ def _complex(folder: Path) -> list[str]:
 # Pictures
 
 
-@case("pictures of other sizes", says="must match in size")
+@case("pictures of other sizes", identifier="picture-sizes-differ")
 def _other_sizes(folder: Path) -> list[str]:
     pictures = {"pet": _picture(folder / "a.png"), "mri": _picture(folder / "b.png", (20, 24))}
     return _fuse(folder, **pictures, output="fused.png")
 
 
-@case("a picture and a volume", says="One input is a PNG", names="PNG")
+@case("a picture and a volume", identifier="picture-and-volume", names="PNG")
 def _picture_and_volume(folder: Path) -> list[str]:
     return _fuse(folder, pet=_picture(folder / "pet.png"))
 
@@ -740,14 +748,14 @@ def _picture_of(change: Callable[[bytes], bytes], folder: Path) -> list[str]:
     return _fuse(folder, pet=_put(pet, change(pet.read_bytes())), mri=mri, output="fused.png")
 
 
-case("picture that is cut", says="not whole")(partial(_picture_of, lambda content: content[:200]))
-case("picture without its last byte", says="not whole")(partial(_picture_of, lambda content: content[:-1]))
-case("picture with a part of 1 GB that is not there", says="not whole")(
+case("picture that is cut", identifier="png-cut")(partial(_picture_of, lambda content: content[:200]))
+case("picture without its last byte", identifier="png-cut")(partial(_picture_of, lambda content: content[:-1]))
+case("picture with a part of 1 GB that is not there", identifier="png-cut")(
     partial(_picture_of, lambda content: content[:33] + struct.pack(">I", 10**9) + b"zTXt" + content[33:])
 )
 
 
-@case("picture that says 30000 x 30000", says=_MORE)
+@case("picture that says 30000 x 30000", identifier=_MORE)
 def _large_picture(folder: Path) -> list[str]:
     pet, mri = (_picture(folder / f"{name}.png") for name in ("pet", "mri"))
     content = pet.read_bytes()
@@ -776,45 +784,57 @@ def _output(name: str, *options: str, make: Callable[[Path], object] = _nothing)
 
 for _what, _window in {"reversed": "9 1", "empty": "4 4", "not a number": "nan 9", "infinite": "0 inf"}.items():
     for _which in ("PET", "MRI"):
-        case(f"window of the {_which} that is {_what}", code=2, says="two finite numbers", names=f"The {_which} window")(
+        case(f"window of the {_which} that is {_what}", code=2, identifier="window-invalid", names=f"The {_which} window")(
             _set(f"--{_which.lower()}-window", *_window.split())
         )
-case("unknown palette", code=2, says="use one of", names="'Pink'")(_set("--color", "OUT/color.nrrd", "--palette", "Pink"))
-case("palette without a file", code=2, says="--color", names="A palette")(_set("--palette", "PET-Heat"))
-case("unknown model", code=4, says="use one of", names="'best'")(_set("--model", "best"))
-case("no name of a model", code=4, says="use one of", names="''")(_set("--model", ""))
-case("unknown device", code=2, says="use one of", names="'gpu9'")(_set("--device", "gpu9"))
-case("device that is not there", code=2, says="use one of", names="'cuda:99'")(_set("--device", "cuda:99"))
-case("unknown option", code=2, says="unrecognized arguments", names="--fast", usage=True)(_set("--fast"))
-case("unknown grid", code=2, says="use one of mri, pet", names="The grid")(_set("--grid", "ct"))
-case("window of words", code=2, says="invalid float", names="--pet-window", usage=True)(_set("--pet-window", "low", "high"))
-case("SUV of no DICOM", says="no DICOM headers")(_set("--suv"))
-case("DICOM of no DICOM", code=2, says="needs the MRI as a DICOM series", names="DICOM")(_output("series", "--dicom"))
-case("table that is no CSV", code=2, says="must end in .csv", names="table.txt")(_set("--metrics", "OUT/table.txt"))
-case("colours in NIfTI", code=2, says="must end in", names="color.nii")(_set("--color", "OUT/color.nii"))
-case("colours onto the output", code=2, says="another name", names="fused.nrrd")(_set("--color", "OUT/fused.nrrd"))
-case("cancel file in no folder", code=2, says="create it first", names="cancel")(_set("--cancel-file", "OUT/none/cancel"))
-case("output of another format", code=2, says="must end in", names="fused.xyz")(_output("fused.xyz"))
-case("output that exists", code=2, says="--overwrite", names="fused.nrrd")(_output("fused.nrrd", make=Path.touch))
-case("side file that exists", code=2, says="--overwrite", names="fused.json")(
+case("unknown palette", code=2, identifier="setting-not-a-choice", names="'Pink'")(
+    _set("--color", "OUT/color.nrrd", "--palette", "Pink")
+)
+case("palette without a file", code=2, identifier="palette-without-output", names="A palette")(_set("--palette", "PET-Heat"))
+case("unknown model", code=4, identifier="model-unknown", names="'best'")(_set("--model", "best"))
+case("no name of a model", code=4, identifier="model-unknown", names="''")(_set("--model", ""))
+case("unknown device", code=2, identifier="device-unavailable", names="'gpu9'")(_set("--device", "gpu9"))
+case("device that is not there", code=2, identifier="device-unavailable", names="'cuda:99'")(_set("--device", "cuda:99"))
+case("unknown option", code=2, names="--fast", usage=True)(_set("--fast"))
+case("unknown grid", code=2, identifier="setting-not-a-choice", names="The grid")(_set("--grid", "ct"))
+case("window of words", code=2, names="--pet-window", usage=True)(_set("--pet-window", "low", "high"))
+case("SUV of no DICOM", identifier="suv-needs-dicom")(_set("--suv"))
+case("DICOM of no DICOM", code=2, identifier="dicom-output-needs-series", names="DICOM")(_output("series", "--dicom"))
+case("table that is no CSV", code=2, identifier="output-format", names="table.txt")(_set("--metrics", "OUT/table.txt"))
+case("colours in NIfTI", code=2, identifier="output-format", names="color.nii")(_set("--color", "OUT/color.nii"))
+case("colours onto the output", code=2, identifier="colour-output-collides", names="fused.nrrd")(
+    _set("--color", "OUT/fused.nrrd")
+)
+case("cancel file in no folder", code=2, identifier="cancel-folder-missing", names="cancel")(
+    _set("--cancel-file", "OUT/none/cancel")
+)
+case("output of another format", code=2, identifier="output-format", names="fused.xyz")(_output("fused.xyz"))
+case("output that exists", code=2, identifier="output-exists", names="fused.nrrd")(_output("fused.nrrd", make=Path.touch))
+case("side file that exists", code=2, identifier="output-exists", names="fused.json")(
     _output("fused.nrrd", make=lambda path: path.with_suffix(".json").touch())
 )
-case("output that is a folder", code=2, says="is a folder", names="fused.nrrd")(_output("fused.nrrd", make=Path.mkdir))
-case("output in no folder", code=2, says="create it first", names="fused.nrrd")(_output("none/fused.nrrd"))
-case("output in a file", code=2, says="does not exist", names="fused.nrrd")(
+case("output that is a folder", code=2, identifier="output-is-folder", names="fused.nrrd")(
+    _output("fused.nrrd", make=Path.mkdir)
+)
+case("output in no folder", code=2, identifier="output-folder-missing", names="fused.nrrd")(_output("none/fused.nrrd"))
+case("output in a file", code=2, identifier="output-folder-missing", names="fused.nrrd")(
     _output("file/fused.nrrd", make=lambda path: path.parent.touch())
 )
-case("output whose name is too long", code=2, says="too long", names="aaa.nrrd")(_output(f"{'a' * 300}.nrrd"))
-case("output whose side file has too long a name", code=2, says="too long", names="aaa.json")(_output(f"{'a' * 251}.mha"))
-case("output that is a link to itself", code=2, says="cannot be written", names="fused.nrrd")(
+case("output whose name is too long", code=2, identifier="output-name-unusable", names="aaa.nrrd")(
+    _output(f"{'a' * 300}.nrrd")
+)
+case("output whose side file has too long a name", code=2, identifier="output-name-unusable", names="aaa.json")(
+    _output(f"{'a' * 251}.mha")
+)
+case("output that is a link to itself", code=2, identifier="output-name-unusable", names="fused.nrrd")(
     _output("fused.nrrd", make=lambda path: path.symlink_to(path))
 )
-case("output that is a link into no folder", code=2, says="does not exist", names="fused.nrrd")(
+case("output that is a link into no folder", code=2, identifier="output-folder-missing", names="fused.nrrd")(
     _output("fused.nrrd", make=lambda path: path.symlink_to(path.parent / "none" / "fused.nrrd"))
 )
 
 
-@case("output that is an input", code=2, says="one of the inputs", names="mri.nrrd")
+@case("output that is an input", code=2, identifier="output-is-input", names="mri.nrrd")
 def _output_is_input(folder: Path) -> list[str]:
     return _fuse(folder, "--overwrite", output="../mri.nrrd")
 
@@ -843,18 +863,18 @@ def _tensors(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) ->
     _fit(path)
 
 
-def _model(name: str, says: str, change: Callable[[Path], object], names: str = "model.safetensors") -> None:
+def _model(name: str, identifier: str, change: Callable[[Path], object], names: str = "model.safetensors") -> None:
     """A case of weights that are changed, or whose card is."""
 
     def make(folder: Path) -> list[str]:
         change(path := _weights(folder))
         return _fuse(folder, "--model", str(path))
 
-    case(name, code=4, says=says, names=names)(make)
+    case(name, code=4, identifier=identifier, names=names)(make)
 
 
-def _card(name: str, says: str, change: Callable[[Path], object]) -> None:
-    _model(name, says, lambda path: change(path.with_suffix(".json")), names="model.json")
+def _card(name: str, identifier: str, change: Callable[[Path], object]) -> None:
+    _model(name, identifier, lambda path: change(path.with_suffix(".json")), names="model.json")
 
 
 def _tamper(path: Path) -> None:
@@ -891,8 +911,8 @@ def _network(**fields: object) -> Callable[[Path], None]:
 
 
 _FIRST = "encoder.common.0.weight"
-_NO_SAFETENSORS, _NO_FIT, _NO_CARD = "not a safetensors file", "do not fit the network", "not a model card"
-_model("weights with another byte", "SHA-256 differs", _tamper)
+_NO_SAFETENSORS, _NO_FIT, _NO_CARD = "weights-format", "weights-do-not-fit", "model-card-invalid"
+_model("weights with another byte", "weights-not-of-card", _tamper)
 _model("weights that are a pickle", _NO_SAFETENSORS, _pickle)
 _model("weights with a header of 2 GB", _NO_SAFETENSORS, _replace(lambda content: struct.pack("<Q", 2**31) + content[8:]))
 _model(
@@ -909,22 +929,22 @@ _model(
     _NO_FIT,
     partial(_tensors, change=lambda all_: all_.update(more=torch.zeros(1))),
 )
-_model("weights of NaN", "not numbers", partial(_tensors, change=lambda all_: all_[_FIRST].fill_(_NAN)))
+_model("weights of NaN", "weights-not-finite", partial(_tensors, change=lambda all_: all_[_FIRST].fill_(_NAN)))
 _model(
     "weights in double precision", _NO_FIT, partial(_tensors, change=lambda all_: all_.update({_FIRST: all_[_FIRST].double()}))
 )
 _model("empty weights", _NO_SAFETENSORS, _replace(lambda _content: b""))
-_model("weights of 2 GB", "larger than any of ours", _grown(2**31))
-_model("weights that are a pipe", "cannot be read", _piped)
-_model("weights that are missing", "cannot be read", Path.unlink)
-_card("card that is missing", "must lie beside", Path.unlink)
-_card("card that is a pipe", "must lie beside", _piped)
-_card("card of 1 GB", "larger than any of ours", _grown(2**30))
+_model("weights of 2 GB", "model-file-too-large", _grown(2**31))
+_model("weights that are a pipe", "weights-unreadable", _piped)
+_model("weights that are missing", "weights-unreadable", Path.unlink)
+_card("card that is missing", "model-card-unreadable", Path.unlink)
+_card("card that is a pipe", "model-card-unreadable", _piped)
+_card("card of 1 GB", "model-file-too-large", _grown(2**30))
 _card("card that is no JSON", _NO_CARD, lambda path: _put(path, b"{'name': "))
 _card("card that is nested", _NO_CARD, lambda path: _put(path, b"[" * 100_000 + b"]" * 100_000))
 _model(
     "card of another architecture",
-    "unknown architecture 'U-Net'",
+    "model-architecture-unknown",
     lambda path: _fit(path, architecture="U-Net"),
     names="model.json",
 )
@@ -943,9 +963,7 @@ _model("card of a million layers", _NO_CARD, _network(decoder_channels=[1] * 10*
 _model("card of 1024 modules of 1024 channels", _NO_FIT, _network(dense_modules=1024, growth_channels=1024))
 
 
-@case(
-    "weights that may not be read", code=4, says="check the name and the permissions", names="model.safetensors", limits=_USER
-)
+@case("weights that may not be read", code=4, identifier="weights-unreadable", names="model.safetensors", limits=_USER)
 def _forbidden_weights(folder: Path) -> list[str]:
     path = _weights(folder)
     path.chmod(0)

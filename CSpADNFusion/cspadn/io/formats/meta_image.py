@@ -8,7 +8,6 @@ from pathlib import Path
 
 from cspadn.io.formats.file_format import FileFormat
 from cspadn.io.header_checks import (
-    IMPOSSIBLE_HEADER,
     DamageError,
     Voxels,
     check_extents,
@@ -17,6 +16,7 @@ from cspadn.io.header_checks import (
     read_fields,
     voxels_beside,
 )
+from cspadn.messages import message
 
 _MOST_AXES = 10  # ITK crashes on more
 _PLACES = ("offset", "position", "origin", "transformmatrix", "rotation", "orientation")
@@ -27,7 +27,7 @@ def _find_voxels(path: Path) -> Voxels | None:
     extents = [int(each) if math.isfinite(each) else 0 for each in numbers(fields.get("dimsize", ""))]
     check_extents(extents)
     if fields.get("ndims") != str(len(extents)) or len(extents) > _MOST_AXES:  # ITK crashes on these
-        raise DamageError(IMPOSSIBLE_HEADER)
+        raise DamageError(message("header-impossible"))
     places = [fields[name] for name in _PLACES if name in fields]
     check_position(numbers(fields.get("elementspacing", "")), chain(*map(numbers, places)))
     packed, binary = (fields.get(name, "")[:1].lower() in ("t", "1") for name in ("compresseddata", "binarydata"))

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from cspadn.io.formats.file_format import FileFormat, write_with_itk
 from cspadn.io.header_checks import (
-    IMPOSSIBLE_HEADER,
-    NOT_WHOLE,
     DamageError,
     Voxels,
     check_extents,
     check_position,
     check_voxels,
 )
+from cspadn.messages import message
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +70,7 @@ def _read_header(path: Path) -> bytes:
         with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
             return file.read(_HEADER_BYTES)
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise DamageError(NOT_WHOLE) from None
+        raise DamageError(message("compressed-data-cut")) from None
 
 
 def _renamed(path: Path, old: str, new: str) -> Path:
@@ -84,7 +83,7 @@ def _extents(header: np.void) -> list[int]:
     extents = [int(extent) for extent in header["dim"][1 : header["dim"][0] + 1]]
     extents = [*extents[:3], *(extent or 1 for extent in extents[3:])]  # some programs leave these at 0
     if not extents or len(extents) != header["dim"][0] or int(header["datatype"]) not in _BYTES:
-        raise DamageError(IMPOSSIBLE_HEADER)
+        raise DamageError(message("header-impossible"))
     check_extents(extents)
     used = [header[name] for name, code in zip(("quaternion", "affine"), header["forms"], strict=True) if code > 0]
     spacing = [each for each, extent in zip(header["pixdim"][1:4], extents, strict=False) if extent > 1 or each < 0]
@@ -97,7 +96,7 @@ def _write(image: sitk.Image, path: Path) -> None:
     write_with_itk(image, path)
     try:
         if (voxels := _find_voxels(path)) is None:
-            raise DamageError("no NIfTI file")
+            raise DamageError(message("voxels-missing"))
         check_voxels(voxels, 0)
     except DamageError:
         raise OSError(f"{path} is not whole") from None

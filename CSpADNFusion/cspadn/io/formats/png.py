@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cspadn.io.formats.file_format import FileFormat
 from cspadn.io.header_checks import DamageError, Voxels
+from cspadn.messages import message
 
 _SIGNATURE_BYTES = 8
 
@@ -21,7 +22,7 @@ def _find_voxels(path: Path) -> Voxels:
         while kind != b"IEND":
             length, kind = struct.unpack(">I4s", file.read(8).ljust(8, b"\xff"))
             if file.seek(length + 4, os.SEEK_CUR) > size:
-                raise DamageError("it is damaged, its parts are not whole. Fetch it again.")
+                raise DamageError(message("png-cut"))
     return Voxels.somewhere_in(path)
 
 

@@ -1,0 +1,60 @@
+"""Messages on the export of a fused volume as a DICOM series."""
+
+from slicer.i18n import tr as _
+
+from cspadn.messages import Message, Section
+
+SECTION = Section(
+    "Exporting a DICOM series from the panel",
+    "*Export as a DICOM series...* writes the last fused volume into an empty folder. See also *Writing a DICOM series* "
+    "below.",
+    (
+        Message(
+            "nothing-to-export",
+            _("Fuse two volumes first."),
+            "The button writes the last result, and this scene has none.",
+        ),
+        Message(
+            "node-not-fused-here",
+            _("The volume '{name}' is not a grayscale volume made by this module, or its MRI is no longer in the scene."),
+            "Choose the fused volume itself, not its colour volume, an input, or a volume that was loaded from a file. The "
+            "MRI supplies patient, study and position: load it, and fuse again.",
+        ),
+        Message(
+            "mri-not-from-database",
+            _("The MRI was not loaded from Slicer's DICOM database, so that patient and study of a series are unknown."),
+            "Import its folder in the module *DICOM*, load it there, and fuse that volume. A clone counts as the original, "
+            "even if its voxels were changed.",
+        ),
+        Message(
+            "pet-grid-not-linear",
+            _("The PET's grid lies behind a non-linear transform: fuse on the MRI's grid."),
+            "Under *Advanced*, *Grid*. A DICOM series cannot be curved.",
+        ),
+        Message(
+            "moved-since-fusion",
+            _("PET or MRI was moved since the fusion: press Apply again, then export."),
+            "A transform was changed after the fusion, whose result is on the PET's grid.",
+        ),
+        Message(
+            "pet-series-gone",
+            _("The PET's DICOM series is no longer available, so that its patient cannot be checked: fuse it again."),
+            "The PET was removed from the scene, or its series from Slicer's database. PET and MRI must be from one patient.",
+        ),
+        Message(
+            "database-file-gone",
+            _("{file} is no longer where Slicer's DICOM database expects it: import the folder again."),
+            "By default, importing does not copy the files: a folder was renamed, or a disk is not connected.",
+        ),
+        Message(
+            "series-not-written",
+            _("The series could not be written: the details show why. Please report it."),
+            "An unexpected error. No files are left in the folder.",
+        ),
+        Message(
+            "series-exported",
+            _("Exported: {name}, {count} files in {folder}"),
+            "Done. *DICOM > Import DICOM files* imports the folder into the patient's study.",
+        ),
+    ),
+)

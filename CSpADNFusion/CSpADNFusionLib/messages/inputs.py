@@ -1,0 +1,108 @@
+"""Messages on the volumes, outputs and settings that are selected in the panel."""
+
+from slicer.i18n import tr as _
+
+from cspadn.messages import Message, Section
+
+SECTION = Section(
+    "Choosing volumes in the panel",
+    "With most of these, *Apply* is disabled, and the text is its tooltip. In Python, they are exceptions of `cspadn.errors`.",
+    (
+        Message(
+            "panel-select-pair",
+            _("Select a PET and an MRI of the same head, registered to each other."),
+            "The line under the inputs, as long as no usable pair is selected.",
+        ),
+        Message(
+            "panel-pair-summary",
+            _("PET {pet}, {units} · MRI {mri} · the PET covers {share:.0%} of the MRI's box · slices {angle:.1f}° to axial"),
+            "The line under the inputs describes the selected volumes. With a small share, the two are not aligned. A large "
+            "share only means that the fields of view overlap, not that the volumes are registered.",
+        ),
+        Message(
+            "select-pet-and-mri",
+            _("Select a PET and an MRI volume."),
+            "One of the two selectors is empty, for example because its volume was deleted from the scene.",
+        ),
+        Message(
+            "select-two-volumes",
+            _("Select two different volumes."),
+            "PET and MRI are the same node. If both were loaded under one name, rename one in the module *Data*.",
+        ),
+        Message(
+            "node-without-voxels",
+            _("The volume '{name}' contains no voxels: load it again, or choose another."),
+            "The node has a name but no image: loading it failed, or it was created as the empty output of another module.",
+        ),
+        Message(
+            "node-not-finite",
+            _("The volume '{name}' contains no finite intensities: choose another."),
+            "All voxels are NaN or infinite, as after a division by zero in another program. Create or load the volume again.",
+        ),
+        Message(
+            "node-constant",
+            _("The volume '{name}' is empty: all its voxels are equal. Choose another."),
+            "Often a mask, or an output that was never filled. Look at it in *Volumes*, and select the image itself.",
+        ),
+        Message(
+            "nodes-do-not-overlap",
+            _("PET and MRI do not overlap in space: register them first, or check their origins."),
+            "They lie at different places, as images of two scanners often do. Register the PET to the MRI, for example with "
+            "*General Registration (BRAINS)* or *General Registration (Elastix)*, or check in *Transforms* that the PET is "
+            "under the right transform.",
+        ),
+        Message(
+            "node-position-degenerate",
+            _("The position of '{name}' in space is degenerate: check its spacing, directions and transforms."),
+            "Its spacing, its directions or its transform make it flat (such as a scale of 0), or are not usable numbers. "
+            "See *Volumes*, section *Volume Information*, and *Transforms*.",
+        ),
+        Message(
+            "output-node-is-input",
+            _("Select an output volume that is not an input."),
+            "The fused volume would replace the PET or the MRI. Choose another, or keep the default, a new volume.",
+        ),
+        Message(
+            "colour-node-not-a-vector-volume",
+            _("Select a vector volume for the colours."),
+            "From Python: `colorOutputNode` must be a `vtkMRMLVectorVolumeNode`.",
+        ),
+        Message(
+            "colour-node-is-used",
+            _("Select a colour volume that is neither an input nor the fused volume."),
+            "Each output needs a volume of its own. By default, a new one is created.",
+        ),
+        Message(
+            "metrics-node-not-a-table",
+            _("Select a table for the metrics."),
+            "From Python: `metricsTableNode` must be a `vtkMRMLTableNode`.",
+        ),
+        Message(
+            "pet-window-not-in-order",
+            _("Choose a PET window whose lower end is below its upper end."),
+            "Under *Advanced*. Enter black first, then white, in the units of the volume, or check *PET window automatic*.",
+        ),
+        Message(
+            "mri-window-not-in-order",
+            _("Choose an MRI window whose lower end is below its upper end."),
+            "Under *Advanced*. Enter black first, then white, or check *MRI window automatic*.",
+        ),
+        Message(
+            "weights-file-unusable",
+            _("Choose an existing weights file whose name ends in .safetensors, or none."),
+            "Under *Advanced*. The file was moved, or the scene comes from another computer. Clear the field to use the "
+            "model above it.",
+        ),
+        Message(
+            "sample-data-not-loaded",
+            _("The sample data could not be loaded."),
+            "After *Try it on sample data*; the reason follows. The files come with the extension and are copied to Slicer's "
+            "cache: check the space on the disk, or install the extension again.",
+        ),
+        Message(
+            "replace-outputs",
+            _("This replaces the data of {names}. Continue?"),
+            "A selected output contains data. Cancel, and choose a new volume or table, to keep them.",
+        ),
+    ),
+)

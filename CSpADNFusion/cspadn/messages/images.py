@@ -1,0 +1,143 @@
+"""Messages on reading image files: NIfTI, NRRD, MetaImage and PNG."""
+
+from cspadn.messages.record import Message, Section
+
+SECTION = Section(
+    "Reading files (NIfTI, NRRD, MetaImage)",
+    "Headers are checked before the voxels are read. A file that holds less than its header promises is refused; missing "
+    "voxels are never filled in. Texts that begin with *it* or *its* are the reason in *cannot be read:* and are about that "
+    "file.",
+    (
+        Message(
+            "image-unreadable",
+            "{volume} {path} cannot be read: {why}",
+            "The PET or the MRI, and its file. The reason is one of the rows below, and gives the identifier.",
+        ),
+        Message(
+            "image-not-accessible",
+            "{volume} {path} cannot be read: {why}. Check the name and the permissions.",
+            "The reason comes from the operating system, such as *Permission denied*, or a link that leads to itself.",
+        ),
+        Message(
+            "image-missing",
+            "{volume} {path} does not exist: check the name.",
+            "A typing error, another working folder, a drive that is not connected, or a link to a file that was deleted.",
+        ),
+        Message(
+            "image-not-a-file",
+            "{volume} {path} is not a regular file: give an image file, or the folder of a DICOM series.",
+            "The name belongs to a pipe or a device, from which no image can be read.",
+        ),
+        Message(
+            "image-is-one-dicom-slice",
+            "{volume} {path} is one file of a DICOM series: give the folder that contains all of them.",
+            "A single slice was given. Give its folder, without a file name.",
+        ),
+        Message(
+            "name-not-utf8",
+            "The name {path} is not valid UTF-8: rename the file or folder.",
+            "Often a name with an umlaut or accent from an old archive or a Windows disk. The wrong bytes are shown as "
+            "escapes.",
+        ),
+        Message(
+            "pet-and-mri-identical",
+            "PET and MRI are the same file or folder, {path}: give two.",
+            "One file or folder was given twice.",
+        ),
+        Message(
+            "format-unknown",
+            "it is damaged, or not a {formats} file. Copy it again, or convert it.",
+            "The ending does not match the content, the file is empty, or it has another format. Programs such as "
+            "*dcm2niix*, or Slicer itself, can convert it.",
+        ),
+        Message(
+            "compressed-data-cut",
+            "it is damaged: its compressed data are incomplete. Copy it again.",
+            "A `.nii.gz` or another compressed file ends too early: an interrupted download or copy, or a full disk when it "
+            "was written.",
+        ),
+        Message(
+            "voxels-missing",
+            "it is damaged: its header promises more voxels than it contains. Copy it again.",
+            "As above, for a file that is not compressed: its end is missing.",
+        ),
+        Message(
+            "header-impossible",
+            "it is damaged: its header contains a value that no image has. Copy it again.",
+            "An impossible number of dimensions, type of voxel or name of a data file: the header was overwritten, or "
+            "written by a faulty program.",
+        ),
+        Message(
+            "too-much-data",
+            "it contains more data than its header says. Copy it again, or repair its header.",
+            "Far more data than the sizes in the header need: a header that was edited by hand, or taken from another image.",
+        ),
+        Message(
+            "size-not-positive",
+            "its header gives its size as {size} voxels. Repair the sizes in the header, or convert the image again.",
+            "An axis has zero or a negative number of voxels. Such headers come from failed conversions.",
+        ),
+        Message(
+            "header-position-invalid",
+            "its header has a spacing that is not positive, or a position that is not a usable number. Repair these fields, "
+            "or convert the image again.",
+            "A spacing of 0 or below, NaN, or distances above a thousand kilometres. Converting the DICOM files again is "
+            "usually quickest.",
+        ),
+        Message(
+            "header-field-twice",
+            "its header contains '{field}' twice. Remove one of the two.",
+            "A field of an NRRD or MetaImage header occurs twice, perhaps after editing by hand. Programs do not agree on "
+            "which one to use.",
+        ),
+        Message(
+            "voxel-file-missing",
+            "its header names {file} as the file of its voxels, which is not a file. Put it there, or rename it.",
+            "`.nhdr` and `.mhd` files contain only the header. Copy the file with the voxels (such as `.raw`) into the same "
+            "folder.",
+        ),
+        Message(
+            "png-cut",
+            "it is damaged: its chunks are incomplete. Copy it again.",
+            "The PNG file ends too early: an interrupted download or copy.",
+        ),
+    ),
+)
+
+PICTURES = Section(
+    "Pictures (PNG)",
+    "Two PNGs of one size are fused pixel by pixel, and measured with `cspadn metrics`.",
+    (
+        Message(
+            "picture-and-volume",
+            "One input is a PNG and the other is not: give two PNGs, or two volumes.",
+            "A picture has no position in space, so that a picture and a volume cannot be combined.",
+        ),
+        Message(
+            "pictures-and-volumes",
+            "Some inputs are PNGs and others are not: give three PNGs, or three volumes.",
+            "The same, for `cspadn metrics`.",
+        ),
+        Message(
+            "picture-type",
+            "{volume} is not a picture of 8 or 16 bits: convert it first.",
+            "From Python: an image of floating-point numbers, or with three dimensions. On the command line: a file of "
+            "another format whose name ends in `.png`.",
+        ),
+        Message(
+            "picture-sizes-differ",
+            "The PET picture has {pet} pixels, the MRI picture {mri}: crop or scale them to one size.",
+            "Pictures are not resized. Crop or scale them so that the same pixel shows the same place in both.",
+        ),
+        Message(
+            "metrics-not-for-pictures",
+            "--metrics is for volumes: measure pictures with 'cspadn metrics'.",
+            "Fuse first, then run `cspadn metrics pet.png mri.png fused.png`.",
+        ),
+        Message(
+            "report-not-for-pictures",
+            "--report is for volumes: leave it out, and look at the pictures themselves.",
+            "A page shows slices of volumes in three planes, which pictures do not have.",
+        ),
+    ),
+)
