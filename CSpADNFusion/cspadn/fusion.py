@@ -45,7 +45,7 @@ class FusionResult:
         color: RGB, 8 bits each, on the same grid: hue of the PET, lightness of the fused value and the MRI, from
             :func:`cspadn.imaging.color.color_table`; None without a palette.
         provenance: sources, model, hash, device, windows, grid, software and date, as text and numbers.
-        warnings: sentences for the user, with numbers.
+        warnings: sentences for the user, each a :class:`cspadn.messages.Sentence` with an identifier.
     """
 
     image: sitk.Image
@@ -105,7 +105,7 @@ def fuse(
             put_axial(recolored(palette, slab.pet_shown, slab.mri_shown, unit), color, places.start)
         if progress:
             progress(places.stop, pair.slices)
-    return FusionResult(image, _provenance(model, fuser, pair, settings), pair.warnings + fuser.warnings, color)
+    return FusionResult(image, _provenance(model, fuser, pair, settings), [*pair.warnings, *fuser.warnings], color)
 
 
 def fuse_pictures(

@@ -12,7 +12,7 @@ from cspadn.errors import InputError
 from cspadn.imaging.geometry import SlicesOnGrid, check_volume, resample, thinned, tilt, to_axial
 from cspadn.imaging.metadata import FRAME_UID, MODALITY, NAN_IS_OUTSIDE, SERIES_UID, SOURCE_NAME, UNITS, value_of
 from cspadn.imaging.windowing import Window, automatic_window, check_window, sampled, to_unit, without_holes
-from cspadn.messages import message
+from cspadn.messages import Sentence, message
 from cspadn.settings import FusionSettings
 
 _LOW_COVERAGE, _NO_COVERAGE = 0.5, 0.01  # below these shares of the MRI's foreground, the user is warned, or refused
@@ -26,7 +26,7 @@ class Source:
 
     image: sitk.Image
     window: Window
-    warnings: list[str]
+    warnings: list[Sentence]
 
     @classmethod
     def of(cls, image: sitk.Image, name: str, window: Window, keep_nan: bool) -> Source:
@@ -71,7 +71,7 @@ class Pair:
     given: sitk.Image
     moving: SlicesOnGrid
     sources: dict[str, str]
-    warnings: list[str]
+    warnings: list[Sentence]
 
     @classmethod
     def of(cls, pet_image: sitk.Image, mri_image: sitk.Image, settings: FusionSettings) -> Pair:
@@ -143,7 +143,7 @@ def _named(pet: sitk.Image, mri: sitk.Image) -> dict[str, str]:
     return {name: value for name, value in known.items() if value}
 
 
-def _frame_warnings(named: dict[str, str]) -> list[str]:
+def _frame_warnings(named: dict[str, str]) -> list[Sentence]:
     frames = {named[key] for key in ("pet_frame_of_reference_uid", "mri_frame_of_reference_uid") if key in named}
     if len(frames) < 2:
         return []
@@ -179,7 +179,7 @@ def automatic_mri_window(axial: sitk.Image) -> Window:
     return automatic_window(sampled(axial), "The MRI")
 
 
-def _overlap(pet: sitk.Image, mri: Source) -> tuple[range, list[str]]:
+def _overlap(pet: sitk.Image, mri: Source) -> tuple[range, list[Sentence]]:
     """The slices of the MRI that the PET reaches, and a warning where it covers little of the MRI's foreground."""
     slices = SlicesOnGrid(pet, mri.image)
     reached, foreground, covered = [], 0, 0
@@ -199,14 +199,14 @@ def _reached(image: sitk.Image, grid: sitk.Image) -> range:
     return range(reached[0], reached[-1] + 1) if reached else range(0)
 
 
-def _tilt_warnings(axial: sitk.Image) -> list[str]:
+def _tilt_warnings(axial: sitk.Image) -> list[Sentence]:
     angle = tilt(axial)
     if angle <= _TILT:
         return []
     return [message("slices-tilted", angle=angle)]
 
 
-def _coverage_warnings(share: float) -> list[str]:
+def _coverage_warnings(share: float) -> list[Sentence]:
     if share < _NO_COVERAGE:
         raise InputError(message("overlap-too-small", share=share))
     if share >= _LOW_COVERAGE:

@@ -17,7 +17,7 @@ from torch import nn
 
 from cspadn.errors import MemoryExhaustedError
 from cspadn.imaging.windowing import from_network_range, to_network_range
-from cspadn.messages import message
+from cspadn.messages import Sentence, message
 from cspadn.runtime.device import empty_cache, free_memory
 from cspadn.runtime.memory import is_out_of_memory
 
@@ -48,7 +48,7 @@ class SliceFuser:
     """
 
     def __init__(self, make: Callable[[], nn.Module], device: torch.device, pixels: int = 1, *, half: bool = False) -> None:
-        self._make, self._pixels, self._half, self.warnings = make, pixels, half, list[str]()
+        self._make, self._pixels, self._half, self.warnings = make, pixels, half, list[Sentence]()
         if half and device.type == "cpu":
             self.warnings.append(message("half-precision-ignored"))
         self._move(device)
