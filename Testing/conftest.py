@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,3 +101,13 @@ def panel(scene, pair):
     node_of(pair[0], "PET")
     node_of(pair[1], "MRI")
     return application.openModule(MODULE_FILE)
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """Let torch use three threads during a test."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)

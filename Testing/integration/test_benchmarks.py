@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from cspadn.inference.winograd import is_wide
+from cspadn.models.cspadn import CSpADN
 from cspadn.models.weights import load_model
 from repository import TOOLS
+from training import benchmark
+from training.losses import fusion_loss
 
 FOLDER = TOOLS / "benchmarks"
 METHODS = ("straightforward", "ours", "IFCNN", "TFNet", "MSVD", "GTF")
@@ -93,3 +97,17 @@ def _record(ours: float) -> dict[str, Any]:
 def _times(seconds: float) -> dict[str, Any]:
     assert math.isfinite(seconds)
     return {"cpu": [seconds] * 3, "wall": [seconds] * 3, "peak_mb": 500.0}
+
+
+def test_the_benchmark_compares_two_ways_to_compute_the_same() -> None:
+    torch.manual_seed(0)
+    network = CSpADN()
+    with torch.no_grad():
+        network.attention.spatial.alpha.fill_(0.7)
+        network.attention.channel.beta.fill_(0.7)
+    sources = torch.rand(2, 2, 32, 24)
+    ours = network(sources)
+    plain = benchmark.make_straightforward(network)(sources)
+    torch.testing.assert_close(plain, ours, rtol=1e-4, atol=1e-5)
+    loss = fusion_loss(ours, sources, benchmark.LOSS)["loss"]
+    assert float(benchmark.straightforward_loss(ours, sources)) == pytest.approx(float(loss), rel=1e-4)

@@ -1,4 +1,4 @@
-"""The training: its options, loss and data; killed runs go on as if nothing had happened; two processes train as one."""
+"""Training runs: they resume as if nothing had happened, two processes train as one, and their models are exported."""
 
 from __future__ import annotations
 
@@ -18,59 +18,34 @@ import pytest
 import SimpleITK as sitk
 import torch
 import yaml
+from torch import nn
 
 from cspadn.errors import InputError
-from cspadn.imaging.windowing import automatic_window, to_unit
 from cspadn.metrics import NAMES
 from cspadn.models.cspadn import ATTENTION, NetworkConfig
 from cspadn.models.weights import list_models, load_model, models_folder, read_card
 from repository import ROOT
-from volumes import blobs, volume
+from training import train
+from training.config import TrainingConfig, config_from_dict, load_config
+from training.data import read_pairs
+from training.parallel import BatchNormSync
+from training_runs import PAPER, tiny, write_pictures, write_volumes
 
 pytest.importorskip("lightning")
 
-import nibabel
-from PIL import Image as pillow
 from safetensors.torch import load_file
-from torch import nn
 
-from training import ablate, export, train
-from training.config import Augmentation, TrainingConfig, config_from_dict, load_config
-from training.data import EpochSampler, PairDataset, PatchDataset, augment, read_pairs
-from training.losses import fusion_loss
-from training.parallel import BatchNormSync
-from training.pictures import contact_sheet
-from training.volumes import read_slices, read_volume
-
-PAPER = ROOT / "training" / "configs" / "paper.yaml"
-TINY = NetworkConfig(common_channels=2, growth_channels=2, dense_modules=1, reduced_channels=1, decoder_channels=(2,))
+from training import ablate, export
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A folder with three training pairs and one validation pair of 32x40 pixels; the PET in colour."""
-    folder = tmp_path / "data"
-    random = np.random.default_rng(0)
-    for kind, shape in (("pet", (32, 40, 3)), ("mri", (32, 40))):
-        (folder / kind).mkdir(parents=True)
-        for name in "abcd":
-            pixels = random.integers(0, 256, shape, np.uint8)
-            sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=kind == "pet"), str(folder / kind / f"{name}.png"))
-    (folder / "split.csv").write_text("id,subset\na,train\nb,train\nc,train\nd,test_same_head\n")
-    return folder
+    return write_pictures(tmp_path / "data")
 
 
-def _tiny(**options: Any) -> TrainingConfig:
-    """A run of a few seconds."""
-    small = {"epochs": 8, "steps_per_epoch": 2, "batch_size": 2, "patch_size": 12, "validate_every": 3, "network": TINY}
-    plain = {
-        "foreground": 0.0,
-        "mse_steps": 0,
-        "pictures_every": 0,
-        "precision": "32",
-        "validation_subset": ("test_same_head",),
-    }
-    return replace(load_config(PAPER), **{**small, **plain, **options})
+@pytest.fixture
+def volumes(tmp_path: Path) -> Path:
+    return write_volumes(tmp_path / "volumes")
 
 
 def _written(settings: TrainingConfig, path: Path) -> Path:
@@ -80,24 +55,7 @@ def _written(settings: TrainingConfig, path: Path) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    return _written(_tiny(), tmp_path / "tiny.yaml")
-
-
-def test_paper_preset_is_the_papers() -> None:
-    paper = load_config(PAPER)
-    assert (paper.epochs, paper.batch_size, paper.patch_size) == (600, 64, 64)
-    assert (paper.network, paper.augmentation) == (NetworkConfig(), Augmentation())
-    assert (paper.loss, paper.architecture) == ({"mse": 1.0, "weighted_ssim": 1.0}, "cspa-dn")
-    assert config_from_dict(paper.to_dict(), "here") == paper
-
-
-def test_subsets_and_precision_may_be_written_plainly() -> None:
-    values = {**load_config(PAPER).to_dict(), "train_subset": "train", "precision": 32}
-    settings = config_from_dict(values, "x.yaml")
-    assert (settings.train_subset, settings.precision) == (("train",), "32")
-    settings = config_from_dict({**values, "train_subset": ["train", "extra"]}, "x.yaml")
-    assert settings.train_subset == ("train", "extra")
-    assert config_from_dict(settings.to_dict(), "x.yaml") == settings
+    return _written(tiny(), tmp_path / "tiny.yaml")
 
 
 BAD_OPTIONS = {
@@ -135,22 +93,13 @@ BAD_OPTIONS = {
 @pytest.mark.parametrize(("line", "problem"), BAD_OPTIONS.items(), ids=BAD_OPTIONS)
 def test_a_bad_option_gets_a_line(line: str, problem: str, tmp_path: Path, capsys) -> None:
     name = line.partition(":")[0]
-    others = {key: value for key, value in _tiny().to_dict().items() if key != name}
+    others = {key: value for key, value in tiny().to_dict().items() if key != name}
     path = tmp_path / "x.yaml"
     path.write_text(f"{yaml.safe_dump(others)}{line}\n")
     assert train.main(["--config", str(path), "--data", "unread", "--output", "unwritten"]) == 3
     (error,) = capsys.readouterr().err.splitlines()
     assert problem in error
     assert str(path) in error
-
-
-def test_config_errors_name_the_options(tmp_path: Path) -> None:
-    values = load_config(PAPER).to_dict()
-    with pytest.raises(ValueError, match="lacks options: epochs, loss"):
-        config_from_dict({k: v for k, v in values.items() if k not in ("loss", "epochs")}, "x.yaml")
-    (tmp_path / "empty.yaml").write_text("")
-    with pytest.raises(ValueError, match="holds no options"):
-        load_config(tmp_path / "empty.yaml")
 
 
 @pytest.mark.parametrize("preset", sorted(PAPER.parent.glob("*.yaml")), ids=lambda path: path.stem)
@@ -195,356 +144,6 @@ def test_the_ablation_is_of_its_preset() -> None:
         expected = ablate.variant(base, card.network.attention, seed)
         assert config_from_dict(card.training["config"], "the card") == expected
         assert card.name == expected.name
-
-
-def _ssim(x: np.ndarray, y: np.ndarray) -> float:
-    """SSIM of Wang et al. 2004, from its definition: a Gaussian window of 11 pixels at every pixel, borders reflected."""
-    x, y = (np.pad(image, 5, mode="reflect") for image in (x, y))
-    offsets = np.arange(11) - 5
-    kernel = np.exp(-(offsets**2) / (2 * 1.5**2))
-    window = np.outer(kernel, kernel) / kernel.sum() ** 2
-    values = []
-    for i in range(x.shape[0] - 10):
-        for j in range(x.shape[1] - 10):
-            a, b = x[i : i + 11, j : j + 11], y[i : i + 11, j : j + 11]
-            mean_a, mean_b = (window * a).sum(), (window * b).sum()
-            var_a, var_b = (window * a * a).sum() - mean_a**2, (window * b * b).sum() - mean_b**2
-            covariance = (window * a * b).sum() - mean_a * mean_b
-            c1, c2 = 0.01**2, 0.03**2
-            luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-            values.append(luminance * (2 * covariance + c2) / (var_a + var_b + c2))
-    return float(np.mean(values))
-
-
-def test_loss_is_equation_5() -> None:
-    random = np.random.default_rng(2)
-    sources = random.random((1, 2, 32, 32))
-    fused = 0.5 * sources.mean(axis=1, keepdims=True) + 0.5 * random.random((1, 1, 32, 32))
-    terms = fusion_loss(torch.from_numpy(fused), torch.from_numpy(sources), {"mse": 1.0, "ssim": 3.0})
-    mse = np.mean([(fused[0, 0] - sources[0, k]) ** 2 for k in (0, 1)])
-    ssim = np.mean([_ssim(fused[0, 0], sources[0, k]) for k in (0, 1)])
-    assert terms["mse_loss"] == pytest.approx(mse, rel=1e-6)
-    assert terms["ssim_loss"] == pytest.approx(1 - ssim, rel=1e-6)
-    assert terms["loss"] == pytest.approx(mse + 3 * (1 - ssim), rel=1e-6)
-
-
-def test_loss_of_tfnet_is_the_mean_distance_to_both() -> None:
-    sources = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
-    module = train.FusionTraining(_tiny(loss={"l1": 1.0}))
-    assert module.loss_terms(torch.full((1, 1, 4, 4), 0.25), sources)["loss"] == pytest.approx(0.5 * (0.25 + 0.75))
-
-
-def test_pairs_are_luma_and_grey(data: Path) -> None:
-    pairs = read_pairs(data, "train")
-    assert [pair.shape for pair in pairs] == [(2, 32, 40)] * 3
-    assert all(pair.dtype == np.float32 for pair in pairs)
-    rgb = sitk.GetArrayFromImage(sitk.ReadImage(str(data / "pet" / "b.png")))
-    np.testing.assert_array_equal(pairs[1][0], np.float32(np.rint(rgb @ [0.299, 0.587, 0.114])) / np.float32(255))
-    assert len(read_pairs(data, "test_same_head", "train")) == 4
-
-
-def test_grey_as_rgb_is_the_same_pair(data: Path) -> None:
-    expected = read_pairs(data, "train")[0][1]
-    path = data / "mri" / "a.png"
-    grey = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    sitk.WriteImage(sitk.GetImageFromArray(np.stack([grey] * 3, -1), isVector=True), str(path))
-    np.testing.assert_array_equal(read_pairs(data, "train")[0][1], expected)
-
-
-BAD_PICTURES = {
-    "16 bits": (("I;16", (40, 32)), r"a\.png has 16 bits: save it with 8"),
-    "RGB with alpha": (("RGBA", (40, 32)), r"a\.png has alpha: save it without"),
-    "grey with alpha": (("LA", (40, 32)), r"a\.png has alpha: save it without"),
-    "another size": (("L", (32, 40)), r"of the pair 'a' in .* have 40 x 32 and 32 x 40 pixels"),
-}
-
-
-@pytest.mark.parametrize(("form", "problem"), BAD_PICTURES.values(), ids=BAD_PICTURES)
-def test_a_bad_picture_is_named(form: tuple[str, tuple[int, int]], problem: str, data: Path) -> None:
-    pillow.new(*form).save(data / "mri" / "a.png")
-    with pytest.raises(InputError, match=problem):
-        read_pairs(data, "train")
-
-
-def test_a_transparent_palette_is_alpha_as_well(data: Path) -> None:
-    pillow.new("P", (40, 32)).save(data / "mri" / "a.png", transparency=0)
-    with pytest.raises(InputError, match=r"a\.png has alpha"):
-        read_pairs(data, "train")
-
-
-@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"nothing"])
-def test_a_damaged_picture_is_named(content: bytes, data: Path) -> None:
-    (data / "mri" / "a.png").write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.png cannot be read"):
-        read_pairs(data, "train")
-
-
-def test_a_missing_partner_is_named(data: Path) -> None:
-    (data / "pet" / "b.png").unlink()
-    with pytest.raises(InputError, match=r"b\.png does not exist"):
-        read_pairs(data, "train")
-
-
-def test_a_bad_table_is_named(data: Path) -> None:
-    with pytest.raises(InputError, match="no pair of the subset 'none'"):
-        read_pairs(data, "train", "none")
-    (data / "split.csv").write_text("id,subset\n")
-    with pytest.raises(InputError, match="no pair of the subset 'train'"):
-        read_pairs(data, "train")
-    (data / "split.csv").write_text("name,subset\na,train\n")
-    with pytest.raises(InputError, match="no column id"):
-        read_pairs(data, "train")
-    (data / "split.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="cannot be read"):
-        read_pairs(data, "train")
-    (data / "split.csv").unlink()
-    with pytest.raises(InputError, match=r"split\.csv does not exist"):
-        read_pairs(data, "train")
-
-
-OBLIQUE = np.array([[0.0, -0.8, 0.6], [1.0, 0.0, 0.0], [0.0, 0.6, 0.8]])  # sagittal slices, turned
-
-
-@pytest.fixture
-def volumes(tmp_path: Path) -> Path:
-    """A CSV file of two registered volume pairs of different size, the second for validation; paths from its folder on."""
-    folder = tmp_path / "volumes"
-    folder.mkdir()
-    for name, size in (("a", (14, 20, 24)), ("b", (12, 26, 18))):
-        sitk.WriteImage(volume(blobs(size, seed=1), (2, 2, 3), (-24, -20, 5)), str(folder / f"mri_{name}.nii.gz"))
-        sitk.WriteImage(volume(blobs((9, 12, 14), seed=2), (3.5, 3.5, 5), (-24, -21, 3)), str(folder / f"pet_{name}.nii"))
-    table = folder / "pairs.csv"
-    table.write_text(f"pet,mri,subset\npet_a.nii,mri_a.nii.gz,train\npet_b.nii,{folder / 'mri_b.nii.gz'},test_same_head\n")
-    return table
-
-
-@pytest.mark.parametrize("direction", [np.eye(3), np.diag([1.0, -1.0, -1.0]), np.diag([-1.0, 1.0, 1.0]), OBLIQUE])
-def test_volumes_lie_where_simpleitk_sees_them(direction: np.ndarray, tmp_path: Path) -> None:
-    path = tmp_path / "x.nii.gz"
-    sitk.WriteImage(volume(blobs(), (1.5, 2.0, 3.0), (7, -8, 9), direction), str(path))
-    ours, theirs = read_volume(path, "The PET"), sitk.ReadImage(str(path))
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(ours), sitk.GetArrayFromImage(theirs))
-    for part in ("GetSpacing", "GetOrigin", "GetDirection"):
-        np.testing.assert_allclose(getattr(ours, part)(), getattr(theirs, part)(), atol=1e-5)
-
-
-def test_slices_are_what_fusing_would_give_the_network(tmp_path: Path) -> None:
-    """The same head, stored sagittally, turned and with a coarser PET: axial slices, one window, PET on the MRI's grid."""
-    head = np.pad(blobs((28, 36, 44), seed=3), ((7, 5), (0, 0), (0, 0)))
-    mri = volume(head, origin=(-22, -18, -20))
-    pet = sitk.Resample(
-        mri, volume(np.zeros((50, 50, 50), np.float32), origin=(-25, -25, -25)), sitk.Transform(), sitk.sitkLinear
-    )
-    sitk.WriteImage(pet * 7, str(tmp_path / "pet.nii.gz"))
-    sitk.WriteImage(sitk.DICOMOrient(mri, "PIR"), str(tmp_path / "mri.nii.gz"))
-    slices = read_slices(tmp_path / "pet.nii.gz", tmp_path / "mri.nii.gz")
-    expected = to_unit(head, automatic_window(head, "it"))
-    kept = (expected > 0.1).mean(axis=(1, 2)) >= 0.05
-    assert 5 < kept.sum() < 40
-    np.testing.assert_allclose(slices[:, 1], expected[kept], atol=1e-4)
-    np.testing.assert_allclose(slices[:, 0], expected[kept], atol=0.02)  # its window is taken from a thinned grid
-
-
-def test_pairs_of_volumes_may_differ_in_size(volumes: Path) -> None:
-    (train_size,), (validation_size,) = (
-        {pair.shape for pair in read_pairs(volumes, name)} for name in ("train", "test_same_head")
-    )
-    assert (train_size, validation_size) == ((2, 20, 24), (2, 26, 18))
-    pairs = read_pairs(volumes, "train", "test_same_head")
-    assert {PatchDataset(pairs, 18, seed=0)[index].shape for index in range(len(pairs))} == {(2, 18, 18)}
-    assert all(pair.dtype == np.float32 and 0 <= pair.min() < pair.max() <= 1 for pair in pairs)
-
-
-def _spot() -> np.ndarray:
-    return np.pad(np.ones((3, 3, 3), np.float32), ((30, 30), (30, 30), (42, 18)))
-
-
-def _shift(millimetres: float) -> np.ndarray:
-    return np.diag([1.0, 1, 1, 1]) + np.outer([1, 1, 1, 0], [0, 0, 0, millimetres])
-
-
-def _flatten(path: Path) -> None:
-    """All slices at one place."""
-    file = nibabel.load(path)
-    file.header["srow_z"] = 0
-    file.header["sform_code"], file.header["qform_code"] = 2, 0
-    content = bytearray(path.read_bytes())
-    content[: len(file.header.binaryblock)] = file.header.binaryblock
-    path.write_bytes(content)
-
-
-def _nifti(path: Path, values: np.ndarray, affine: np.ndarray | None = None) -> None:
-    nibabel.save(nibabel.Nifti1Image(values, np.eye(4) if affine is None else affine), path)
-
-
-BAD_VOLUMES = {
-    "missing": (lambda path: path.unlink(), "does not exist"),
-    "damaged": (lambda path: path.write_bytes(path.read_bytes()[:400]), "cannot be read"),
-    "no NIfTI": (lambda path: path.write_text("nothing"), "cannot be read"),
-    "two frames": (lambda path: _nifti(path, np.zeros((4, 4, 4, 2), np.float32)), "has 4 dimensions"),
-    "complex": (lambda path: _nifti(path, np.zeros((4, 4, 4), np.complex64)), "holds colours or complex numbers"),
-    "flat": (lambda path: _flatten(path), "cannot be used"),
-    "elsewhere": (lambda path: _nifti(path, np.ones((4, 4, 4), np.float32), _shift(900)), "do not overlap in space"),
-    "dark": (lambda path: _nifti(path, _spot(), _shift(-30)), "have no slice"),
-    "constant": (lambda path: _nifti(path, np.ones((90, 90, 90), np.float32)), "is empty"),
-}
-
-
-@pytest.mark.parametrize(("spoil", "problem"), BAD_VOLUMES.values(), ids=BAD_VOLUMES)
-def test_a_bad_volume_is_named_with_its_row(spoil, problem: str, volumes: Path) -> None:
-    path = volumes.parent / "pet_b.nii"
-    spoil(path)
-    with pytest.raises(InputError, match=rf"Line 3 of .*pairs\.csv: .*pet_b\.nii.*{problem}"):
-        read_pairs(volumes, "test_same_head")
-
-
-def _contains(image: np.ndarray, patch: np.ndarray, turns: tuple[int, ...] = (0,)) -> bool:
-    forms = [np.flip(np.rot90(patch, k), axes) for k in turns for axes in ((), (0,), (1,), (0, 1))]
-    windows = np.lib.stride_tricks.sliding_window_view(image, patch.shape)
-    return any((windows == form).all(axis=(-1, -2)).any() for form in forms)
-
-
-@pytest.mark.parametrize("rotate", [False, True])
-def test_patches_come_from_one_place_of_both_sources(rotate: bool, data: Path) -> None:
-    pairs = read_pairs(data, "train")
-    patches = PatchDataset(pairs, 12, 7, Augmentation(rotate=rotate))
-    turned = []
-    for index in range(9):
-        patch = patches[index].numpy()
-        assert patch.shape == (2, 12, 12)
-        homes = [k for k in range(3) if _contains(pairs[k][0], patch[0], (0, 1))]
-        assert len(homes) == 1
-        assert _contains(pairs[homes[0]][1], patch[1], (0, 1))
-        turned.append(not _contains(pairs[homes[0]][1], patch[1]))
-    assert any(turned) == rotate
-
-
-def test_by_default_patches_are_those_of_the_first_model(data: Path) -> None:
-    """Position and flips alone, drawn in this order: a run with the paper's preset can be repeated."""
-    pairs = read_pairs(data, "train")
-    random = np.random.default_rng((7, 2, 1))
-    top, left = int(random.integers(32 - 12 + 1)), int(random.integers(40 - 12 + 1))
-    pair = pairs[np.random.default_rng((7, 2)).permutation(3)[1]]
-    flips = tuple(axis for axis in (1, 2) if random.random() < 0.5)
-    expected = np.flip(pair[:, top : top + 12, left : left + 12], flips)
-    np.testing.assert_array_equal(PatchDataset(pairs, 12, 7)[7].numpy(), expected)
-
-
-def test_patches_show_the_head_where_they_shall() -> None:
-    pair = np.zeros((2, 64, 64), np.float32)
-    pair[0, :40, :36] = 0.5
-    shares = [float((PatchDataset([pair], 16, 3, None, 0.6)[i].amax(0) > 0).float().mean()) for i in range(40)]
-    assert min(shares) >= 0.6
-    nothing = PatchDataset([0 * pair], 16, 3, None, 0.6)[0]  # an empty slice does not hang the training
-    assert nothing.shape == (2, 16, 16)
-
-
-def test_gain_and_curve_vary_each_source_by_itself() -> None:
-    pair = np.full((2, 3, 3), 0.5, np.float32)
-    random = np.random.default_rng(0)
-    gains = np.stack([augment(pair, Augmentation(flip=False, gain=0.2), random)[:, 0, 0] for _ in range(50)]) / 0.5
-    assert gains.min() >= 0.8
-    assert gains.max() <= 1
-    assert np.ptp(gains, axis=0).min() > 0.15
-    assert abs(np.corrcoef(gains.T)[0, 1]) < 0.5
-    curved = [augment(pair, Augmentation(flip=False, curve=0.5), random)[:, 0, 0] for _ in range(50)]
-    powers = np.log(np.stack(curved)) / np.log(0.5)
-    assert 1 / 1.5 <= powers.min() < 0.8
-    assert 1.2 < powers.max() <= 1.5
-    assert augment(pair, Augmentation(gain=0.2, curve=0.5), random).dtype == np.float32
-
-
-@pytest.mark.parametrize("augmentation", [None, Augmentation(rotate=True, gain=0.3, curve=0.3)])
-def test_patches_depend_on_seed_and_index_alone(augmentation: Augmentation | None, data: Path) -> None:
-    pairs = read_pairs(data, "train")
-    first, again, other = (PatchDataset(pairs, 12, seed, augmentation) for seed in (7, 7, 8))
-    assert torch.equal(first[5], again[5])
-    assert not torch.equal(first[5], first[6])
-    assert not torch.equal(first[5], other[5])
-
-
-def test_every_pair_is_used_equally_often() -> None:
-    pairs = np.arange(5, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 8, 8), np.float32)
-    patches = PatchDataset(pairs, 4, seed=1)
-    used = [round(float(patches[i].mean())) for i in range(20)]
-    assert sorted(used) == sorted(list(range(5)) * 4)
-
-
-def test_epochs_follow_each_other() -> None:
-    sampler = EpochSampler(steps=3, batch=2)
-    assert list(sampler) == [0, 1, 2, 3, 4, 5]
-    sampler.set_epoch(2)
-    assert list(sampler) == [12, 13, 14, 15, 16, 17]
-
-
-def test_processes_share_each_batch() -> None:
-    parts = [EpochSampler(steps=2, batch=6, rank=rank, processes=3) for rank in range(3)]
-    assert [list(part) for part in parts] == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
-    assert [len(part) for part in parts] == [4, 4, 4]
-
-
-def test_slices_that_are_too_small_are_refused(data: Path) -> None:
-    with pytest.raises(InputError, match="Patches of 33 pixels do not fit into slices of 40 x 32 pixels"):
-        PatchDataset(read_pairs(data, "train"), 33, seed=0)
-    with pytest.raises(InputError, match="needs 41 pixels"):
-        PairDataset(read_pairs(data, "train"), _tiny(loss={"vif": 1.0}, patch_size=41).least_pixels)
-
-
-def test_whole_slices(data: Path) -> None:
-    slices = PairDataset(read_pairs(data, "test_same_head"))
-    assert len(slices) == 1
-    assert slices[0].shape == (2, 32, 40)
-    assert 0 <= slices[0].min() < slices[0].max() <= 1
-
-
-def _rates(settings: TrainingConfig, steps: int) -> list[dict[str, float]]:
-    """Learning rate by name of the parameter, before each step."""
-    module = train.FusionTraining(settings)
-    configured: Any = module.configure_optimizers()
-    optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
-    names = {id(parameter): name for name, parameter in module.named_parameters()}
-    rates = []
-    for _ in range(steps):
-        rates.append({names[id(p)]: group["lr"] for group in optimizer.param_groups for p in group["params"]})
-        optimizer.step()
-        schedule.step()
-    assert set(rates[0]) == set(names.values())
-    return rates
-
-
-def test_learning_rate_falls_by_a_half_cosine_and_the_scales_have_their_own() -> None:
-    rates = _rates(_tiny(epochs=2, learning_rate=0.01, final_learning_rate=0.001, attention_scale_rate=10.0), 5)
-    scales = {name for name in rates[0] if name.endswith((".alpha", ".beta"))}
-    assert len(scales) == 2
-    half_cosine = 0.001 + 0.009 * (1 + np.cos(np.pi * np.arange(5) / 4)) / 2
-    for name in rates[0]:
-        factor = 10 if name in scales else 1
-        np.testing.assert_allclose([row[name] for row in rates], factor * half_cosine, rtol=1e-12)
-    tfnet = _rates(_tiny(architecture="tfnet"), 1)[0]
-    assert set(tfnet.values()) == {_tiny().learning_rate}
-
-
-def test_precision_follows_the_device(monkeypatch) -> None:
-    cuda, cpu = torch.device("cuda"), torch.device("cpu")
-    for capability, expected in (((8, 6), "bf16-mixed"), ((7, 5), "16-mixed")):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, answer=capability: answer)
-        assert train.choose_precision(_tiny(precision="auto"), cuda) == expected
-        assert train.choose_precision(_tiny(precision="32"), cuda) == "32-true"
-        assert train.choose_precision(_tiny(precision="bf16"), cuda) == expected
-    assert train.choose_precision(_tiny(precision="bf16"), cpu) == "bf16-mixed"
-    assert train.choose_precision(_tiny(precision="bf16"), torch.device("mps")) == "32-true"
-    assert train.choose_precision(_tiny(precision="auto"), cpu) == "32-true"
-    assert train.choose_precision(_tiny(precision="auto"), torch.device("mps")) == "32-true"
-
-
-def test_the_loss_is_computed_in_float32() -> None:
-    module = train.FusionTraining(_tiny())
-    sources = torch.rand(2, 2, 16, 16)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        fused = module(sources)
-        terms = module.loss_terms(fused, sources)
-    assert fused.dtype == torch.float32
-    assert torch.equal(terms["loss"], module.loss_terms(fused, sources)["loss"])
 
 
 def _command(config: Path, data: Path, output: Path) -> list[str]:
@@ -597,15 +196,15 @@ def test_a_killed_run_resumes_with_the_same_curve(config: Path, data: Path, tmp_
 
 
 def test_a_run_goes_on_with_its_own_pairs_alone(data: Path, tmp_path: Path) -> None:
-    train.train(_tiny(), data, tmp_path / "run", epochs=1)
+    train.train(tiny(), data, tmp_path / "run", epochs=1)
     table = data / "split.csv"
     table.write_text(table.read_text().replace("c,train", "c,other"))
     with pytest.raises(ValueError, match="on other pairs"):
-        train.train(_tiny(), data, tmp_path / "run")
+        train.train(tiny(), data, tmp_path / "run")
 
 
 def test_an_unfinished_run_is_not_exported(data: Path, tmp_path: Path) -> None:
-    train.train(_tiny(), data, tmp_path / "run", epochs=3)
+    train.train(tiny(), data, tmp_path / "run", epochs=3)
     with pytest.raises(InputError, match="has done 6 of 16 steps"):
         export.export(tmp_path / "run", data, tmp_path / "x.safetensors", "a test")
     assert not (tmp_path / "x.safetensors").exists()
@@ -639,16 +238,16 @@ def test_training_lowers_the_loss_and_exports(config: Path, data: Path, tmp_path
 
 def test_at_first_the_mse_alone_is_minimised(data: Path, tmp_path: Path) -> None:
     short = {"epochs": 1, "validate_every": 9}
-    warm = train.train(_tiny(mse_steps=2, **short), data, tmp_path / "warm")
-    mse = train.train(_tiny(loss={"mse": sum(_tiny().loss.values())}, mse_steps=0, **short), data, tmp_path / "mse")
-    both = train.train(_tiny(mse_steps=1, **short), data, tmp_path / "both")
+    warm = train.train(tiny(mse_steps=2, **short), data, tmp_path / "warm")
+    mse = train.train(tiny(loss={"mse": sum(tiny().loss.values())}, mse_steps=0, **short), data, tmp_path / "mse")
+    both = train.train(tiny(mse_steps=1, **short), data, tmp_path / "both")
     expected = mse.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in warm.state_dict().items())
     assert any(not torch.equal(value, expected[name]) for name, value in both.state_dict().items())
 
 
 def test_a_training_may_start_from_a_model(data: Path, tmp_path: Path) -> None:
-    first = _tiny(epochs=1, validate_every=9)
+    first = tiny(epochs=1, validate_every=9)
     train.train(first, data, tmp_path / "first")
     weights = tmp_path / "first.safetensors"
     export.export(tmp_path / "first", data, weights, "a test")
@@ -667,7 +266,7 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch
 
 
 def test_the_ablation_trains_every_variant_once(data: Path, tmp_path: Path, monkeypatch) -> None:
-    config = _written(_tiny(epochs=1, validate_every=1, foreground=0.0), tmp_path / "tiny.yaml")
+    config = _written(tiny(epochs=1, validate_every=1, foreground=0.0), tmp_path / "tiny.yaml")
     weights = tmp_path / "weights"
     folders = ["--output", str(tmp_path / "runs"), "--weights", str(weights), "--curves", str(tmp_path / "curves")]
     command = ["--config", str(config), "--data", str(data), *folders, "--seeds", "4"]
@@ -685,7 +284,7 @@ def test_the_ablation_trains_every_variant_once(data: Path, tmp_path: Path, monk
 
 
 def test_training_from_volumes(volumes: Path, tmp_path: Path) -> None:
-    config = _written(_tiny(epochs=1, validate_every=1), tmp_path / "tiny.yaml")
+    config = _written(tiny(epochs=1, validate_every=1), tmp_path / "tiny.yaml")
     assert train.main(_command(config, volumes, tmp_path / "run")[3:]) == 0
     assert len(_curve(tmp_path / "run")) == 1
     arguments = ["--run", str(tmp_path / "run"), "--data", str(volumes), "--output", str(tmp_path / "x.safetensors")]
@@ -694,7 +293,7 @@ def test_training_from_volumes(volumes: Path, tmp_path: Path) -> None:
 
 
 def test_tfnet_trains_by_the_same_protocol_and_exports_half(data: Path, tmp_path: Path) -> None:
-    settings = _tiny(architecture="tfnet", loss={"l1": 1.0}, epochs=1, validate_every=1)
+    settings = tiny(architecture="tfnet", loss={"l1": 1.0}, epochs=1, validate_every=1)
     train.train(settings, data, tmp_path / "run")
     weights = tmp_path / "tfnet.safetensors"
     assert export.main(["--run", str(tmp_path / "run"), "--data", str(data), "--output", str(weights)]) == 0
@@ -712,7 +311,7 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
     training, and remembers it in the running mean.
     """
     loss = {"mse": 1.0, "ssim": 1.0, "qabf": 1.0, "scd": 1.0}
-    settings = _tiny(epochs=3, steps_per_epoch=1, batch_size=4, learning_rate=0.01, loss=loss)
+    settings = tiny(epochs=3, steps_per_epoch=1, batch_size=4, learning_rate=0.01, loss=loss)
     config = _written(settings, tmp_path / "tiny.yaml")
     alone, together = tmp_path / "alone", tmp_path / "together"
     train.train(settings, data, alone)
@@ -729,29 +328,16 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(first[name], second[name], rtol=0, atol=tolerance, err_msg=name)
 
 
-def test_synced_batch_normalisation_changes_no_name_and_no_result_of_one_process() -> None:
-    torch.manual_seed(0)
-    plain, synced = (nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)) for _ in range(2))
-    synced.load_state_dict(plain.state_dict())
-    BatchNormSync().apply(synced)
-    assert type(synced[1]) is not nn.BatchNorm2d
-    image = torch.rand(2, 2, 8, 8)
-    assert torch.equal(plain(image), synced(image))
-    BatchNormSync().revert(synced)
-    assert type(synced[1]) is nn.BatchNorm2d
-    assert all(torch.equal(value, synced.state_dict()[name]) for name, value in plain.state_dict().items())
-
-
 def test_a_batch_that_cannot_be_shared_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="batch_size is 3: 2 processes cannot share it evenly"):
-        train.train(_tiny(batch_size=3), data, tmp_path / "run", devices=2)
+        train.train(tiny(batch_size=3), data, tmp_path / "run", devices=2)
 
 
 def test_pictures_and_curves_for_eyes(data: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run = tmp_path / "run"
-    train.train(_tiny(epochs=4, validate_every=1, pictures_every=2), data, run)
+    train.train(tiny(epochs=4, validate_every=1, pictures_every=2), data, run)
     assert [path.name for path in sorted((run / "pictures").iterdir())] == ["epoch_00002.png", "epoch_00004.png"]
     picture = sitk.GetArrayFromImage(sitk.ReadImage(str(run / "pictures" / "epoch_00004.png")))
     (pair,) = read_pairs(data, "test_same_head")
@@ -760,16 +346,11 @@ def test_pictures_and_curves_for_eyes(data: Path, tmp_path: Path) -> None:
     log = EventAccumulator(str(run / "tensorboard" / "version_0")).Reload()
     assert [event.step for event in log.Images("validation")] == [4, 8]
     assert [event.value for event in log.Scalars("train_loss")] == pytest.approx([float(v) for v in _curve(run).values()])
-    assert load_config(run / "config.yaml") == _tiny(epochs=4, validate_every=1, pictures_every=2)
-
-
-def test_rows_of_any_size_make_a_picture() -> None:
-    sheet = contact_sheet([np.full((2, 3), 7, np.uint8), np.full((1, 5), 9, np.uint8)])
-    np.testing.assert_array_equal(sheet, [[7, 7, 7, 0, 0], [7, 7, 7, 0, 0], [9, 9, 9, 9, 9]])
+    assert load_config(run / "config.yaml") == tiny(epochs=4, validate_every=1, pictures_every=2)
 
 
 def test_a_run_that_diverges_stops_and_keeps_the_last_good_checkpoint(data: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    config, run = _written(_tiny(steps_per_epoch=1), tmp_path / "tiny.yaml"), tmp_path / "run"
+    config, run = _written(tiny(steps_per_epoch=1), tmp_path / "tiny.yaml"), tmp_path / "run"
     terms = train.FusionTraining.loss_terms
 
     def spoiled(self: train.FusionTraining, fused: torch.Tensor, sources: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -794,12 +375,12 @@ def test_weights_that_are_no_numbers_are_not_kept(data: Path, tmp_path: Path, mo
 
     monkeypatch.setattr(train.FusionTraining, "on_before_optimizer_step", spoil)
     with pytest.raises(train.DivergedError, match="A weight is not a number after step 3 of 8"):
-        train.train(_tiny(steps_per_epoch=1), data, tmp_path / "run")
+        train.train(tiny(steps_per_epoch=1), data, tmp_path / "run")
     assert export.load_run(tmp_path / "run")[1]["global_step"] == 2
 
 
 def test_a_run_with_other_options_is_not_continued(data: Path, tmp_path: Path) -> None:
-    settings = _tiny()
+    settings = tiny()
     train.train(settings, data, tmp_path / "run", epochs=1)
     with pytest.raises(ValueError, match=r"other options \(loss, seed\)"):
         train.train(replace(settings, loss={"mse": 1.0}, seed=2), data, tmp_path / "run")
@@ -822,8 +403,8 @@ def _save(run: Path, settings: TrainingConfig, weights_of: TrainingConfig) -> Pa
 
 
 BAD_CHECKPOINTS = {
-    "another network": (lambda run: _save(run, _tiny(), _tiny(network=NetworkConfig())), "is of another architecture"),
-    "TFNet's weights": (lambda run: _save(run, _tiny(), _tiny(architecture="tfnet")), "is of another architecture"),
+    "another network": (lambda run: _save(run, tiny(), tiny(network=NetworkConfig())), "is of another architecture"),
+    "TFNet's weights": (lambda run: _save(run, tiny(), tiny(architecture="tfnet")), "is of another architecture"),
     "damaged": (lambda run: (run.mkdir(), (run / train.CHECKPOINT).write_bytes(b"PK\x03\x04nothing")), "cannot be read"),
     "of others": (lambda run: (run.mkdir(), torch.save({"state_dict": {}}, run / train.CHECKPOINT)), "is no checkpoint"),
 }
@@ -854,7 +435,7 @@ def test_bad_arguments_get_a_line(config: Path, data: Path, tmp_path: Path, caps
     assert train.main(_command(config, tmp_path / "nowhere", run)[3:]) == 3
     assert train.main(_command(config, tmp_path / "nowhere.csv", run)[3:]) == 3
     assert export.main(_export(tmp_path, data, tmp_path / "x.safetensors")) == 3
-    _save(run, _tiny(), _tiny())
+    _save(run, tiny(), tiny())
     assert export.main(_export(run, data, tmp_path / "x.ckpt")) == 2
     assert export.main(_export(run, data, tmp_path / "x.safetensors")[:-2]) == 2
     errors = capsys.readouterr().err.splitlines()
@@ -868,3 +449,72 @@ def test_bad_arguments_get_a_line(config: Path, data: Path, tmp_path: Path, caps
     )
     assert len(errors) == len(problems)
     assert all(problem in error for error, problem in zip(errors, problems, strict=True))
+
+
+def test_loss_of_tfnet_is_the_mean_distance_to_both() -> None:
+    sources = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
+    module = train.FusionTraining(tiny(loss={"l1": 1.0}))
+    assert module.loss_terms(torch.full((1, 1, 4, 4), 0.25), sources)["loss"] == pytest.approx(0.5 * (0.25 + 0.75))
+
+
+def test_learning_rate_falls_by_a_half_cosine_and_the_scales_have_their_own() -> None:
+    rates = _rates(tiny(epochs=2, learning_rate=0.01, final_learning_rate=0.001, attention_scale_rate=10.0), 5)
+    scales = {name for name in rates[0] if name.endswith((".alpha", ".beta"))}
+    assert len(scales) == 2
+    half_cosine = 0.001 + 0.009 * (1 + np.cos(np.pi * np.arange(5) / 4)) / 2
+    for name in rates[0]:
+        factor = 10 if name in scales else 1
+        np.testing.assert_allclose([row[name] for row in rates], factor * half_cosine, rtol=1e-12)
+    tfnet = _rates(tiny(architecture="tfnet"), 1)[0]
+    assert set(tfnet.values()) == {tiny().learning_rate}
+
+
+def test_precision_follows_the_device(monkeypatch) -> None:
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    for capability, expected in (((8, 6), "bf16-mixed"), ((7, 5), "16-mixed")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, answer=capability: answer)
+        assert train.choose_precision(tiny(precision="auto"), cuda) == expected
+        assert train.choose_precision(tiny(precision="32"), cuda) == "32-true"
+        assert train.choose_precision(tiny(precision="bf16"), cuda) == expected
+    assert train.choose_precision(tiny(precision="bf16"), cpu) == "bf16-mixed"
+    assert train.choose_precision(tiny(precision="bf16"), torch.device("mps")) == "32-true"
+    assert train.choose_precision(tiny(precision="auto"), cpu) == "32-true"
+    assert train.choose_precision(tiny(precision="auto"), torch.device("mps")) == "32-true"
+
+
+def test_the_loss_is_computed_in_float32() -> None:
+    module = train.FusionTraining(tiny())
+    sources = torch.rand(2, 2, 16, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        fused = module(sources)
+        terms = module.loss_terms(fused, sources)
+    assert fused.dtype == torch.float32
+    assert torch.equal(terms["loss"], module.loss_terms(fused, sources)["loss"])
+
+
+def test_synced_batch_normalisation_changes_no_name_and_no_result_of_one_process() -> None:
+    torch.manual_seed(0)
+    plain, synced = (nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)) for _ in range(2))
+    synced.load_state_dict(plain.state_dict())
+    BatchNormSync().apply(synced)
+    assert type(synced[1]) is not nn.BatchNorm2d
+    image = torch.rand(2, 2, 8, 8)
+    assert torch.equal(plain(image), synced(image))
+    BatchNormSync().revert(synced)
+    assert type(synced[1]) is nn.BatchNorm2d
+    assert all(torch.equal(value, synced.state_dict()[name]) for name, value in plain.state_dict().items())
+
+
+def _rates(settings: TrainingConfig, steps: int) -> list[dict[str, float]]:
+    """Learning rate by name of the parameter, before each step."""
+    module = train.FusionTraining(settings)
+    configured: Any = module.configure_optimizers()
+    optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    rates = []
+    for _ in range(steps):
+        rates.append({names[id(p)]: group["lr"] for group in optimizer.param_groups for p in group["params"]})
+        optimizer.step()
+        schedule.step()
+    assert set(rates[0]) == set(names.values())
+    return rates

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, PositronEmissionTomographyImageStorage, generate_uid
@@ -48,3 +50,19 @@ def write_series(folder: Path, image: sitk.Image, modality: str, **changes: obje
         each.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         each.save_as(folder / f"{(5 * index) % len(voxels):03d}", enforce_file_format=True)  # names in another order
     return folder
+
+
+def write_pair(folder: Path, pair: tuple[sitk.Image, sitk.Image]) -> dict[str, Path]:
+    """Write a PET and an MRI as series in two folders."""
+    return {"pet": write_series(folder / "pet", pair[0], "PT"), "mri": write_series(folder / "mri", pair[1] * 10, "MR")}
+
+
+def edit_series(folder: Path, change: Callable[[Dataset, int], None]) -> None:
+    for index, path in enumerate(sorted(folder.iterdir())):
+        dataset = pydicom.dcmread(path)
+        change(dataset, index)
+        dataset.save_as(path)
+
+
+def set_keyword(keyword: str, value: Callable[[int], object]) -> Callable[[Dataset, int], None]:
+    return lambda dataset, index: setattr(dataset, keyword, value(index))

@@ -8,8 +8,6 @@ import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from cspadn.metrics import measure
-from cspadn.models.cspadn import CSpADN
-from training import benchmark
 from training.losses import TERMS, fusion_loss
 
 
@@ -103,17 +101,3 @@ def test_terms_of_a_batch_weigh_what_each_slice_holds() -> None:
         alone = TERMS[name](fused, sources)
         beside = TERMS[name](torch.cat([fused, 0 * fused]), torch.cat([sources, 0 * sources]))
         assert float(beside) == pytest.approx(float(alone), abs=1e-3)
-
-
-def test_the_benchmark_compares_two_ways_to_compute_the_same() -> None:
-    torch.manual_seed(0)
-    network = CSpADN()
-    with torch.no_grad():
-        network.attention.spatial.alpha.fill_(0.7)
-        network.attention.channel.beta.fill_(0.7)
-    sources = torch.rand(2, 2, 32, 24)
-    ours = network(sources)
-    plain = benchmark.make_straightforward(network)(sources)
-    torch.testing.assert_close(plain, ours, rtol=1e-4, atol=1e-5)
-    loss = fusion_loss(ours, sources, benchmark.LOSS)["loss"]
-    assert float(benchmark.straightforward_loss(ours, sources)) == pytest.approx(float(loss), rel=1e-4)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 
-pytest.importorskip("lightning")
+if importlib.util.find_spec("lightning") is None:
+    pytest.skip("the packages of the training are not installed", allow_module_level=True)
 
 from cspadn.imaging import oklab
 from training import heads
