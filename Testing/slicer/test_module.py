@@ -145,6 +145,7 @@ def test_a_second_press_ends_a_worker_that_does_not_listen(long_panel, scene, mo
     assert _temporary_folders() == []
 
 
+@pytest.mark.usefixtures("inline_worker")
 def test_a_double_click_does_not_cancel_what_it_starts(panel) -> None:
     select_inputs(panel)
     panel.ui.applyButton.click()
@@ -154,6 +155,7 @@ def test_a_double_click_does_not_cancel_what_it_starts(panel) -> None:
     assert panel.ui.statusLabel.text().startswith("Done")
 
 
+@pytest.mark.usefixtures("inline_worker")
 def test_a_result_that_comes_while_another_module_is_shown(panel) -> None:
     select_inputs(panel)
     panel.ui.applyButton.click()
@@ -164,6 +166,7 @@ def test_a_result_that_comes_while_another_module_is_shown(panel) -> None:
     assert panel.ui.plotButton.isEnabled()
 
 
+@pytest.mark.usefixtures("inline_worker")
 def test_a_result_that_cannot_be_stored_is_a_failure(panel, monkeypatch) -> None:
     from CSpADNFusionLib.scene import metrics
 
@@ -258,6 +261,7 @@ def test_closing_the_panel_stops_the_worker_and_removes_its_files(long_panel) ->
     assert records.texts("error") == []
 
 
+@pytest.mark.usefixtures("inline_worker")
 def test_progress_that_cannot_be_shown_does_not_stop_the_run(panel, monkeypatch) -> None:
     select_inputs(panel)
     panel.ui.applyButton.click()
@@ -266,6 +270,7 @@ def test_progress_that_cannot_be_shown_does_not_stop_the_run(panel, monkeypatch)
     assert panel.ui.statusLabel.text().splitlines()[0] == "Done: MRI-PET fused"
 
 
+@pytest.mark.usefixtures("inline_worker")
 def test_a_result_that_cannot_be_read_is_a_failure(panel, monkeypatch) -> None:
     select_inputs(panel)
     panel.ui.applyButton.click()
@@ -277,6 +282,7 @@ def test_a_result_that_cannot_be_read_is_a_failure(panel, monkeypatch) -> None:
     assert _temporary_folders() == []
 
 
+@pytest.mark.usefixtures("inline_worker")
 def test_an_output_deleted_during_the_run_is_a_failure(panel, scene) -> None:
     select_inputs(panel)
     output = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "mine")
@@ -289,6 +295,7 @@ def test_an_output_deleted_during_the_run_is_a_failure(panel, scene) -> None:
     assert panel.ui.applyButton.text() == "Apply"
 
 
+@pytest.mark.usefixtures("inline_worker")
 def test_the_fused_volume_goes_where_the_mri_was(panel, pair) -> None:
     """The MRI node is changed during the run: the result keeps the geometry that it was computed on."""
     import slicer
@@ -303,6 +310,7 @@ def test_the_fused_volume_goes_where_the_mri_was(panel, pair) -> None:
     np.testing.assert_allclose(fused.GetOrigin(), np.array(pair[1].GetOrigin()) * [-1, -1, 1])
 
 
+@pytest.mark.usefixtures("inline_worker")
 def test_warnings_reach_the_panel_and_the_console(panel, caplog) -> None:
     import slicer
 

@@ -22,6 +22,13 @@ from slicer_application import application, records
 from volumes import blobs, volume
 
 
+@pytest.fixture(autouse=True)
+def _in_this_process(request: pytest.FixtureRequest) -> None:
+    """Use the inline worker, but where a test is marked as one of processes or opens no panel."""
+    if "panel" in request.fixturenames and not request.node.get_closest_marker("processes"):
+        request.getfixturevalue("inline_worker")
+
+
 @pytest.fixture
 def panel(scene, pair):
     node_of(pair[0], "PET")
@@ -194,6 +201,7 @@ def test_a_damaged_weights_file_gets_the_workers_sentence(quick_panel, tmp_path)
     assert "Traceback" not in message
 
 
+@pytest.mark.processes
 def test_temporary_paths_with_spaces_quotes_and_other_letters(quick_panel, tmp_path, monkeypatch) -> None:
     import slicer
 
@@ -325,6 +333,7 @@ def test_devices_are_looked_for_when_somebody_looks(panel) -> None:
     assert panel._parameterNode.device == "auto"
 
 
+@pytest.mark.processes
 def test_devices_are_found_between_warnings(panel) -> None:
     found: list = []
     from CSpADNFusionLib.worker.device_search import DeviceSearch
@@ -337,6 +346,7 @@ def test_devices_are_found_between_warnings(panel) -> None:
     assert found == [{"cpu": "CPU"}, None, None]
 
 
+@pytest.mark.processes
 def test_the_panel_goes_away_while_devices_are_looked_for(panel) -> None:
     panel.ui.advancedCollapsibleButton.setCollapsed(False)
     process = panel._deviceView._search._process

@@ -213,7 +213,8 @@ def _watching(file: Path | None) -> Iterator[None]:
         while folder.is_dir():
             if over.wait(_WATCH_SECONDS):
                 return
-        os._exit(CancelledError.exit_code)
+        if not over.is_set():  # the run may have ended between the wait and the look at the folder
+            os._exit(CancelledError.exit_code)
 
     threading.Thread(target=watch, daemon=True).start()
     try:
