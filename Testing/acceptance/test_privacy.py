@@ -187,6 +187,7 @@ def test_training_connects_to_nothing(guarded: Guarded, tmp_path: Path) -> None:
     assert guarded.network == []
 
 
+@pytest.mark.slow
 def test_the_demo_connects_to_nothing(guarded: Guarded, tmp_path: Path) -> None:
     done = guarded.run(sys.executable, "Testing/tools/demo.py", "--output", tmp_path / "demo")
     assert done.returncode == 0, done.stderr

@@ -24,19 +24,26 @@ if not sys.platform.startswith("linux"):
 from trust import faults, report
 from trust.cohort_faults import kill_cohort
 
-TIMES = 3
+# Kinds and repetitions of each fault: those of 'make test', and those of 'make test-all'. 'make trust' repeats each 20 times.
+FEW = {"kill fuse": 2, "interrupt": 1, "two without overwrite": 1}
+SEVERAL = dict.fromkeys(sorted(set(faults.KINDS) - {"full disk", "little memory"}), 3)
+KINDS = [
+    *(pytest.param(kind, times, id=f"{kind}, {times}") for kind, times in FEW.items()),
+    *(pytest.param(kind, times, id=f"{kind}, {times}", marks=pytest.mark.slow) for kind, times in SEVERAL.items()),
+]
 
 
-@pytest.mark.parametrize("kind", sorted(set(faults.KINDS) - {"full disk", "little memory"}))
-def test_nothing_is_lost(kind: str, tmp_path: Path) -> None:
-    result = faults.KINDS[kind](tmp_path, TIMES)
+@pytest.mark.parametrize(("kind", "times"), KINDS)
+def test_nothing_is_lost(kind: str, times: int, tmp_path: Path) -> None:
+    result = faults.KINDS[kind](tmp_path, times)
     assert result.lost == []
-    assert result.tried >= TIMES
+    assert result.tried >= times
 
 
-def test_nothing_is_lost_on_a_full_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shares", [(0.0, 0.5, 0.97), pytest.param(faults.ROOM, marks=pytest.mark.slow)], ids=["few", "all"])
+def test_nothing_is_lost_on_a_full_disk(shares: tuple[float, ...], tmp_path: Path) -> None:
     try:
-        result = faults.full_disk(tmp_path)
+        result = faults.full_disk(tmp_path, shares)
     except PermissionError as error:
         pytest.skip(str(error))
     assert result.lost == []
@@ -44,8 +51,9 @@ def test_nothing_is_lost_on_a_full_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(torch.version.cuda is not None, reason="torch's build for CUDA takes more before anything is fused")
-def test_little_memory_is_a_clean_end(tmp_path: Path) -> None:
-    result = faults.little_memory(tmp_path, every=3)
+@pytest.mark.parametrize("every", [6, pytest.param(3, marks=pytest.mark.slow)])
+def test_little_memory_is_a_clean_end(every: int, tmp_path: Path) -> None:
+    result = faults.little_memory(tmp_path, every)
     assert result.lost == []
     assert 0 < result.hit < result.tried
 
@@ -76,8 +84,9 @@ def test_a_signal_that_waited_leaves_no_folder(tmp_path: Path, monkeypatch) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_cohort_goes_on(tmp_path: Path) -> None:
-    assert kill_cohort(tmp_path, 2).lost == []
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_killed_cohort_goes_on(times: int, tmp_path: Path) -> None:
+    assert kill_cohort(tmp_path, times).lost == []
 
 
 def test_many_fusions_leave_nothing() -> None:

@@ -76,6 +76,7 @@ def test_half_precision_on_a_cpu_is_told(files: dict[str, Path], capfd) -> None:
     assert sitk.ReadImage(str(files["fused"])).GetMetaData("CSpADNFusion.precision") == "float32"
 
 
+@pytest.mark.slow
 def test_the_whole_atlas_volume(shared: Path, tmp_path: Path) -> None:
     folder = shared / "data" / "volumes" / "aanlib"
     mri = sitk.ReadImage(str(folder / "MRI_axial.nii.gz"))

@@ -58,6 +58,7 @@ def test_the_picture_of_the_readme_is_what_the_demo_draws(drawn: Path) -> None:
     assert difference(STORED, drawn / "fusion.png") < MOST_DIFFERENCE
 
 
+@pytest.mark.slow
 def test_a_picture_of_another_model_is_noticed(drawn: Path, tmp_path: Path) -> None:
     fused, color, picture = (tmp_path / name for name in ("fused.nrrd", "color.nrrd", "fusion.png"))
     assert demo.fuse(fused, color, "--model", "cspadn-paper") == 0

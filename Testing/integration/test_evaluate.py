@@ -313,7 +313,7 @@ def test_pictures_are_small_and_not_blank(results: Path) -> None:
         assert np.unique(pixels).size > 10
 
 
-def test_without_optional_parts_and_again_the_same(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_optional_parts(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
     assert folders.run() == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if "no ablation" in line or "no training curves" in line] == [
@@ -322,6 +322,12 @@ def test_without_optional_parts_and_again_the_same(folders: Folders, capsys: pyt
     ]
     pages = {path.name: path.read_bytes() for path in folders.output.iterdir() if path.name != "README.md"}
     assert {name.removesuffix(".md") for name in pages if name.endswith(".md")} == PARTS
+
+
+@pytest.mark.slow
+def test_a_second_run_gives_the_same(folders: Folders) -> None:
+    assert folders.run() == 0
+    pages = {path.name: path.read_bytes() for path in folders.output.iterdir() if path.name != "README.md"}
     assert folders.run() == 0
     assert pages == {path.name: path.read_bytes() for path in folders.output.iterdir() if path.name != "README.md"}
 

@@ -957,8 +957,10 @@ def test_no_two_widgets_have_one_shortcut(panel) -> None:
     assert len(keys) == len(set(keys)), sorted(keys)
 
 
-@pytest.mark.parametrize("scale", [1, 2])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scale", "theme"),
+    [(1, "light"), (2, "dark"), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((1, "dark"), (2, "light")))],
+)
 def test_the_panel_in_both_scales_and_themes(tmp_path, scale: int, theme: str) -> None:
     """Drawn by a process of its own: Qt takes the scale at its start."""
     pytest.importorskip("slicer")

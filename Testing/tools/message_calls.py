@@ -94,7 +94,7 @@ def _pattern(text: str, fields: dict[str, Any]) -> str:
     for literal, name, specification, _ in string.Formatter().parse(text):
         parts.append(re.escape(literal))
         if name is not None:
-            value = re.escape(format(fields.pop(name), specification or "")) if name in fields else ".+?"
+            value = re.escape(format(fields.pop(name), specification or "")) if name in fields else ".*?"
             parts.append(value)
     if fields:
         raise ValueError(f"The message '{text}' has no fields {sorted(fields)}.")

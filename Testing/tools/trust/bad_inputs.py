@@ -18,10 +18,12 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import safetensors.torch
@@ -112,25 +114,28 @@ def case(
 
 
 def run(bad: Case, folder: Path) -> Outcome:
-    """Bring a case about in an empty folder and see what comes of it."""
+    """Bring a case about in an empty folder, with the command in a process of its own, and see what comes of it."""
     if "user" not in bad.limits:
-        return _run_in(bad, folder)
+        return _run_in(bad, folder, _started)
     with tempfile.TemporaryDirectory(prefix="trust-") as open_folder:  # which that user may enter
         Path(open_folder).chmod(0o755)
-        return _run_in(bad, Path(open_folder))
+        return _run_in(bad, Path(open_folder), _started)
 
 
-def _run_in(bad: Case, folder: Path) -> Outcome:
+def run_here(bad: Case, folder: Path) -> Outcome:
+    """Bring a case about as :func:`run` does, with the command in this process; its memory is not measured."""
+    if bad.limits:
+        raise ValueError(f"The case '{bad.name}' needs a process of its own.")
+    return _run_in(bad, folder, _called)
+
+
+def _run_in(bad: Case, folder: Path, started: Callable[[Case, list[str], Path], Outcome]) -> Outcome:
     (folder / OUT).mkdir()
     (folder / OUT).chmod(0o777)
     arguments = bad.make(folder)
-    with tempfile.TemporaryDirectory() as private:
-        figures = Path(private) / "figures"
-        before = _seen(folder)
-        outcome = _started([str(LIBRARY), str(figures), json.dumps(_allowed(bad.limits)), *arguments], folder)
-        outcome.left = sorted({name for name, _ in set(_seen(folder).items()) - set(before.items())})
-        told = json.loads(figures.read_text() or "{}") if figures.exists() else {}
-    outcome.peak, outcome.seconds = told.get("peak"), told.get("seconds", outcome.seconds)
+    before = _seen(folder)
+    outcome = started(bad, arguments, folder)
+    outcome.left = sorted({name for name, _ in set(_seen(folder).items()) - set(before.items())})
     outcome.whole = outcome.code == 0 and _is_whole(folder / OUT / OUTPUTS[1], Path(arguments[1]))
     return outcome
 
@@ -139,18 +144,62 @@ def _allowed(limits: dict[str, int]) -> dict[str, int]:
     return {name: value for name, value in limits.items() if name != "user" or os.geteuid() == 0}
 
 
-def _started(arguments: list[str], folder: Path) -> Outcome:
-    command = [sys.executable, "-c", _WRAPPER, *arguments]
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONIOENCODING": "utf-8"}
-    start, kept = time.perf_counter(), {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    process = subprocess.Popen(command, env=environment, cwd=folder, **kept)
-    try:
-        output, errors = process.communicate(timeout=_LONG)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        output, errors = process.communicate()
-    seconds = time.perf_counter() - start
-    return Outcome(process.returncode, *(text.decode(errors="backslashreplace") for text in (output, errors)), seconds)
+def _started(bad: Case, arguments: list[str], folder: Path) -> Outcome:
+    with tempfile.TemporaryDirectory() as private:
+        figures = Path(private) / "figures"
+        command = [sys.executable, "-c", _WRAPPER, str(LIBRARY), str(figures), json.dumps(_allowed(bad.limits)), *arguments]
+        environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONIOENCODING": "utf-8"}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+        process = subprocess.Popen(command, env=environment, cwd=folder, **pipes)
+        try:
+            output, errors = process.communicate(timeout=_LONG)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output, errors = process.communicate()
+        told = json.loads(figures.read_text() or "{}") if figures.exists() else {}
+    output, errors = (text.decode(errors="backslashreplace") for text in (output, errors))
+    return Outcome(process.returncode, output, errors, told.get("seconds", 0.0), told.get("peak"))
+
+
+def _called(bad: Case, arguments: list[str], folder: Path) -> Outcome:
+    """Call the command; what C++ writes to the file descriptors counts as its output, too."""
+    from cspadn.cli import main
+
+    before = Path.cwd()
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors, _into(1, output), _into(2, errors):
+        began = time.process_time()
+        os.chdir(folder)
+        try:
+            code = main(["fuse", *arguments])
+        except SystemExit as end:  # of argparse
+            code = int(end.code or 0)
+        finally:
+            os.chdir(before)
+        seconds = time.process_time() - began
+        sys.stdout.flush()
+        sys.stderr.flush()
+        texts = []
+        for file in (output, errors):
+            file.seek(0)
+            texts.append(file.read().decode(errors="backslashreplace"))
+    return Outcome(code, *texts, seconds)
+
+
+@contextmanager
+def _into(descriptor: int, file: IO[bytes]) -> Iterator[None]:
+    """Send what Python and libraries write to stdout (1) or stderr (2) into a file."""
+    name = {1: "stdout", 2: "stderr"}[descriptor]
+    kept, stream = os.dup(descriptor), getattr(sys, name)
+    os.dup2(file.fileno(), descriptor)
+    with open(descriptor, "w", encoding="utf-8", closefd=False) as replaced:
+        setattr(sys, name, replaced)
+        try:
+            yield
+        finally:
+            replaced.flush()
+            setattr(sys, name, stream)
+            os.dup2(kept, descriptor)
+            os.close(kept)
 
 
 # The rights go when all is imported: the folder of the interpreter may be one that only root enters. The peak is what the

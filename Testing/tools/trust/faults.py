@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,8 +153,8 @@ def kill_fuse(folder: Path, times: int, seed: int = 0) -> Result:
     """SIGKILL while ``cspadn fuse`` replaces the outputs of an earlier run; half of the times while it writes."""
     (result, out, pair), chance = _begin("kill -9 of cspadn fuse", folder), random.Random(seed)
     commands = [fuse_command(*pair, out, *more) for more in DIFFERENT]
-    old, new = (_contents_after(command, out) for command in commands)
-    seconds, left = _seconds(commands[1]), 0
+    old = _contents_after(commands[0], out)
+    (new, seconds), left = _timed_contents_after(commands[1], out), 0
     for number in range(times):
         process = start(commands[number % 2])
         _wait_for_moment(process, out, chance, seconds, writing=number % 2 == 1)
@@ -169,9 +169,7 @@ def kill_batch(folder: Path, times: int, seed: int = 0) -> Result:
     result, out, chance = Result("kill -9 of fuse_batch.py"), folder / "out", random.Random(seed)
     pairs = _list_of_pairs(folder)
     out.mkdir()
-    whole = _contents_after(batch_command(pairs, out), out)
-    seconds = _seconds(batch_command(pairs, out, "--overwrite"))
-    left = 0
+    (whole, seconds), left = _timed_contents_after(batch_command(pairs, out), out), 0
     for number in range(times):
         if NAMES[-1] in _fused_in(out):
             shutil.rmtree(out)
@@ -217,21 +215,22 @@ def _check_batch(result: Result, out: Path, whole: dict[str, str], before: set[s
 
 
 def _contents_after(command: list[str], out: Path) -> dict[str, str]:
+    return _timed_contents_after(command, out)[0]
+
+
+def _timed_contents_after(command: list[str], out: Path) -> tuple[dict[str, str], float]:
+    """Return what a run without a fault leaves, and its seconds."""
+    began = time.perf_counter()
     code, errors = finish(start(command))
+    seconds = time.perf_counter() - began
     if code:
         raise RuntimeError(f"The run without a fault failed: {errors}")
-    return _comparable(contents_of(out))
+    return _comparable(contents_of(out)), seconds
 
 
 def _comparable(contents: dict[str, str]) -> dict[str, str]:
     """The summary tells seconds, which differ."""
     return {name: content for name, content in contents.items() if name != "summary.csv"}
-
-
-def _seconds(command: list[str]) -> float:
-    began = time.perf_counter()
-    finish(start(command))
-    return time.perf_counter() - began
 
 
 def _wait_for_moment(
@@ -273,13 +272,12 @@ def _after_kills(result: Result, command: list[str], out: Path, expected: dict[s
 def signalled(folder: Path, times: int, number: signal.Signals, code: int, seed: int = 0) -> Result:
     """SIGINT or SIGTERM at random moments: the exit code, the outputs of before, and nothing temporary."""
     (result, out, pair), chance = _begin(f"{number.name} to cspadn fuse", folder), random.Random(seed)
-    whole = _contents_after(fuse_command(*pair, out), out)
-    seconds = _seconds(fuse_command(*pair, out))
+    whole, seconds = _timed_contents_after(fuse_command(*pair, out), out)
     stopped = 0
-    for _ in range(times):
+    for repetition in range(times):
         process = start(fuse_command(*pair, out))
         _wait_for_handlers(process)
-        time.sleep(chance.uniform(0, seconds))
+        time.sleep(chance.uniform(0, seconds) if repetition else 0)  # the first is still at work, on any machine
         result.tried += 1
         process.send_signal(number)
         ended, errors = finish(process)
@@ -355,14 +353,17 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def full_disk(folder: Path) -> Result:
-    """Outputs of a run that fit, then less and less room for the next one."""
+ROOM = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97)  # of what the outputs take
+
+
+def full_disk(folder: Path, shares: Sequence[float] = ROOM) -> Result:
+    """Write outputs to a disk with room for them, then repeat the run with less room than they take."""
     result = Result("disk full")
     pair = make_pair(folder)
     with small_disk(folder, 16384) as disk:
         whole = _contents_after(fuse_command(*pair, disk), disk)
         taken = sum(path.stat().st_size for path in disk.iterdir())
-        for share in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97):
+        for share in shares:
             free = shutil.disk_usage(disk).free
             (disk / ".filling").write_bytes(bytes(max(0, int(free - share * taken) // 4096 * 4096)))
             code, errors = finish(start(fuse_command(*pair, disk)))
