@@ -13,7 +13,7 @@ DEMO := demo
 DATA ?= ../shared
 RESULTS := docs/results
 SECONDS := 600
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist loadfile # a process, not a thread, per core
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist worksteal # a process, not a thread, per core
 
 .PHONY: bench messages benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark scaling quick screenshots test test-all trust check pytest format clean workflows
 
@@ -102,7 +102,7 @@ quick: $(READY) ## the unit tests alone: no process, no Qt, no weights
 test-all: check $(READY) ## the slow tests as well
 	$(PYTEST)
 
-check: $(READY)
+check: $(READY) ## formatter, linter, types, import rules, documents, licences, the Extensions Index
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -110,6 +110,8 @@ check: $(READY)
 	PYTHONPATH=CSpADNFusion:. $(BIN)/lint-imports
 	$(BIN)/python Testing/tools/index_check.py
 	$(BIN)/python Testing/tools/message_page.py --check
+	$(BIN)/python Testing/tools/document_check.py
+	$(BIN)/python Testing/tools/dependency_check.py
 
 pytest: $(READY)
 	$(PYTEST) -m 'not slow'

@@ -1,0 +1,90 @@
+"""Check documents (part of ``make check``): links, the list of decisions, pictures of the catalogue, and files for GitHub."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from repository import ROOT
+
+SCHEMAS = {
+    "github-workflows": (".github/workflows/*.yml", 2),
+    "github-issue-forms": (".github/ISSUE_TEMPLATE/[!c]*.yml", 3),
+    "github-issue-config": (".github/ISSUE_TEMPLATE/config.yml", 1),
+    "citation-file-format": ("CITATION.cff", 1),
+}
+_PICTURES = 4  # in the catalogue of extensions
+
+
+def documents(root: Path = ROOT) -> list[Path]:
+    """Return all documents that people read."""
+    return [*sorted(root.glob("*.md")), *sorted((root / "docs").rglob("*.md")), *sorted((root / ".github").rglob("*.md"))]
+
+
+def leads_somewhere(document: Path, target: str) -> bool:
+    """Return whether a file, and a heading in it, exist."""
+    name, _, heading = target.partition("#")
+    file = document.parent / name if name else document
+    return file.exists() and (not heading or heading in headings(file))
+
+
+def headings(file: Path) -> set[str]:
+    """Return the names that links to the headings of a document have."""
+    lines = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", file.read_text(encoding="utf-8"), flags=re.M | re.S), re.M)
+    plain = (re.sub(r"[^\w\- ]", "", line.lower()) for line in lines)
+    return {line.strip().replace(" ", "-") for line in plain}
+
+
+def check_links(root: Path) -> Iterator[str]:
+    """Links lead to files and headings that exist."""
+    for document in documents(root):
+        for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+            if "://" not in target and not leads_somewhere(document, target):
+                yield f"{document.relative_to(root).as_posix()}: {target} does not exist"
+
+
+def check_decisions(root: Path) -> Iterator[str]:
+    """The list of decisions has one row for each record, in order."""
+    folder = root / "docs" / "adr"
+    index = re.findall(r"^\| \[\d+\]\(([^)]+)\)", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    records = [record.name for record in sorted(folder.glob("0*.md"))]
+    yield from (f"docs/adr/README.md: {name} has no row, or is no record" for name in sorted(set(index) ^ set(records)))
+    if sorted(index) != index or len(set(index)) != len(index):
+        yield "docs/adr/README.md: the rows are not in order"
+
+
+def check_catalogue(root: Path) -> Iterator[str]:
+    """The pictures that the catalogue of extensions shows exist."""
+    pictures = re.findall(r"/main/(Resources/[^\"\s]+)", (root / "CMakeLists.txt").read_text(encoding="utf-8"))
+    yield from (f"CMakeLists.txt: {picture} does not exist" for picture in pictures if not (root / picture).is_file())
+    if len(pictures) != _PICTURES:
+        yield f"CMakeLists.txt names {len(pictures)} pictures, not {_PICTURES}"
+
+
+def check_schemas(root: Path) -> Iterator[str]:
+    """Workflows, forms and the citation fit their schemas."""
+    for schema, (pattern, count) in SCHEMAS.items():
+        files = [str(file) for file in root.glob(pattern)]
+        if len(files) != count:
+            yield f"{len(files)} files {pattern}, not {count}"
+        command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *files]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            yield f"{pattern}: {done.stdout}{done.stderr}"
+
+
+CHECKS = (check_links, check_decisions, check_catalogue, check_schemas)
+
+
+def findings(root: Path = ROOT) -> list[str]:
+    """Return one line for each finding."""
+    return [finding for check in CHECKS for finding in check(root)]
+
+
+if __name__ == "__main__":
+    found = findings()
+    print("\n".join(found) or f"Documents: no finding in {len(CHECKS)} checks")
+    sys.exit(bool(found))

@@ -1,0 +1,30 @@
+"""The check of the documents finds what it is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import document_check
+from document_check import leads_somewhere
+from repository import ROOT
+
+
+def test_dead_links_are_noticed() -> None:
+    readme = ROOT / "README.md"
+    assert leads_somewhere(readme, "docs/tutorial.md#7-save-and-export-a-series")
+    assert not leads_somewhere(readme, "docs/tutorial.md#8-nothing")
+    assert not leads_somewhere(readme, "#nothing")
+    assert not leads_somewhere(readme, "docs/nothing.md")
+
+
+def test_faults_are_found(tmp_path: Path) -> None:
+    (tmp_path / "docs" / "adr").mkdir(parents=True)
+    (tmp_path / "docs" / "adr" / "0001-a.md").write_text("# A\n")
+    (tmp_path / "docs" / "adr" / "README.md").write_text("| [1](0001-a.md) | A |\n| [2](0002-b.md) | B |\n")
+    (tmp_path / "CMakeLists.txt").write_text("https://example.org/main/Resources/none.png\n")
+    assert list(document_check.check_links(tmp_path)) == ["docs/adr/README.md: 0002-b.md does not exist"]
+    assert list(document_check.check_decisions(tmp_path)) == ["docs/adr/README.md: 0002-b.md has no row, or is no record"]
+    assert list(document_check.check_catalogue(tmp_path)) == [
+        "CMakeLists.txt: Resources/none.png does not exist",
+        "CMakeLists.txt names 1 pictures, not 4",
+    ]
