@@ -42,6 +42,7 @@ sys.exit(code)
 
 
 @pytest.mark.skipif(torch.version.cuda is not None, reason="torch's build for CUDA takes more before anything is fused")
+@pytest.mark.slow
 def test_the_atlas_volume_needs_less_than_600_mb(shared: Path, tmp_path: Path) -> None:
     folder = shared / "data" / "volumes" / "aanlib"
     files = (folder / "PET_axial.nii.gz", folder / "MRI_axial.nii.gz")
