@@ -19,13 +19,13 @@ UNEXPECTED, WRONG_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
 class Terminated(KeyboardInterrupt):
-    """The system, or whoever started Slicer, asked it to end (SIGTERM)."""
+    """SIGTERM arrived."""
 
     exit_code = TERMINATED
 
 
 def main(arguments):
-    """Return the exit code. No exception may leave: Slicer would go on and, without a window, wait for ever."""
+    """Return the exit code. No exception may leave: Slicer would go on and, without a window, never end."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Slicer lets Ctrl-C end it at once
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -44,14 +44,14 @@ def _terminated(*_):
 
 
 def _makeImportable():
-    """Where the module is not installed, it lies in the folder above this file's."""
+    """If the module is not installed, import it from the folder above the one of this file."""
     folder = str(Path(__file__).resolve().parent.parent)
     if not hasattr(slicer.modules, "cspadnfusion") and folder not in sys.path:
         sys.path.insert(0, folder)
 
 
 def _ownArguments(arguments):
-    """Slicer takes the "--" that ends its own arguments away; other versions may leave it."""
+    """Slicer removes the "--" that ends its own arguments; other versions may keep it."""
     return arguments[arguments.index("--") + 1 :] if "--" in arguments else arguments
 
 
@@ -61,7 +61,7 @@ def _run(arguments):
     try:
         options = _parser().parse_args(arguments)
         _checkPackages()
-        return _batch(options).run()
+        return _fuse(options)
     except SystemExit as request:  # of --help
         return request.code or 0
     except FusionError as error:
@@ -79,22 +79,28 @@ def _checkPackages():
         )
 
 
-def _batch(options):
-    """What is to be done, checked as far as it can be before it starts."""
+def _fuse(options):
     from cspadn.cli.common import given_settings
-    from cspadn.fusion import check_settings
+    from cspadn.cohort.batch import fuse_into_folder
+    from cspadn.cohort.sources import PairList, StudyFolder
     from cspadn.settings import FusionSettings
-    from CSpADNFusion import CSpADNFusionLogic
-    from CSpADNFusionLib import batch, pairs
 
     _checkUsage(options)
-    settings = given_settings(options)
-    check_settings(FusionSettings(**settings))
-    listed = pairs.pairsOfTable(options.pairs) if options.pairs else pairs.pairsOfStudies(options.studies, options.output)
-    _makeFolder(options.output)
-    protected = [options.pairs] if options.pairs else []
-    run = batch.Options(options.output, settings, options.metrics, options.suv, options.overwrite, protected)
-    return batch.Batch(listed, run, CSpADNFusionLogic().fuse, lambda line: print(line, flush=True))
+    source = PairList(options.pairs) if options.pairs else StudyFolder(options.studies, options.output)
+    return fuse_into_folder(
+        source,
+        options.output,
+        FusionSettings(**given_settings(options)),
+        measured=options.metrics,
+        suv=options.suv,
+        overwrite=options.overwrite,
+        say=_say,
+    )
+
+
+def _say(line):
+    print(line, flush=True)
+    slicer.app.processEvents()  # writes the line to Slicer's log
 
 
 def _checkUsage(options):
@@ -108,17 +114,8 @@ def _checkUsage(options):
     check_names(path for path in (options.pairs, options.studies, options.output) if path)
 
 
-def _makeFolder(folder):
-    from cspadn.errors import UsageError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"The output folder {folder} cannot be made: {error.strerror or error}.") from None
-
-
 class _Parser(argparse.ArgumentParser):
-    """What is wrong becomes an error like any other: argparse itself would end the program."""
+    """Raise a UsageError for wrong arguments: argparse itself would end the program."""
 
     def error(self, message):
         from cspadn.errors import UsageError
@@ -143,7 +140,7 @@ def _parser():
 
 
 def _complain(text):
-    """Names of files may hold bytes that are no UTF-8."""
+    """Print an error; names of files may have bytes that are not UTF-8."""
     print(f"{NAME}: {text}".encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
 
 

@@ -62,7 +62,7 @@ def test_every_target_has_inputs_which_are_small() -> None:
 READERS = [
     ("weights", "whole", "cspadn.models.weights.load_model"),
     ("card", "whole", "cspadn.models.weights.read_card"),
-    ("pairs", "plain", "CSpADNFusionLib.pairs.pairsOfTable"),
+    ("pairs", "plain", "cspadn.cohort.sources.PairList.pairs"),
     ("settings", "all", "cspadn.imaging.windowing.check_window"),
     ("arguments", "all", "cspadn.cli.common.settings_of"),
     ("progress", "run", "CSpADNFusionLib.worker.fusion.FusionWorker._onEvent"),

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from cspadn import __version__
-from cspadn.cohort.bids import CohortPair, description, pairs_of_dataset, pairs_of_table, with_labels
-from cspadn.cohort.derivative import check_derivative, make_derivative
+from cspadn.cohort.bids import description, named_by_bids, pairs_of_dataset, with_labels
+from cspadn.cohort.derivative import Derivative, check_derivative, make_derivative
+from cspadn.cohort.pairs import Pair
+from cspadn.cohort.sources import BidsDataset, PairList, StudyFolder, source_of
 from cspadn.errors import UsageError
 
 
@@ -24,7 +26,7 @@ def _dataset(root: Path, *files: str) -> Path:
     return root
 
 
-def _one(pairs: list[CohortPair]) -> CohortPair:
+def _one(pairs: list[Pair]) -> Pair:
     assert len(pairs) == 1
     return pairs[0]
 
@@ -106,7 +108,7 @@ def test_a_pickle_in_the_dataset_is_not_executed(tmp_path: Path) -> None:
 
 def test_two_pets_with_one_result_are_an_obstacle_for_both(tmp_path: Path) -> None:
     pets = [f"sub-01/pet/sub-01_{middle}pet.nii.gz" for middle in ("", "desc-preproc_")]
-    pairs = pairs_of_dataset(_dataset(tmp_path, *pets, "sub-01/anat/sub-01_T1w.nii.gz"))
+    pairs = named_by_bids(pairs_of_dataset(_dataset(tmp_path, *pets, "sub-01/anat/sub-01_T1w.nii.gz")))
     assert [pair.name for pair in pairs] == ["sub-01", "sub-01"]
     assert all("2 PETs" in pair.obstacle for pair in pairs)
 
@@ -134,7 +136,7 @@ def test_a_damaged_description_is_told(tmp_path: Path, told: str) -> None:
 
 def test_a_bad_row_takes_no_name_from_a_good_one(tmp_path: Path) -> None:
     (file := tmp_path / "pairs.csv").write_text("pet,mri,participant_id\np,m,a_b\np,m,0001\np,m,x\np,m,x\n")
-    bad, good, *twice = pairs_of_table(file, tmp_path / "out")
+    bad, good, *twice = named_by_bids(PairList(file).pairs())
     assert "none of BIDS" in bad.obstacle
     assert good.obstacle == ""
     assert all("2 PETs" in pair.obstacle for pair in twice)
@@ -161,13 +163,14 @@ def test_labels_choose(tmp_path: Path) -> None:
 
 
 def test_a_list_names_subjects_or_counts_them(tmp_path: Path) -> None:
-    file, output = tmp_path / "in" / "pairs.csv", tmp_path / "out"
+    file = tmp_path / "in" / "pairs.csv"
     file.parent.mkdir()
     file.write_text("pet,mri,participant_id,session_id\np1.nii,m1.nii,sub-A7,\np2.nii,m2.nii,,ses-2\n")
-    named, counted = pairs_of_table(file, output)
+    named, counted = named_by_bids(PairList(file).pairs())
     assert (named.name, counted.name) == ("sub-A7", "sub-0002_ses-2")
     assert named.pet == str(file.parent / "p1.nii")
-    assert named.sources == ("../in/p1.nii", "../in/m1.nii")
+    record = {"origin": {"skull_stripped": False}}
+    assert Derivative(tmp_path / "out").describe(named, {}, record)["Sources"] == ["../in/p1.nii", "../in/m1.nii"]
 
 
 @pytest.mark.parametrize(
@@ -182,14 +185,14 @@ def test_a_list_names_subjects_or_counts_them(tmp_path: Path) -> None:
 )
 def test_a_bad_row_is_an_obstacle_of_its_own(tmp_path: Path, row: str, told: str) -> None:
     (file := tmp_path / "pairs.csv").write_text(f"pet,mri,participant_id\n{row}\np.nii,m.nii,ok\n")
-    bad, good = pairs_of_table(file, tmp_path / "out")
+    bad, good = named_by_bids(PairList(file).pairs())
     assert told in bad.obstacle
     assert "line 2" in bad.obstacle.lower()
     assert (good.name, good.obstacle) == ("sub-ok", "")
 
 
 def test_the_derivative_links_to_its_source(tmp_path: Path) -> None:
-    told = description(tmp_path, tmp_path / "derivatives" / "cspadn")
+    told = description(tmp_path, tmp_path / "derivatives" / "cspadn", is_dataset=True)
     assert told["DatasetLinks"] == {"raw": "../.."}
     assert told["DatasetType"] == "derivative"
     assert told["GeneratedBy"][0]["Name"] == "CSpADNFusion"
@@ -200,7 +203,7 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
     output.mkdir()
     (output / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="holds other files"):
-        make_derivative(source, output)
+        make_derivative(BidsDataset(source), output)
     assert [path.name for path in output.iterdir()] == ["notes.txt"]
     with pytest.raises(UsageError, match="no fused cohort"):
         check_derivative(output)
@@ -210,37 +213,57 @@ def test_the_input_is_no_output(tmp_path: Path) -> None:
     source = _dataset(tmp_path / "a" / "in")
     for output in (source, source.parent):
         with pytest.raises(UsageError, match="holds the input"):
-            make_derivative(source, output)
+            make_derivative(BidsDataset(source), output)
 
 
 def test_what_is_described_already_is_left_alone(tmp_path: Path) -> None:
     source, output = _dataset(tmp_path / "in"), tmp_path / "in" / "derivatives" / "cspadn"
-    assert make_derivative(source, output) == output
+    assert make_derivative(BidsDataset(source), output) == output
     check_derivative(output)
     before = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
     assert set(before) == {"dataset_description.json", ".bidsignore", "README.md"}
     (output / "README.md").write_text("changed")
-    make_derivative(source, output)
+    make_derivative(BidsDataset(source), output)
     after = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
     assert {name for name in before if before[name] == after[name]} == {"dataset_description.json", ".bidsignore"}
     assert (output / "README.md").read_text() == "changed"
 
 
 def test_what_the_user_added_to_the_description_stays(tmp_path: Path) -> None:
-    output = make_derivative(_dataset(tmp_path / "in"), tmp_path / "out")
+    output = make_derivative(BidsDataset(_dataset(tmp_path / "in")), tmp_path / "out")
     told = json.loads((output / "dataset_description.json").read_text())
     told |= {"Authors": ["A", "B"], "GeneratedBy": [{"Name": "CSpADNFusion", "Version": "0.0.1"}]}
     (output / "dataset_description.json").write_text(json.dumps(told))
-    make_derivative(tmp_path / "in", output)
+    make_derivative(BidsDataset(tmp_path / "in"), output)
     again = json.loads((output / "dataset_description.json").read_text())
     assert again["Authors"] == ["A", "B"]
     assert again["GeneratedBy"][0]["Version"] == __version__
 
 
 def test_another_dataset_does_not_come_into_the_same_folder(tmp_path: Path) -> None:
-    output = make_derivative(_dataset(tmp_path / "in"), tmp_path / "out")
+    output = make_derivative(BidsDataset(_dataset(tmp_path / "in")), tmp_path / "out")
     with pytest.raises(UsageError, match="another dataset"):
-        make_derivative(_dataset(tmp_path / "in2"), output)
+        make_derivative(BidsDataset(_dataset(tmp_path / "in2")), output)
     (table := tmp_path / "pairs.csv").write_text("pet,mri\n")
     with pytest.raises(UsageError, match="another dataset"):
-        make_derivative(table, output)
+        make_derivative(PairList(table), output)
+
+
+def test_the_path_says_which_source_it_is(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    (tmp_path / "studies" / "a").mkdir(parents=True)
+    (tmp_path / "bids" / "sub-01").mkdir(parents=True)
+    sources = {name: source_of(tmp_path / name, output) for name in ("pairs.CSV", "studies", "bids", "missing")}
+    kinds = {name: type(source) for name, source in sources.items()}
+    assert kinds == {"pairs.CSV": PairList, "studies": StudyFolder, "bids": BidsDataset, "missing": BidsDataset}
+    assert [name for name, source in sources.items() if source.has_dicom] == ["pairs.CSV", "studies"]
+
+
+def test_studies_have_the_letters_of_their_folders_as_labels(tmp_path: Path) -> None:
+    studies = tmp_path / "studies"
+    for name in ("Jane's 2nd", "sub-A7", "\u4f53", ".hidden", "derivatives/cspadn", "janes-2nd"):
+        (studies / name).mkdir(parents=True)
+    pairs = named_by_bids(StudyFolder(studies, studies / "derivatives" / "cspadn").pairs())
+    names = {Path(pair.study).name: pair.name for pair in pairs}
+    assert names == {"Jane's 2nd": "sub-Janes2nd", "janes-2nd": "sub-janes2nd", "sub-A7": "sub-A7", "\u4f53": "sub-0004"}
+    assert [bool(pair.obstacle) for pair in pairs] == [True, True, False, False]  # the same where capitals do not count

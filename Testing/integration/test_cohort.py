@@ -19,17 +19,22 @@ import torch
 from cohorts import ENVIRONMENT, cluster, cohort_command, start_cohort, write_dataset
 from cspadn import fuse
 from cspadn.cli import entry
-from cspadn.cohort.bids import CohortPair, pairs_of_dataset
-from cspadn.cohort.derivative import make_derivative
+from cspadn.cohort.bids import named_by_bids, pairs_of_dataset
+from cspadn.cohort.derivative import Derivative, make_derivative
+from cspadn.cohort.engine import Job, fuse_pair
 from cspadn.cohort.group import write_group
-from cspadn.cohort.subject import CohortOptions, Files, fuse_pair
+from cspadn.cohort.pairs import Pair
+from cspadn.cohort.runner import SerialRunner
+from cspadn.cohort.sources import BidsDataset, source_of
 from cspadn.io import atomic_output
 from cspadn.metrics import TABLE_NAMES
 from cspadn.models.weights import load_model
 from cspadn.settings import FusionSettings
+from dicom_files import write_series
 from message_calls import says
 
 _SETTINGS = FusionSettings(device="cpu")
+_PATIENCE = 1200  # seconds, for a busy machine: only a process that hangs takes as long
 
 
 @pytest.fixture
@@ -39,14 +44,14 @@ def dataset(pair, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def options(dataset: Path, tmp_path: Path) -> CohortOptions:
-    """Of a derivative that is ready."""
-    output = make_derivative(dataset, tmp_path / "out")
-    return CohortOptions(dataset, output, _SETTINGS, load_model(_SETTINGS.model).card.sha256)
+def job(dataset: Path, tmp_path: Path) -> Job:
+    """A run with a new derivative."""
+    output = make_derivative(BidsDataset(dataset), tmp_path / "out")
+    return Job(dataset, Derivative(output), _SETTINGS, load_model(_SETTINGS.model).card.sha256)
 
 
 @pytest.fixture
-def first(dataset: Path) -> CohortPair:
+def first(dataset: Path) -> Pair:
     """The pair that can be fused."""
     return pairs_of_dataset(dataset)[0]
 
@@ -62,13 +67,13 @@ def _states(folder: Path) -> dict[str, int]:
 # One pair
 
 
-def test_a_pair_has_its_files_and_its_story(first, options, dataset, pair) -> None:
-    outcome = fuse_pair(first, options)
+def test_a_pair_has_its_files_and_its_story(first, job, dataset, pair) -> None:
+    outcome = fuse_pair(first, job)
     assert (outcome.status, outcome.message) == ("done", "")
     stem = "sub-01/pet/sub-01_space-T1w_desc-fused_pet"
     described = {"dataset_description.json", ".bidsignore", "README.md"}
-    assert _files_in(options.output) == described | {f"{stem}.nii.gz", f"{stem}.json", "sub-01.html"}
-    told = json.loads((options.output / f"{stem}.json").read_text())
+    assert _files_in(job.layout.folder) == described | {f"{stem}.nii.gz", f"{stem}.json", "sub-01.html"}
+    told = json.loads((job.layout.folder / f"{stem}.json").read_text())
     assert told["Sources"] == ["bids:raw:sub-01/pet/sub-01_pet.nii.gz", "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"]
     assert told["SpatialReference"] == "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"
     assert told["SkullStripped"] is False
@@ -76,70 +81,70 @@ def test_a_pair_has_its_files_and_its_story(first, options, dataset, pair) -> No
     assert "not for diagnosis" in told["Description"]
 
 
-def test_the_voxels_are_those_of_fuse(first, options) -> None:
-    fuse_pair(first, options)
-    written = sitk.ReadImage(str(Files.of(first, options).fused))
+def test_the_voxels_are_those_of_fuse(first, job) -> None:
+    fuse_pair(first, job)
+    written = sitk.ReadImage(str(job.layout.files(first).fused))
     expected = fuse(sitk.ReadImage(first.pet), sitk.ReadImage(first.mri), _SETTINGS).image
     np.testing.assert_array_equal(sitk.GetArrayFromImage(written), sitk.GetArrayFromImage(expected))
     np.testing.assert_allclose(written.GetOrigin(), expected.GetOrigin(), atol=1e-4)
 
 
-def test_what_is_done_stays(first, options) -> None:
-    fuse_pair(first, options)
-    before = _states(options.output)
-    assert fuse_pair(first, options).status == "unchanged"
-    assert _states(options.output) == before
-    assert fuse_pair(first, replace(options, force=True)).status == "done"
-    assert _states(options.output) != before
+def test_what_is_done_stays(first, job) -> None:
+    fuse_pair(first, job)
+    before = _states(job.layout.folder)
+    assert fuse_pair(first, job).status == "unchanged"
+    assert _states(job.layout.folder) == before
+    assert fuse_pair(first, replace(job, force=True)).status == "done"
+    assert _states(job.layout.folder) != before
 
 
-def test_a_worker_that_died_before_it_could_tell_was_no_earlier_run(first, options) -> None:
-    mine = replace(options, run="a")
+def test_a_worker_that_died_before_it_could_tell_was_no_earlier_run(first, job) -> None:
+    mine = replace(job, run="a")
     assert fuse_pair(first, mine).status == "done"
     assert fuse_pair(first, mine).status == "done"
-    assert fuse_pair(first, replace(options, run="b")).status == "unchanged"
+    assert fuse_pair(first, replace(job, run="b")).status == "unchanged"
 
 
-def _change_the_pet(first: CohortPair, options: CohortOptions) -> CohortOptions:
+def _change_the_pet(first: Pair, job: Job) -> Job:
     image = sitk.ReadImage(first.pet)
     state = Path(first.pet).stat()
     image[7, 6, 3] += 1.0
     sitk.WriteImage(image, first.pet)
     os.utime(first.pet, ns=(state.st_atime_ns, state.st_mtime_ns))  # the content counts, not the date
-    return options
+    return job
 
 
-def _change_a_setting(first: CohortPair, options: CohortOptions) -> CohortOptions:
-    return replace(options, settings=replace(options.settings, pet_window=(0.0, 50.0)))
+def _change_a_setting(first: Pair, job: Job) -> Job:
+    return replace(job, settings=replace(job.settings, pet_window=(0.0, 50.0)))
 
 
-def _damage_the_result(first: CohortPair, options: CohortOptions) -> CohortOptions:
-    file = Files.of(first, options).fused
+def _damage_the_result(first: Pair, job: Job) -> Job:
+    file = job.layout.files(first).fused
     file.write_bytes(file.read_bytes()[:-20])
-    return options
+    return job
 
 
-def _lose_the_result(first: CohortPair, options: CohortOptions) -> CohortOptions:
-    Files.of(first, options).fused.unlink()
-    return options
+def _lose_the_result(first: Pair, job: Job) -> Job:
+    job.layout.files(first).fused.unlink()
+    return job
 
 
-def _lose_the_page(first: CohortPair, options: CohortOptions) -> CohortOptions:
-    Files.of(first, options).page.unlink()
-    return options
+def _lose_the_page(first: Pair, job: Job) -> Job:
+    job.layout.files(first).others["page"].unlink()
+    return job
 
 
-def _an_older_page(first: CohortPair, options: CohortOptions) -> CohortOptions:
-    Files.of(first, options).page.write_text("<html></html>")
-    return options
+def _an_older_page(first: Pair, job: Job) -> Job:
+    job.layout.files(first).others["page"].write_text("<html></html>")
+    return job
 
 
-def _other_software(first: CohortPair, options: CohortOptions) -> CohortOptions:
-    file = Files.of(first, options).sidecar
+def _other_software(first: Pair, job: Job) -> Job:
+    file = job.layout.files(first).sidecar
     told = json.loads(file.read_text())
     told["CSpADNFusion"]["origin"]["software"] = "0.0.1"
     file.write_text(json.dumps(told))
-    return options
+    return job
 
 
 _CHANGES = [
@@ -154,19 +159,19 @@ _CHANGES = [
 
 
 @pytest.mark.parametrize("change", _CHANGES)
-def test_what_is_no_longer_what_would_be_made_is_made_again(first, options, change) -> None:
-    fuse_pair(first, options)
-    changed = change(first, options)
+def test_what_is_no_longer_what_would_be_made_is_made_again(first, job, change) -> None:
+    fuse_pair(first, job)
+    changed = change(first, job)
     assert fuse_pair(first, changed).status == "done"
     assert fuse_pair(first, changed).status == "unchanged"
 
 
 @pytest.mark.parametrize("named", [1, 2])
 @pytest.mark.parametrize("earlier", [False, True])
-def test_what_a_kill_left_between_two_names_is_made_again(first, options, monkeypatch, named: int, earlier: bool) -> None:
+def test_what_a_kill_left_between_two_names_is_made_again(first, job, monkeypatch, named: int, earlier: bool) -> None:
     """As often as it happens: of a new pair, and of one that is replaced."""
     if earlier:
-        fuse_pair(first, replace(options, settings=replace(options.settings, pet_window=(0.0, 50.0))))
+        fuse_pair(first, replace(job, settings=replace(job.settings, pet_window=(0.0, 50.0))))
     give, given = atomic_output._give_name, []
 
     def killed(staged) -> None:
@@ -177,99 +182,123 @@ def test_what_a_kill_left_between_two_names_is_made_again(first, options, monkey
 
     if (child := os.fork()) == 0:
         atomic_output._give_name = killed
-        fuse_pair(first, options)
+        fuse_pair(first, job)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    assert fuse_pair(first, options).status == "done"
-    assert fuse_pair(first, options).status == "unchanged"
-    assert not list(options.output.rglob(".cspadn-*"))
+    assert fuse_pair(first, job).status == "done"
+    assert fuse_pair(first, job).status == "unchanged"
+    assert not list(job.layout.folder.rglob(".cspadn-*"))
 
 
-def test_voxels_beside_a_header_are_contents_as_well(first, options, tmp_path: Path) -> None:
+def test_voxels_beside_a_header_are_contents_as_well(first, job, tmp_path: Path) -> None:
     sitk.WriteImage(sitk.ReadImage(first.pet), str(tmp_path / "pet.mhd"))
     beside = replace(first, pet=str(tmp_path / "pet.mhd"))
-    assert fuse_pair(beside, options).status == "done"
+    assert fuse_pair(beside, job).status == "done"
     voxels = bytearray((tmp_path / "pet.raw").read_bytes())
     voxels[len(voxels) // 2 + 3] ^= 1
     (tmp_path / "pet.raw").write_bytes(voxels)
-    assert fuse_pair(beside, options).status == "done"
-    assert fuse_pair(beside, options).status == "unchanged"
+    assert fuse_pair(beside, job).status == "done"
+    assert fuse_pair(beside, job).status == "unchanged"
 
 
-def test_another_version_on_the_worker_is_refused(first, options) -> None:
-    assert "not 0.0.1" in fuse_pair(first, replace(options, version="0.0.1")).message
+def test_another_version_on_the_worker_is_refused(first, job) -> None:
+    assert "not 0.0.1" in fuse_pair(first, replace(job, version="0.0.1")).message
 
 
-def test_a_file_of_another_origin_is_not_replaced(first, options) -> None:
-    files = Files.of(first, options)
+def test_a_file_of_another_origin_is_not_replaced(first, job) -> None:
+    files = job.layout.files(first)
     files.sidecar.parent.mkdir(parents=True)
     files.sidecar.write_text('{"Manufacturer": "someone"}')
-    outcome = fuse_pair(first, options)
+    outcome = fuse_pair(first, job)
     assert outcome.status == "failed"
     assert "no side file says what it was made of" in outcome.message
     assert files.sidecar.read_text() == '{"Manufacturer": "someone"}'
     assert not files.fused.exists()
 
 
-def test_a_failure_is_noted_until_it_is_mended(first, options) -> None:
+def test_a_failure_is_noted_until_it_is_mended(first, job) -> None:
     whole = Path(first.pet).read_bytes()
     Path(first.pet).write_bytes(whole[:-200])
-    outcome = fuse_pair(first, options)
+    outcome = fuse_pair(first, job)
     assert outcome.status == "failed"
     assert outcome.message.startswith("The PET sub-01/pet/sub-01_pet.nii.gz ")
     assert says(outcome.message, "compressed-data-cut")
-    log = Files.of(first, options).log
+    log = job.layout.files(first).log
     assert json.loads(log.read_text())["message"] == outcome.message
-    assert not Files.of(first, options).fused.exists()
+    assert not job.layout.files(first).fused.exists()
     Path(first.pet).write_bytes(whole)
-    assert fuse_pair(first, options).status == "done"
+    assert fuse_pair(first, job).status == "done"
     assert not log.exists()
 
 
-def test_the_pets_grid_has_a_name_of_its_own(first, options) -> None:
-    chosen = replace(options, settings=replace(options.settings, grid="pet"))
+def test_the_pets_grid_has_a_name_of_its_own(first, job) -> None:
+    chosen = replace(job, settings=replace(job.settings, grid="pet"), layout=replace(job.layout, grid="pet"))
     assert fuse_pair(first, chosen).status == "done"
-    fused = options.output / "sub-01/pet/sub-01_space-pet_desc-fused_pet.nii.gz"
+    fused = job.layout.folder / "sub-01/pet/sub-01_space-pet_desc-fused_pet.nii.gz"
     assert sitk.ReadImage(str(fused)).GetSize() == sitk.ReadImage(first.pet).GetSize()
     assert json.loads(fused.with_name(fused.name[:-7] + ".json").read_text())["SpatialReference"].endswith("sub-01_pet.nii.gz")
-    assert fuse_pair(first, options).status == "done"  # beside it
+    assert fuse_pair(first, job).status == "done"  # beside it
     assert fuse_pair(first, chosen).status == "unchanged"
-    write_group(options.output)
-    page = (options.output / "index.html").read_text()
+    write_group(job.layout.folder)
+    page = (job.layout.folder / "index.html").read_text()
     assert '"sub-01.html"' in page
     assert '"sub-01_space-pet.html"' in page
 
 
-def test_a_skull_stripped_mri_stays_one(first, options) -> None:
+def test_a_skull_stripped_mri_stays_one(first, job) -> None:
     Path(first.mri[:-7] + ".json").write_text('{"SkullStripped": true}')
-    fuse_pair(first, options)
-    assert json.loads(Files.of(first, options).sidecar.read_text())["SkullStripped"] is True
+    fuse_pair(first, job)
+    assert json.loads(job.layout.files(first).sidecar.read_text())["SkullStripped"] is True
 
 
-def test_another_model_on_the_worker_is_refused(first, options) -> None:
-    outcome = fuse_pair(first, replace(options, model_sha256="0" * 64))
+def test_another_model_on_the_worker_is_refused(first, job) -> None:
+    outcome = fuse_pair(first, replace(job, model_sha256="0" * 64))
     assert "another model" in outcome.message
 
 
 @pytest.mark.parametrize("name", ["nowhere.nii.gz", "fifo.nii.gz", "no\0name.nii"])
-def test_inputs_that_cannot_be_hashed_are_told(first, options, tmp_path: Path, name: str) -> None:
+def test_inputs_that_cannot_be_hashed_are_told(first, job, tmp_path: Path, name: str) -> None:
     if name.startswith("fifo"):
         os.mkfifo(tmp_path / name)
-    outcome = fuse_pair(replace(first, pet=str(tmp_path / name)), options)
+    outcome = fuse_pair(replace(first, pet=str(tmp_path / name)), job)
     assert outcome.status == "failed"
     assert "The PET" in outcome.message
+
+
+def test_studies_become_a_derivative_without_dask(pair, tmp_path: Path, monkeypatch) -> None:
+    """The source, the layout and the runner are independent of each other."""
+    for package in ("dask", "distributed"):
+        monkeypatch.setitem(sys.modules, package, None)
+    pet, mri = pair
+    (tmp_path / "studies" / "anna 1").mkdir(parents=True)
+    for modality, image in (("PT", pet), ("MR", mri * 10)):
+        write_series(tmp_path / "studies" / "anna 1" / modality, image, modality)
+    (tmp_path / "studies" / "empty").mkdir()
+    source = source_of(tmp_path / "studies", tmp_path / "out")
+    layout = Derivative(make_derivative(source, tmp_path / "out"))
+    job = Job(source.folder, layout, _SETTINGS, load_model(_SETTINGS.model).card.sha256, suv=True)
+    pairs = named_by_bids(source.pairs())
+    done, failed = SerialRunner().outcomes(pairs, job)
+    assert (done.name, done.status, failed.name, failed.status) == ("sub-anna1", "done", "sub-empty", "failed")
+    assert set(done.means) == set(TABLE_NAMES)
+    told = json.loads(layout.files(pairs[0]).sidecar.read_text())
+    assert told["Sources"] == ["../studies/anna 1"]
+    assert told["CSpADNFusion"]["pet_units"] == "SUVbw"
+    assert [outcome.status for outcome in SerialRunner().outcomes(pairs, job)] == ["unchanged", "failed"]
+    write_group(layout.folder)
+    assert "it has no DICOM images" in (layout.folder / "index.html").read_text()
 
 
 # The group
 
 
 @pytest.mark.parametrize("text", ["[1]", "{}", "null", '{"message": "x", "warnings": 3}', "[" * 100_000, "\xff"])
-def test_a_damaged_log_is_a_failure_of_its_own(first, options, text: str) -> None:
-    fuse_pair(first, options)
-    (options.output / "logs").mkdir(exist_ok=True)
-    (options.output / "logs" / "sub-09.json").write_bytes(text.encode("latin-1"))
-    write_group(options.output)
-    page = (options.output / "index.html").read_text()
+def test_a_damaged_log_is_a_failure_of_its_own(first, job, text: str) -> None:
+    fuse_pair(first, job)
+    (job.layout.folder / "logs").mkdir(exist_ok=True)
+    (job.layout.folder / "logs" / "sub-09.json").write_bytes(text.encode("latin-1"))
+    write_group(job.layout.folder)
+    page = (job.layout.folder / "index.html").read_text()
     assert "sub-09.json is damaged" in page
     assert '"sub-01.html"' in page
 
@@ -277,21 +306,21 @@ def test_a_damaged_log_is_a_failure_of_its_own(first, options, text: str) -> Non
 @pytest.mark.parametrize(
     "change", [{"metrics": None}, {"metrics": {"mean": {"EN": "x"}}}, {"seconds": "long"}, {"metrics": {}}]
 )
-def test_a_damaged_side_file_is_a_failure_of_its_own(first, options, change: dict) -> None:
-    fuse_pair(first, options)
-    file = Files.of(first, options).sidecar
+def test_a_damaged_side_file_is_a_failure_of_its_own(first, job, change: dict) -> None:
+    fuse_pair(first, job)
+    file = job.layout.files(first).sidecar
     told = json.loads(file.read_text())
     told["CSpADNFusion"] |= change
     file.write_text(json.dumps(told))
-    write_group(options.output)
-    assert "side file of its result is damaged" in (options.output / "index.html").read_text()
+    write_group(job.layout.folder)
+    assert "side file of its result is damaged" in (job.layout.folder / "index.html").read_text()
 
 
 # The command
 
 
 def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(cohort_command(*arguments), capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+    return subprocess.run(cohort_command(*arguments), capture_output=True, text=True, env=ENVIRONMENT, timeout=_PATIENCE)
 
 
 def test_both_levels_here(dataset: Path, tmp_path: Path) -> None:
@@ -318,22 +347,22 @@ def test_both_levels_here(dataset: Path, tmp_path: Path) -> None:
     assert "sub-02" not in (output / "index.html").read_text()
 
 
-def test_the_derivative_is_valid_bids(first, options) -> None:
-    fuse_pair(first, options)
-    fuse_pair(CohortPair("sub-05", obstacle="none"), options)
-    assert entry.main(["cohort", str(options.output), str(options.output), "group"]) == 0
-    command = [str(Path(sys.executable).with_name("bids-validator-deno")), "--format", "json", str(options.output)]
+def test_the_derivative_is_valid_bids(first, job) -> None:
+    fuse_pair(first, job)
+    fuse_pair(Pair("sub-05", obstacle="none"), job)
+    assert entry.main(["cohort", str(job.layout.folder), str(job.layout.folder), "group"]) == 0
+    command = [str(Path(sys.executable).with_name("bids-validator-deno")), "--format", "json", str(job.layout.folder)]
     done = subprocess.run(command, capture_output=True, text=True)
     issues = json.loads(done.stdout)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
     assert done.returncode == 0
 
 
-def test_the_validator_would_see_a_fault(first, options) -> None:
-    fuse_pair(first, options)
-    file = Files.of(first, options).sidecar
+def test_the_validator_would_see_a_fault(first, job) -> None:
+    fuse_pair(first, job)
+    file = job.layout.files(first).sidecar
     file.write_text(json.dumps({key: value for key, value in json.loads(file.read_text()).items() if key != "SkullStripped"}))
-    command = [str(Path(sys.executable).with_name("bids-validator-deno")), str(options.output)]
+    command = [str(Path(sys.executable).with_name("bids-validator-deno")), str(job.layout.folder)]
     assert subprocess.run(command, capture_output=True).returncode != 0
 
 
@@ -366,7 +395,7 @@ def test_events_for_programs(dataset: Path, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_is_one_line_and_makes_nothing(dataset, tmp_path, capsys, monkeypatch, arguments, told) -> None:
-    monkeypatch.setattr("cspadn.cohort.cluster._CONNECT_SECONDS", 2)
+    monkeypatch.setattr("cspadn.cohort.dask_runner._CONNECT_SECONDS", 2)
     places = {"in": dataset, "out": tmp_path / "results"}
     code = entry.main(["cohort", *(argument.format(**places) for argument in arguments)])
     told_lines = capsys.readouterr().err.splitlines()
@@ -384,10 +413,10 @@ _POISON = """
 import os
 import time
 
-import cspadn.cohort.subject as subject
+import cspadn.cohort.engine as engine
 
 def dask_setup(worker):
-    fused = subject._fused
+    fused = engine._fused_or_found
 
     def poisoned(pair, *arguments):
         if pair.name == os.environ.get("CSPADN_POISON"):
@@ -396,7 +425,7 @@ def dask_setup(worker):
             time.sleep(30)
         return fused(pair, *arguments)
 
-    subject._fused = poisoned
+    engine._fused_or_found = poisoned
 """
 
 
@@ -419,7 +448,7 @@ def test_a_worker_that_dies_loses_nothing(eight, tmp_path: Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()  # one is done
         here.workers[0].kill()
-        lines, errors = process.communicate(timeout=120)
+        lines, errors = process.communicate(timeout=_PATIENCE)
     assert (process.returncode, errors) == (0, "")
     assert lines.splitlines()[-1].startswith("8 done, 0 failed")
     assert len(list((tmp_path / "out").glob("sub-*/pet/*.nii.gz"))) == 8
@@ -433,7 +462,7 @@ def test_a_pair_that_kills_its_workers_is_reported_and_the_rest_goes_on(eight, t
         capture_output=True,
         text=True,
         env=environment,
-        timeout=200,
+        timeout=_PATIENCE,
     )
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].startswith("7 done, 1 failed")
@@ -449,7 +478,7 @@ def test_ctrl_c_in_a_terminal_is_one_line(eight, tmp_path: Path) -> None:
     assert process.stdout is not None
     process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=_PATIENCE)
     assert (process.returncode, errors) == (130, "cspadn: Cancelled.\n")
 
 
@@ -460,7 +489,7 @@ def test_a_run_that_is_ended_goes_on_later(eight, tmp_path: Path, poison: str, n
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(number)
-    lines, errors = process.communicate(timeout=60)
+    lines, errors = process.communicate(timeout=_PATIENCE)
     assert process.returncode == code
     assert len(errors.splitlines()) == 1
     assert "left: start it again to go on." in lines
@@ -476,20 +505,20 @@ def test_a_scheduler_that_dies_is_told(eight, tmp_path: Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         here.scheduler.kill()
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=_PATIENCE)
     assert process.returncode == 2
     assert errors.splitlines()[-1].startswith("cspadn: The scheduler is gone")
 
 
 def test_a_scheduler_without_workers_is_told(dataset, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("cspadn.cohort.cluster._START_SECONDS", 2)
+    monkeypatch.setattr("cspadn.cohort.dask_runner._START_SECONDS", 2)
     with cluster(tmp_path / "dask", workers=0) as here:
         assert entry.main(["cohort", str(dataset), str(tmp_path / "out"), "--scheduler", here.address, "--device", "cpu"]) == 2
     assert "has no worker" in capsys.readouterr().err
 
 
 def test_nobody_else_can_run_code_in_the_cluster_here() -> None:
-    from cspadn.cohort.cluster import connected
+    from cspadn.cohort.dask_runner import connected
 
     with connected(None, 1, "cpu") as client:
         address = client.scheduler_info()["address"]
@@ -506,21 +535,21 @@ def test_nobody_else_can_run_code_in_the_cluster_here() -> None:
 
 
 def test_large_volumes_of_many_workers_share_the_processors(monkeypatch) -> None:
-    from cspadn.cohort import cluster as engine
+    from cspadn.cohort import dask_runner as runner
 
-    monkeypatch.setattr(engine, "_processors", lambda: 8)
+    monkeypatch.setattr(runner, "_processors", lambda: 8)
     for free, count in ((64e9, 8), (4e9, 2), (1e9, 1), (None, 8)):
-        monkeypatch.setattr(engine, "free_main_memory", lambda free=free: free if free is None else int(free))
-        assert engine.workers_here("cpu") == count
+        monkeypatch.setattr(runner, "free_main_memory", lambda free=free: free if free is None else int(free))
+        assert runner.workers_here("cpu") == count
 
 
 def test_one_worker_has_the_graphics_card(monkeypatch) -> None:
-    from cspadn.cohort import cluster as engine
+    from cspadn.cohort import dask_runner as runner
     from cspadn.runtime import device
 
-    monkeypatch.setattr(engine, "_processors", lambda: 8)
+    monkeypatch.setattr(runner, "_processors", lambda: 8)
     monkeypatch.setattr(device, "resolve_device", lambda name: torch.device("cuda", 0))
-    assert engine.workers_here("cuda") == 1
+    assert runner.workers_here("cuda") == 1
 
 
 def test_a_device_that_only_workers_elsewhere_have_is_no_wrong_usage(dataset, tmp_path: Path) -> None:

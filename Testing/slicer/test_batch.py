@@ -86,11 +86,14 @@ def test_bad_pairs_are_told_and_the_rest_goes_on(run: Run, files: Path, tmp_path
     assert all(float(record["seconds"]) >= 0 for record in records)
     fused = ["MRI-PET fused.nrrd", "MRI-PET fused 2.nrrd"]
     assert [records[0]["output"], records[4]["output"]] == fused
-    assert names(out) == {*fused, "MRI-PET fused.json", "MRI-PET fused 2.json", "summary.csv"}
+    assert names(out) == {*fused, "MRI-PET fused.json", "MRI-PET fused 2.json", "summary.csv", "logs"}
+    logs = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in (out / "logs").iterdir()}
+    failed = {Path(record["output"]).stem: record["message"] for record in records if record["status"] == "failed"}
+    assert {name: log["message"] for name, log in logs.items()} == failed
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("[1/5] done: MRI-PET fused.nrrd (")
     assert lines[0].endswith(" s)")
-    assert lines[1] == f"[2/5] failed: {records[1]['message']}"
+    assert lines[1] == f"[2/5] failed: {records[1]['output']}: {records[1]['message']}"
     assert lines[-1] == f"2 done, 3 failed: {out / 'summary.csv'}"
     assert len(lines) == 6
     assert [scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())] == before
@@ -113,11 +116,9 @@ def test_the_outputs_are_those_of_the_command_line(run: Run, files: Path, tmp_pa
     np.testing.assert_array_equal(voxels(batch / "case color.nrrd"), voxels(command / "case color.nrrd"))
     assert (batch / "case metrics.csv").read_text() == (command / "case metrics.csv").read_text()
     sidecars = [json.loads((folder / "case.json").read_text(encoding="utf-8")) for folder in (batch, command)]
-    assert (sidecars[0].pop("pet_source"), sidecars[0].pop("mri_source")) == ("PET", "MRI")
     for sidecar in sidecars:
-        for name in ("date", "pet_source", "mri_source"):
-            sidecar.pop(name, None)
-    assert sidecars[0].pop("batch")["grid"] == "mri"
+        sidecar.pop("date")
+    assert sidecars[0].pop("batch")["origin"]["grid"] == "mri"
     assert sidecars[0] == sidecars[1]
     for name in ("case.nrrd", "case color.nrrd"):
         images = [sitk.ReadImage(str(folder / name)) for folder in (batch, command)]
@@ -190,7 +191,7 @@ def test_names_paths_and_byte_order_marks(run: Run, files: Path, tmp_path: Path)
         "summary.csv",
     }
     sidecar = json.loads((out / 'Ö, "x".json').read_text(encoding="utf-8"))
-    assert (sidecar["pet_source"], sidecar["mri_source"]) == ("PET é.v2", "MRI 'T1'")
+    assert (sidecar["pet_source"], sidecar["mri_source"]) == ("PET é.v2.nii.gz", "MRI 'T1'.nrrd")
 
 
 def test_files_of_one_name_in_two_folders(run: Run, files: Path, tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_files_of_one_name_in_two_folders(run: Run, files: Path, tmp_path: Path)
     pairs = table(tmp_path / "pairs.csv", ("pet/sub-01.nii.gz", "mri/sub-01.nrrd"))
     assert run("--pairs", pairs, "--output", tmp_path / "out", "--device", "cpu") == 0
     sidecar = json.loads((tmp_path / "out" / "sub-01-sub-01 fused.json").read_text(encoding="utf-8"))
-    assert (sidecar["pet_source"], sidecar["mri_source"]) == ("sub-01", "sub-01")
+    assert (sidecar["pet_source"], sidecar["mri_source"]) == ("sub-01.nii.gz", "sub-01.nrrd")
 
 
 def test_names_of_outputs_that_cannot_be(run: Run, files: Path, tmp_path: Path) -> None:
@@ -226,7 +227,8 @@ def test_names_of_outputs_that_cannot_be(run: Run, files: Path, tmp_path: Path) 
     assert "ends in .nrrd" in records[5]["message"]
     assert records[6]["message"] == "Line 8 of the list names no mri."
     assert not (tmp_path / "outside.nrrd").exists()
-    assert len(names(out)) == 7
+    assert {file.stem for file in (out / "logs").iterdir()} == {f"line {number}" for number in range(4, 10)}
+    assert len(names(out)) == 8
 
 
 def test_existing_outputs_stay_unless_they_may_go(run: Run, files: Path, tmp_path: Path) -> None:
@@ -237,19 +239,27 @@ def test_existing_outputs_stay_unless_they_may_go(run: Run, files: Path, tmp_pat
     for name, content in (("MRI-PET fused.nrrd", ""), ("MRI-PET fused color.nrrd", ""), ("MRI-PET fused.json", "{}")):
         (out / name).write_text(content)
         assert run(*arguments) == 1
-        assert names(out) == {name, "summary.csv"}
+        assert names(out) == {name, "summary.csv", "logs"}
         assert "exists" in summary(out)[0]["message"]
         assert (out / name).read_text() == content
         if name.endswith(".json"):  # not of ours, as that of a BIDS image
             assert run(*arguments, "--overwrite") == 1
         (out / name).unlink()
     assert run(*arguments) == 0
-    first = (out / "MRI-PET fused.nrrd").stat().st_mtime_ns
-    (out / "MRI-PET fused color.nrrd").unlink()
+    assert list((out / "logs").iterdir()) == []
+    fused, color = out / "MRI-PET fused.nrrd", out / "MRI-PET fused color.nrrd"
+    first = fused.stat().st_mtime_ns
+    color.unlink()
+    assert run(*arguments) == 0  # it was made by the batch, with these inputs and settings
+    assert color.exists()
+    second = fused.stat().st_mtime_ns
+    assert second > first
+    color.write_bytes(b"edited")
     assert run(*arguments) == 1
-    assert (out / "MRI-PET fused.nrrd").stat().st_mtime_ns == first
+    assert (fused.stat().st_mtime_ns, color.read_bytes()) == (second, b"edited")
     assert run(*arguments, "--overwrite") == 0
-    assert (out / "MRI-PET fused.nrrd").stat().st_mtime_ns > first
+    assert fused.stat().st_mtime_ns > second
+    assert color.read_bytes() != b"edited"
 
 
 def test_a_batch_goes_on_where_it_ended(run: Run, files: Path, tmp_path: Path, monkeypatch) -> None:
@@ -271,7 +281,11 @@ def test_a_batch_goes_on_where_it_ended(run: Run, files: Path, tmp_path: Path, m
     assert run("--pairs", pairs, "--output", out, *arguments, "--grid", "pet") == 1  # would be something else
     assert all("exists" in record["message"] for record in summary(out))
     (files / "PET.nii.gz").touch()
-    assert run("--pairs", pairs, "--output", out, *arguments) == 1  # may be something else
+    assert run("--pairs", pairs, "--output", out, *arguments) == 0  # the content counts, not the date
+    image = sitk.ReadImage(str(files / "PET.nii.gz"))
+    image[7, 6, 3] += 1.0
+    sitk.WriteImage(image, str(files / "PET.nii.gz"))
+    assert run("--pairs", pairs, "--output", out, *arguments) == 1  # would be something else
 
 
 def test_what_a_kill_left_half_named_is_made_again(run: Run, files: Path, tmp_path: Path) -> None:
@@ -295,6 +309,7 @@ def test_inputs_are_never_replaced(run: Run, files: Path) -> None:
     assert run("--pairs", pairs, "--output", files, "--device", "cpu", "--overwrite") == 1
     assert (files / "MRI.nrrd").read_bytes() == content
     assert "is one of the inputs" in summary(files)[0]["message"]
+    assert summary(files)[1]["status"] == "done"
     pairs.rename(files / "summary.csv")
     assert run("--pairs", files / "summary.csv", "--output", files, "--overwrite") == 2
     assert len(summary(files)) == 2
@@ -412,23 +427,23 @@ def test_a_module_that_is_not_installed_is_found_beside_the_script(run: Run, mon
     assert run("--pairs", "missing.csv", "--output", "out") == 2
     assert says(capsys.readouterr().err, "pair-list-unreadable")
     assert sys.path[0] == folder
-    assert sys.modules["CSpADNFusion"].__file__ == str(MODULE_FILE)
+    assert sys.modules["CSpADNFusionLib"].__file__ == str(MODULE_FILE.parent / "CSpADNFusionLib" / "__init__.py")
 
 
 class Watched:
-    """The logic's fuse, before which something happens each time."""
+    """The library's fuse, before which something happens each time."""
 
     def __init__(self, monkeypatch, before: Callable[[int], None]) -> None:
-        import CSpADNFusion
+        from cspadn import fusion
 
-        fuse, self.calls = CSpADNFusion.CSpADNFusionLogic.fuse, 0
+        fuse, self.calls = fusion.fuse, 0
 
-        def watched(logic, *arguments, **settings):
+        def watched(*arguments, **settings):
             self.calls += 1
             before(self.calls)
-            return fuse(logic, *arguments, **settings)
+            return fuse(*arguments, **settings)
 
-        monkeypatch.setattr(CSpADNFusion.CSpADNFusionLogic, "fuse", watched)
+        monkeypatch.setattr(fusion, "fuse", watched)
 
 
 def test_the_summary_is_whole_after_each_pair(run: Run, files: Path, tmp_path: Path, monkeypatch) -> None:
@@ -449,7 +464,7 @@ def test_what_nobody_foresaw_is_one_failure(run: Run, files: Path, tmp_path: Pat
     pairs = table(files / "pairs.csv", *[("PET.nii.gz", "MRI.nrrd")] * 2)
     assert run("--pairs", pairs, "--output", tmp_path / "out", "--device", "cpu") == 1
     records = summary(tmp_path / "out")
-    assert records[0]["message"] == "Unexpected error (ValueError: one line): the log says where."
+    assert says(records[0]["message"], "unexpected-error", kind="ValueError", text="one line")
     assert records[1]["status"] == "done"
     assert "Traceback" in caplog.text
     assert scene.GetNumberOfNodes() == before
@@ -467,22 +482,22 @@ def test_an_interrupt_ends_the_run_with_its_summary(run: Run, files: Path, tmp_p
         signal.signal(signal.SIGINT, previous)
     assert [record["status"] for record in summary(tmp_path / "out")] == ["done"]
     assert names(tmp_path / "out") == {"MRI-PET fused.nrrd", "MRI-PET fused.json", "summary.csv"}
-    assert capsys.readouterr().out.splitlines()[-1] == f"1 done, 0 failed, 2 left: {tmp_path / 'out' / 'summary.csv'}"
+    assert capsys.readouterr().out.splitlines()[-1] == "1 done, 0 failed, 2 left: start it again to go on."
     assert scene.GetNumberOfNodes() == before
 
 
 def test_all_outputs_of_a_pair_or_none(run: Run, files: Path, tmp_path: Path, monkeypatch) -> None:
     """The disk is full when the last file is to be written."""
+    from cspadn.cohort import folder
     from cspadn.errors import UsageError
-    from CSpADNFusionLib import batch
 
     def full(*_: object) -> None:
         raise UsageError("The disk is full.")
 
-    monkeypatch.setattr(batch, "stage_image", full)
+    monkeypatch.setattr(folder, "stage_table", full)
     pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd"))
     assert run("--pairs", pairs, "--output", tmp_path / "out", "--device", "cpu", "--metrics") == 1
-    assert names(tmp_path / "out") == {"summary.csv"}
+    assert names(tmp_path / "out") == {"summary.csv", "logs"}
     (record,) = summary(tmp_path / "out")
     assert record["message"] == "The disk is full."
     assert record["mean_EN"] == ""
@@ -629,3 +644,26 @@ def test_a_node_of_an_image(scene, pair) -> None:
     np.testing.assert_array_equal(sitk.GetArrayFromImage(back), sitk.GetArrayFromImage(image))
     for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
         np.testing.assert_allclose(getattr(back, get)(), getattr(image, get)(), atol=1e-9)
+
+
+def test_the_batch_needs_neither_dask_nor_a_node(run: Run, files: Path, tmp_path: Path, monkeypatch, scene) -> None:
+    """Files are read and written by the library; Slicer has neither Dask nor the packages of the pages."""
+    for package in ("dask", "distributed", "ancpbids", "jinja2", "matplotlib", "rich"):
+        monkeypatch.setitem(sys.modules, package, None)
+    added: list[object] = []
+    scene.AddObserver(scene.NodeAddedEvent, lambda *event: added.append(event))
+    pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd"))
+    assert run("--pairs", pairs, "--output", tmp_path / "out", "--device", "cpu", "--metrics", "--palette", "Heated") == 0
+    assert added == []
+    scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")  # which the observer sees
+    assert added
+
+
+def test_a_log_of_another_program_stays(run: Run, files: Path, tmp_path: Path) -> None:
+    log = tmp_path / "out" / "logs" / "case.json"
+    log.parent.mkdir(parents=True)
+    log.write_text('{"mine": 1}')
+    for pet, code in (("missing.nii.gz", 1), ("PET.nii.gz", 0)):
+        pairs = table(files / "pairs.csv", (pet, "MRI.nrrd", "case.nrrd"), header=("pet", "mri", "output"))
+        assert run("--pairs", pairs, "--output", tmp_path / "out", "--device", "cpu") == code
+        assert log.read_text() == '{"mine": 1}'

@@ -13,7 +13,7 @@ from cspadn.errors import InputError
 from cspadn.messages import Catalogue, Message, Section, Sentence, message
 from message_calls import MESSAGES, says
 
-TO_DO = ("CSpADNFusion.py:", "cspadn/cohort", "CSpADNFusionLib/batch", "CSpADNFusionLib/pairs", "Scripts", "cspadn/cli/cohort")
+TO_DO = ("CSpADNFusion.py:", "cspadn/cohort", "Scripts", "cspadn/cli/cohort")
 MODULE = message_calls.ROOT / "CSpADNFusion"
 
 FAULTY = '''

@@ -7,15 +7,18 @@ from pathlib import Path
 
 from cspadn.cli.common import add_progress, add_settings, add_suv, limit_kernels, settings_of
 
+_INPUT_HELP = "BIDS dataset, .csv with the columns pet and mri, or folder with one folder per DICOM study"
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     command.description = (
-        "Fuse the PETs of a BIDS dataset, or of a list, with their MRIs, into a BIDS derivative with pages to look at. What is"
-        " done with the same inputs and settings stays. Research use only, not for diagnosis."
+        "Fuse the PETs of a BIDS dataset, a list or a folder of DICOM studies with their MRIs, into a BIDS derivative with a"
+        " page for each. Pairs that are finished with the same inputs and settings are skipped. Research use only, not for"
+        " diagnosis."
     )
-    command.add_argument("input", type=Path, metavar="INPUT", help="BIDS dataset, or a .csv with the columns pet and mri")
-    command.add_argument("output", type=Path, metavar="OUTPUT", help="folder of the derivative; made if it is not there")
+    command.add_argument("input", type=Path, metavar="INPUT", help=_INPUT_HELP)
+    command.add_argument("output", type=Path, metavar="OUTPUT", help="folder of the derivative; created if necessary")
     command.add_argument(
         "level", nargs="?", choices=("participant", "group"), help="only fuse, or only make the group page; default: both"
     )

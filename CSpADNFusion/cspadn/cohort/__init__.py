@@ -1,1 +1,1 @@
-"""Many pairs: from a BIDS dataset or a list into a BIDS derivative, on one machine or on a cluster (docs/adr/0016)."""
+"""Fuse many pairs: one engine, with sources of pairs, layouts of outputs and runners (docs/adr/0016)."""

@@ -1,4 +1,4 @@
-"""Which PET and MRI belong together, in a BIDS dataset or a list, and how the derivative is described.
+"""BIDS: which PET and MRI of a dataset belong together, and how results and the derivative are named and described.
 
 BIDS, the Brain Imaging Data Structure, says how files are named: https://bids-specification.readthedocs.io, version 1.10.
 """
@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from cspadn import __version__
+from cspadn.cohort.pairs import Pair
 from cspadn.errors import UsageError
-from cspadn.io.pair_list import Row, read_pairs
 
+DESCRIPTION_FILE = "dataset_description.json"
 VERSION = "1.10.0"  # of the specification
 _KEPT = ("sub", "ses", "task", "trc", "rec", "run")  # entities of a PET that tell its results apart, in their order
 _RAW = "raw"  # what links of the derivative call the dataset
@@ -23,31 +24,6 @@ _URL = "https://github.com/SlicerCSpADNFusion/SlicerCSpADNFusion"
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 _IMAGE = re.compile(rf"(?P<entities>(?:[a-z]+-{_LABEL.pattern}_)+)(?P<suffix>pet|T1w)\.nii(?:\.gz)?")
 _NATIVE = (None, "T1w")  # spaces that are those of a T1w image as it was taken
-
-
-@dataclass(frozen=True)
-class CohortPair:
-    """A PET, its MRI, and what is known of them beforehand.
-
-    Attributes:
-        name: what is made of the pair is named after it, such as sub-01_ses-2_trc-FDG.
-        pet, mri: image files, or folders with one DICOM series each; empty where there is an obstacle.
-        sources: the two as a side file names them: BIDS URIs, or paths from the derivative on.
-        obstacle: a sentence why the pair cannot be fused; empty if none is known.
-        warnings: sentences for the user.
-    """
-
-    name: str
-    pet: str = ""
-    mri: str = ""
-    sources: tuple[str, str] = ("", "")
-    obstacle: str = ""
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def entities(self) -> dict[str, str]:
-        """By their keys, as in {"sub": "01", "ses": "2"}."""
-        return dict(part.split("-", 1) for part in self.name.split("_"))
 
 
 @dataclass(frozen=True)
@@ -74,7 +50,12 @@ class _Image:
         return "_".join(f"{key}-{self.entities[key]}" for key in _KEPT if key in self.entities)
 
 
-def pairs_of_dataset(root: Path) -> list[CohortPair]:
+def is_dataset(folder: Path) -> bool:
+    """Return whether a folder has a description of a dataset, or a folder of a subject."""
+    return (folder / DESCRIPTION_FILE).exists() or any(folder.glob("sub-*"))
+
+
+def pairs_of_dataset(root: Path) -> list[Pair]:
     """A pair for each PET of a BIDS dataset (``sub-*/[ses-*/]pet/*_pet.nii[.gz]``), in the order of their names.
 
     The MRI is the only T1w of the same session; where the session has none, the only one of the subject, with a warning. A PET
@@ -91,7 +72,7 @@ def pairs_of_dataset(root: Path) -> list[CohortPair]:
     pets = [image for image in images if image.suffix == "pet" and image.entities.get("desc") != "fused"]
     if not pets:
         raise UsageError(f"The dataset {root} holds no PET as BIDS names it, sub-*/[ses-*/]pet/*_pet.nii.gz.")
-    return _unique(_pair(root, pet, anatomies[pet.entities["sub"]]) for pet in _registered(pets))
+    return [_pair(root, pet, anatomies[pet.entities["sub"]]) for pet in _registered(pets)]
 
 
 def _registered(pets: list[_Image]) -> list[_Image]:
@@ -107,7 +88,9 @@ def _images(root: Path) -> list[_Image]:
     from ancpbids import DatasetOptions, load_dataset
 
     if not root.is_dir():
-        raise UsageError(f"The dataset {root} is no folder: give a BIDS dataset, or a list of pairs (.csv).")
+        raise UsageError(
+            f"The dataset {root} is no folder: give a BIDS dataset, a folder of DICOM studies, or a list of pairs (.csv)."
+        )
     try:  # a pickle that lies there would be executed
         dataset = load_dataset(str(root), DatasetOptions(ignore_pickle_file=True))
         found = dataset.query(suffix=["pet", "T1w"], extension=[".nii", ".nii.gz"])
@@ -120,7 +103,7 @@ def _images(root: Path) -> list[_Image]:
     return sorted((image for image in images if image), key=lambda image: image.path)
 
 
-def _pair(root: Path, pet: _Image, anatomies: list[_Image]) -> CohortPair:
+def _pair(root: Path, pet: _Image, anatomies: list[_Image]) -> Pair:
     space = pet.entities.get("space")
     wanted = None if space in _NATIVE else space
     fitting = [each for each in anatomies if each.entities.get("space") == wanted]
@@ -128,10 +111,10 @@ def _pair(root: Path, pet: _Image, anatomies: list[_Image]) -> CohortPair:
     here = [each for each in fitting if each.entities.get("ses") == session]
     chosen = here or fitting
     if len(chosen) != 1:
-        return CohortPair(pet.name, obstacle=_no_choice(pet, chosen, wanted))
+        return Pair(pet.name, obstacle=_no_choice(pet, chosen, wanted))
     told = () if here else (f"The session of the PET has no T1w image: {chosen[0].path} was taken.",)
     sources = (f"bids:{_RAW}:{pet.path}", f"bids:{_RAW}:{chosen[0].path}")
-    return CohortPair(pet.name, str(root / pet.path), str(root / chosen[0].path), sources, warnings=told)
+    return Pair(pet.name, str(root / pet.path), str(root / chosen[0].path), sources=sources, warnings=told)
 
 
 def _no_choice(pet: _Image, anatomies: list[_Image], space: str | None) -> str:
@@ -143,39 +126,26 @@ def _no_choice(pet: _Image, anatomies: list[_Image], space: str | None) -> str:
     return f"{pet.path} has {len(anatomies)} T1w images, {names}: name the registered one in a list of pairs (.csv)."
 
 
-def pairs_of_table(file: Path, output: Path) -> list[CohortPair]:
-    """A pair for each row of a CSV file with the columns pet and mri, and if wanted participant_id and session_id.
+def named_by_bids(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs with the names that their results have in a BIDS derivative, such as sub-01_ses-2_trc-FDG.
 
-    Paths are relative to the file; subjects without a label are called by the number of their row.
-
-    Args:
-        output: folder of the derivative, from which the sources are named.
-
-    Raises:
-        UsageError: it is no such file.
+    Pairs without labels are called by their number. Pairs whose results would have one name have an obstacle.
     """
-    rows = read_pairs(file, ("participant_id", "session_id"))
-    digits = max(4, len(str(len(rows))))  # so that names stay as the list grows
-    return _unique(_listed(row, f"{number:0{digits}}", file, output) for number, row in enumerate(rows, 1))
+    digits = max(4, len(str(len(pairs))))  # so that names stay as the list grows
+    named = (pair if pair.name else _labelled(pair, f"{number:0{digits}}") for number, pair in enumerate(pairs, 1))
+    return _unique(named)
 
 
-def _listed(row: Row, number: str, file: Path, output: Path) -> CohortPair:
-    labels = {"sub": row.cells["participant_id"] or number, "ses": row.cells["session_id"]}
+def _labelled(pair: Pair, number: str) -> Pair:
+    labels = {"sub": pair.participant or number, "ses": pair.session}
     labels = {key: label.removeprefix(f"{key}-") for key, label in labels.items() if label}
     if bad := [label for label in labels.values() if not _LABEL.fullmatch(label)]:
-        told = f"The label '{bad[0]}' in line {row.line} of the list is none of BIDS: use letters and digits."
-        return CohortPair(f"sub-{number}", obstacle=told)
-    name = "_".join(f"{key}-{label}" for key, label in labels.items())
-    if empty := [column for column in ("pet", "mri") if not row.cells[column]]:
-        return CohortPair(name, obstacle=f"Line {row.line} of the list names no {' and no '.join(empty)}.")
-    if "_T1w." in row.cells["pet"] or "_pet." in row.cells["mri"]:
-        return CohortPair(name, obstacle=f"Line {row.line} of the list has PET and MRI the wrong way round, by their names.")
-    paths = [file.resolve().parent / row.cells[column] for column in ("pet", "mri")]
-    pet, mri = (_relative(path, output) for path in paths)
-    return CohortPair(name, str(paths[0]), str(paths[1]), (pet, mri))
+        told = f"The label '{bad[0]}' in line {pair.line} of the list is none of BIDS: use letters and digits."
+        return replace(pair, name=f"sub-{number}", obstacle=told)
+    return replace(pair, name="_".join(f"{key}-{label}" for key, label in labels.items()))
 
 
-def _unique(pairs: Iterable[CohortPair]) -> list[CohortPair]:
+def _unique(pairs: Iterable[Pair]) -> list[Pair]:
     """Those that would have the same results cannot be made."""
     listed = list(pairs)
     counts = Counter(pair.name.casefold() for pair in listed if not pair.obstacle)
@@ -188,7 +158,7 @@ def _unique(pairs: Iterable[CohortPair]) -> list[CohortPair]:
     ]
 
 
-def with_labels(pairs: list[CohortPair], participants: Sequence[str], sessions: Sequence[str]) -> list[CohortPair]:
+def with_labels(pairs: list[Pair], participants: Sequence[str], sessions: Sequence[str]) -> list[Pair]:
     """Those of some subjects and sessions, with or without "sub-" and "ses-"; of all where none is named.
 
     Raises:
@@ -202,9 +172,9 @@ def with_labels(pairs: list[CohortPair], participants: Sequence[str], sessions: 
     return pairs
 
 
-def description(source: Path, output: Path) -> dict[str, object]:
+def description(source: Path, output: Path, *, is_dataset: bool) -> dict[str, object]:
     """``dataset_description.json`` of the derivative."""
-    link = _relative(source.resolve(), output)
+    link = relative_to(source.resolve(), output)
     made: dict[str, object] = {
         "Name": "PET and MRI fused by CSpA-DN",
         "BIDSVersion": VERSION,
@@ -212,10 +182,10 @@ def description(source: Path, output: Path) -> dict[str, object]:
         "GeneratedBy": [{"Name": "CSpADNFusion", "Version": __version__, "CodeURL": _URL}],
         "SourceDatasets": [{"URL": link}],
     }
-    return {**made, "DatasetLinks": {_RAW: link}} if source.is_dir() else made
+    return {**made, "DatasetLinks": {_RAW: link}} if is_dataset else made
 
 
-def _relative(path: Path, folder: Path) -> str:
+def relative_to(path: Path, folder: Path) -> str:
     """As seen from a folder; on another drive of Windows there is no such way."""
     try:
         return Path(os.path.relpath(path, folder.resolve())).as_posix()

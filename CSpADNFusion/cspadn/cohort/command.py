@@ -8,45 +8,53 @@ from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
-from cspadn.cohort.bids import CohortPair, pairs_of_dataset, pairs_of_table, with_labels
-from cspadn.cohort.board import Board, board_of
-from cspadn.cohort.derivative import check_derivative, forget_failures, make_derivative
-from cspadn.cohort.subject import CohortOptions
+from cspadn.cohort.bids import named_by_bids, with_labels
+from cspadn.cohort.derivative import Derivative, check_derivative, forget_failures, make_derivative
+from cspadn.cohort.engine import Job
+from cspadn.cohort.progress import Progress, progress_of
+from cspadn.cohort.sources import Source, source_of
 from cspadn.errors import MissingPackageError, UsageError
 from cspadn.io.atomic_output import check_names
 from cspadn.settings import FusionSettings
 
-_LIST_SUFFIX = ".csv"
 _PACKAGES = ("ancpbids", "cryptography", "dask", "distributed", "jinja2", "matplotlib", "PIL")
 
 
 def run(options: argparse.Namespace, settings: FusionSettings) -> int:
-    """Fuse, make the group page, or both; returns 0, or 1 if any pair failed."""
+    """Fuse, make the group page, or both.
+
+    Args:
+        options: of the command line.
+        settings: of each fusion.
+
+    Returns:
+        0, or 1 if any pair failed.
+
+    Raises:
+        FusionError: the input cannot be used, the output cannot be written, or the cluster is gone.
+    """
     check_names([options.input, options.output])
     _check_packages()
-    _check_usage(options)
-    board = board_of(options.progress)
+    source = source_of(options.input, options.output)
+    _check_usage(options, source)
+    progress = progress_of(options.progress)
     if options.level == "group":
         check_derivative(options.output)
     else:
-        _participants(options, settings, board)
+        _fuse_participants(options, source, settings, progress)
     if options.level != "participant":
         from cspadn.cohort.group import write_group
 
-        board.page = write_group(options.output)
-    board.finish()
-    return 1 if board.failed else 0
+        progress.overview = write_group(options.output)
+    progress.finish()
+    return 1 if progress.failed else 0
 
 
-def _check_usage(options: argparse.Namespace) -> None:
+def _check_usage(options: argparse.Namespace, source: Source) -> None:
     if {"participant", "group"} & {*options.participant_label, *options.session_label}:
         raise UsageError("The level stands among the labels: put it before them, behind INPUT and OUTPUT.")
-    if options.suv and not _is_list(options.input):
+    if options.suv and not source.has_dicom:
         raise UsageError("SUV is computed from DICOM headers, which BIDS has none of: give a list of DICOM folders (.csv).")
-
-
-def _is_list(source: Path) -> bool:
-    return source.name.lower().endswith(_LIST_SUFFIX)
 
 
 def _check_packages() -> None:
@@ -54,22 +62,27 @@ def _check_packages() -> None:
         raise MissingPackageError(f"A cohort needs the Python package '{missing[0]}': pip install '.[cohort]', in a clone.")
 
 
-def _participants(options: argparse.Namespace, settings: FusionSettings, board: Board) -> None:
-    """The folder is made when all else is known to be possible."""
-    from cspadn.cohort.cluster import connected, fuse_all
+def _fuse_participants(options: argparse.Namespace, source: Source, settings: FusionSettings, progress: Progress) -> None:
+    """Fuse the pairs; the folder is made when all else has been checked."""
+    from cspadn.cohort.dask_runner import dask_runner
 
-    pairs = _pairs(options)
+    pairs = with_labels(named_by_bids(source.pairs()), options.participant_label, options.session_label)
     settings, model = _checked(options, settings)
-    with board.fusing(len(pairs)), connected(options.scheduler, options.workers, settings.device) as client:
-        output = make_derivative(options.input, options.output)
+    with (
+        progress.fusing(len(pairs)),
+        dask_runner(options.scheduler, options.workers, settings.device) as runner,
+    ):
+        output = make_derivative(source, options.output)
         if not (options.participant_label or options.session_label):
             forget_failures(output, pairs)
-        for outcome in fuse_all(client, pairs, _cohort(options, output, settings, model)):
-            board.tell(outcome)
+        layout = Derivative(output, settings.grid)
+        job = Job(source.folder, layout, settings, model, uuid4().hex, suv=options.suv, force=options.force)
+        for outcome in runner.outcomes(pairs, job):
+            progress.show(outcome)
 
 
 def _checked(options: argparse.Namespace, settings: FusionSettings) -> tuple[FusionSettings, str]:
-    """As workers can use them, and the SHA-256 of the weights."""
+    """Return the settings as workers can use them, and the SHA-256 of the weights."""
     from cspadn.fusion import check_settings
     from cspadn.models.weights import WEIGHTS_SUFFIX
 
@@ -77,15 +90,3 @@ def _checked(options: argparse.Namespace, settings: FusionSettings) -> tuple[Fus
         settings = replace(settings, model=str(Path(settings.model).resolve()))
     here = replace(settings, device="cpu") if options.scheduler else settings  # its workers may have other devices
     return settings, check_settings(here).card.sha256
-
-
-def _cohort(options: argparse.Namespace, output: Path, settings: FusionSettings, model: str) -> CohortOptions:
-    source = options.input.resolve()
-    folder = source if source.is_dir() else source.parent
-    return CohortOptions(folder, output, settings, model, uuid4().hex, suv=options.suv, force=options.force)
-
-
-def _pairs(options: argparse.Namespace) -> list[CohortPair]:
-    table = _is_list(options.input)
-    pairs = pairs_of_table(options.input, options.output) if table else pairs_of_dataset(options.input.resolve())
-    return with_labels(pairs, options.participant_label, options.session_label)

@@ -1,23 +1,35 @@
-"""The folder of a BIDS derivative, and what describes it."""
+"""Outputs as a BIDS derivative: names, side files, pages, and the files that describe the folder."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cspadn.cohort.bids import CohortPair, description
-from cspadn.cohort.subject import LOGS, OURS
+from cspadn.cohort.bids import DESCRIPTION_FILE, description, relative_to
+from cspadn.cohort.engine import Fused, PairFiles
+from cspadn.cohort.failures import LOGS, SOFTWARE, remove_record
+from cspadn.cohort.folder import make_folder
+from cspadn.cohort.pairs import Pair
+from cspadn.cohort.sources import Source
 from cspadn.errors import UsageError
 from cspadn.imaging.metadata import NOTE
 from cspadn.io.atomic_output import PREFIX, commit
 from cspadn.io.images import stage_text
+from cspadn.palettes import DEFAULT_PALETTE
+from cspadn.settings import FusionSettings
 
-DESCRIPTION_FILE = "dataset_description.json"
-_IGNORED = ("*.html", "logs/", "group_metrics.tsv")  # what BIDS has no names for
+if TYPE_CHECKING:
+    from cspadn.io.atomic_output import Staged
+
+INDEX, PAGE_SUFFIX = "index.html", ".html"
+RECORD = SOFTWARE  # key of the side file
+FUSED_ENDING, USUAL_SPACE = "_desc-fused_pet", "_space-T1w"  # of names; pages and logs omit the latter
+_SPACES = {"mri": "T1w", "pet": "pet"}  # by the volume that defines the grid
+_IGNORED = ("*.html", "logs/", "group_metrics.tsv")  # files that BIDS has no names for
 _README = f"""# PET and MRI fused by CSpA-DN
 
 `sub-*/[ses-*/]pet/*_desc-fused_pet.nii.gz`: brightness from 0 to 4095, without a unit. A JSON file beside each says how it was
@@ -25,70 +37,125 @@ made, and has the metrics of each slice. `index.html` shows all, `sub-*.html` ea
 """
 
 
+@dataclass(frozen=True)
+class Derivative:
+    """Layout of a BIDS derivative: a NIfTI volume, its side file and a page for each pair.
+
+    Attributes:
+        folder: absolute path of the derivative.
+        grid: volume whose voxels the results have, "mri" or "pet".
+    """
+
+    folder: Path
+    grid: str = "mri"
+    measured = True
+    colored = False  # the page colours the slices that it shows
+
+    def files(self, pair: Pair) -> PairFiles:
+        """Return the files of a pair, named as BIDS says."""
+        labels = (f"{key}-{label}" for key, label in pair.entities.items() if key in ("sub", "ses"))
+        folder = self.folder.joinpath(*labels, "pet")
+        stem, name = f"{pair.name}_space-{_SPACES[self.grid]}{FUSED_ENDING}", f"{pair.name}_space-{_SPACES[self.grid]}"
+        name = name.removesuffix(USUAL_SPACE)
+        page, log = self.folder / f"{name}{PAGE_SUFFIX}", self.folder / LOGS / f"{name}.json"
+        return PairFiles(folder / f"{stem}.nii.gz", folder / f"{stem}.json", log, {"page": page})
+
+    def check(self, files: PairFiles, record: dict[str, Any] | None, _replaceable: bool) -> bool:
+        """Return True: results of other inputs or settings are replaced.
+
+        Raises:
+            UsageError: a file exists, but no record; it is not replaced, even if the user allows it.
+        """
+        outputs = (files.fused, files.sidecar, *files.others.values())
+        if record is None and (foreign := next((path for path in outputs if path.exists()), None)):
+            raise UsageError(
+                f"{foreign} exists, and no side file says what it was made of: move it away, or choose another output folder."
+            )
+        return True
+
+    def record_of(self, description: dict[str, Any]) -> dict[str, Any]:
+        """Return the record in the content of a side file."""
+        record: dict[str, Any] = description[RECORD]
+        return record
+
+    def describe(self, pair: Pair, provenance: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+        """Return the side file: the fields of BIDS, then provenance and record."""
+        sources = pair.sources or tuple(relative_to(Path(pair.study or each), self.folder) for each in (pair.pet, pair.mri))
+        return {
+            "Description": f"PET and MRI fused by CSpA-DN: brightness from 0 to 4095, without a unit. {NOTE}",
+            "Sources": list(dict.fromkeys(sources)),
+            "SpatialReference": sources[0 if self.grid == "pet" else 1],
+            "SkullStripped": record["origin"]["skull_stripped"],
+            RECORD: {**provenance, **record},
+        }
+
+    def stages(self, pair: Pair, files: PairFiles, fused: Fused, settings: FusionSettings) -> dict[str, Callable[[], Staged]]:
+        """Return the function that writes the page."""
+        from cspadn.report.pages import subject_page
+
+        assert fused.scores is not None
+        title, palette = pair.name.replace("_", " "), settings.palette or DEFAULT_PALETTE
+        volumes = (fused.pet, fused.mri, fused.result, fused.scores)
+        page = subject_page(*volumes, title=title, palette=palette, index=INDEX)
+        return {"page": partial(stage_text, files.others["page"], page)}
+
+
 def check_derivative(output: Path) -> None:
-    """UsageError unless a folder is a derivative of ours."""
+    """Raise UsageError unless a folder is a derivative that this program has made."""
     if not _is_ours(output):
         raise UsageError(f"The folder {output} holds no fused cohort: run the participant level first.")
 
 
-def make_derivative(source: Path, output: Path) -> Path:
-    """Make the folder and what describes it, and return it, absolute; one of ours is gone on with.
+def make_derivative(source: Source, output: Path) -> Path:
+    """Make the folder and its description, unless an earlier run has, and return its absolute path.
 
     Raises:
-        UsageError: it cannot be made, or holds something else, which is not touched.
+        UsageError: it cannot be made, or holds other files, which are not changed.
     """
     folder = output.resolve()
-    if source.resolve() == folder or folder in source.resolve().parents:
-        better = f", such as {source / 'derivatives' / 'cspadn'}" if source.is_dir() else ""
+    if source.path.resolve() == folder or folder in source.path.resolve().parents:
+        better = f", such as {source.path / 'derivatives' / 'cspadn'}" if source.path.is_dir() else ""
         raise UsageError(f"The output {output} holds the input: choose another folder{better}.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        others = [path for path in folder.iterdir() if not path.name.startswith(PREFIX)]
-    except OSError as error:
-        why = error.strerror or error
-        raise UsageError(
-            f"The output folder {output} cannot be made: {why}. Choose another, or check its permissions."
-        ) from None
+    others = [path for path in make_folder(output) if not path.name.startswith(PREFIX)]
     if others and not _is_ours(folder):
         raise UsageError(f"The output folder {output} holds other files: choose an empty one, or one of an earlier run.")
     _describe(source, folder)
     return folder
 
 
-def forget_failures(output: Path, pairs: Sequence[CohortPair]) -> None:
-    """Of pairs that are no longer there: whoever leaves out what cannot be fused is not told of it for ever."""
+def forget_failures(output: Path, pairs: Sequence[Pair]) -> None:
+    """Remove the failure records of pairs that the source no longer has."""
     names = {pair.name for pair in pairs}
     for log in (output / LOGS).glob("sub-*.json"):
         if log.stem.split("_space-")[0] not in names:
-            with suppress(OSError):
-                log.unlink()
+            remove_record(log)
 
 
 def _is_ours(folder: Path) -> bool:
-    return any(made == OURS for made in _made_by(_described(folder)))
+    return any(name == SOFTWARE for name in _generators(_read_description(folder)))
 
 
-def _described(folder: Path) -> dict[str, Any]:
-    """What describes a folder; empty where nothing does."""
+def _read_description(folder: Path) -> dict[str, Any]:
+    """Return the description of a folder; empty if there is none."""
     try:
-        told = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
-        return told if isinstance(told, dict) else {}
+        described = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        return described if isinstance(described, dict) else {}
     except (OSError, ValueError, RecursionError):
         return {}
 
 
-def _made_by(told: dict[str, Any]) -> list[str]:
-    made = told.get("GeneratedBy")
-    return [str(each.get("Name")) for each in made if isinstance(each, dict)] if isinstance(made, list) else []
+def _generators(described: dict[str, Any]) -> list[str]:
+    generated = described.get("GeneratedBy")
+    return [str(each.get("Name")) for each in generated if isinstance(each, dict)] if isinstance(generated, list) else []
 
 
-def _describe(source: Path, folder: Path) -> None:
-    """What is not there yet: the user may have added to it, and many runs may start at the same time."""
-    ours, told = description(source, folder), _described(folder)
-    if told and told.get("SourceDatasets") != ours["SourceDatasets"]:
+def _describe(source: Source, folder: Path) -> None:
+    """Write what is missing: the user may have added to the files, and several runs may start at the same time."""
+    ours, found = description(source.path, folder, is_dataset=source.is_bids), _read_description(folder)
+    if found and found.get("SourceDatasets") != ours["SourceDatasets"]:
         raise UsageError(f"The output folder {folder} has the results of another dataset or list: choose another folder.")
     texts = {".bidsignore": "".join(f"{pattern}\n" for pattern in _IGNORED), "README.md": _README}
     wanted = {folder / name: text for name, text in texts.items() if not (folder / name).exists()}
-    if (merged := {**ours, **told, "GeneratedBy": ours["GeneratedBy"]}) != told:
+    if (merged := {**ours, **found, "GeneratedBy": ours["GeneratedBy"]}) != found:
         wanted = {folder / DESCRIPTION_FILE: json.dumps(merged, indent=2, ensure_ascii=False) + "\n", **wanted}
     commit([partial(stage_text, file, text) for file, text in wanted.items()], overwrite=True)

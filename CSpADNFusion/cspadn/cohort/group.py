@@ -1,16 +1,17 @@
-"""The group level: what became of all pairs of a derivative, as a page and as a table."""
+"""The group level: a page and a table of all pairs of a derivative."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cspadn.cohort.subject import DONE, FAILED, FUSED_ENDING, INDEX, LOGS, PAGE_SUFFIX, USUAL_SPACE, read_sidecar
+from cspadn.cohort.derivative import FUSED_ENDING, INDEX, PAGE_SUFFIX, USUAL_SPACE, Derivative
+from cspadn.cohort.engine import DONE, read_record
+from cspadn.cohort.failures import FAILED, LOGS, read_failure
 from cspadn.io.atomic_output import commit
 from cspadn.io.images import stage_text
 from cspadn.metrics import TABLE_NAMES
@@ -32,31 +33,22 @@ def write_group(output: Path) -> Path:
     from cspadn.report.pages import group_page
 
     made = dict(_made(output))
-    rows = _rows(made, dict(_failures(output)))
+    failures = {file.stem: read_failure(file) for file in sorted((output / LOGS).glob("sub-*.json"))}
+    rows = _rows(made, failures)
     page = group_page(rows, title="PET and MRI fused by CSpA-DN", told=_facts(made.values()))
     commit([lambda: stage_text(output / TABLE, _table(rows)), lambda: stage_text(output / INDEX, page)], overwrite=True)
     return output / INDEX
 
 
 def _made(output: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What is told of each result, by the name of its pair."""
+    """Yield the name of each pair that is done, and the record of its side file."""
     for file in sorted(output.glob("sub-*/**/pet/*_desc-fused_pet.json")):
-        if (ours := read_sidecar(file)) is not None:
+        if (ours := read_record(file, Derivative(output))) is not None:
             yield file.stem.removesuffix(FUSED_ENDING).removesuffix(USUAL_SPACE), ours
 
 
-def _failures(output: Path) -> Iterator[tuple[str, tuple[str, tuple[str, ...]]]]:
-    """Message and warnings of what failed, by the name of its pair."""
-    for file in sorted((output / LOGS).glob("sub-*.json")):
-        try:
-            told = json.loads(file.read_text(encoding="utf-8"))
-            yield file.stem, (str(told["message"]), tuple(map(str, told["warnings"])))
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
-            yield file.stem, (f"The file {LOGS}/{file.name} is damaged: run the participant level again.", ())
-
-
 def _rows(made: dict[str, dict[str, Any]], failures: dict[str, tuple[str, tuple[str, ...]]]) -> list[GroupRow]:
-    """A pair that has failed since it was done counts as failed."""
+    """Return a row for each pair. A pair that has failed after it was done counts as failed."""
     from cspadn.report.pages import GroupRow
 
     failed = [GroupRow(name, FAILED, None, message, warnings) for name, (message, warnings) in failures.items()]
@@ -77,13 +69,13 @@ def _row(name: str, ours: dict[str, Any]) -> GroupRow:
 
 
 def _facts(made: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """What holds for all; several values where it does not."""
+    """Return software, model and grid; several values if they differ."""
     told = list(made)
     return {title: ", ".join(sorted({str(ours.get(key, _NONE)) for ours in told})) for key, title in _FACTS.items() if told}
 
 
 def _table(rows: Sequence[GroupRow]) -> str:
-    """Tab-separated, as BIDS has tables."""
+    """Return the table, separated by tabs, as BIDS says."""
     text = io.StringIO()
     table = csv.writer(text, "excel-tab", lineterminator="\n")
     table.writerow(["name", "status", "warnings", *TABLE_NAMES, "seconds"])

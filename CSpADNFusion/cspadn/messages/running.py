@@ -35,7 +35,8 @@ UNEXPECTED = Section(
         Message(
             "unexpected-error",
             "Unexpected error ({kind}: {text}): please report it.",
-            "From the panel or a cohort. In the panel, *details* shows where it happened.",
+            "From the panel, a cohort or `fuse_batch.py`. In the panel, *details* shows where it happened; for "
+            "`fuse_batch.py`, Slicer's log does.",
         ),
         Message(
             "unexpected-error-on-terminal",

@@ -88,17 +88,16 @@ def card(data: bytes) -> None:
 
 
 def pairs(data: bytes) -> None:
-    """A list of pairs, and the names of what comes of them: no file of two pairs, and all in the folder for them."""
+    """A list of pairs, and the names of its outputs: no file belongs to two pairs, and all are in the folder for them."""
+    from cspadn.cohort.folder import PlainFolder
+    from cspadn.cohort.sources import PairList
     from cspadn.errors import UsageError
-    from CSpADNFusionLib.pairs import Outputs, nameOutputs, pairsOfTable
 
-    def outputs_of(name: str) -> Any:
-        return Outputs.of(Path("folder"), name, color=True, metrics=True)
-
+    layout = PlainFolder(Path("folder"), colored=True, measured=True)
     with _bounded(), suppress(UsageError):
-        listed = pairsOfTable(_file("pairs.csv", data))
-        nameOutputs(listed, outputs_of)
-        files = [file for pair in listed if not pair.obstacle for file in outputs_of(pair.output)]
+        named = layout.named(PairList(_file("pairs.csv", data)).pairs())
+        each = [layout.files(pair) for pair in named if not pair.obstacle]
+        files = [file for one in each for file in (*one.outputs.values(), one.sidecar)]
         assert all(file.parent == Path("folder") and file.suffix for file in files), files
         assert len({str(file).casefold() for file in files}) == len(files), files
 

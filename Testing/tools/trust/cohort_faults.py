@@ -15,7 +15,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from cohorts import ENVIRONMENT, cohort_command, write_dataset
-from cspadn.cohort.subject import LOGS
+from cspadn.cohort.failures import LOGS
 from trust.faults import Result, make_pair
 
 SUBJECTS = ("sub-1", "sub-2", "sub-3")

@@ -1,4 +1,4 @@
-"""Dask: pairs are fused by the workers of a cluster, which may die."""
+"""Run pairs on the workers of a Dask cluster, which may die."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from cspadn import __version__
-from cspadn.cohort.bids import CohortPair
-from cspadn.cohort.subject import FAILED, CohortOptions, Files, Outcome, fuse_pair, note_failure
-from cspadn.errors import FusionError, UsageError
+from cspadn.cohort.engine import Job, Outcome, fuse_pair
+from cspadn.cohort.failures import FAILED, record_failure
+from cspadn.cohort.pairs import Pair
+from cspadn.errors import UsageError
+from cspadn.runtime.allocator import keep_freed_memory
 from cspadn.runtime.memory import free_main_memory
 from cspadn.runtime.terminal import explained
 
@@ -53,16 +55,24 @@ def _processors() -> int:
 
 
 @contextmanager
-def connected(address: str | None, workers: int | None, device: str) -> Iterator[Client]:
-    """A client of the scheduler at an address, or of a new cluster on this computer, which ends with it.
+def dask_runner(address: str | None, workers: int | None, device: str) -> Iterator[DaskRunner]:
+    """Return a runner on the scheduler at an address, or on a new cluster on this computer, which ends with the context.
 
     Args:
-        workers: of a new cluster; None: :func:`workers_here`. The processors are shared out among them.
+        address: of the scheduler; None for a new cluster.
+        workers: of a new cluster; None: :func:`workers_here`. They share the processors.
         device: of the settings.
 
     Raises:
         UsageError: no scheduler answers, it has no worker, or a worker has another version of this package.
     """
+    with connected(address, workers, device) as client:
+        yield DaskRunner(client)
+
+
+@contextmanager
+def connected(address: str | None, workers: int | None, device: str) -> Iterator[Client]:
+    """Return a client of the cluster, as :func:`dask_runner`."""
     import dask
     import distributed  # noqa: F401  its settings must be known before some are changed for a time
 
@@ -143,30 +153,42 @@ def _version() -> str:
     return __version__
 
 
-def fuse_all(client: Client, pairs: Sequence[CohortPair], options: CohortOptions) -> Iterator[Outcome]:
-    """Fuse pairs on the workers, and yield what became of each, as they end.
+class DaskRunner:
+    """Fuses pairs on the workers of a cluster.
 
-    As many are with the workers at a time as these have threads: so no pair waits behind one that kills its worker, and is
-    taken for the culprit. A pair whose worker dies is started again elsewhere; how often, the scheduler says
+    At any time, as many pairs are with the workers as these have threads: so no pair waits behind one that kills its worker
+    and is blamed for that. A pair whose worker dies is started again elsewhere; how often, the scheduler says
     (``distributed.scheduler.allowed-failures``).
-
-    Raises:
-        UsageError: the scheduler is gone, or has had no worker for long.
     """
-    waiting, running = deque(enumerate(pairs)), _Running(client, options)
-    alive = time.monotonic()
-    while waiting or running.futures:
-        threads = _threads_of(client)
-        while waiting and len(running.futures) < threads:
-            running.submit(*waiting.popleft())
-        if not threads:
-            time.sleep(_LOOK_SECONDS)
-        yield from running.ended()
-        alive = time.monotonic() if threads else alive
-        if time.monotonic() - alive > _LOST_SECONDS:
-            raise UsageError(
-                f"The scheduler has had no worker for {_LOST_SECONDS} s: start some, and run this again to go on."
-            )
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def outcomes(self, pairs: Sequence[Pair], job: Job) -> Iterator[Outcome]:
+        """Fuse pairs, and yield the outcomes as they end.
+
+        Raises:
+            UsageError: the scheduler is gone, or has had no worker for long.
+        """
+        waiting, running = deque(enumerate(pairs)), _Running(self._client, job)
+        alive = time.monotonic()
+        while waiting or running.futures:
+            threads = _threads_of(self._client)
+            while waiting and len(running.futures) < threads:
+                running.submit(*waiting.popleft())
+            if not threads:
+                time.sleep(_LOOK_SECONDS)
+            yield from running.ended()
+            alive = time.monotonic() if threads else alive
+            if time.monotonic() - alive > _LOST_SECONDS:
+                raise UsageError(
+                    f"The scheduler has had no worker for {_LOST_SECONDS} s: start some, and run this again to go on."
+                )
+
+
+def _fuse_in_worker(pair: Pair, job: Job) -> Outcome:
+    keep_freed_memory()  # Dask lets its workers return freed memory at once, which makes computing much slower
+    return fuse_pair(pair, job)
 
 
 def _threads_of(client: Client) -> int:
@@ -177,18 +199,18 @@ def _threads_of(client: Client) -> int:
 
 
 class _Running:
-    """Pairs that are with the workers."""
+    """The pairs that are with the workers."""
 
-    def __init__(self, client: Client, options: CohortOptions) -> None:
-        self.futures: dict[Future, CohortPair] = {}
-        self._client, self._options = client, options
+    def __init__(self, client: Client, job: Job) -> None:
+        self.futures: dict[Future, Pair] = {}
+        self._client, self._job = client, job
 
-    def submit(self, number: int, pair: CohortPair) -> None:
-        key = f"cspadn-{self._options.run}-{number}"
-        self.futures[self._client.submit(fuse_pair, pair, self._options, key=key, pure=False)] = pair
+    def submit(self, number: int, pair: Pair) -> None:
+        key = f"cspadn-{self._job.run}-{number}"
+        self.futures[self._client.submit(_fuse_in_worker, pair, self._job, key=key, pure=False)] = pair
 
     def ended(self) -> Iterator[Outcome]:
-        """After a short time at the latest."""
+        """Yield the outcomes of pairs that have ended, after :data:`_LOOK_SECONDS` at the latest."""
         from distributed import wait
 
         if not self.futures:
@@ -200,14 +222,13 @@ class _Running:
         for future in futures:
             yield self._outcome(future, self.futures.pop(future))
 
-    def _outcome(self, future: Future, pair: CohortPair) -> Outcome:
-        """Also of a pair whose worker could not tell."""
+    def _outcome(self, future: Future, pair: Pair) -> Outcome:
+        """Return the outcome of a pair, also if its worker died."""
         if future.status == "finished":
             outcome: Outcome = future.result()
             return outcome
-        outcome = Outcome(pair.name, FAILED, _why(future), pair.warnings)
-        with suppress(FusionError, OSError):
-            note_failure(outcome, Files.of(pair, self._options).log)
+        outcome = Outcome(pair.name, FAILED, _why(future), pair.warnings, inputs=(pair.pet, pair.mri))
+        record_failure(self._job.layout.files(pair).log, outcome.message, pair.warnings)
         return outcome
 
 

@@ -1,34 +1,44 @@
-"""What a cohort tells while it runs: a bar on a terminal, lines elsewhere, or events for programs."""
+"""Show the progress of a run: a bar on a terminal, lines elsewhere, or events for programs."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspadn.cohort.subject import DONE, FAILED, UNCHANGED, Outcome
+from cspadn.cohort.engine import DONE, UNCHANGED, Outcome
+from cspadn.cohort.failures import FAILED
 from cspadn.runtime.terminal import emit, in_one_line
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress as RichBar
 
 
-_DAY = 86400.0  # seconds: what is left is told by all that was done, not by the last half minute
+_DAY = 86400.0  # seconds: the remaining time is estimated from the whole run, not from the last half minute
 
 
-class Board:
-    """Lines on stdout; the base of the other two.
+def print_line(line: str) -> None:
+    """Print a line on stdout at once."""
+    print(line, flush=True)
+
+
+class Progress:
+    """Show a line for each pair; the base of the other displays.
+
+    Args:
+        say: called with each line.
 
     Attributes:
-        page: of the group, where it was made.
+        overview: page or table of all pairs, named at the end; None if none was made.
     """
 
-    def __init__(self) -> None:
-        self.page: Path | None = None
+    def __init__(self, say: Callable[[str], None] = print_line) -> None:
+        self.overview: Path | None = None
+        self._print = say
         self._counts: Counter[str] = Counter()
         self._total = self._warned = 0
 
@@ -39,7 +49,7 @@ class Board:
 
     @contextmanager
     def fusing(self, total: int) -> Iterator[None]:
-        """While pairs are fused."""
+        """Count the pairs that end in this context; if it is interrupted, say how many are left."""
         self._total = total
         try:
             yield
@@ -47,23 +57,23 @@ class Board:
             self._say(f"{self._sum()}, {total - self._counts.total()} left: start it again to go on.")
             raise
 
-    def tell(self, outcome: Outcome) -> None:
-        """What became of a pair."""
+    def show(self, outcome: Outcome) -> None:
+        """Show the outcome of a pair."""
         self._counts[outcome.status] += 1
         self._warned += bool(outcome.warnings)
-        self._show(outcome)
+        self._display(outcome)
 
     def finish(self) -> None:
-        """At the end."""
-        self._say(": ".join(filter(None, [self._sum() if self._total else "", str(self.page or "")])))
+        """Show the counts and the overview."""
+        self._say(": ".join(filter(None, [self._sum() if self._total else "", str(self.overview or "")])))
 
-    def _show(self, outcome: Outcome) -> None:
+    def _display(self, outcome: Outcome) -> None:
         self._say(f"[{self._counts.total()}/{self._total}] {_line(outcome)}")
         for warning in outcome.warnings:
             self._say(f"    warning: {warning}")
 
     def _say(self, line: str) -> None:
-        print(in_one_line(line), flush=True)
+        self._print(in_one_line(line))
 
     def _sum(self) -> str:
         unchanged = f" ({self._counts[UNCHANGED]} of them before)" if self._counts[UNCHANGED] else ""
@@ -79,23 +89,23 @@ def _line(outcome: Outcome) -> str:
     return f"done: {outcome.name} ({outcome.seconds:.1f} s)"
 
 
-class _Silent(Board):
-    """Only what failed, and the end."""
+class _FailuresOnly(Progress):
+    """Show only failures and the end."""
 
-    def _show(self, outcome: Outcome) -> None:
+    def _display(self, outcome: Outcome) -> None:
         if outcome.status == FAILED:
-            super()._show(outcome)
+            super()._display(outcome)
 
 
-class _Events(Board):
-    """JSON, a line each, on stdout."""
+class _Events(Progress):
+    """Print a JSON object in a line for each pair, on stdout."""
 
-    def _show(self, outcome: Outcome) -> None:
+    def _display(self, outcome: Outcome) -> None:
         fields = {"name": outcome.name, "status": outcome.status, "message": outcome.message, "seconds": outcome.seconds}
         emit("subject", **fields, warnings=list(outcome.warnings), **self._numbers())
 
     def finish(self) -> None:
-        emit("finished", page=str(self.page) if self.page else None, **self._numbers())
+        emit("finished", page=str(self.overview) if self.overview else None, **self._numbers())
 
     def _say(self, line: str) -> None:
         pass
@@ -104,29 +114,30 @@ class _Events(Board):
         return {**{status: self._counts[status] for status in (DONE, UNCHANGED, FAILED)}, "total": self._total}
 
 
-class _Bar(Board):
-    """A bar on stderr, with what failed above it."""
+class _Bar(Progress):
+    """Show a bar on stderr, with failures above it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._bar: Progress | None = None
+        self._bar: RichBar | None = None
         self._begun = 0.0
 
     @contextmanager
     def fusing(self, total: int) -> Iterator[None]:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichBar
 
         told = TextColumn("subjects, {task.fields[rate]}, {task.fields[failed]} failed, time left")
         console = Console(stderr=True)
         columns = (TextColumn("Fusing"), BarColumn(), MofNCompleteColumn(), told, TimeRemainingColumn())
-        with Progress(*columns, console=console, speed_estimate_period=_DAY) as self._bar, super().fusing(total):
+        with RichBar(*columns, console=console, speed_estimate_period=_DAY) as self._bar, super().fusing(total):
             self._begun = time.monotonic()
             self._task = self._bar.add_task("", total=total, rate="starting", failed=0)
             yield
         self._bar = None
 
-    def _show(self, outcome: Outcome) -> None:
+    def _display(self, outcome: Outcome) -> None:
         assert self._bar is not None
         fused = self._counts[DONE] + self._counts[FAILED]
         rate = f"{fused / max(time.monotonic() - self._begun, 1e-3) * 60:.1f} a minute"
@@ -135,10 +146,10 @@ class _Bar(Board):
             self._bar.console.print(in_one_line(_line(outcome)), markup=False, highlight=False, soft_wrap=True)
 
 
-def board_of(kind: str) -> Board:
-    """Of ``--progress``: bar, json or none. Without a terminal, a bar becomes lines."""
+def progress_of(kind: str) -> Progress:
+    """Return the display that ``--progress`` names: bar, json or none. Without a terminal, lines replace the bar."""
     if kind == "json":
         return _Events()
     if kind == "none":
-        return _Silent()
-    return _Bar() if sys.stderr.isatty() else Board()
+        return _FailuresOnly()
+    return _Bar() if sys.stderr.isatty() else Progress()

@@ -1,0 +1,307 @@
+"""The engine: fuse one pair of a cohort, or find that it is finished. It may run on another computer.
+
+Where pairs come from is a matter of :mod:`cspadn.cohort.sources`, where the outputs lie one of a :class:`Layout`, and in which
+process pairs are fused one of a :class:`cspadn.cohort.runner.Runner`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from cspadn import __version__
+from cspadn.cohort.failures import FAILED, record_failure, remove_record
+from cspadn.cohort.pairs import Pair, Volume, sha256_of, volumes_of
+from cspadn.errors import FusionError, ModelError, UsageError
+from cspadn.io.atomic_output import Staged, clear, commit
+from cspadn.io.images import check_storable, stage_image, stage_text
+from cspadn.runtime.terminal import explained, quiet, silence_libraries
+from cspadn.settings import FusionSettings
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    from cspadn.fusion import FusionResult
+    from cspadn.metrics import VolumeScores
+
+    Stage = Callable[[], Staged]
+
+DONE, UNCHANGED = "done", "unchanged"
+
+
+class PairFiles(NamedTuple):
+    """The files of a pair.
+
+    Attributes:
+        fused: the fused volume.
+        sidecar: JSON file that says how it was made, with the record by which the next run finds the pair finished.
+        log: says why the pair failed.
+        others: further outputs by their names in the record, such as "page" or "metrics".
+    """
+
+    fused: Path
+    sidecar: Path
+    log: Path
+    others: dict[str, Path]
+
+    @property
+    def outputs(self) -> dict[str, Path]:
+        """Outputs by their names in the record, without the side file."""
+        return {"fused": self.fused, **self.others}
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A fused pair, before its files are written.
+
+    Attributes:
+        pet, mri: the volumes.
+        scores: None if the layout does not need them.
+    """
+
+    pet: sitk.Image
+    mri: sitk.Image
+    result: FusionResult
+    scores: VolumeScores | None
+
+
+class Layout(Protocol):
+    """How outputs are named and described. Layouts are sent to workers."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether the metrics are computed."""
+
+    @property
+    def colored(self) -> bool:
+        """Whether a colour volume is computed, if the settings have a palette."""
+
+    @property
+    def folder(self) -> Path:
+        """Absolute path of the folder of all outputs."""
+
+    def files(self, pair: Pair) -> PairFiles:
+        """Return the files of a pair."""
+
+    def check(self, files: PairFiles, record: dict[str, Any] | None, replaceable: bool, /) -> bool:
+        """Return whether existing outputs may be replaced; UsageError if they must not, before the pair is read.
+
+        Args:
+            files: the files of the pair.
+            record: record of an earlier run; None if there is none.
+            replaceable: the user allows it, or an interrupted run with the same inputs and settings has left the files.
+        """
+
+    def record_of(self, description: dict[str, Any], /) -> dict[str, Any]:
+        """Return the record in the content of a side file; LookupError or TypeError if it has none."""
+
+    def describe(self, pair: Pair, provenance: dict[str, Any], record: dict[str, Any], /) -> dict[str, Any]:
+        """Return the content of the side file."""
+
+    def stages(self, pair: Pair, files: PairFiles, fused: Fused, settings: FusionSettings, /) -> dict[str, Stage]:
+        """Return the functions that write the further outputs under temporary names, by their names in the record."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What holds for all pairs of a run.
+
+    Attributes:
+        source: absolute path of a folder; messages name files from there on.
+        layout: of the outputs.
+        settings: of each fusion.
+        model_sha256: of the weights that the settings name.
+        run: identifies this run.
+        version: of this package; workers must have the same.
+        suv: scale DICOM PETs to SUV by body weight first.
+        force: fuse finished pairs again.
+    """
+
+    source: Path
+    layout: Layout
+    settings: FusionSettings
+    model_sha256: str
+    run: str = ""
+    version: str = __version__
+    suv: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether a pair is done, and how long it took.
+
+    Attributes:
+        name: of the pair.
+        status: :data:`DONE`, :data:`UNCHANGED` (finished by an earlier run) or :data:`cspadn.cohort.failures.FAILED`.
+        message: sentence that says why the pair failed.
+        warnings: sentences for the user.
+        seconds: duration.
+        means: means of the metrics by name, if computed; None for a metric that is not a number.
+        inputs: where PET and MRI lie, as far as known.
+    """
+
+    name: str
+    status: str
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    means: Mapping[str, float | None] = field(default_factory=dict)
+    inputs: tuple[str, str] = ("", "")
+
+
+def fuse_pair(pair: Pair, job: Job, explain: Callable[[Exception], FusionError] = explained) -> Outcome:
+    """Fuse a pair, unless it is finished with the same inputs and settings. Every error becomes an outcome.
+
+    Either all files of the pair are new, or none is. A failure is recorded in the folder of logs.
+
+    Args:
+        pair: the pair.
+        job: the run.
+        explain: returns the error that the user reads for an unexpected exception.
+    """
+    begun, log = time.monotonic(), job.layout.files(pair).log
+    inputs = (pair.pet, pair.mri)
+    try:
+        silence_libraries()
+        volumes = _checked_volumes(pair, job)
+        inputs = (str(volumes[0]), str(volumes[1]))
+        outcome = _fused_or_found(pair, job, volumes)
+        remove_record(log)
+    except Exception as error:
+        message = str(error if isinstance(error, FusionError) else explain(error))
+        for folder in (job.layout.folder, job.source):  # one often contains the other
+            message = message.replace(f"{folder}{os.sep}", "")
+        outcome = Outcome(pair.name, FAILED, message, pair.warnings)
+        record_failure(log, message, pair.warnings)
+    return replace(outcome, seconds=time.monotonic() - begun, inputs=inputs)
+
+
+def _checked_volumes(pair: Pair, job: Job) -> tuple[Volume, Volume]:
+    if job.version != __version__:
+        raise UsageError(f"A worker has cspadn {__version__}, not {job.version}: install the same on all computers.")
+    return volumes_of(pair)
+
+
+def _fused_or_found(pair: Pair, job: Job, volumes: tuple[Volume, Volume]) -> Outcome:
+    files, origin = job.layout.files(pair), _origin(volumes, job)
+    record = read_record(files.sidecar, job.layout)
+    same = record if record is not None and record.get("origin") == origin else None
+    if same and not job.force and _is_complete(files, same):
+        clear(files.fused.parent)  # a killed run may have left its temporary folder
+        # A worker may die after its work, before it reports: then this run has made the files.
+        status = DONE if same.get("run") == job.run != "" else UNCHANGED
+        return Outcome(pair.name, status, "", tuple(same["warnings"]), means=_means_of(same))
+    interrupted = same is not None and _is_unmodified(files, same)
+    overwrite = job.layout.check(files, record, job.force or interrupted)
+    return _fuse(pair, job, volumes, origin, overwrite)
+
+
+def _fuse(pair: Pair, job: Job, volumes: tuple[Volume, Volume], origin: dict[str, Any], overwrite: bool) -> Outcome:
+    """Fuse a pair and write its files. PET and MRI are released before anything is written."""
+    begun, files, layout = time.monotonic(), job.layout.files(pair), job.layout
+    fused = _computed(pair, job, volumes, files)
+    result, scores, stages = fused.result, fused.scores, layout.stages(pair, files, fused, job.settings)
+    del fused
+    record: dict[str, Any] = {"warnings": result.warnings, "origin": origin, "run": job.run}
+    record |= {"seconds": round(time.monotonic() - begun, 2), "metrics": scores.to_dict() if scores else None}
+    files.fused.parent.mkdir(parents=True, exist_ok=True)
+    stages = {"fused": lambda: stage_image(result.image, files.fused, result.provenance), **stages}
+
+    def description() -> str:
+        return json.dumps(layout.describe(pair, result.provenance, record), indent=2, ensure_ascii=False) + "\n"
+
+    with quiet():
+        commit(_stages(stages, record, files.sidecar, description), overwrite=overwrite, last_first=True)
+    return Outcome(pair.name, DONE, "", tuple(result.warnings), means=_means_of(record))
+
+
+def _computed(pair: Pair, job: Job, volumes: tuple[Volume, Volume], files: PairFiles) -> Fused:
+    from cspadn.fusion import fuse
+
+    with quiet():
+        pet, mri = volumes[0].read(suv=job.suv), volumes[1].read()
+    check_storable(mri if job.settings.grid == "mri" else pet, files.fused)
+    result = fuse(pet, mri, job.settings if job.layout.colored else replace(job.settings, palette=None))
+    if result.provenance["model_sha256"] != job.model_sha256:
+        raise ModelError("The worker has another model of that name: install the same version of cspadn everywhere.")
+    result = replace(result, warnings=[*pair.warnings, *result.warnings])
+    if not job.layout.measured:
+        return Fused(pet, mri, result, None)
+    from cspadn.metrics import measure_fusion
+
+    return Fused(pet, mri, result, measure_fusion(pet, mri, result))
+
+
+def _stages(
+    stages: dict[str, Stage], record: dict[str, Any], sidecar: Path, description: Callable[[], str]
+) -> Iterator[Stage]:
+    """Yield the stages of all files, the side file last: its record holds the hashes of the others.
+
+    It is named first, so that the next run recognises the files of a run that was killed in between.
+    """
+
+    def hashed(name: str, stage: Stage) -> Staged:
+        staged = stage()
+        record[f"{name}_sha256"] = sha256_of([staged.temporary])
+        return staged
+
+    yield from (partial(hashed, name, stage) for name, stage in stages.items())
+    yield lambda: stage_text(sidecar, description())
+
+
+def read_record(sidecar: Path, layout: Layout) -> dict[str, Any] | None:
+    """Return the record that an earlier run has written into a side file; None if there is none."""
+    try:
+        record = layout.record_of(json.loads(sidecar.read_text(encoding="utf-8")))
+        return record if isinstance(record, dict) and isinstance(record["warnings"], list) else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _is_complete(files: PairFiles, record: dict[str, Any]) -> bool:
+    """Return whether all outputs exist, and none was changed."""
+    return all(file.is_file() for file in files.outputs.values()) and _is_unmodified(files, record)
+
+
+def _is_unmodified(files: PairFiles, record: dict[str, Any]) -> bool:
+    """Return whether each output that exists is the one that was written with the record."""
+    there = {name: file for name, file in files.outputs.items() if file.exists()}
+    return all(file.is_file() and record.get(f"{name}_sha256") == sha256_of([file]) for name, file in there.items())
+
+
+def _means_of(record: dict[str, Any]) -> dict[str, float | None]:
+    """Return the means of the metrics in a record; empty if it has none."""
+    try:
+        return {str(name): None if value is None else float(value) for name, value in record["metrics"]["mean"].items()}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
+def _origin(volumes: tuple[Volume, Volume], job: Job) -> dict[str, Any]:
+    """Return everything on which a result depends, as JSON can hold it."""
+    pet, mri = volumes
+    return {
+        "software": __version__,
+        "pet_sha256": pet.sha256(),
+        "mri_sha256": mri.sha256(),
+        "model_sha256": job.model_sha256,
+        "skull_stripped": _is_stripped(mri.path),
+        "suv": job.suv,
+        **job.settings.origin(),
+    }
+
+
+def _is_stripped(mri: Path) -> bool:
+    """Return whether the MRI's own side file says that the skull was removed; False without one."""
+    with suppress(OSError, ValueError, AttributeError):
+        sidecar = mri.with_name(f"{mri.name.removesuffix('.gz').removesuffix('.nii')}.json")
+        return json.loads(sidecar.read_text(encoding="utf-8")).get("SkullStripped") is True
+    return False

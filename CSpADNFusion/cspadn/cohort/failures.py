@@ -1,0 +1,45 @@
+"""Failure records: a JSON file for each pair that could not be fused, in the folder ``logs`` of the outputs."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+
+from cspadn import __version__
+from cspadn.errors import FusionError, UsageError
+from cspadn.io.atomic_output import commit
+from cspadn.io.images import check_sidecar, stage_sidecar
+
+LOGS, FAILED = "logs", "failed"
+SOFTWARE = "CSpADNFusion"
+
+
+def record_failure(log: Path, message: str, warnings: tuple[str, ...]) -> None:
+    """Write the record of a failed pair, unless a file of another program has its name.
+
+    Errors are ignored: the run itself reports the failure as well.
+    """
+    date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    record: dict[str, object] = {"software": f"{SOFTWARE} {__version__}", "status": FAILED, "message": message, "date": date}
+    with suppress(FusionError, OSError):
+        check_sidecar(log, overwrite=True)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        commit([lambda: stage_sidecar(log, record, warnings)], overwrite=True)
+
+
+def remove_record(log: Path) -> None:
+    """Remove the failure record of a pair that is done, or no longer there; a file of another program stays."""
+    with suppress(UsageError, OSError):
+        check_sidecar(log, overwrite=True)
+        log.unlink(missing_ok=True)
+
+
+def read_failure(log: Path) -> tuple[str, tuple[str, ...]]:
+    """Return message and warnings of a failed pair; for a damaged record, a message that says so."""
+    try:
+        record = json.loads(log.read_text(encoding="utf-8"))
+        return str(record["message"]), tuple(map(str, record["warnings"]))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return f"The file {LOGS}/{log.name} is damaged: run the participant level again.", ()

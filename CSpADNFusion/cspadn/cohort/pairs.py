@@ -1,0 +1,150 @@
+"""A PET and an MRI to be fused, and the two volumes that the engine reads for them."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from cspadn.errors import InputError
+from cspadn.imaging.metadata import SOURCE_NAME
+from cspadn.io.atomic_output import check_different, check_names
+from cspadn.io.images import check_path, read_image
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    from cspadn.io.dicom_study import Series
+
+_IN_TWO_FILES = (".mhd", ".nhdr", ".hdr", ".img")  # the file with the voxels has the same name and another suffix
+_CHUNK = 2**20  # bytes
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A PET, its MRI, and what is known of them before they are read.
+
+    Attributes:
+        name: outputs are named after it; unique in a run. Empty until the layout of the outputs has given it, except for pairs
+            of a BIDS dataset.
+        pet, mri: image files, or folders with one DICOM series each; empty where there is an obstacle, or for a study.
+        study: folder with one DICOM study, which holds both.
+        sources: BIDS URIs of the two; empty for pairs that are not from a BIDS dataset.
+        participant, session, output: labels and name of the fused file that a list gives; empty without.
+        line: line in the list; 0 for other sources.
+        obstacle: sentence that says why the pair cannot be fused; empty if none is known.
+        warnings: sentences for the user.
+    """
+
+    name: str = ""
+    pet: str = ""
+    mri: str = ""
+    study: str = ""
+    sources: tuple[str, str] | None = None
+    participant: str = ""
+    session: str = ""
+    output: str = ""
+    line: int = 0
+    obstacle: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Files and folders that are read, as far as they are named."""
+        return [Path(each) for each in (self.pet, self.mri, self.study) if each]
+
+    @property
+    def entities(self) -> dict[str, str]:
+        """Return the BIDS entities of the name by their keys, such as {"sub": "01", "ses": "2"}."""
+        return dict(part.split("-", 1) for part in self.name.split("_"))
+
+
+class Volume(NamedTuple):
+    """One of the two volumes of a pair.
+
+    Attributes:
+        name: "The PET" or "The MRI", for messages.
+        path: image file, folder with one DICOM series, or folder of the study.
+        series: the series of the study; None if ``path`` is the volume itself.
+    """
+
+    name: str
+    path: Path
+    series: Series | None = None
+
+    def __str__(self) -> str:
+        """Return where the volume lies; for a study, without anything that identifies the patient but the folder's name."""
+        return f"{self.path}: {self.series}" if self.series else str(self.path)
+
+    def read(self, *, suv: bool = False) -> sitk.Image:
+        """Read the volume.
+
+        Args:
+            suv: scale a DICOM series from Bq/ml to SUV by body weight.
+
+        Raises:
+            InputError, MemoryExhaustedError: as :func:`cspadn.io.images.read_image`.
+        """
+        if self.series is None:
+            return read_image(self.path, self.name, suv=suv)
+        from cspadn.io.dicom_reader import read_files
+
+        image = read_files(self.series.files, self.path, self.name, suv=suv)
+        image.SetMetaData(SOURCE_NAME, f"{self.path.name} {self.name.removeprefix('The ')}")
+        return image
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the contents of all files of the volume, in the order of their paths.
+
+        Raises:
+            InputError: a file does not exist or cannot be read.
+        """
+        check_path(self.path, self.name)
+        try:
+            return sha256_of(self.series.files if self.series else _files_of(self.path))
+        except OSError as error:
+            raise InputError(f"{self.name} {self.path} cannot be read: {error.strerror}. Check the permissions.") from None
+
+
+def volumes_of(pair: Pair) -> tuple[Volume, Volume]:
+    """Return PET and MRI of a pair. In a study, choose its only PET and its only MR series.
+
+    Raises:
+        InputError: the pair has an obstacle, a name is not UTF-8, both are one file, or a study leaves a choice.
+    """
+    if pair.obstacle:
+        raise InputError(pair.obstacle)
+    check_names(pair.inputs)
+    if not pair.study:
+        check_different(*pair.inputs)
+        return Volume("The PET", Path(pair.pet)), Volume("The MRI", Path(pair.mri))
+    from cspadn.io.dicom_study import one_series, series_below
+
+    folder = Path(pair.study)
+    series = series_below(folder)
+    pet, mri = (one_series(series, modality, folder.name) for modality in ("PT", "MR"))
+    return Volume("The PET", folder, pet), Volume("The MRI", folder, mri)
+
+
+def sha256_of(files: Sequence[Path]) -> str:
+    """Return the SHA-256 of the contents of some files, one after the other."""
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            while chunk := opened.read(_CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return the files of a volume: those below a folder, or the header and the file with the voxels."""
+    if path.is_dir():
+        found: Iterable[Path] = path.rglob("*")
+    elif path.name.lower().removesuffix(".gz").endswith(_IN_TWO_FILES):
+        found = path.parent.glob(f"{glob.escape(path.name.split('.')[0])}.*")
+    else:
+        return [path]
+    return sorted(file for file in found if file.is_file())

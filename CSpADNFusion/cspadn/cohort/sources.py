@@ -1,0 +1,147 @@
+"""Sources of pairs: a BIDS dataset, a list in a CSV file, or a folder of DICOM studies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cspadn.cohort.bids import is_dataset, pairs_of_dataset
+from cspadn.cohort.pairs import Pair
+from cspadn.errors import UsageError
+from cspadn.io.pair_list import Row, read_pairs
+
+_LIST_SUFFIX = ".csv"
+_OPTIONAL = ("participant_id", "session_id", "output")  # columns
+
+
+class Source(Protocol):
+    """Where pairs come from.
+
+    Attributes:
+        path: the dataset, the list, or the folder of studies.
+        folder: absolute path of the folder from which messages name files.
+        has_dicom: whether volumes may be DICOM series, from which SUV can be computed.
+        is_bids: whether its files are named as BIDS says.
+    """
+
+    has_dicom: bool
+    is_bids: bool
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def folder(self) -> Path: ...
+
+    def pairs(self) -> list[Pair]:
+        """Return the pairs in their order; UsageError if the source cannot be read or has no pair."""
+
+
+@dataclass(frozen=True)
+class BidsDataset:
+    """A BIDS dataset: each of its PETs with the T1w image of the session or the subject."""
+
+    path: Path
+    has_dicom = False
+    is_bids = True
+
+    @property
+    def folder(self) -> Path:
+        """Absolute path of the dataset."""
+        return self.path.resolve()
+
+    def pairs(self) -> list[Pair]:
+        """Return the pairs, as :func:`cspadn.cohort.bids.pairs_of_dataset`."""
+        return pairs_of_dataset(self.folder)
+
+
+@dataclass(frozen=True)
+class PairList:
+    """A CSV file with the columns pet and mri, and optionally participant_id, session_id and output; UTF-8.
+
+    PET and MRI are image files, or folders with one DICOM series each. Paths are relative to the file.
+    """
+
+    path: Path
+    has_dicom = True
+    is_bids = False
+
+    @property
+    def folder(self) -> Path:
+        """Absolute path of the folder of the file."""
+        return self.path.resolve().parent
+
+    def pairs(self) -> list[Pair]:
+        """Return a pair for each row; a row that cannot be fused has an obstacle.
+
+        Raises:
+            UsageError: the file cannot be read, or is not such a list.
+        """
+        return [_listed(row, self.folder) for row in read_pairs(self.path, _OPTIONAL)]
+
+
+def _listed(row: Row, folder: Path) -> Pair:
+    cells = row.cells
+    pet, mri = (str(folder / cells[column]) if cells[column] else "" for column in ("pet", "mri"))
+    obstacle = ""
+    if empty := [column for column in ("pet", "mri") if not cells[column]]:
+        obstacle = f"Line {row.line} of the list names no {' and no '.join(empty)}."
+    elif "_T1w." in cells["pet"] or "_pet." in cells["mri"]:
+        obstacle = f"Line {row.line} of the list has PET and MRI the wrong way round, by their names."
+    participant, session, output = (cells[column] for column in _OPTIONAL)
+    return Pair(pet=pet, mri=mri, line=row.line, obstacle=obstacle, participant=participant, session=session, output=output)
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """A folder with one folder for each DICOM study, of which each has one PET and one MR series.
+
+    Attributes:
+        output: folder of the outputs; it is not a study if it lies among them.
+    """
+
+    path: Path
+    output: Path
+    has_dicom = True
+    is_bids = False
+
+    @property
+    def folder(self) -> Path:
+        """Absolute path of the folder."""
+        return self.path.resolve()
+
+    def pairs(self) -> list[Pair]:
+        """Return a pair for each study; its series are chosen when it is read.
+
+        Raises:
+            UsageError: the folder cannot be read, or holds no folders.
+        """
+        try:
+            inside = sorted(path for path in self.path.iterdir() if path.is_dir() and not path.name.startswith("."))
+        except OSError as error:
+            raise UsageError(f"The folder of studies {self.path} cannot be read: {error.strerror or error}.") from None
+        output = self.output.resolve()
+        studies = [path for path in inside if path.resolve() not in (output, *output.parents)]
+        if not studies:
+            raise UsageError(f"The folder of studies {self.path} holds no folders: it needs one for each study.")
+        return [Pair(study=str(path), participant=_label_of(path.name)) for path in studies]
+
+
+def _label_of(name: str) -> str:
+    """Return the characters of a name that a BIDS label may have."""
+    return "".join(each for each in name.removeprefix("sub-") if each.isascii() and each.isalnum())
+
+
+def source_of(path: Path, output: Path) -> Source:
+    """Return the source at a path: a list if it ends in .csv, else a BIDS dataset or a folder of DICOM studies.
+
+    A folder is a BIDS dataset if it has a ``dataset_description.json`` or a folder ``sub-*``.
+
+    Args:
+        path: what the user has named; it may not exist.
+        output: folder of the outputs.
+    """
+    if path.name.lower().endswith(_LIST_SUFFIX):
+        return PairList(path)
+    return StudyFolder(path, output) if path.is_dir() and not is_dataset(path) else BidsDataset(path)
