@@ -94,7 +94,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         :param progress: called with the number of slices done and the total, during the fusion and again during the metrics.
         :param cancelled: called before each slice; returning True stops the run.
         :param warned: called with each warning, a sentence; default: warnings are logged.
-        :param settings: fields of :class:`cspadn.FusionSettings`: model, device, grid, pet_window, mri_window, palette, half.
+        :param settings: fields of :class:`cspadn.FusionSettings`, such as model, device, grid and palette.
         :raises cspadn.errors.FusionError: with a sentence that explains the error; the scene is unchanged. Subclasses:
             InputError (a volume), UsageError (a setting), ModelError (the weights), MissingPackageError (torch or safetensors
             is not installed), MemoryExhaustedError, CancelledError.

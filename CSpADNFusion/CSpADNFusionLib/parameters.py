@@ -5,27 +5,108 @@ from typing import Annotated
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLTableNode, vtkMRMLVectorVolumeNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
-from cspadn.palettes import DEFAULT_PALETTE, PALETTES
-from cspadn.settings import AUTOMATIC_DEVICE, DEFAULT_MODEL, MODELS
+from cspadn.settings import FusionSettings, described
 
-GRIDS = ("MRI", "PET")
+_NODES = ("petVolume", "mriVolume", "fusedVolume", "colorVolume", "metricsTable", "lastFusedVolume")
+
+
+def withSettings(settingsClass):
+    """Return a class decorator that adds the parameters of all settings; use it under :func:`parameterNodeWrapper`.
+
+    A setting ``new_name`` becomes the parameter ``newName``; a choice, or a text with choices, has the labels of its choices
+    as values; a window becomes ``newNameAutomatic``, ``newNameLower`` and ``newNameUpper``.
+
+    :param settingsClass: :class:`cspadn.FusionSettings`, or a class derived from it.
+    """
+
+    def decorate(parametersClass):
+        parametersClass.settingsClass = settingsClass
+        for setting, record in described(settingsClass):
+            for name, kind, default in parametersOf(setting, record, getattr(settingsClass, setting)):
+                parametersClass.__annotations__[name] = kind
+                setattr(parametersClass, name, default)
+        return parametersClass
+
+    return decorate
+
+
+def parametersOf(setting, record, default):
+    """Return name, type and default of each parameter of a setting."""
+    name = parameterOf(setting)
+    if record.kind == "window":
+        return [(f"{name}Automatic", bool, True), (f"{name}Lower", float, 0.0), (f"{name}Upper", float, 1.0)]
+    if record.kind == "switch":
+        return [(name, bool, default)]
+    if record.choices:
+        return [
+            (
+                name,
+                Annotated[str, Choice(list(record.shown))],
+                record.shown[record.choices.index(default or record.choices[0])],
+            )
+        ]
+    return [(name, str, default or "")]
+
+
+def parameterOf(setting):
+    """Return the name of the parameter of a setting: "petWindow" of "pet_window"."""
+    first, *others = setting.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+class SettingsMethods:
+    """Methods of a parameter node with the parameters of :func:`withSettings`, ``makeColor`` and ``weightsFile``."""
+
+    def repair(self):
+        """Replace values of the scene that this version does not offer, such as a model or a palette, by the default."""
+        for setting, record in described(self.settingsClass):
+            name = parameterOf(setting)
+            if record.choices and getattr(self, name) not in record.shown:
+                setattr(self, name, self.default(name).value)
+
+    def window(self, name):
+        """Return the window of "pet" or "mri" as (lower, upper), or None if it is automatic."""
+        return self._valueOfWindow(f"{name}_window")
+
+    def settings(self):
+        """Return the fields of the settings as a dictionary."""
+        values = {setting: self._valueOf(setting, record) for setting, record in described(self.settingsClass)}
+        return {
+            **values,
+            "model": self.weightsFile or values["model"],
+            "palette": values["palette"] if self.makeColor else None,
+        }
+
+    def windows(self):
+        """Return the windows by their settings: (lower, upper), or None if automatic."""
+        names = (setting for setting, record in described(self.settingsClass) if record.kind == "window")
+        return {setting: self._valueOfWindow(setting) for setting in names}
+
+    def _valueOf(self, setting, record):
+        if record.kind == "window":
+            return self._valueOfWindow(setting)
+        value = getattr(self, parameterOf(setting))
+        return record.choices[record.shown.index(value)] if record.choices else value
+
+    def _valueOfWindow(self, setting):
+        name = parameterOf(setting)
+        if getattr(self, f"{name}Automatic"):
+            return None
+        return getattr(self, f"{name}Lower"), getattr(self, f"{name}Upper")
 
 
 @parameterNodeWrapper
-class CSpADNFusionParameterNode:
-    """Parameters of the module, stored in the scene.
+@withSettings(FusionSettings)
+class CSpADNFusionParameterNode(SettingsMethods):
+    """Parameters of the module, stored in the scene: those below, and those of :class:`cspadn.FusionSettings`.
 
     petVolume, mriVolume - The two input volumes, scalar.
     fusedVolume - The volume that receives the result; None for a new one.
     makeColor, colorVolume - Whether to create a colour volume, and which node receives it; None for a new one.
     makeMetrics, metricsTable - Whether to compute metrics of the slices, and which table receives them; None for a new one.
     lastFusedVolume - The result of the last run, which comparison, plot and export use.
-    palette - The palette of the colour volume.
     petOpacity - Opacity of the PET over the MRI in the blend of the comparison.
-    model, weightsFile - A shipped model, and a weights file that replaces it, if any.
-    device - auto, or a device by torch's name.
-    grid - The volume that defines the voxel grid of the result.
-    petWindowAutomatic ... mriWindowUpper - The intensity windows, in the units of the volumes.
+    weightsFile - A weights file that replaces the shipped model; empty for none.
     """
 
     petVolume: vtkMRMLScalarVolumeNode
@@ -36,49 +117,16 @@ class CSpADNFusionParameterNode:
     makeMetrics: bool = True
     metricsTable: vtkMRMLTableNode
     lastFusedVolume: vtkMRMLScalarVolumeNode
-    palette: Annotated[str, Choice(list(PALETTES))] = DEFAULT_PALETTE
     petOpacity: Annotated[float, WithinRange(0, 1)] = 0.5
-    model: Annotated[str, Choice(list(MODELS))] = DEFAULT_MODEL
     weightsFile: str = ""
-    device: str = AUTOMATIC_DEVICE
-    grid: Annotated[str, Choice(list(GRIDS))] = GRIDS[0]
-    petWindowAutomatic: bool = True
-    petWindowLower: float = 0.0
-    petWindowUpper: float = 1.0
-    mriWindowAutomatic: bool = True
-    mriWindowLower: float = 0.0
-    mriWindowUpper: float = 1.0
 
     def clearNode(self, node):
         """Clear each parameter that refers to this node."""
-        for name in ("petVolume", "mriVolume", "fusedVolume", "colorVolume", "metricsTable", "lastFusedVolume"):
+        for name in _NODES:
             if getattr(self, name) is node:
                 setattr(self, name, None)
-
-    def repair(self):
-        """Replace values of the scene that this version does not offer, such as a model or a palette, by the default."""
-        for name, choices in (("model", MODELS), ("palette", PALETTES), ("grid", GRIDS)):
-            if getattr(self, name) not in choices:
-                setattr(self, name, self.default(name).value)
-
-    def window(self, name):
-        """Return the window of "pet" or "mri" as (lower, upper), or None if it is automatic."""
-        if getattr(self, f"{name}WindowAutomatic"):
-            return None
-        return getattr(self, f"{name}WindowLower"), getattr(self, f"{name}WindowUpper")
 
     def outputs(self):
         """Return fused volume, colour volume and table; None for each that is to be created or is not wanted."""
         color = self.colorVolume if self.makeColor else None
         return self.fusedVolume, color, self.metricsTable if self.makeMetrics else None
-
-    def settings(self):
-        """Return the fields of :class:`cspadn.FusionSettings` as a dictionary."""
-        return {
-            "model": self.weightsFile or self.model,
-            "device": self.device,
-            "grid": self.grid.lower(),
-            "pet_window": self.window("pet"),
-            "mri_window": self.window("mri"),
-            "palette": self.palette if self.makeColor else None,
-        }

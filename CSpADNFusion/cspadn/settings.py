@@ -1,8 +1,8 @@
 """The settings of a fusion: name, type, choices, default and help of each, once.
 
-The command line, the worker's arguments, the batch script and the cohort are derived from the fields of
-:class:`FusionSettings`, so that a new setting is one line here. The module imports nothing heavy: Slicer's panel checks
-settings without torch.
+The command line, the worker's arguments, the panel's parameters, the batch script and the cohort are derived from the fields
+of :class:`FusionSettings`, so that a new setting is one line here, and a widget in the panel. The module imports nothing
+heavy: the panel checks settings without torch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Setting:
     Attributes:
         kind: "text"; "choice", one of ``choices``; "switch", true or false; "window", two numbers.
         help: explanation for the command line.
-        choices: allowed values of a choice.
+        choices: allowed values of a choice; of a text, the values that the panel offers.
+        labels: what the panel calls the choices, and keeps in the scene; empty for the choices themselves.
         metavar: what stands for the value in the help.
         changes_result: whether the result depends on it, so that other values make a finished pair of a batch outdated. The
             model is compared by the hash of its weights instead.
@@ -41,8 +42,14 @@ class Setting:
     kind: Literal["text", "choice", "switch", "window"]
     help: str
     choices: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     metavar: str | None = None
     changes_result: bool = True
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Choices as the panel shows them."""
+        return self.labels or self.choices
 
 
 def setting(default: object, kind: Literal["text", "choice", "switch", "window"], explained: str, **options: Any) -> Any:
@@ -71,10 +78,17 @@ class FusionSettings:
     """
 
     model: str = setting(
-        DEFAULT_MODEL, "text", "a name of 'cspadn models', or a .safetensors file", metavar="NAME|FILE", changes_result=False
+        DEFAULT_MODEL,
+        "text",
+        "a name of 'cspadn models', or a .safetensors file",
+        choices=MODELS,
+        metavar="NAME|FILE",
+        changes_result=False,
     )
     device: str = setting(AUTOMATIC_DEVICE, "text", "auto (default), cpu, cuda, cuda:N or mps", changes_result=False)
-    grid: str = setting("mri", "choice", "whose voxels the result has; default: mri", choices=GRIDS, metavar="mri|pet")
+    grid: str = setting(
+        "mri", "choice", "whose voxels the result has; default: mri", choices=GRIDS, labels=("MRI", "PET"), metavar="mri|pet"
+    )
     pet_window: tuple[float, float] | None = setting(None, "window", _WINDOW_HELP)
     mri_window: tuple[float, float] | None = setting(None, "window", _WINDOW_HELP)
     palette: str | None = setting(

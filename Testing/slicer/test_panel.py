@@ -74,8 +74,8 @@ def _obstacles():
         "not a number": (lambda p: p.ui.petSelector.setCurrentNode(_filled(np.nan)), "node-not-finite", {"name": "filled"}),
         "far away": (lambda p: p.ui.petSelector.setCurrentNode(_far_away()), "nodes-do-not-overlap", {}),
         "output is input": (lambda p: p.ui.fusedSelector.setCurrentNode(_node("MRI")), "output-node-is-input", {}),
-        "PET window": (lambda p: _window(p, "pet", 5, 5), "pet-window-not-in-order", {}),
-        "MRI window": (lambda p: _window(p, "mri", 9, 1), "mri-window-not-in-order", {}),
+        "PET window": (lambda p: _window(p, "pet", 5, 5), "window-not-in-order", {"name": "PET"}),
+        "MRI window": (lambda p: _window(p, "mri", 9, 1), "window-not-in-order", {"name": "MRI"}),
         "weights": (lambda p: p.ui.weightsLineEdit.setText("/no/such.safetensors"), "weights-file-unusable", {}),
         "pickle": (lambda p: p.ui.weightsLineEdit.setText(__file__), "weights-file-unusable", {}),
     }

@@ -78,14 +78,10 @@ SECTION = Section(
             "From Python: `metricsTableNode` must be a `vtkMRMLTableNode`.",
         ),
         Message(
-            "pet-window-not-in-order",
-            _("Choose a PET window whose lower end is below its upper end."),
-            "Under *Advanced*. Enter black first, then white, in the units of the volume, or check *PET window automatic*.",
-        ),
-        Message(
-            "mri-window-not-in-order",
-            _("Choose an MRI window whose lower end is below its upper end."),
-            "Under *Advanced*. Enter black first, then white, or check *MRI window automatic*.",
+            "window-not-in-order",
+            _("Choose a lower end of the {name} window that is below its upper end."),
+            "Under *Advanced*. Enter black first, then white, in the units of the volume, or check *PET window automatic* or "
+            "*MRI window automatic*.",
         ),
         Message(
             "weights-file-unusable",

@@ -3,13 +3,20 @@
 from pathlib import Path
 
 from CSpADNFusionLib.messages import message
+from CSpADNFusionLib.parameters import parameterOf
 
 
 def enableWidgets(ui, parameters):
     """Enable the widgets of the settings that take effect with the current parameters."""
-    for name in ("pet", "mri"):
-        for end in ("Lower", "Upper"):
-            getattr(ui, f"{name}{end}SpinBox").setEnabled(parameters.window(name) is not None)
+    ends = {
+        f"{parameterOf(setting)}{end}": window is not None
+        for setting, window in parameters.windows().items()
+        for end in ("Lower", "Upper")
+    }
+    for widget in vars(ui).values():
+        name = widget.property("SlicerParameterName")
+        if name in ends:
+            widget.setEnabled(ends[name])
     ui.colorSelector.setEnabled(parameters.makeColor)
     ui.metricsSelector.setEnabled(parameters.makeMetrics)
     ui.modelComboBox.setEnabled(not parameters.weightsFile)
@@ -21,11 +28,10 @@ def obstacle(parameters):
 
 
 def _windowObstacle(parameters):
-    obstacles = {"pet": message("pet-window-not-in-order"), "mri": message("mri-window-not-in-order")}
-    for name, text in obstacles.items():
-        lower, upper = parameters.window(name) or (0, 1)
-        if lower >= upper:
-            return text
+    for setting, window in parameters.windows().items():
+        if window and window[0] >= window[1]:
+            name = setting.removesuffix("_window").replace("_", " ").upper()
+            return message("window-not-in-order", name=name)
     return None
 
 
