@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import signal
@@ -286,7 +287,8 @@ def test_studies_become_a_derivative_without_dask(pair, tmp_path: Path, monkeypa
     assert told["CSpADNFusion"]["pet_units"] == "SUVbw"
     assert [outcome.status for outcome in SerialRunner().outcomes(pairs, job)] == ["unchanged", "failed"]
     write_group(layout.folder)
-    assert "it has no DICOM images" in (layout.folder / "index.html").read_text()
+    assert says(failed.message, "study-needs-one-series", study="empty", modality="PT")
+    assert failed.message in html.unescape((layout.folder / "index.html").read_text())
 
 
 # The group
