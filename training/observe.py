@@ -16,11 +16,24 @@ import numpy as np
 import SimpleITK as sitk
 
 from cspadn.errors import FusionError, InputError
+from cspadn.settings import DEFAULT_MODEL
 from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS
 from training.evaluation.cases import TASKS, TEST_HEADS, VALIDATION_HEADS, Case, label_map_cases, real_cases
 from training.evaluation.color_reading import ColorReading, color_summary, read_colors
 from training.evaluation.inputs import label, model_rows
-from training.evaluation.reading import GREY_TASKS, HOLE, NOISES, WHITE, Reading, interval, read, vanished, volume_fuser, worst
+from training.evaluation.reading import (
+    GREY_TASKS,
+    HOLE,
+    NOISES,
+    WHITE,
+    Reading,
+    fused_planes,
+    interval,
+    read,
+    vanished,
+    volume_fuser,
+    worst,
+)
 from training.evaluation.reading_pictures import draw_color, draw_grey, draw_pairs
 from training.evaluation.rows import Mapper, Row, trivial_rows, workers
 from training.evaluation.tables import Section, markdown, write_csv
@@ -41,15 +54,22 @@ def rows(data: Path) -> list[Row]:
     return [*trivial_rows(*methods), *trained, *model_rows()]
 
 
-def read_all(table: Sequence[Row], cases: Sequence[Case], mapper: Mapper) -> Readings:
-    """The reading of every case in every row."""
-    tasks = [(row, case) for row in table for case in cases]
+def read_all(
+    table: Sequence[Row], simulated: Sequence[Case], real: Sequence[Case], mapper: Mapper
+) -> tuple[Readings, list[ColorReading]]:
+    """Read every case in every row; of the default model the simulated cases in colour as well."""
+    cases = [(case, True) for case in simulated] + [(case, False) for case in real]
+    tasks = [(row, case, wanted and row.source == DEFAULT_MODEL) for row in table for case, wanted in cases]
     results = list(mapper(_read, tasks))
-    return {row.name: results[i * len(cases) : (i + 1) * len(cases)] for i, row in enumerate(table)}
+    grey = [reading for reading, _ in results]
+    readings = {row.name: grey[i * len(cases) : (i + 1) * len(cases)] for i, row in enumerate(table)}
+    return readings, [reading for _, in_color in results for reading in in_color]
 
 
-def _read(task: tuple[Row, Case]) -> Reading:
-    return read(*task)
+def _read(task: tuple[Row, Case, bool]) -> tuple[Reading, list[ColorReading]]:
+    row, case, in_color = task
+    planes = fused_planes(row, case)
+    return read(row, case, planes), read_colors(case, planes) if in_color else []
 
 
 def report(
@@ -202,9 +222,7 @@ def _observe(data: Path, output: Path, numbers: Sequence[int], processes: int) -
     count = len(simulated_cases)
     with workers(processes) as mapper:
         print(f"observe: {len(table)} displays of {count + len(real)} cases", flush=True)
-        readings = read_all(table, [*simulated_cases, *real], mapper)
-        print("observe: the colours", flush=True)
-        in_color = [reading for each in mapper(read_colors, simulated_cases) for reading in each]
+        readings, in_color = read_all(table, simulated_cases, real, mapper)
     output.mkdir(parents=True, exist_ok=True)
     simulated = {name: each[:count] for name, each in readings.items()}
     section = report(table, simulated, {name: each[count:] for name, each in readings.items()}, in_color, output)

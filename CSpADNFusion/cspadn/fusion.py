@@ -95,17 +95,20 @@ def fuse(
     require_memory(pair.slices * pair.pixels * (4 if palette is None else 7) + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
     make, response = partial(ready_to_fuse, model.network), FlatResponse.of(model.network)
     fuser = SliceFuser(make, device, pair.pixels, half=settings.half)
-    network = partial(PixelSize.of(*pair.pixel_mm).fuse, fuser)
+    pixel_size = PixelSize.of(*pair.pixel_mm)
+    network = partial(pixel_size.fuse, fuser)
     image, color = pair.blank(sitk.sitkFloat32), None if palette is None else pair.blank(sitk.sitkVectorUInt8, 3)
     for (places, slab), unit in fuser.in_order(partial(_fuse_slab, network, response), _slabs(pair, fuser), pair.slices):
         if cancelled and cancelled():
             raise CancelledError(message("fusion-cancelled"))
         put_axial(unit * np.float32(FUSED_MAXIMUM), image, places.start)
         if palette is not None and color is not None:
-            put_axial(recolored(palette, slab.pet_shown, slab.mri_shown, unit), color, places.start)
+            rgb = recolored(palette, slab.pet_shown, slab.mri_shown, unit, pair.pixel_mm)
+            put_axial(rgb, color, places.start)
         if progress:
             progress(places.stop, pair.slices)
-    return FusionResult(image, _provenance(model, fuser, pair, settings), [*pair.warnings, *fuser.warnings], color)
+    provenance = {**_provenance(model, fuser, pair, settings), **pixel_size.provenance()}
+    return FusionResult(image, provenance, [*pair.warnings, *fuser.warnings], color)
 
 
 def fuse_pictures(

@@ -53,6 +53,9 @@ class TableDesign:
         black: grey level in [0, 1] of the highest PET level at brightness 0; lower levels have less.
         white: grey level of uptake at brightness 1; it is below 1, so that bright colours can be displayed.
         share: share of the fused value in the brightness; the MRI has the rest.
+        onset: PET level from which ``white`` holds; at level 0 the table is the grey of the brightness, up to white.
+        early: how much steeper the grey level at brightness 0 begins: low uptake in dark places has little chroma.
+        detail: gain of the fine detail of the MRI that the brightness adds; 0 adds nothing.
         chroma: factor on the chroma of the palette.
         levels: palette levels, 0 to 255, of the uptakes 0, 0.1, ..., 1. Neighbouring colours are about equally far apart in
             CIEDE2000; in a palette that ends in white, the last one still has chroma. A :class:`HueScale` needs none.
@@ -67,6 +70,9 @@ class TableDesign:
     levels: tuple[float, ...] = ()
     smoothing: float = 9.0
     hot: float = 0.0
+    onset: float = 0.3
+    early: float = 0.5
+    detail: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -90,13 +96,13 @@ REGISTRY = (  # in the order of menus; the first is the default
     Palette(
         "Heated",  # black, red, orange, yellow; the end keeps its hue
         HueScale(
-            hues=(6.0, 100.0),
-            power=1.1,
+            hues=(5.7, 99.0),
+            power=1.12,
             lightness=0.87,
             chroma=ChromaCurve(0.42, 0.128, 0.102),
-            table_chroma=ChromaCurve(0.275, 0.255, 0.275),
+            table_chroma=ChromaCurve(0.32, 0.263, 0.137),
         ),
-        TableDesign(0.315, 0.798, 0.25, hot=0.07),
+        TableDesign(0.408, 0.716, 0.15, hot=0.12, onset=0.428, early=0.109, detail=0.8),
         in_slicer=False,
     ),
     Palette(
@@ -105,7 +111,7 @@ REGISTRY = (  # in the order of menus; the first is the default
             *((0, 0, 0, 0), (35, 0.36, 0, 0), (38, 0.5, 0, 0), (50, 0.7, 0.1, 0)),
             *((70, 0.7, 0.5, 0), (87, 1, 1, 0), (255, 1, 1, 1)),
         ),
-        TableDesign(0.28, 0.84, 0.36, 1.1, (0, 3, 6, 13, 28, 55, 61, 66, 71, 72, 165), 9, hot=0.08),
+        TableDesign(0.28, 0.84, 0.26, 1.1, (0, 3, 6, 13, 28, 55, 61, 66, 71, 72, 165), 9, hot=0.08, detail=0.6),
     ),
     Palette(
         "PET-Rainbow",
@@ -113,7 +119,7 @@ REGISTRY = (  # in the order of menus; the first is the default
             *((0, 0, 0, 0), (35, 0, 0, 0.3), (38, 0.2, 0, 0.3), (50, 0.5, 0, 0)),
             *((70, 0.7, 0.5, 0), (87, 1, 1, 0), (255, 1, 1, 1)),
         ),
-        TableDesign(0.28, 0.86, 0.38, 1.1, (0, 4, 25, 36, 41, 46, 51, 58, 65, 67, 170), 10, hot=0.04),
+        TableDesign(0.28, 0.86, 0.2, 1.1, (0, 4, 25, 36, 41, 46, 51, 58, 65, 67, 170), 10, hot=0.04, detail=0.6),
     ),
     Palette(
         "PET-Rainbow2",
@@ -121,7 +127,7 @@ REGISTRY = (  # in the order of menus; the first is the default
             *((0, 0, 0, 0), (32, 0.25098, 0, 0.501961), (64, 0, 0, 1), (96, 0, 1, 0)),
             *((160, 1, 1, 0), (192, 1, 0.752941, 0), (255, 1, 0.011765, 0)),
         ),
-        TableDesign(0.16, 0.88, 0.4, 0.73, (0, 6, 33, 75, 79, 85, 107, 162, 192, 213, 255), 13),
+        TableDesign(0.16, 0.88, 0.15, 0.73, (0, 6, 33, 75, 79, 85, 107, 162, 192, 213, 255), 13, detail=0.6),
     ),
     Palette(
         "PET-DICOM",
@@ -129,7 +135,7 @@ REGISTRY = (  # in the order of menus; the first is the default
             *((0, 0, 0, 0), (63, 0, 0.501961, 0.490196), (128, 0.501961, 0, 1)),
             *((192, 1, 0.501961, 0), (255, 1, 1, 1)),
         ),
-        TableDesign(0.28, 0.87, 0.42, 0.8, (0, 16, 74, 80, 106, 143, 155, 164, 173, 181, 215), 12),
+        TableDesign(0.28, 0.87, 0.48, 0.8, (0, 16, 74, 80, 106, 143, 155, 164, 173, 181, 215), 12, detail=0.4),
     ),
     Palette(
         "PET-HotMetalBlue",
@@ -137,7 +143,7 @@ REGISTRY = (  # in the order of menus; the first is the default
             *((0, 0, 0, 0), (85, 0, 0, 0.654902), (102, 0.196078, 0, 0.784314), (119, 0.352941, 0, 0.588235)),
             *((136, 0.54902, 0.12549, 0.196078), (153, 0.745098, 0.25098, 0), (170, 1, 0.376471, 0), (255, 1, 1, 1)),
         ),
-        TableDesign(0.32, 0.84, 0.36, 0.85, (0, 4, 14, 113, 117, 124, 130, 135, 139, 150, 215), 8, hot=0.02),
+        TableDesign(0.32, 0.84, 0.2, 0.85, (0, 4, 14, 113, 117, 124, 130, 135, 139, 150, 215), 8, hot=0.02, detail=0.6),
     ),
     Palette(
         "PET-MaximumIntensityProjection",  # inverted grey

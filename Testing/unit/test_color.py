@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from cspadn.imaging import color, oklab
-from cspadn.palettes import DEFAULT_PALETTE, PALETTES, REGISTRY
+from cspadn.palettes import BY_NAME, DEFAULT_PALETTE, PALETTES, REGISTRY
 from training.evaluation import cases, color_reading, colors
 
 HUED = tuple(palette.name for palette in REGISTRY if palette.table.chroma)
 # Smallest CIEDE2000 of a tenth of uptake. The aim is 5; docs/adr/0018 says where these palettes fall short.
-AIM, BELOW_AIM = 5, {"PET-Rainbow": 4.9, "PET-HotMetalBlue": 4.6, "PET-Heat": 3.3, "Heated": 4.2}
+AIM, BELOW_AIM = 5, {"PET-Rainbow": 4.9, "PET-HotMetalBlue": 4.6, "PET-Heat": 3.3, "Heated": 4.9}
 STEP = 25  # levels: the nearest to a tenth of the window
-RISE = 5  # brightness levels by which a tenth of uptake raises the default's mixture: 0.25 of 0.76 of it
+RISE = 3  # brightness levels by which a tenth of uptake raises the default's mixture: 0.15 of 0.76 of it
 # Pairs (L, a, b) and their differences, from table 1 of Sharma, Wu and Dalal (2005).
 SHARMA = (
     ((50.0, 2.6772, -79.7751), (50.0, 0.0, -82.7485), 2.0425),
@@ -67,7 +67,7 @@ def test_black_stays_black_and_no_uptake_is_grey(name: str) -> None:
     assert table.shape == (256, 256, 3)
     assert 0 <= table.min() <= table.max() <= 1
     np.testing.assert_allclose(table[0], np.repeat(np.linspace(0, 1, 256)[:, None], 3, axis=1), atol=1e-6)
-    zero = np.zeros((2, 2), np.float32)
+    zero = np.zeros((1, 2, 2), np.float32)
     assert not color.recolored(name, zero, zero, zero).any()
 
 
@@ -83,13 +83,19 @@ def test_the_table_has_no_contours(name: str) -> None:
     """Between neighbouring levels the direction of change turns little: no line where neither source has an edge."""
     lab = oklab.from_srgb(color.color_table(name))[:, 12:]  # nearer to black the cube root is steep, as for all greys
     for axis in (0, 1):
-        assert np.abs(np.diff(lab, n=2, axis=axis)).max() < 4e-3
+        assert np.abs(np.diff(lab, n=2, axis=axis)).max() < 3.6e-3
         assert np.abs(np.diff(lab, axis=axis)).max() < 0.025
 
 
 @pytest.mark.parametrize("name", HUED)
 def test_each_tenth_of_the_uptake_can_be_seen(name: str) -> None:
     assert colors.smallest_step(name, _occurring()) >= BELOW_AIM.get(name, AIM)
+
+
+def test_each_tenth_of_the_uptake_can_be_seen_at_any_brightness_of_the_default() -> None:
+    where = np.zeros((256, 256), bool)
+    where[:, 14:250] = True
+    assert colors.smallest_step(DEFAULT_PALETTE, where) >= 4.9
 
 
 def _occurring() -> np.ndarray:
@@ -105,7 +111,7 @@ def test_the_default_is_safe_for_colour_blind_readers(kind: str) -> None:
     light = oklab.linear_light(color.color_table(DEFAULT_PALETTE)) @ np.array(BLIND[kind]).T
     lab = colors.cielab(_encoded(light))
     steps = colors.ciede2000(lab[:-STEP, :-RISE], lab[STEP:, RISE:])[:, 38:205]
-    assert steps.min() >= 1.1
+    assert steps.min() >= 1.2
     assert np.percentile(steps, 5) >= 1.8
     alone = oklab.from_srgb(color.palette_of(DEFAULT_PALETTE))[:, 0]
     assert np.diff(alone).min() > 0
@@ -131,18 +137,18 @@ def test_the_hottest_uptake_keeps_its_hue(name: str) -> None:
 
 def test_a_palette_without_hue_gives_the_fused_value_in_grey() -> None:
     random = np.random.default_rng(1)
-    pet, mri, fused = random.random((3, 50), np.float32)
+    pet, mri, fused = random.random((3, 5, 10), np.float32)
     rgb = color.recolored("PET-MaximumIntensityProjection", pet, mri, fused)
-    np.testing.assert_array_equal(rgb, np.rint(fused * 255).astype(np.uint8)[:, None].repeat(3, axis=1))
+    np.testing.assert_array_equal(rgb, np.rint(fused * 255).astype(np.uint8)[..., None].repeat(3, axis=-1))
 
 
 @pytest.mark.parametrize("name", HUED)
 def test_colours_are_interpolated_without_bands(name: str) -> None:
-    ramp = np.linspace(0.1, 0.9, 20000, dtype=np.float32)
+    ramp = np.linspace(0.1, 0.9, 20000, dtype=np.float32)[np.newaxis]
     still = np.full_like(ramp, 0.5)
     for pet, mri in ((ramp, still), (still, ramp)):
         rgb = color.recolored(name, pet, mri, mri).astype(int)
-        assert np.abs(np.diff(rgb, axis=0)).max() <= 1
+        assert np.abs(np.diff(rgb, axis=1)).max() <= 1
 
 
 @pytest.mark.parametrize("name", HUED)
@@ -178,7 +184,7 @@ def test_a_display_of_the_source_alone_has_efficiency_one(monkeypatch: pytest.Mo
     monkeypatch.setattr(colors, "OPACITIES", (0.0, 1.0))
     case = _case()
     sources = [case.with_lesions(task) for task in cases.TASKS]
-    shown = [(case.pet, case.mri, case.mri), *((pet, mri, mri) for pet, mri in sources)]
+    shown = [(case.pet, case.mri, case.mri, case.mri), *((pet, mri, mri, mri) for pet, mri in sources)]
     absent, *present = (color_reading._patches(volumes, case.places) for volumes in shown)
     reading = color_reading._read_palette(case, DEFAULT_PALETTE, case.mri, (absent, absent), present)
     np.testing.assert_allclose(reading.efficiency["1"][:, :2], 1)
@@ -191,8 +197,40 @@ def test_the_displays_of_a_case() -> None:
     expected = 0.3 * colors.pet_alone(case.pet, "PET-Heat") + 0.7 * case.mri[..., None]
     np.testing.assert_allclose(blend, expected)
     fused = (case.pet + case.mri) / 2
-    shown = colors.ours(case.pet, case.mri, "PET-Heat", fused)
+    shown = colors.ours(case.pet, case.mri, "PET-Heat", fused, colors.detail_of(case.mri, case))
     assert shown.shape == (*case.pet.shape, 3)
     median, high = colors.read_back_errors(case, "PET-Heat", fused)
     assert 0 <= median <= 0.03
     assert median <= high <= 0.08
+
+
+def test_fine_detail_has_a_size_in_the_head() -> None:
+    """The same head with pixels half as large has the same detail; flat and gently rising areas have none."""
+    y, x = np.mgrid[:64, :64].astype(np.float32)
+    spot = 0.4 + 0.1 * np.exp(-((y - 32) ** 2 + (x - 32) ** 2) / (2 * 1.3**2))
+    fine_y, fine_x = np.mgrid[:128, :128].astype(np.float32) / 2
+    fine_spot = 0.4 + 0.1 * np.exp(-((fine_y - 32) ** 2 + (fine_x - 32) ** 2) / (2 * 1.3**2))
+    detail = color.fine_detail(spot)
+    assert detail.max() == pytest.approx(color.fine_detail(fine_spot, (0.5, 0.5)).max(), abs=2e-3)
+    assert 0.02 < detail.max() < 0.06
+    assert np.abs(detail[:16, :16]).max() < 1e-4
+    assert np.abs(color.fine_detail(x / 63)[:, 8:-8]).max() < 1e-5
+    tall = color.fine_detail(spot, (1.0, 2.0))  # a spot of twice the width keeps more of its height
+    assert detail.max() != pytest.approx(tall.max(), abs=1e-3)
+
+
+def test_fine_detail_is_limited_and_slices_do_not_mix() -> None:
+    slices = np.zeros((3, 32, 32), np.float32)
+    slices[1, :, 16:] = 1
+    detail = color.fine_detail(slices)
+    assert np.abs(detail).max() <= 0.11
+    assert not detail[[0, 2]].any()
+
+
+def test_the_brightness_amplifies_fine_detail() -> None:
+    design = BY_NAME[DEFAULT_PALETTE].table
+    mri, fused, detail = (np.full((1, 4, 4), value, np.float32) for value in (0.4, 0.6, 0.05))
+    expected = 0.4 + design.share * 0.2 + design.detail * 0.05
+    np.testing.assert_allclose(color.brightness(DEFAULT_PALETTE, mri, fused, detail), expected, atol=1e-6)
+    assert design.detail > 0
+    assert f"{design.detail:.2f} fine detail" in color.brightness_text(DEFAULT_PALETTE)

@@ -49,6 +49,16 @@ def test_a_small_lesion_of_the_mri_is_seen_at_any_pixel_size(spacing: float, les
     assert change[middle, middle] / lesion > 0.4
 
 
+def test_the_provenance_says_how_many_pixels_were_averaged() -> None:
+    assert PixelSize.of(0.5, 0.3).provenance() == {"pixels_averaged": "2 x 3"}
+    assert PixelSize.of(1.0, 0.9).provenance() == {}
+    images = [sitk.GetImageFromArray(np.random.default_rng(0).random((1, 40, 40), np.float32)) for _ in range(2)]
+    for image in images:
+        image.SetSpacing((0.5, 0.5, 3.0))
+    provenance = cspadn.fuse(*images, cspadn.FusionSettings(device="cpu", **WINDOWS)).provenance
+    assert provenance["pixels_averaged"] == "2 x 2"
+
+
 def test_large_pixels_go_through_the_network_as_they_are() -> None:
     sources = np.random.default_rng(0).random((1, 2, 9, 7), np.float32)
     seen = []

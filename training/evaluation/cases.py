@@ -37,6 +37,9 @@ _TUMOURS_APART_MM = 60
 _UPTAKE, _TISSUE = 0.15, 0.1  # of the windows: what is brighter in both, away from the head's edge, is taken as brain
 
 
+Tumours = list[tuple[NDArray[np.bool_], int]]  # inner half of each, (H, W), and its plane
+
+
 @dataclass(frozen=True)
 class Task:
     """A lesion. ``amount`` is a share of the local uptake (PET) or of the window (MRI)."""
@@ -94,14 +97,14 @@ class Case:
         np.clip(target, 0, 1, out=target)
         return sources["pet"], sources["mri"]
 
-    def with_tumours(self, *, in_both: bool) -> tuple[Volume, Volume, list[tuple[NDArray[np.bool_], int]]]:
-        """PET and MRI with hot tumours of radius 12 mm, bright in the MRI as well if ``in_both``, clipped to their windows.
+    def with_tumours(self) -> tuple[Volume, Volume, Tumours, Tumours]:
+        """Put hot tumours of radius 12 mm into the PET, every second one into the MRI as well, where it is bright.
 
         Returns:
-            PET, MRI, and of each tumour its inner half, (H, W), with its plane.
+            PET and MRI, clipped to their windows, the tumours that only the PET shows, and those that both show.
         """
         pet, mri = self.pet.copy(), self.mri.copy()
-        centres: list[tuple[NDArray[np.bool_], int]] = []
+        in_pet, in_both = Tumours(), Tumours()
         taken = list[NDArray[np.int64]]()
         for place in self.places:
             plane, row, column = place
@@ -113,10 +116,12 @@ class Case:
             profile = 1 / (1 + np.exp((distance - _TUMOUR_MM) / _TUMOUR_EDGE_MM))
             core = distance < _TUMOUR_MM / 2
             pet[plane] += np.float32((_TUMOUR_UPTAKE - 1) * self.pet[plane][core].mean()) * profile.astype(np.float32)
-            if in_both:
+            if len(in_both) < len(in_pet):
                 mri[plane] += np.float32(_TUMOUR_SIGNAL) * profile.astype(np.float32)
-            centres.append((core, int(plane)))
-        return np.clip(pet, 0, 1), np.clip(mri, 0, 1), centres
+                in_both.append((core, int(plane)))
+            else:
+                in_pet.append((core, int(plane)))
+        return np.clip(pet, 0, 1), np.clip(mri, 0, 1), in_pet, in_both
 
     def profile(self, task: Task, row: int, column: int) -> Volume:
         """The task's lesion of height 1 at a place: (H, W)."""

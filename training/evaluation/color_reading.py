@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspadn.palettes import DEFAULT_PALETTE, PALETTES
-from cspadn.settings import DEFAULT_MODEL
 from training.evaluation import colors, observer
 from training.evaluation.cases import TASKS, Case
-from training.evaluation.reading import NOISES, absent_in, fuse_planes, interval
+from training.evaluation.reading import NOISES, Planes, absent_in, interval
 from training.evaluation.tables import markdown
 from training.heads import Volume
 
-Patches = tuple[Volume, ...]  # of PET, MRI and fused grey at the places of a case: (places, size, size) each
+Patches = tuple[Volume, ...]  # PET, MRI, fused grey and fine detail at the places of a case: (places, size, size) each
 _AXES = 3
 OURS = "ours"
 
@@ -40,12 +39,14 @@ class ColorReading:
     step: float
 
 
-def read_colors(case: Case) -> list[ColorReading]:
-    """Read one case in every palette; the grey level is that of the default model."""
-    plain = fuse_planes(case.pet, case.mri, DEFAULT_MODEL)
+def read_colors(case: Case, planes: Planes) -> list[ColorReading]:
+    """Read one case in every palette, with the planes that the default model fused."""
+    plain = planes.plain
     sources = [case.with_lesions(task) for task in TASKS]
-    empty = (case.pet, case.mri, plain)
-    shown = [(*pair, fuse_planes(*pair, DEFAULT_MODEL)) for pair in sources]
+    empty = (case.pet, case.mri, plain, colors.detail_of(case.mri, case))
+    shown = [
+        (pet, mri, fused, colors.detail_of(mri, case)) for (pet, mri), fused in zip(sources, planes.with_lesions, strict=True)
+    ]
     without, background = (_patches(empty, places) for places in (case.places, case.background))
     lesions = [_patches(volumes, case.places) for volumes in shown]
     return [_read_palette(case, palette, plain, (without, background), lesions) for palette in PALETTES]
@@ -67,7 +68,7 @@ def _read_palette(
         "mri": absent(lambda patches: colors.grey(patches[1])),
     }
     reference = []
-    for task, (pet, mri, _) in zip(TASKS, lesions, strict=True):
+    for task, (pet, mri, *_) in zip(TASKS, lesions, strict=True):
         alone = colors.pet_alone(pet, palette) if task.source == "pet" else colors.grey(mri)
         reference.append((absent_alone[task.source], colors.responses(alone)))
     efficiency = {}
@@ -85,12 +86,12 @@ def _displays(palette: str) -> dict[str, Callable[[Patches], NDArray[np.float64]
 
 
 def _ours(palette: str, patches: Patches) -> NDArray[np.float64]:
-    pet, mri, fused = patches
-    return colors.ours(pet, mri, palette, fused)
+    pet, mri, fused, detail = patches
+    return colors.ours(pet, mri, palette, fused, detail)
 
 
 def _slider(palette: str, opacity: float, patches: Patches) -> NDArray[np.float64]:
-    pet, mri, _ = patches
+    pet, mri, *_ = patches
     return colors.slider(pet, mri, palette, opacity)
 
 

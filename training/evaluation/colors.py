@@ -13,7 +13,7 @@ from scipy.ndimage import maximum_filter
 from scipy.spatial import KDTree
 
 from cspadn.imaging import oklab
-from cspadn.imaging.color import brightness, color_table, palette_of, recolored
+from cspadn.imaging.color import brightness, color_table, colored, fine_detail, palette_of
 from training.evaluation import observer
 from training.evaluation.cases import Case
 from training.heads import Volume
@@ -57,16 +57,22 @@ def slider(pet: Volume, mri: Volume, palette: str, opacity: float) -> Floats:
     return opacity * pet_alone(pet, palette) + (1 - opacity) * grey(mri)
 
 
-def ours(pet: Volume, mri: Volume, palette: str, fused: Volume) -> Floats:
+def ours(pet: Volume, mri: Volume, palette: str, fused: Volume, detail: Volume) -> Floats:
     """Show the three as the colour volume does, in 8 bits.
 
     Args:
         pet, mri, fused: (...) in [0, 1].
+        detail: (...), fine detail of the MRI.
 
     Returns:
         (..., 3).
     """
-    return recolored(palette, pet, mri, fused) / _WHITE
+    return colored(palette, pet, mri, fused, detail) / _WHITE
+
+
+def detail_of(mri: Volume, case: Case) -> Volume:
+    """Extract the fine detail of the MRI planes (N, H, W) of a case, as the colour volume shows it."""
+    return fine_detail(mri, (case.spacing, case.spacing))
 
 
 def read_back(palette: str, rgb: NDArray[np.floating]) -> Floats:
@@ -90,7 +96,7 @@ def read_back_errors(case: Case, palette: str, fused: Volume) -> tuple[float, fl
     Over the pixels of the head: where PET or MRI is above :data:`FOREGROUND`.
     """
     head = (case.pet > FOREGROUND) | (case.mri > FOREGROUND)
-    rgb = ours(case.pet, case.mri, palette, fused)[head]
+    rgb = ours(case.pet, case.mri, palette, fused, detail_of(case.mri, case))[head]
     errors = np.abs(read_back(palette, rgb) - case.pet[head])
     return float(np.median(errors)), float(np.percentile(errors, 95))
 
@@ -111,9 +117,10 @@ def smallest_step(palette: str, where: NDArray[np.bool_] | None = None, step: fl
 def step_in_head(case: Case, palette: str, fused: Volume) -> float:
     """:func:`smallest_step` over the PET levels and brightnesses that occur in the head of a case, in some pixels each."""
     head = (case.pet > FOREGROUND) | (case.mri > FOREGROUND)
-    pet, bright = (np.rint(each[head] * _WHITE).astype(int) for each in (case.pet, brightness(palette, case.mri, fused)))
+    shown = brightness(palette, case.mri, fused, detail_of(case.mri, case))
+    pet, bright = (np.rint(each[head] * _WHITE).astype(int) for each in (case.pet, shown))
     counts = np.zeros((_WHITE + 1, _WHITE + 1), int)
-    np.add.at(counts, (pet, np.clip(bright, 0, _WHITE)), 1)
+    np.add.at(counts, (pet, bright), 1)
     seen = maximum_filter(counts >= _SEEN, size=_NEARBY)
     return smallest_step(palette, seen)
 

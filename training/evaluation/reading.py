@@ -90,16 +90,34 @@ def fuse_planes(pet: Volume, mri: Volume, model: str) -> Volume:
     return fused
 
 
-def read(row: Row, case: Case) -> Reading:
-    """Read one case in the grey display of a row."""
+@dataclass(frozen=True)
+class Planes:
+    """The planes of a case as one row fuses them, (N, H, W) each.
+
+    Attributes:
+        plain: without lesions.
+        with_lesions: with the lesions of each task of :data:`TASKS`.
+    """
+
+    plain: Volume
+    with_lesions: tuple[Volume, ...]
+
+
+def fused_planes(row: Row, case: Case) -> Planes:
+    """Fuse the planes of a case, without lesions and with those of each task."""
     fuser = volume_fuser(row)
-    plain = fuser(case.pet, case.mri)
+    return Planes(fuser(case.pet, case.mri), tuple(fuser(*case.with_lesions(task)) for task in TASKS))
+
+
+def read(row: Row, case: Case, planes: Planes) -> Reading:
+    """Read one case in the grey display of a row, given what :func:`fused_planes` made of it."""
+    plain = planes.plain
     shown = {"pet": case.pet, "mri": case.mri}
     absent = {name: _absent(image, case) for name, image in {**shown, "fused": plain}.items()}
     indices, reference, kept = [], [], {}
-    for task in TASKS:
+    for task, fused in zip(TASKS, planes.with_lesions, strict=True):
         pet, mri = case.with_lesions(task)
-        source, fused = (pet if task.source == "pet" else mri), fuser(pet, mri)
+        source = pet if task.source == "pet" else mri
         indices.append(_indices(absent["fused"], _responses(fused, case.places)))
         reference.append(_indices(absent[task.source], _responses(source, case.places)))
         kept[task.name] = contrast_kept(case, task, source - shown[task.source], fused - plain)
@@ -116,21 +134,19 @@ def read(row: Row, case: Case) -> Reading:
         int(holes.sum()),
         float((plain[head] > WHITE).mean()),
         artefacts,
-        *read_tumours(fuser, case, plain),
+        *read_tumours(volume_fuser(row), case, plain),
     )
 
 
 def read_tumours(fuser: Fuser, case: Case, plain: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The contrast that tumours of the PET keep, and how far tumours of both lie above their darker source."""
-    pet, mri, centres = case.with_tumours(in_both=False)
+    pet, mri, in_pet, in_both = case.with_tumours()
     fused, kept = fuser(pet, mri), []
-    for core, plane in centres:
+    for core, plane in in_pet:
         contrast = float((pet[plane] - case.pet[plane])[core].mean())
         if contrast > _LEAST_TUMOUR:
             kept.append(float((fused[plane] - plain[plane])[core].mean()) / contrast)
-    pet, mri, centres = case.with_tumours(in_both=True)
-    fused = fuser(pet, mri)
-    above = [float((fused[plane] - np.minimum(pet, mri)[plane])[core].min()) for core, plane in centres]
+    above = [float((fused[plane] - np.minimum(pet, mri)[plane])[core].min()) for core, plane in in_both]
     return np.array(kept), np.array(above)
 
 

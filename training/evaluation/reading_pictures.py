@@ -45,7 +45,8 @@ def draw_color(cases: Sequence[Case], path: Path) -> None:
         columns = {"PET": colors.pet_alone(pet, DEFAULT_PALETTE), "MRI": colors.grey(mri)}
         columns[f"slider, {_OPACITY:.0%}"] = colors.slider(pet, mri, DEFAULT_PALETTE, _OPACITY)
         columns["fused, grey"] = colors.grey(fused)
-        columns |= {name.removeprefix("PET-"): colors.ours(pet, mri, name, fused) for name in PALETTES}
+        detail = colors.detail_of(mri, case)
+        columns |= {name.removeprefix("PET-"): colors.ours(pet, mri, name, fused, detail) for name in PALETTES}
         lines += [(case.name, {name: planes[i] for name, planes in columns.items()}) for i in range(len(_SLICES))]
     _draw_lines(lines, path)
 

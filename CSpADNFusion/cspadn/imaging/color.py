@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from cspadn.imaging import oklab
 from cspadn.palettes import BY_NAME, ChromaCurve, HueScale, Palette
 
-TABLE_VERSION = 2  # increase it when a table changes: provenance records it
+TABLE_VERSION = 3  # increase it when a table changes: provenance records it
+_DETAIL_SIGMA_MM, _DETAIL_LIMIT = 1.5, 0.11  # fine detail of the MRI; as a share of its window
+_DETAIL_TRUNCATE = 3.0  # standard deviations
 _LUMA = np.array([0.299, 0.587, 0.114])
 _LEVELS = 256
 _WHITE = _LEVELS - 1
 
-_ONSET = 0.3  # PET level from which ``white`` holds; at 0 the table is the grey of the brightness, up to white
-_EARLY = 0.5  # by how much steeper the grey level at brightness 0 begins: low uptake in dark places has little chroma
 _WITHIN = 0.98  # of the chroma that can be displayed
 _REACH = (10, 6)  # PET levels and brightnesses over which the corners of what can be displayed are rounded
 _SOFTNESS = 3  # exponent of the smooth minimum of two chromas
@@ -42,8 +42,7 @@ def color_table(name: str) -> NDArray[np.float32]:
 
     Hue and chroma depend on the PET level (and the chroma less and less on it near black and white, where sRGB has few
     colours); the lightness is that of a grey level between two ends that depend on the PET level, in OKLab. At PET level 0
-    the colour is the grey of the brightness. Lightness rises with the brightness, and in
-    the darker half with the PET level.
+    the colour is the grey of the brightness. Lightness rises with the brightness and, in the darker half, with the PET level.
 
     Args:
         name: one of :data:`cspadn.palettes.PALETTES`.
@@ -54,8 +53,8 @@ def color_table(name: str) -> NDArray[np.float32]:
     palette, level = BY_NAME[name], _unit_levels()
     design, colors = palette.table, palette.colors
     curve = _hue_scale_curve(colors) if isinstance(colors, HueScale) else _palette_curve(palette)
-    white = 1 - (1 - design.white) * np.sin(np.pi / 2 * np.minimum(1, level / _ONSET)) + _late(level) * design.hot
-    black = design.black * level * (1 + _EARLY * (1 - level))
+    white = 1 - (1 - design.white) * np.sin(np.pi / 2 * np.minimum(1, level / design.onset)) + _late(level) * design.hot
+    black = design.black * level * (1 + design.early * (1 - level))
     grey = black[:, np.newaxis] + (white - black)[:, np.newaxis] * level
     light = oklab.lightness(grey)
     hue = np.broadcast_to(np.arctan2(curve[:, 1], curve[:, 0])[:, np.newaxis], light.shape)
@@ -65,19 +64,57 @@ def color_table(name: str) -> NDArray[np.float32]:
     return table
 
 
-def brightness(name: str, mri: NDArray[np.floating], fused: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Mix the brightness from the fused value and the MRI, (...) in [0, 1], as the palette's table expects it."""
-    return mri + np.float32(BY_NAME[name].table.share) * (fused - mri)
+def fine_detail(mri: NDArray[np.floating], pixel_mm: tuple[float, float] = (1.0, 1.0)) -> NDArray[np.float32]:
+    """Extract the fine detail of MRI slices: what a Gaussian mean removes, limited softly so that edges get no strong halo.
+
+    Args:
+        mri: (..., H, W) in [0, 1].
+        pixel_mm: height and width of a pixel in mm. The Gaussian has a standard deviation of 1.5 mm.
+
+    Returns:
+        (..., H, W), within 0.11 of 0.
+    """
+    from scipy import ndimage
+
+    slices = np.asarray(mri, np.float32)
+    sigmas = [_DETAIL_SIGMA_MM / side for side in pixel_mm]
+    mean = ndimage.gaussian_filter(slices, sigmas, axes=(-2, -1), mode="nearest", truncate=_DETAIL_TRUNCATE)
+    detail: NDArray[np.float32] = np.float32(_DETAIL_LIMIT) * np.tanh((slices - mean) / np.float32(_DETAIL_LIMIT))
+    return detail
+
+
+def brightness(
+    name: str, mri: NDArray[np.floating], fused: NDArray[np.floating], detail: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Mix the brightness that the palette's table expects: the MRI, a share of the fused value, and more of the fine detail.
+
+    Args:
+        name: one of :data:`cspadn.palettes.PALETTES`.
+        mri, fused: (...) in [0, 1].
+        detail: (...) of :func:`fine_detail`.
+
+    Returns:
+        (...) in [0, 1].
+    """
+    design = BY_NAME[name].table
+    mixed = mri + np.float32(design.share) * (fused - mri) + np.float32(design.detail) * detail
+    result: NDArray[np.float32] = np.clip(mixed, 0, 1)
+    return result
 
 
 def brightness_text(name: str) -> str:
     """Say how the brightness is mixed, for the provenance."""
-    share = BY_NAME[name].table.share
-    return "fused value" if share == 1 else f"{share:.2f} fused value + {1 - share:.2f} MRI"
+    design = BY_NAME[name].table
+    mixed = "fused value" if design.share == 1 else f"{design.share:.2f} fused value + {1 - design.share:.2f} MRI"
+    return f"{mixed} + {design.detail:.2f} fine detail of the MRI" if design.detail else mixed
 
 
 def recolored(
-    name: str, pet: NDArray[np.floating], mri: NDArray[np.floating], fused: NDArray[np.floating]
+    name: str,
+    pet: NDArray[np.floating],
+    mri: NDArray[np.floating],
+    fused: NDArray[np.floating],
+    pixel_mm: tuple[float, float] = (1.0, 1.0),
 ) -> NDArray[np.uint8]:
     """Colour fused slices: hue and chroma from the PET level, lightness from the fused value and the MRI.
 
@@ -85,14 +122,26 @@ def recolored(
 
     Args:
         name: one of :data:`cspadn.palettes.PALETTES`.
-        pet, mri, fused: (...) in [0, 1].
+        pet, mri, fused: (..., H, W) in [0, 1].
+        pixel_mm: height and width of a pixel in mm.
 
     Returns:
-        sRGB (..., 3); black where all three are 0.
+        sRGB (..., H, W, 3); black where all three are 0.
     """
+    return colored(name, pet, mri, fused, fine_detail(mri, pixel_mm))
+
+
+def colored(
+    name: str,
+    pet: NDArray[np.floating],
+    mri: NDArray[np.floating],
+    fused: NDArray[np.floating],
+    detail: NDArray[np.floating],
+) -> NDArray[np.uint8]:
+    """Colour pixels as :func:`recolored` does, with the fine detail of the MRI given: (..., 3) of four arrays (...)."""
     rgb = np.zeros((*np.shape(fused), 3), np.uint8)
     shown = (pet > 0) | (mri > 0) | (fused > 0)  # most of a head's volume is air: black without a look at the table
-    colors = _looked_up(color_table(name), pet[shown], brightness(name, mri[shown], fused[shown]))
+    colors = _looked_up(color_table(name), pet[shown], brightness(name, mri[shown], fused[shown], detail[shown]))
     rgb[shown] = np.rint(colors * _WHITE).astype(np.uint8)
     return rgb
 

@@ -37,6 +37,10 @@ class PixelSize:
         """Choose the blocks for pixels with these distances of rows and of columns, in mm."""
         return cls(*(max(1, round(USUAL_MM / mm)) if mm < FINEST_MM else 1 for mm in (row_mm, column_mm)))
 
+    def provenance(self) -> dict[str, str]:
+        """Say how many pixels were averaged before the network, (rows x columns); nothing where none were."""
+        return {} if self.rows == self.columns == 1 else {"pixels_averaged": f"{self.rows} x {self.columns}"}
+
     def fuse(self, fuse: Callable[[Slices], Slices], sources: Slices) -> Slices:
         """Fuse slices.
 

@@ -235,7 +235,9 @@ def pictures_of(plane: Plane, palette: str) -> dict[str, NDArray[np.uint8]]:
         "mri": _levels(plane.mri),
         "blend": _blend(plane, np.rint(colors * _WHITE).astype(np.uint8)),
         "fused": _levels(plane.fused),
-        "color": recolored(palette, plane.pet, np.where(plane.mri_seen, plane.mri, plane.pet), plane.fused),
+        "color": recolored(
+            palette, plane.pet, np.where(plane.mri_seen, plane.mri, plane.pet), plane.fused, (plane.pixel, plane.pixel)
+        ),
     }
     for picture in pictures.values():
         picture[:, :_RIM] = picture[:, -_RIM:] = 0
