@@ -103,7 +103,7 @@ def fuse(
             raise CancelledError(message("fusion-cancelled"))
         put_axial(unit * np.float32(FUSED_MAXIMUM), image, places.start)
         if palette is not None and color is not None:
-            rgb = recolored(palette, slab.pet_shown, slab.mri_shown, unit, pair.pixel_mm)
+            rgb = recolored(palette, slab.pet_shown, slab.mri_shown, unit, pair.pixel_mm, slab.weights)
             put_axial(rgb, color, places.start)
         if progress:
             progress(places.stop, pair.slices)

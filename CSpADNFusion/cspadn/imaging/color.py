@@ -115,6 +115,7 @@ def recolored(
     mri: NDArray[np.floating],
     fused: NDArray[np.floating],
     pixel_mm: tuple[float, float] = (1.0, 1.0),
+    weights: NDArray[np.floating] | NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """Colour fused slices: hue and chroma from the PET level, lightness from the fused value and the MRI.
 
@@ -124,11 +125,14 @@ def recolored(
         name: one of :data:`cspadn.palettes.PALETTES`.
         pet, mri, fused: (..., H, W) in [0, 1].
         pixel_mm: height and width of a pixel in mm.
+        weights: (..., H, W) in [0, 1], of the fusion; 0 where one of the volumes has no field of view, and the other is shown
+            as it is. None: 1 everywhere.
 
     Returns:
         sRGB (..., H, W, 3); black where all three are 0.
     """
-    return colored(name, pet, mri, fused, fine_detail(mri, pixel_mm))
+    detail = fine_detail(mri, pixel_mm)
+    return colored(name, pet, mri, fused, detail if weights is None else detail * np.asarray(weights, np.float32))
 
 
 def colored(

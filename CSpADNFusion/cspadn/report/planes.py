@@ -236,7 +236,12 @@ def pictures_of(plane: Plane, palette: str) -> dict[str, NDArray[np.uint8]]:
         "blend": _blend(plane, np.rint(colors * _WHITE).astype(np.uint8)),
         "fused": _levels(plane.fused),
         "color": recolored(
-            palette, plane.pet, np.where(plane.mri_seen, plane.mri, plane.pet), plane.fused, (plane.pixel, plane.pixel)
+            palette,
+            plane.pet,
+            np.where(plane.mri_seen, plane.mri, plane.pet),
+            plane.fused,
+            (plane.pixel, plane.pixel),
+            plane.pet_seen & plane.mri_seen,
         ),
     }
     for picture in pictures.values():
