@@ -15,7 +15,7 @@ RESULTS := docs/results
 SECONDS := 600
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist worksteal # a process, not a thread, per core
 
-.PHONY: bench messages benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark scaling quick screenshots test test-all trust check pytest format clean workflows
+.PHONY: bench messages metrics-page benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark scaling quick screenshots test test-all trust check pytest format clean workflows
 
 $(READY): pyproject.toml constraints.txt
 	test ! -L $(VENV) # behind a link the environment of another clone would be emptied
@@ -87,6 +87,9 @@ docs: $(READY) ## these documents and the reference of the library as pages in d
 
 messages: $(READY) ## write docs/messages.md from the catalogues of messages
 	$(BIN)/python Testing/tools/message_page.py
+
+metrics-page: $(READY) ## write the table of docs/metrics.md from the registry of metrics
+	$(BIN)/python Testing/tools/metrics_page.py
 
 index-check: $(READY) ## what the Slicer Extensions Index asks of an extension, CMake's lists of files among it
 	$(BIN)/python Testing/tools/index_check.py

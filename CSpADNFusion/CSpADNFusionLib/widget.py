@@ -52,6 +52,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         makeKeyboardAccessible(self.ui)
         self._observeScene()
         self._connectButtons()
+        settings.explainMetrics(self.ui)
         self.initializeParameterNode()
 
     def _createParts(self):

@@ -25,7 +25,7 @@ pytest.importorskip("lightning")
 from PIL import Image as pillow
 
 from cspadn.errors import MemoryExhaustedError
-from cspadn.metrics import NAMES
+from cspadn.metrics import NAMES, RESULT_NAMES
 from cspadn.models.cspadn import CSpADN, NetworkConfig
 from cspadn.models.weights import list_models, save_model
 from training import evaluate
@@ -37,7 +37,7 @@ from training.evaluation.folder import staged
 from training.evaluation.inputs import PAPER_MODEL, model_rows
 from training.evaluation.intervals import spread
 from training.evaluation.pairs import SAME_HEAD, SECOND_SUBJECT, Pair, read_set
-from training.evaluation.rows import MEASURES, measure_rows, trivial_rows, workers
+from training.evaluation.rows import measure_rows, trivial_rows, workers
 from training.export import save_half
 
 TRIVIAL = {"average", "maximum", "MRI only", "PET only", "Laplacian"}
@@ -212,12 +212,12 @@ def test_second_subject_has_every_row_in_order(results: Path) -> None:
     table = _rows(results / "subject2.csv")
     order = ["MRI only", "PET only", "average", "maximum", "Laplacian", "IFCNN", "OtherNet", "TFNet", *models, *networks]
     assert [row["method"] for row in table] == order
-    assert list(table[0]) == ["method", "group", *MEASURES]
+    assert list(table[0]) == ["method", "group", *RESULT_NAMES]
     lines = [line for line in (results / "subject2.md").read_text().splitlines() if line.startswith("| ")][2:]
     for line, row in zip(lines, table, strict=True):
         name, *values = (cell.strip() for cell in line.split("|")[1:-1])
         assert name.strip("*").removesuffix(" (ours)") == row["method"]
-        assert values == [f"{float(row[measure]):.4f}" if row[measure] else "" for measure in MEASURES]
+        assert values == [f"{float(row[measure]):.4f}" if row[measure] else "" for measure in RESULT_NAMES]
 
 
 def test_nothing_is_claimed_of_the_second_subject(results: Path) -> None:
@@ -283,8 +283,8 @@ def test_ablation_tells_its_options_and_each_seed(results: Path) -> None:
     assert "Loss: 1 mse + 100 ssim, after 2 steps of MSE alone. Each run: 7 steps x 3 = 21 patches. Seeds: 1 and 2." in page
     seeds = [row["Qabf"] for row in _rows(results / "ablation.csv") if row["attention"] == "both" and row["seed"] in "12"]
     assert f"| {', '.join(f'{float(value):.4f}' for value in seeds)} |" in page
-    assert page.count("| both - none |") == len(MEASURES)
-    assert page.count("| excludes 0 |") + page.count("| does not exclude 0 |") == len(MEASURES)
+    assert page.count("| both - none |") == len(RESULT_NAMES)
+    assert page.count("| excludes 0 |") + page.count("| does not exclude 0 |") == len(RESULT_NAMES)
     assert "2 seeds cannot show small effects" in page
 
 

@@ -27,6 +27,7 @@ from cspadn.imaging.color import legend
 from cspadn.imaging.metadata import NAN_IS_OUTSIDE, NOTE
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window
 from cspadn.metrics import SliceScores, VolumeScores, measure_volumes
+from cspadn.metrics.registry import BY_NAME
 from cspadn.palettes import PALETTES
 from cspadn.report import pages as pages_module
 from cspadn.report.pages import GroupRow, group_page, robust_z, subject_page
@@ -366,6 +367,7 @@ def test_group_page() -> None:
 
 def test_few_subjects_have_no_outliers() -> None:
     page = group_page(group(4), title="Few", told={})
+    assert f'title="{BY_NAME["SSIM"].explanation}"' in page
     assert "◆" not in page
     assert "No outliers are looked for in EN, SSIM: fewer than 5 subjects" in page
 

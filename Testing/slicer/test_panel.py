@@ -821,6 +821,21 @@ def test_the_plot_shows_each_metric_over_the_slices(panel) -> None:
     assert says(panel.ui.statusLabel.text(), "metrics-table-deleted")
 
 
+def test_tables_plots_and_tooltip_explain_the_metrics(panel) -> None:
+    from cspadn.metrics import TABLE_METRICS
+    from CSpADNFusionLib.scene import metrics
+
+    _apply(panel)
+    table = _node("MRI-PET fused metrics")
+    mean = table.GetNodeReference(metrics.MEAN_ROLE).GetTable()
+    series = [node for node in metrics.companionsOf(table) if node.IsA("vtkMRMLPlotSeriesNode")]
+    assert sorted(node.GetDescription() for node in series) == sorted(metric.explanation for metric in TABLE_METRICS)
+    for i, metric in enumerate(TABLE_METRICS):
+        assert table.GetColumnDescription(metric.name) == metric.explanation
+        assert mean.GetValueByName(i, "title").ToString() == metric.title
+        assert f"{metric.name}: {metric.explanation}" in panel.ui.metricsCheckBox.toolTip()
+
+
 def test_measuring_into_the_same_table_keeps_its_plots(panel) -> None:
     import slicer
 

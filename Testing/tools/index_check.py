@@ -48,7 +48,10 @@ _TIER = 3
 _URL = r"https://raw\.githubusercontent\.com/(?P<owner>[^/\s]+)/(?P<repository>[^/\s]+)/main/(?P<path>\S+)"
 _BROUGHT = {"slicer", "vtk", "qt", "ctk", "SimpleITK", "sitkUtils", "numpy", "scipy"}  # by Slicer, beside Python's own
 _ACTS = {"print", "open", "exec", "eval", "compile", "input", "__import__", "breakpoint", "exit", "quit"}
-_RECORDS = {"Catalogue", "FileFormat", "Message", "Section"}
+_RECORDS = {  # of the registries of messages, file formats and metrics
+    *("Catalogue", "Message", "Section", "FileFormat", "Metric"),
+    *("of_fused", "sum_of_sources", "mean_of_sources", "swapped"),
+}
 _MAKERS = (
     {"_", "Path", "TypeVar", "math", "np", "re", "threading"} | _RECORDS | set(dir(builtins)) - _ACTS
 )  # they only make values

@@ -16,6 +16,7 @@ _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 NO_MESSAGES = {  # by their beginnings, each of which only one text has
     *("Fuses a PET and an MRI volume", "Implements CSpA-DN", "Fuse the two volumes", "Weights of a network"),
     *("An empty folder for the files of the series", "Write the last result as a derived DICOM series"),
+    *("Measure every fused slice as well, in a table",),
     *("Fuse the PETs of a BIDS dataset", "Measure how good a fused image is.", "in the volume's units; default"),
     *("… ……: … SHA-256", "… * empty in PET and MRI"),
     *("Research use only", "Fused by CSpADNFusion.", "PET and MRI fused by CSpA-DN.", "PET and MRI fused by CSpA-DN:"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 import time
 from pathlib import Path
 
@@ -13,14 +12,26 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
+import metrics_page
 from cspadn.errors import InputError, UsageError
 from cspadn.imaging.windowing import FUSED_MAXIMUM
 from cspadn.io.images import read_image, write_image
-from cspadn.metrics import METRICS, NAMES, Metric, feature_information, measure, measure_volumes, measures, registry
+from cspadn.metrics import (
+    METRICS,
+    NAMES,
+    Metric,
+    contrast,
+    differences,
+    edges,
+    feature_information,
+    information,
+    measure,
+    measure_volumes,
+    registry,
+)
 from cspadn.metrics import volumes as volume_metrics
 from message_calls import raises
 from metric_images import WINDOW, pattern_images, pattern_volumes, rescaled
-from repository import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -93,20 +104,20 @@ def test_levels_are_rounded_and_clipped() -> None:
 def test_information_of_simple_images() -> None:
     halves = np.repeat([[0.0, 200.0]], 4, axis=0)
     quarters = np.array([[0.0, 50.0], [100.0, 150.0]])
-    assert measures.entropy(halves) == 1
-    assert measures.entropy(quarters) == 2
-    assert measures.mutual_information(halves, 255 - halves, halves) == 2
-    assert measures.mutual_information(halves, halves.T.reshape(4, 2), halves) == 1  # the second is independent of it
+    assert information.entropy(halves) == 1
+    assert information.entropy(quarters) == 2
+    assert information.mutual_information(halves, 255 - halves, halves) == 2
+    assert information.mutual_information(halves, halves.T.reshape(4, 2), halves) == 1  # the second is independent of it
 
 
 def test_contrast_of_simple_images() -> None:
     board = 255.0 * (np.indices((6, 8)).sum(axis=0) % 2)
-    assert measures.standard_deviation(board) == 127.5
-    assert measures.spatial_frequency(board) == pytest.approx(255 * math.sqrt(2))
+    assert contrast.standard_deviation(board) == 127.5
+    assert contrast.spatial_frequency(board) == pytest.approx(255 * math.sqrt(2))
     ramp = np.tile(np.arange(8.0) * 10, (6, 1))
-    assert measures.average_gradient(ramp) == pytest.approx(10 * math.sqrt(0.5) * 48 / 35)
-    assert measures.difference_correlation(ramp, board, board + 2 * ramp) == pytest.approx(1)
-    assert measures.difference_correlation(ramp, board, board - ramp) == pytest.approx(-1)
+    assert contrast.average_gradient(ramp) == pytest.approx(10 * math.sqrt(0.5) * 48 / 35)
+    assert differences.difference_correlation(ramp, board, board + 2 * ramp) == pytest.approx(1)
+    assert differences.difference_correlation(ramp, board, board - ramp) == pytest.approx(-1)
 
 
 def test_edges_are_thin() -> None:
@@ -127,20 +138,20 @@ def _dots(left: float, right: float) -> np.ndarray:
 def test_artefacts_of_dots_computed_by_hand() -> None:
     black, dot = _dots(0, 0), _dots(10, 0)
     kept = 0.9994 / (1 + math.exp(0)) * 0.9879 / (1 + math.exp(-22 * 0.2))  # half as strong, in the same direction
-    assert measures.fusion_artefacts(black, dot, 2 * dot) == pytest.approx(1 - kept)
-    assert measures.fusion_artefacts(dot, black, 2 * dot) == pytest.approx(1 - kept)
+    assert edges.fusion_artefacts(black, dot, 2 * dot) == pytest.approx(1 - kept)
+    assert edges.fusion_artefacts(dot, black, 2 * dot) == pytest.approx(1 - kept)
     # The other dot has as many edges, and came over as it is: half of all edges are exaggerated.
-    assert measures.fusion_artefacts(_dots(0, 10), dot, _dots(20, 10)) == pytest.approx((1 - kept) / 2)
-    assert measures.fusion_artefacts(_dots(40, 0), dot, 2 * dot) == 0  # an edge of the PET is stronger
-    assert measures.fusion_artefacts(black, dot, _dots(10, 20)) == 0  # neither source has an edge there: of weight 0
-    assert measures.fusion_artefacts(black, black, dot) == 0
+    assert edges.fusion_artefacts(_dots(0, 10), dot, _dots(20, 10)) == pytest.approx((1 - kept) / 2)
+    assert edges.fusion_artefacts(_dots(40, 0), dot, 2 * dot) == 0  # an edge of the PET is stronger
+    assert edges.fusion_artefacts(black, dot, _dots(10, 20)) == 0  # neither source has an edge there: of weight 0
+    assert edges.fusion_artefacts(black, black, dot) == 0
 
 
 def test_artefacts_of_copies_and_halos(pattern) -> None:
     pet, mri = (pattern[name].astype(float) for name in ("pet", "mri"))
-    assert measures.fusion_artefacts(pet, mri, pet) == measures.fusion_artefacts(pet, mri, mri) == 0
+    assert edges.fusion_artefacts(pet, mri, pet) == edges.fusion_artefacts(pet, mri, mri) == 0
     halos = [mri + gain * (mri - ndimage.gaussian_filter(mri, 2)) for gain in (0.25, 0.5, 1)]
-    found = [measures.fusion_artefacts(pet, mri, halo) for halo in halos]
+    found = [edges.fusion_artefacts(pet, mri, halo) for halo in halos]
     assert 0 < found[0] < found[1] < found[2] < 1
 
 
@@ -148,8 +159,8 @@ def test_artefacts_of_copies_and_halos(pattern) -> None:
 def test_an_edge_that_came_over_counts_whatever_the_other_source(height: int) -> None:
     step = np.zeros((20, 20))
     step[:10] = height
-    assert measures.edge_transfer(step, np.zeros((20, 20)), step) > 0.97
-    assert measures.edge_transfer(step, np.zeros((20, 20)), np.zeros((20, 20))) < 0.001
+    assert edges.edge_transfer(step, np.zeros((20, 20)), step) > 0.97
+    assert edges.edge_transfer(step, np.zeros((20, 20)), np.zeros((20, 20))) < 0.001
 
 
 def _window_score(a: np.ndarray, f: np.ndarray) -> float:
@@ -284,6 +295,7 @@ def test_records_are_complete(pattern) -> None:
     copies = [{**pattern, "fused": pattern[name]} for name in ("pet", "mri", "fused")]
     for metric, scores in itertools.product(METRICS, [measure(**images) for images in copies]):
         assert metric.label
+        assert metric.explanation == f"{metric.title}: {metric.doc}"
         assert metric.doc.endswith(".")
         assert metric.range[0] <= scores[metric.name] <= metric.range[1]
 
@@ -296,9 +308,9 @@ def test_a_record_is_all_that_a_metric_needs(pattern, monkeypatch) -> None:
     assert measure(**larger, names=["Peak"]) == {"Peak": larger["fused"].max()}
 
 
-def test_the_readme_lists_all_metrics() -> None:
-    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## How good is a fused image?")[1]
-    assert not [name for name in NAMES if not re.search(rf"^\| (\w+, )*{name}(, \w+)* \|", table, re.MULTILINE)]
+def test_the_page_of_metrics_is_up_to_date() -> None:
+    assert metrics_page.PAGE.read_text(encoding="utf-8") == metrics_page.page()
+    assert all(f"| {metric.name} | {metric.title} |" in metrics_page.page() for metric in METRICS)
 
 
 def test_volumes_are_measured_slice_by_slice(volumes, pattern) -> None:

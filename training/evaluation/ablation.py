@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cspadn.metrics import Scores
+from cspadn.metrics import RESULT_NAMES, Scores
 from cspadn.models.cspadn import ATTENTION
 from cspadn.models.weights import WEIGHTS_SUFFIX
 from training.evaluation.curves import find, read_curve
@@ -19,14 +19,14 @@ from training.evaluation.inputs import Inputs, span
 from training.evaluation.intervals import Spread, spread
 from training.evaluation.pairs import Pair
 from training.evaluation.paper import draw_fused
-from training.evaluation.rows import MEASURES, Outcomes, Row, mean_scores
+from training.evaluation.rows import Outcomes, Row, mean_scores
 from training.evaluation.tables import Section, counted, listed, markdown, number, write_csv
 from training.evaluation.trained import SCALES, Options, budget_of, card_of, learned_scales, loss_text, options_of
 
 FOLDER = "ablation"
 WITH, WITHOUT = "both", "none"
 LOTTERY = "Qabf"  # printed for each seed
-_COLUMNS = (*MEASURES, *SCALES)  # of the CSV file
+_COLUMNS = (*RESULT_NAMES, *SCALES)  # of the CSV file
 _NAME = re.compile(rf"({'|'.join(ATTENTION)})-(\d+)")
 _FIGURE_SLICES = 4
 
@@ -90,7 +90,7 @@ def _differences(means: Means) -> Means:
 
 
 def _difference(scores: Scores, others: Scores) -> Scores:
-    return {m: scores[m] - others[m] for m in MEASURES}
+    return {m: scores[m] - others[m] for m in RESULT_NAMES}
 
 
 def _spread(of_seeds: dict[int, Scores], measure: str) -> Spread | None:
@@ -143,13 +143,13 @@ def _table(means: Means) -> str:
     lines = [
         [
             name,
-            *(_with_spread(_spread(of_seeds, m)) for m in MEASURES),
+            *(_with_spread(_spread(of_seeds, m)) for m in RESULT_NAMES),
             *(number(found.mean if (found := _spread(of_seeds, scale)) else None) for scale in SCALES),
             ", ".join(number(scores[LOTTERY]) for scores in of_seeds.values()),
         ]
         for name, of_seeds in means.items()
     ]
-    return markdown(["attention", *MEASURES, *SCALES, f"{LOTTERY} of each seed"], lines)
+    return markdown(["attention", *RESULT_NAMES, *SCALES, f"{LOTTERY} of each seed"], lines)
 
 
 def _with_spread(found: Spread | None) -> str:
@@ -163,7 +163,7 @@ def _contrasts(findings: Findings, pairs: Sequence[Pair]) -> str:
     told = {name: of_seeds for name, of_seeds in findings.differences.items() if len(of_seeds) > 1}
     if not told:
         return "There are not enough seeds with and without attention to tell a difference from its spread."
-    spreads = {(name, m): spread([s[m] for s in of_seeds.values()]) for name, of_seeds in told.items() for m in MEASURES}
+    spreads = {(name, m): spread([s[m] for s in of_seeds.values()]) for name, of_seeds in told.items() for m in RESULT_NAMES}
     lines = [[*key, *map(number, found), _verdict(found)] for key, found in spreads.items()]
     header = ["difference", "measure", "mean", "standard deviation", "95 % from", "to", "the interval"]
     parts = [
@@ -183,8 +183,8 @@ def _caution(told: Means, intervals: int, pairs: Sequence[Pair]) -> str:
     seeds = listed([str(count) for count in sorted({len(of_seeds) for of_seeds in told.values()})])
     return (
         f"{seeds} seeds cannot show small effects: that an interval holds 0 does not say that attention does nothing. Nor "
-        f"does one that excludes 0 say much alone: with {len(MEASURES)} measures a false alarm is likely; of {intervals} such "
-        f"intervals {0.05 * intervals:.1f} would exclude 0 on average if attention changed nothing. And the pairs are no "
+        f"does one that excludes 0 say much alone: with {len(RESULT_NAMES)} measures a false alarm is likely; of {intervals} "
+        f"such intervals {0.05 * intervals:.1f} would exclude 0 on average if attention changed nothing. And the pairs are no "
         f"independent sample{_alikeness(pairs)}: what is found holds for this head."
     )
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cspadn.metrics import NAMES, Scores
+from cspadn.metrics import NAMES, RESULT_NAMES, Scores
 from training.evaluation.figures import draw_grid, draw_scores, head_box
 from training.evaluation.inputs import PAPER_MODEL, RULE, Inputs, label, model_rows, network_rows, span
 from training.evaluation.pairs import Levels, Pair, colored, some_of
-from training.evaluation.rows import MEASURES, Outcomes, Row, mean_scores, trivial_rows
+from training.evaluation.rows import Outcomes, Row, mean_scores, trivial_rows
 from training.evaluation.tables import Section, best_of, counted, markdown, number, write_csv
 from training.evaluation.trained import budgets, has_seen_other_planes
 
@@ -144,8 +144,8 @@ def _published_table(table: Sequence[Row], means: dict[str, Scores]) -> str:
 
 def _nine_measures(table: Sequence[Row], means: dict[str, Scores]) -> str:
     """The nine measures, a row for each method."""
-    lines = [[_noted(row), *(number(means[row.name][m]) for m in MEASURES)] for row in table]
-    return markdown(["method", *MEASURES], lines)
+    lines = [[_noted(row), *(number(means[row.name][m]) for m in RESULT_NAMES)] for row in table]
+    return markdown(["method", *RESULT_NAMES], lines)
 
 
 def _verdicts(outcomes: Outcomes, means: dict[str, Scores]) -> list[str]:

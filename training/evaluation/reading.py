@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cspadn import fuse
 from cspadn.imaging import oklab
 from cspadn.imaging.windowing import FUSED_MAXIMUM
-from cspadn.metrics.measures import fusion_artefacts
+from cspadn.metrics.edges import fusion_artefacts
 from cspadn.settings import FusionSettings
 from training.baselines import METHODS, TRAINED
 from training.evaluation import observer
@@ -43,7 +43,7 @@ class Reading:
         kept: contrast of each lesion in the display over that in its source, by task; NaN where the source shows none.
         holes: pixels of the head that are darker than the darker source by more than :data:`HOLE`.
         white: share of the head above :data:`WHITE`.
-        artefacts: of :func:`cspadn.metrics.measures.fusion_artefacts`, mean over the planes.
+        artefacts: of :func:`cspadn.metrics.edges.fusion_artefacts`, mean over the planes.
         tumours: contrast of hot tumours in the display over that in the PET, where the PET's window shows one.
         in_both: how much brighter than its darker source the display shows each tumour that is bright in both.
     """

@@ -31,9 +31,6 @@ from training.baselines import METHODS, TRAINED
 from training.baselines.form import Method
 from training.evaluation.pairs import Levels, Pair
 
-MEASURES = ("EN", "Qabf", "FMI_edge", "FMI_pixel", "FMI_dct", "SSIM", "VIF", "r_pet", "r_mri")
-"""The nine published measures that the tables print. They reward a copy of the MRI, and rank nothing (docs/adr/0019)."""
-
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _HALF_NOISE = 1e-6  # of a level: what float64 may take from a half
 Mapper = Callable[..., Iterator[Any]]  # as map()

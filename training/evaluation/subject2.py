@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cspadn.errors import InputError
-from cspadn.metrics import Scores
+from cspadn.metrics import RESULT_NAMES, Scores
 from training.evaluation.inputs import FUSED_BY_PEERS, RULE, Inputs, label, model_rows, network_rows, span
 from training.evaluation.paper import FIVE, draw_fused, write_pairs
-from training.evaluation.rows import MEASURES, Outcomes, Row, mean_scores, trivial_rows
+from training.evaluation.rows import Outcomes, Row, mean_scores, trivial_rows
 from training.evaluation.tables import Section, listed, markdown, number, write_csv
 
 _FIGURE_SLICES = 4
@@ -42,8 +42,8 @@ def _folders(folder: Path) -> list[Path]:
 def report(inputs: Inputs, table: Sequence[Row], outcomes: Outcomes) -> Section:
     """Write the tables and the figure; the rows keep their order."""
     means = {name: mean_scores(of_pairs) for name, of_pairs in outcomes.items()}
-    lines = [[row.name, _GROUPS[row.kind], *(means[row.name][m] for m in MEASURES)] for row in table]
-    write_csv(inputs.output / "subject2.csv", ["method", "group", *MEASURES], lines)
+    lines = [[row.name, _GROUPS[row.kind], *(means[row.name][m] for m in RESULT_NAMES)] for row in table]
+    write_csv(inputs.output / "subject2.csv", ["method", "group", *RESULT_NAMES], lines)
     write_pairs(inputs, "subject2_pairs.csv", inputs.second_subject, outcomes)
     drawn = {label(row): [each.fused for each in outcomes[row.name]] for row in table if _is_drawn(row)}
     draw_fused(inputs, "subject2.png", inputs.second_subject, drawn, _FIGURE_SLICES)
@@ -69,12 +69,12 @@ def _body(inputs: Inputs, table: Sequence[Row], means: Mapping[str, Scores]) -> 
 
 def _copy(means: Mapping[str, Scores]) -> str:
     """On which measures no row has more than the MRI alone."""
-    most = {m: max(scores[m] for scores in means.values()) for m in MEASURES}
-    led = [m for m in MEASURES if means["MRI only"][m] >= most[m] - _TIE]
+    most = {m: max(scores[m] for scores in means.values()) for m in RESULT_NAMES}
+    led = [m for m in RESULT_NAMES if means["MRI only"][m] >= most[m] - _TIE]
     return f': on {listed(led)} no row exceeds "MRI only", which shows nothing of the PET' if led else ""
 
 
 def _table(table: Sequence[Row], means: Mapping[str, Scores]) -> str:
     names = {row.name: f"**{label(row)}**" if row.kind == "model" else row.name for row in table}
-    lines = [[names[row.name], *(number(means[row.name][m]) for m in MEASURES)] for row in table]
-    return markdown(["method", *MEASURES], lines)
+    lines = [[names[row.name], *(number(means[row.name][m]) for m in RESULT_NAMES)] for row in table]
+    return markdown(["method", *RESULT_NAMES], lines)

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from slicer.i18n import tr as _
+
+from cspadn.metrics.registry import TABLE_METRICS
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.parameters import parameterOf
 
@@ -20,6 +23,12 @@ def enableWidgets(ui, parameters):
     ui.colorSelector.setEnabled(parameters.makeColor)
     ui.metricsSelector.setEnabled(parameters.makeMetrics)
     ui.modelComboBox.setEnabled(not parameters.weightsFile)
+
+
+def explainMetrics(ui):
+    """Say in a tooltip what each metric of the table measures."""
+    lines = [_("Measure every fused slice as well, in a table with its mean and in plots")]
+    ui.metricsCheckBox.setToolTip("\n".join([*lines, *(f"{metric.name}: {metric.explanation}" for metric in TABLE_METRICS)]))
 
 
 def obstacle(parameters):

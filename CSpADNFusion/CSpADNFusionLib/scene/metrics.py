@@ -1,22 +1,35 @@
 """Metrics of a fused volume as MRML nodes: a table of the slices, a table of their mean, and plots over the slices."""
 
+from itertools import cycle
+
 import numpy as np
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from cspadn.metrics.registry import BY_NAME, TABLE_METRICS
 from CSpADNFusionLib.scene import layouts
 
 MEAN_ROLE, FIRST_CHART_ROLE, SECOND_CHART_ROLE = "CSpADNFusionMean", "CSpADNFusionChartBits", "CSpADNFusionChartShares"
 POSITION = "position_mm"
-# Two charts: entropies reach 8 bits, all other metrics stay below 1. The colours are safe for colour blindness.
-_CHARTS = {
-    FIRST_CHART_ROLE: (_("bits"), {"EN": "#0072B2", "MI": "#D55E00"}),
-    SECOND_CHART_ROLE: (
-        _("0 to 1"),
-        {"Qabf": "#0072B2", "FMI_pixel": "#D55E00", "FMI_dct": "#009E73", "SSIM": "#CC79A7"},
-    ),
-}
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # safe for colour blindness
+
+
+def charts():
+    """Return the charts by their roles: the title of the vertical axis, and the metrics with their colours.
+
+    The first chart has the metrics with a unit, the second those without.
+    """
+    withUnit = [metric for metric in TABLE_METRICS if metric.unit]
+    units = ", ".join(dict.fromkeys(metric.unit for metric in withUnit))
+    others = [metric for metric in TABLE_METRICS if not metric.unit]
+    return {
+        FIRST_CHART_ROLE: (units, list(zip(withUnit, cycle(_COLORS), strict=False))),
+        SECOND_CHART_ROLE: (
+            _("0 to 1") if max(metric.range[1] for metric in others) <= 1 else _("no unit"),
+            list(zip(others, cycle(_COLORS), strict=False)),
+        ),
+    }
 
 
 def updateMetricsNodes(tableNode, rows):
@@ -30,7 +43,7 @@ def updateMetricsNodes(tableNode, rows):
     _fill(tableNode, columns, header)
     meanNode = _referenced(tableNode, MEAN_ROLE, "vtkMRMLTableNode", _("{name} mean").format(name=tableNode.GetName()))
     _fillMean(meanNode, header[2:], [_number(value) for value in mean[2:]])
-    for role, (unit, series) in _CHARTS.items():
+    for role, (unit, series) in charts().items():
         _plot(tableNode, role, unit, series)
 
 
@@ -42,7 +55,7 @@ def meanOf(tableNode):
 
 def chartsOf(tableNode):
     """Return the two chart nodes of a table."""
-    return [chart for role in _CHARTS if (chart := tableNode.GetNodeReference(role))]
+    return [chart for role in charts() if (chart := tableNode.GetNodeReference(role))]
 
 
 def companionsOf(tableNode):
@@ -70,6 +83,9 @@ def _number(value):
 def _fill(tableNode, columns, names):
     with slicer.util.NodeModify(tableNode):
         slicer.util.updateTableFromArray(tableNode, columns, list(names))
+        for name in names:
+            if name in BY_NAME:
+                tableNode.SetColumnDescription(name, BY_NAME[name].explanation)
         tableNode.SetUseColumnTitleAsColumnHeader(True)
         tableNode.SetLocked(True)
 
@@ -77,14 +93,16 @@ def _fill(tableNode, columns, names):
 def _fillMean(tableNode, names, values):
     with slicer.util.NodeModify(tableNode):
         tableNode.RemoveAllColumns()
-        metric, mean = vtk.vtkStringArray(), vtk.vtkDoubleArray()
+        metric, mean, title = vtk.vtkStringArray(), vtk.vtkDoubleArray(), vtk.vtkStringArray()
         metric.SetName("metric")
         mean.SetName("mean")
+        title.SetName("title")
         for name, value in zip(names, values, strict=True):
             metric.InsertNextValue(name)
             mean.InsertNextValue(value)
-        tableNode.AddColumn(metric)
-        tableNode.AddColumn(mean)
+            title.InsertNextValue(BY_NAME[name].title if name in BY_NAME else "")
+        for column in (metric, mean, title):
+            tableNode.AddColumn(column)
         tableNode.SetUseColumnTitleAsColumnHeader(True)
         tableNode.SetLocked(True)
 
@@ -93,15 +111,16 @@ def _plot(tableNode, role, unit, series):
     title = f"{tableNode.GetName()} ({unit})"
     chart = _referenced(tableNode, role, "vtkMRMLPlotChartNode", title)
     with slicer.util.NodeModify(chart):
-        chart.SetTitle(", ".join(series))  # the name of the node is too long to be drawn
+        chart.SetTitle(", ".join(metric.name for metric, _color in series))  # the name of the node is too long to be drawn
         chart.SetTitleFontSize(14)
         chart.SetLegendFontSize(12)
         chart.SetXAxisTitle(_("position towards the head (mm)"))
         chart.SetYAxisTitle(unit)
-        for metric, color in series.items():
-            seriesNode = _referenced(chart, metric, "vtkMRMLPlotSeriesNode", metric)
-            seriesNode.SetName(metric)  # the text in the legend; other charts use it too
-            _draw(seriesNode, tableNode, metric, color)
+        for metric, color in series:
+            seriesNode = _referenced(chart, metric.name, "vtkMRMLPlotSeriesNode", metric.name)
+            seriesNode.SetName(metric.name)  # the text in the legend; other charts use it too
+            seriesNode.SetDescription(metric.explanation)
+            _draw(seriesNode, tableNode, metric.name, color)
             if not chart.HasPlotSeriesNodeID(seriesNode.GetID()):
                 chart.AddAndObservePlotSeriesNodeID(seriesNode.GetID())
 

@@ -6,11 +6,12 @@ rests on an interpretation of MATLAB's ``edge``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
 
-from cspadn.metrics.measures import Levels
+from cspadn.metrics.record import Function, Levels, Metric
 
 WINDOW_SIDE = 3  # pixels
 _Array = NDArray[np.float64]
@@ -155,6 +156,8 @@ def sobel_edge_map(image: Levels) -> Levels:
 
     At an edge, the squared gradient exceeds four times its mean, and is not below its neighbours across the edge.
     """
+    from scipy import ndimage
+
     down, right = (ndimage.sobel(image, axis, mode="nearest") / 8 for axis in (0, 1))
     power = down**2 + right**2
     framed = np.pad(power, 1, constant_values=-1)  # beyond the border nothing is stronger
@@ -169,5 +172,45 @@ def sobel_edge_map(image: Levels) -> Levels:
 
 def frequencies(image: Levels) -> _Array:
     """Return the orthonormal two-dimensional DCT-II of the whole image, (H, W)."""
+    from scipy import fft
+
     transformed: _Array = fft.dctn(image, norm="ortho")
     return transformed
+
+
+def _of_feature(feature: Callable[[Levels], Levels]) -> Function:
+    """Return a metric function that measures the feature mutual information of a feature."""
+    return lambda pet, mri, fused: feature_information(feature(pet), feature(mri), feature(fused))
+
+
+METRICS = (
+    Metric(
+        "FMI_edge",
+        _of_feature(sobel_edge_map),
+        range=(0, 1),
+        label="feature mutual information, edges",
+        doc="Feature mutual information on Sobel edges, mean over both sources.",
+        smallest_side=WINDOW_SIDE,
+        in_results=True,
+    ),
+    Metric(
+        "FMI_pixel",
+        feature_information,
+        range=(0, 1),
+        label="feature mutual information, grey levels",
+        doc="Feature mutual information on grey levels, mean over both sources.",
+        smallest_side=WINDOW_SIDE,
+        in_table=True,
+        in_results=True,
+    ),
+    Metric(
+        "FMI_dct",
+        _of_feature(frequencies),
+        range=(0, 1),
+        label="feature mutual information, DCT",
+        doc="Feature mutual information on the discrete cosine transform, mean over both sources.",
+        smallest_side=WINDOW_SIDE,
+        in_table=True,
+        in_results=True,
+    ),
+)

@@ -13,8 +13,8 @@ from cspadn.errors import InputError, UsageError
 from cspadn.imaging.windowing import Window, check_window, to_unit
 from cspadn.io.png_pairs import grey_levels, picture_pixels, white_level
 from cspadn.messages import message
-from cspadn.metrics.measures import WHITE, Levels
-from cspadn.metrics.registry import BY_NAME, NAMES, Metric
+from cspadn.metrics.record import WHITE, Levels, Metric
+from cspadn.metrics.registry import BY_NAME, NAMES
 
 Scores = dict[str, float]  # by the names of NAMES
 

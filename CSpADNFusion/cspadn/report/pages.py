@@ -240,6 +240,7 @@ def _scores(scores: VolumeScores) -> dict[str, Any]:
     label = "mm towards the head"
     return {
         "names": names,
+        "explanations": _explanations(names),
         "counted": len(counted),
         "means": [_number(value) for value in scores.mean.values()],
         "plot": curves(positions, series, label=label, key="metrics") if counted else "",
@@ -247,6 +248,13 @@ def _scores(scores: VolumeScores) -> dict[str, Any]:
             [str(row.index), f"{row.position:.1f}", *(_number(row.scores[name]) for name in names)] for row in scores.slices
         ],
     }
+
+
+def _explanations(names: Iterable[str]) -> dict[str, str]:
+    """Return what each metric measures, for tooltips; a metric of another version has only its name."""
+    from cspadn.metrics.registry import BY_NAME
+
+    return {name: BY_NAME[name].explanation if name in BY_NAME else name for name in names}
 
 
 def _number(value: float | None, digits: int = 4) -> str:
@@ -307,6 +315,7 @@ def group_page(rows: Sequence[GroupRow], *, title: str, told: Mapping[str, str])
         counts=_counts(rows, shown),
         failures=failures,
         names=names,
+        explanations=_explanations(names),
         rows=sorted(shown, key=lambda row: not row["failed"]),
         flagged=bool(flagged),
         unflagged=[name for name in names if name not in flagged],
