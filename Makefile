@@ -103,7 +103,7 @@ quick: $(READY) ## the unit tests alone: no process, no Qt, no weights
 	$(PYTEST) Testing/unit
 
 test-all: check $(READY) ## the slow tests as well
-	$(PYTEST)
+	$(PYTEST) --hypothesis-profile thorough
 
 check: $(READY) ## formatter, linter, types, import rules, documents, licences, the Extensions Index
 	$(BIN)/ruff format --check .

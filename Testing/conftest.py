@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import SimpleITK as sitk
 
@@ -36,6 +37,11 @@ finally:
 """
 
 pytest_plugins = ["slicer_application.fixtures"]
+
+# Examples that are drawn for each property; 'make test-all' uses the second profile.
+hypothesis.settings.register_profile("usual", max_examples=10)
+hypothesis.settings.register_profile("thorough", max_examples=50)
+hypothesis.settings.load_profile("usual")
 
 
 @pytest.fixture(scope="session")

@@ -438,6 +438,12 @@ def eight(pair, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def three(pair, tmp_path: Path) -> Path:
+    """Three subjects that can be fused: for tests that name one of them."""
+    return write_dataset(tmp_path / "in", {f"sub-{number}": pair for number in (2, 3, 4)})
+
+
+@pytest.fixture
 def poison(tmp_path: Path) -> str:
     """A file that workers load, in which pairs that kill them are named."""
     (file := tmp_path / "poison.py").write_text(_POISON)
@@ -457,17 +463,17 @@ def test_a_worker_that_dies_loses_nothing(eight, tmp_path: Path) -> None:
     assert not list((tmp_path / "out").rglob(".cspadn-*"))
 
 
-def test_a_pair_that_kills_its_workers_is_reported_and_the_rest_goes_on(eight, tmp_path: Path, poison: str) -> None:
+def test_a_pair_that_kills_its_workers_is_reported_and_the_rest_goes_on(three, tmp_path: Path, poison: str) -> None:
     environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__PRELOAD": poison, "CSPADN_POISON": "sub-3"}
     done = subprocess.run(
-        cohort_command(eight, tmp_path / "out", "--device", "cpu", "--workers", "2"),
+        cohort_command(three, tmp_path / "out", "--device", "cpu", "--workers", "2"),
         capture_output=True,
         text=True,
         env=environment,
         timeout=_PATIENCE,
     )
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1].startswith("7 done, 1 failed")
+    assert done.stdout.splitlines()[-1].startswith("2 done, 1 failed")
     (told,) = (line for line in done.stdout.splitlines() if "failed: sub-3" in line)
     assert "The worker died 3 times over this pair" in told
     assert "sub-3" in (tmp_path / "out" / "index.html").read_text()
@@ -485,9 +491,9 @@ def test_ctrl_c_in_a_terminal_is_one_line(eight, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_run_that_is_ended_goes_on_later(eight, tmp_path: Path, poison: str, number: signal.Signals, code: int) -> None:
+def test_a_run_that_is_ended_goes_on_later(three, tmp_path: Path, poison: str, number: signal.Signals, code: int) -> None:
     environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__PRELOAD": poison, "CSPADN_SLOW": "sub-4"}
-    process = start_cohort(eight, tmp_path / "out", "--device", "cpu", "--workers", "1", env=environment)
+    process = start_cohort(three, tmp_path / "out", "--device", "cpu", "--workers", "1", env=environment)
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(number)
@@ -495,7 +501,7 @@ def test_a_run_that_is_ended_goes_on_later(eight, tmp_path: Path, poison: str, n
     assert process.returncode == code
     assert len(errors.splitlines()) == 1
     assert "left: start it again to go on." in lines
-    again = _run(eight, tmp_path / "out", "--device", "cpu", "--workers", "1")
+    again = _run(three, tmp_path / "out", "--device", "cpu", "--workers", "1")
     assert again.returncode == 0
     assert "of them before" in again.stdout.splitlines()[-1]
     assert not list((tmp_path / "out").rglob(".cspadn-*"))

@@ -12,7 +12,7 @@ import cspadn
 from cspadn.imaging.windowing import FUSED_MAXIMUM
 from volumes import blobs, volume
 
-drawn = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+drawn = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 spacings = st.tuples(*(st.floats(0.3, 8) for _ in range(3)))
 angles = st.tuples(*(st.floats(-180, 180) for _ in range(3)))
 
@@ -91,7 +91,7 @@ def test_pixel_types_do_not_matter(kind: int, factor: float) -> None:
     np.testing.assert_allclose(fused[0], fused[1], atol=1e-4 * FUSED_MAXIMUM)
 
 
-anything = settings(drawn, max_examples=40)
+anything = settings(drawn, max_examples=2 * settings().max_examples)
 REAL = [
     *(sitk.sitkUInt8, sitk.sitkInt8, sitk.sitkUInt16, sitk.sitkInt16, sitk.sitkUInt32, sitk.sitkInt32, sitk.sitkUInt64),
     *(sitk.sitkInt64, sitk.sitkFloat32, sitk.sitkFloat64),

@@ -28,7 +28,7 @@ from cspadn.imaging.metadata import NAN_IS_OUTSIDE, NOTE
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window
 from cspadn.metrics import SliceScores, VolumeScores, measure_volumes
 from cspadn.metrics.registry import BY_NAME
-from cspadn.palettes import PALETTES
+from cspadn.palettes import DEFAULT_PALETTE, PALETTES
 from cspadn.report import pages as pages_module
 from cspadn.report.pages import GroupRow, group_page, robust_z, subject_page
 from cspadn.report.planes import CUTS, MOST_SLICES, views_of
@@ -38,6 +38,7 @@ from repository import ROOT
 from volumes import volume
 
 SAMPLES = ROOT / "CSpADNFusion" / "Resources" / "SampleData"
+SHOWN = (DEFAULT_PALETTE, "PET-DICOM")  # others differ in nothing but their table, which the tests of colours check
 NASTY = "<script>alert('x')</script> & \"Ü\""
 COSINE, SINE = math.cos(0.5), math.sin(0.5)
 OBLIQUE = [[COSINE, -SINE, 0], [SINE * COSINE, COSINE * COSINE, -SINE], [SINE * SINE, COSINE * SINE, COSINE]]
@@ -269,7 +270,7 @@ def test_five_pictures_of_each_plane() -> None:
     assert names == ["PET (inverted grey)", "MRI", "Blend", "Fused, grey", "Fused, colour"] * 3
 
 
-@pytest.mark.parametrize("palette", PALETTES)
+@pytest.mark.parametrize("palette", [pytest.param(name, marks=() if name in SHOWN else pytest.mark.slow) for name in PALETTES])
 def test_the_legend_has_the_palette_and_the_window(palette: str) -> None:
     pet, mri = at_points([]), at_points([])
     result = fused_by_hand(pet, mri)
