@@ -25,6 +25,7 @@ from trust.cohort_faults import kill_cohort  # noqa: E402
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 WARM, GROWTH = 10, 1.02  # fusions until all that is made once has been made; of memory from then on
+SIDE = 96  # pixels of the soak's slices
 MEANINGS = {0: "accepted", 2: "wrong usage", 3: "input refused", 4: "model refused", 5: "out of memory"}
 
 
@@ -78,14 +79,14 @@ def tell_soak(count: int) -> tuple[str, list[str]]:
     print("soak", flush=True)
     before, after, seconds = soak(count)
     rows = [f"| {name.replace('_', ' ')} | {before[name]:g} | {after[name]:g} |" for name in before]
-    told = f"{count} fusions of 8 x 96 x 96 voxels, with colour and metrics, in one process, in {seconds:.0f} s."
+    told = f"{count} fusions of 8 x {SIDE} x {SIDE} voxels, with colour and metrics, in one process, in {seconds:.0f} s."
     lines = ["### Many fusions", "", told, "", "| | after the tenth | at the end |", "| --- | --- | --- |", *rows]
     return "\n".join(lines), leaks(before, after)
 
 
-def soak(count: int) -> tuple[dict[str, float], dict[str, float], float]:
-    """What there was after the first fusions and at the end, and the seconds."""
-    command = [sys.executable, str(TOOLS / "trust" / "soak.py"), str(count), str(WARM)]
+def soak(count: int, side: int = SIDE) -> tuple[dict[str, float], dict[str, float], float]:
+    """Return what there was after the first fusions and at the end, and the seconds; slices have ``side`` pixels a side."""
+    command = [sys.executable, str(TOOLS / "trust" / "soak.py"), str(count), str(WARM), str(side)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"The soak failed: {done.stderr}")

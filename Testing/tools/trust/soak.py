@@ -1,7 +1,8 @@
 """Many fusions in one process: memory, file handles, threads, processes, nodes and observers must not grow.
 
-``python soak.py COUNT WARM`` fuses as a script in Slicer's console does, with ``CSpADNFusionLogic.fuse`` in the stand-in, all
-outputs on, and prints JSON: what there was after WARM fusions, and what there was at most after the last WARM ones.
+``python soak.py COUNT WARM SIDE`` fuses volumes of 8 x SIDE x SIDE voxels as a script in Slicer's console does, with
+``CSpADNFusionLogic.fuse`` in the stand-in, all outputs on. It prints JSON: what there was after WARM fusions, and what there
+was at most after the last WARM ones.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def main() -> None:
     stand_in.enter()
     from CSpADNFusion import CSpADNFusionLogic
 
-    count, warm = map(int, sys.argv[1:])
-    logic, nodes, seen = CSpADNFusionLogic(), _volumes(), []
+    count, warm, side = map(int, sys.argv[1:])
+    logic, nodes, seen = CSpADNFusionLogic(), _volumes(side), []
     began = time.perf_counter()
     for number in range(1, count + 1):
         known = set(_ids())
@@ -41,9 +42,9 @@ def main() -> None:
     stand_in.leave(0)
 
 
-def _volumes() -> list[slicer.vtkMRMLScalarVolumeNode]:
+def _volumes(side: int) -> list[slicer.vtkMRMLScalarVolumeNode]:
     generator = np.random.default_rng(0)
-    z, y, x = np.meshgrid(*(np.linspace(-1, 1, count) for count in (8, 96, 96)), indexing="ij")
+    z, y, x = np.meshgrid(*(np.linspace(-1, 1, count) for count in (8, side, side)), indexing="ij")
     inside = x**2 + y**2 + 0.5 * z**2 < 0.7
     nodes = []
     for name in ("PET", "MRI"):
