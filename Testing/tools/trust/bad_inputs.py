@@ -700,7 +700,7 @@ def _forbidden(mode: int, what: str, folder: Path) -> list[str]:
 
 _USER = {"user": _NOBODY}
 case("file that may not be read", identifier="image-not-accessible", limits=_USER)(partial(_forbidden, 0, "pet.nrrd"))
-case("series that may not be read", identifier="image-not-accessible", names="The MRI", limits=_USER)(
+case("series that may not be read", identifier="dicom-folder-unreadable", names="The MRI", limits=_USER)(
     partial(_forbidden, 0, "mri")
 )
 case("folder that may not be written to", code=2, identifier="output-folder-not-writable", names="fused.nrrd", limits=_USER)(
