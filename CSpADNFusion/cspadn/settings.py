@@ -57,7 +57,7 @@ def setting(default: object, kind: Literal["text", "choice", "switch", "window"]
     return field(default=default, metadata={_RECORD: Setting(kind, explained, **options)})
 
 
-_WINDOW_HELP = "in the volume's units; default: by percentiles"
+_WINDOW_HELP = "in the volume's units; default: automatic"
 
 
 @dataclass(frozen=True)

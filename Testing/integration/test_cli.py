@@ -230,7 +230,15 @@ def test_json_progress(files: dict[str, Path], capfd) -> None:
     assert _fuse(files, "--progress", "json") == 0
     events = _events(capfd.readouterr().out)
     assert [(e["done"], e["total"]) for e in events if e["event"] == "progress"] == [(i + 1, 8) for i in range(8)]
-    assert events[-1] == {"event": "finished", "output": str(files["fused"])}
+    windows = {
+        name: json.loads(files["fused"].with_suffix(".json").read_text())[name] for name in ("pet_window", "mri_window")
+    }
+    assert events[-1] == {"event": "finished", "output": str(files["fused"]), **windows}
+
+
+def test_output_and_windows_are_printed(files: dict[str, Path], capfd) -> None:
+    assert _fuse(files, "--pet-window", "0", "2.5", "--mri-window", "-1", "3") == 0
+    assert capfd.readouterr().out == f"{files['fused']}: PET window 0 to 2.5, MRI window -1 to 3\n"
 
 
 def test_json_progress_tells_errors(files: dict[str, Path], capfd) -> None:

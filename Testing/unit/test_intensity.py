@@ -31,6 +31,51 @@ def test_window_of_a_nearly_constant_volume_is_its_range() -> None:
     assert windowing.automatic_window(values, "The PET") == (0, 3)
 
 
+def _head(contrast: float = 0.5, noise: float = 6.0) -> np.ndarray:
+    """A ball of two tissues in the noise of air: 35 % of the voxels."""
+    random = np.random.default_rng(1)
+    axes = np.meshgrid(*(np.linspace(-1, 1, size) for size in (32, 48, 48)), indexing="ij")
+    radius = np.sqrt(sum(axis**2 for axis in axes))
+    tissue = np.where(radius < 0.5, 600, 600 * contrast) * (radius < 0.87)
+    return np.abs(tissue + random.normal(0, noise, radius.shape))
+
+
+@pytest.mark.parametrize("share", [0.0005, 0.001, 0.0015, 0.005, 0.01])
+@pytest.mark.parametrize("level", [1000.0, 3000.0, 20_000.0, 1e9, "spread", "dark"])
+@pytest.mark.parametrize("stripped", [False, True])
+def test_outliers_move_nothing(share: float, level: float | str, stripped: bool) -> None:
+    values = _head()
+    if stripped:
+        values[values < 100] = 0
+        values = np.pad(values, 12)  # the head then has about a tenth of the volume
+    right = windowing.automatic_window(values, "The MRI")
+    random = np.random.default_rng(2)
+    count = round(share * values.size)
+    levels = {"spread": random.uniform(700, 32767, count), "dark": random.uniform(-32768, -1000, count)}.get(level, level)
+    values.ravel()[random.choice(values.size, count, replace=False)] = levels
+    assert windowing.automatic_window(values, "The MRI") == pytest.approx(right, abs=0.05 * (right.upper - right.lower))
+
+
+def test_a_connected_clump_of_outliers_moves_nothing() -> None:
+    values = _head()
+    right = windowing.automatic_window(values, "The MRI")
+    values[10:18, 20:28, 20:30] = 20_000  # 0.9 %
+    assert windowing.automatic_window(values, "The MRI") == pytest.approx(right, abs=0.05 * right.upper)
+
+
+def test_bright_tissue_is_no_outlier() -> None:
+    """A vessel or a layer of fat is connected, and belongs to the window."""
+    values = _head()
+    values[:, 24:26, 22:25] = 1500  # 0.3 % of the voxels, 0.7 % of the foreground
+    assert windowing.automatic_window(values, "The MRI").upper > 1300
+
+
+def test_a_cropped_head_has_the_same_window() -> None:
+    whole = windowing.automatic_window(_head(), "The MRI")
+    cropped = windowing.automatic_window(_head()[:22], "The MRI")
+    assert cropped == pytest.approx(whole, abs=0.05 * whole.upper)
+
+
 @pytest.mark.parametrize("values", [np.zeros(5), np.full(5, np.nan), np.array([])])
 def test_empty_volumes_are_refused(values: np.ndarray) -> None:
     with raises(InputError, "volume-constant", volume="The MRI"):

@@ -4,7 +4,7 @@ import numpy as np
 import SimpleITK as sitk
 from slicer.i18n import tr as _
 
-from cspadn.imaging.alignment import automatic_mri_window, automatic_pet_window
+from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
 from cspadn.imaging.geometry import check_volume, tilt, to_axial
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.scene.transforms import ijkToIjk, transformed

@@ -19,7 +19,7 @@ from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.memory import require_memory
 from cspadn.runtime.terminal import emit, in_one_line, quiet, silence_libraries
-from cspadn.settings import FusionSettings
+from cspadn.settings import WINDOWS, FusionSettings
 
 if TYPE_CHECKING:
     from cspadn.fusion import FusionResult
@@ -92,7 +92,7 @@ def _fuse(options: argparse.Namespace) -> int:
     _check_outputs(options, pictures)
     result, scores, page = _fused(options, settings, pictures)
     _write(options, result, scores, page)
-    _report(options, result.warnings)
+    _report(options, result)
     return 0
 
 
@@ -223,12 +223,24 @@ def _watching(file: Path | None) -> Iterator[None]:
         over.set()
 
 
-def _report(options: argparse.Namespace, warnings: list[str]) -> None:
-    """Print the warnings, and the last event of ``--progress json``."""
-    for warning in warnings:
+def _report(options: argparse.Namespace, result: FusionResult) -> None:
+    """Print the warnings, the output and its windows; with ``--progress json`` as events."""
+    for warning in result.warnings:
         if options.progress == "json":
             emit("warning", identifier=getattr(warning, "identifier", ""), message=in_one_line(warning))
         else:
             print(f"cspadn: warning: {in_one_line(warning)}", file=sys.stderr)
     if options.progress == "json":
-        emit("finished", output=str(options.output))
+        emit("finished", output=str(options.output), **{name: result.provenance[name] for name in WINDOWS})
+    else:
+        print(f"{in_one_line(str(options.output))}: {_windows_text(result.provenance)}")
+
+
+def _windows_text(provenance: dict[str, Any]) -> str:
+    """Return the windows of a result, such as "PET window 0 to 8 SUVbw, MRI window 0 to 700"."""
+    units = {"pet_window": provenance.get("pet_units"), "mri_window": None}
+    texts = []
+    for name, unit in units.items():
+        lower, upper = provenance[name]
+        texts.append(f"{name[:3].upper()} window {lower:.6g} to {upper:.6g}{f' {unit}' if unit else ''}")
+    return ", ".join(texts)

@@ -9,9 +9,12 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError
-from cspadn.imaging.geometry import SlicesOnGrid, check_volume, resample, thinned, tilt, to_axial
+from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
+from cspadn.imaging.geometry import SlicesOnGrid, check_volume, tilt, to_axial
 from cspadn.imaging.metadata import FRAME_UID, MODALITY, NAN_IS_OUTSIDE, SERIES_UID, SOURCE_NAME, UNITS, value_of
-from cspadn.imaging.windowing import Window, automatic_window, check_window, sampled, to_unit, without_holes
+from cspadn.imaging.modality import check_modalities
+from cspadn.imaging.padding import without_padding
+from cspadn.imaging.windowing import Window, check_window, to_unit, without_holes
 from cspadn.messages import Sentence, message
 from cspadn.settings import FusionSettings
 
@@ -32,7 +35,8 @@ class Source:
     def of(cls, image: sitk.Image, name: str, window: Window, keep_nan: bool) -> Source:
         """Holes, which are NaN and infinities, become the black of the window; ``keep_nan``: but for NaN."""
         filled, count = without_holes(image, window.lower, keep_nan=keep_nan)
-        return cls(filled, window, [message("voxels-not-finite", volume=name, count=count)] if count else [])
+        warnings = [message("voxels-not-finite", volume=name, count=count)] if count else []
+        return cls(filled, window, [*warnings, *_brightness_warnings(filled, window, name)])
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Pair:
         check_volume(pet_image, "The PET")
         check_volume(mri_image, "The MRI")
         _check_modalities(pet_image, mri_image)
+        (pet_image, pet_padding), (mri_image, mri_padding) = without_padding(pet_image), without_padding(mri_image)
         axial = to_axial(mri_image)
         outside = [image.HasMetaDataKey(NAN_IS_OUTSIDE) for image in (pet_image, mri_image)]
         pet = Source.of(pet_image, "The PET", _pet_window(pet_image, axial, settings), outside[0])
@@ -90,6 +95,8 @@ class Pair:
             axial, given = to_axial(pet.image), pet_image
             moving = SlicesOnGrid(mri.image, axial, _reached(mri.image, axial))
         named = _named(pet_image, mri_image)
+        padding = [*_padding_warnings(pet_padding, "The PET"), *_padding_warnings(mri_padding, "The MRI")]
+        warnings = [*padding, *check_modalities(pet.image, mri.image), *warnings]
         told = [*pet.warnings, *mri.warnings, *warnings, *_tilt_warnings(axial), *_frame_warnings(named)]
         return cls(pet, mri, settings.grid, axial, given, moving, named, told)
 
@@ -134,6 +141,30 @@ def _check_modalities(pet: sitk.Image, mri: sitk.Image) -> None:
             raise InputError(message("pet-and-mri-swapped", name=name, modality=other))
 
 
+def _padding_warnings(share: float, name: str) -> list[Sentence]:
+    return [message("padding-taken-as-background", volume=name, share=share)] if share else []
+
+
+def _brightness_warnings(image: sitk.Image, window: Window, name: str) -> list[Sentence]:
+    """Check that a window shows something of a volume.
+
+    Raises:
+        InputError: all of the volume is black, or all of it is white, although its values differ.
+    """
+    values = sitk.GetArrayViewFromImage(image)
+    lowest, highest = (float(end.reduce(values, axis=None)) for end in (np.fmin, np.fmax))  # these ignore NaN
+    if not lowest < highest:
+        return []
+    lower, upper = window
+    if highest <= lower:
+        raise InputError(message("window-above-volume", volume=name, lower=lower, upper=upper, highest=highest))
+    if lowest >= upper:
+        raise InputError(message("window-below-volume", volume=name, lower=lower, upper=upper, lowest=lowest))
+    if highest <= lower + _FOREGROUND * (upper - lower):
+        return [message("window-hardly-reached", volume=name, lower=lower, upper=upper, highest=highest)]
+    return []
+
+
 def _named(pet: sitk.Image, mri: sitk.Image) -> dict[str, str]:
     """Names, UIDs and units of the sources, as far as they are known."""
     keys = {"source": SOURCE_NAME, "series_uid": SERIES_UID, "frame_of_reference_uid": FRAME_UID, "units": UNITS}
@@ -156,27 +187,10 @@ def _pet_window(pet: sitk.Image, axial_mri: sitk.Image, settings: FusionSettings
     return automatic_pet_window(pet, axial_mri)
 
 
-def automatic_pet_window(pet: sitk.Image, axial: sitk.Image) -> Window:
-    """By what the MRI sees of the PET: in a whole-body PET the bladder must not decide how the brain looks."""
-    seen = sitk.GetArrayFromImage(resample(pet, thinned(axial)))
-    if not np.isfinite(seen).any():  # too small to be met by the thinned grid, or elsewhere: the overlap will show
-        seen = sampled(pet)
-    try:
-        return automatic_window(seen, "The PET")
-    except InputError:
-        automatic_window(sampled(pet), "The PET")  # which may be empty as a whole
-        raise InputError(message("pet-empty-in-mri")) from None
-
-
 def _mri_window(axial: sitk.Image, settings: FusionSettings) -> Window:
     if settings.mri_window is not None:
         return check_window(*settings.mri_window, "MRI")
     return automatic_mri_window(axial)
-
-
-def automatic_mri_window(axial: sitk.Image) -> Window:
-    """By all of the MRI; of a very large one, by a lattice of its axial view, which does not depend on the stored order."""
-    return automatic_window(sampled(axial), "The MRI")
 
 
 def _overlap(pet: sitk.Image, mri: Source) -> tuple[range, list[Sentence]]:
@@ -189,7 +203,19 @@ def _overlap(pet: sitk.Image, mri: Source) -> tuple[range, list[Sentence]]:
         foreground, covered = foreground + int(bright.sum()), covered + int((bright & seen).sum())
     if not reached:
         raise InputError(message("no-overlap"))
-    return range(reached[0], reached[-1] + 1), _coverage_warnings(covered / max(foreground, 1))
+    if not foreground:
+        raise _empty_foreground(mri)
+    return range(reached[0], reached[-1] + 1), _coverage_warnings(covered / foreground)
+
+
+def _empty_foreground(mri: Source) -> InputError:
+    """Return the error for an MRI without a voxel above a tenth of its window: the window or the volume is at fault."""
+    values = sitk.GetArrayViewFromImage(mri.image)
+    lowest, highest = (float(end.reduce(values, axis=None)) for end in (np.fmin, np.fmax))
+    if not lowest < highest:
+        return InputError(message("volume-constant", volume="The MRI"))
+    lower, upper = mri.window
+    return InputError(message("window-above-volume", volume="The MRI", lower=lower, upper=upper, highest=highest))
 
 
 def _reached(image: sitk.Image, grid: sitk.Image) -> range:

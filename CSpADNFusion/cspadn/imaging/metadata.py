@@ -13,6 +13,7 @@ SOURCE_NAME = PREFIX + "source_name"  # what the user calls it
 SERIES_UID = PREFIX + "series_uid"  # of the DICOM series that it comes from
 FRAME_UID = PREFIX + "frame_of_reference_uid"  # of its DICOM frame of reference
 MODALITY = PREFIX + "modality"  # of that series
+PADDING = PREFIX + "padding"  # lowest and highest value of voxels without a measurement, as its headers declare
 UNITS = PREFIX + "units"  # of its values, such as BQML or SUVbw
 
 

@@ -13,13 +13,17 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError, UsageError
+from cspadn.imaging.padding import fill_padding, find_padding
 from cspadn.messages import message
 
 # Fused volumes run from 0 to this value: twelve bits survive the integer export of Slicer and DICOM (docs/adr/0004).
 FUSED_MAXIMUM = 4095.0
-_BACKGROUND_PERCENTILE, _BRIGHT_PERCENTILE = 0.5, 99.9  # of all voxels
+_BACKGROUND_PERCENTILE, _BRIGHT_PERCENTILES = 0.5, (99.9, 99.5, 99, 98)  # of all voxels
 _FOREGROUND_SHARE = 0.1  # of the way from background to bright: what is above is foreground
 _FOREGROUND_PERCENTILE = 99.5  # of the foreground
+_OUTLIERS = 0.012  # most voxels, of all, that may be outliers: a foreground of fewer consists of them
+_BULK_PERCENTILES = (5, 80)  # of all voxels, and of the foreground: between them lies most tissue
+_FAR_ABOVE, _FAR_BELOW = 5.0, 1.0  # times the range of the bulk: what is farther off is an outlier
 _SAMPLED_VOXELS = 2**24  # a larger volume gives its window on a lattice of about so many voxels
 
 T = TypeVar("T")
@@ -33,33 +37,109 @@ class Window(NamedTuple):
 
 
 def check_window(lower: float, upper: float, name: str) -> Window:
-    """A window given by the user; UsageError, calling its volume ``name``, unless lower < upper and both are finite."""
+    """Return a window that the user gave.
+
+    Args:
+        lower, upper: its ends.
+        name: the volume's name in error messages, such as "PET".
+
+    Raises:
+        UsageError: the ends are not finite, or not in order.
+    """
     if not (np.isfinite(lower) and np.isfinite(upper) and lower < upper):
         raise UsageError(message("window-invalid", name=name, lower=lower, upper=upper))
     return Window(float(lower), float(upper))
 
 
 def automatic_window(values: NDArray[np.generic], name: str) -> Window:
-    """The robust window of a whole volume.
+    """Return the robust window of a whole volume.
 
     It runs from the background, the 0.5th percentile of all finite voxels, to the 99.5th percentile of the foreground. The
-    foreground is what is above a tenth of the way from the background to the 99.9th percentile: so neither the share of air
-    nor a few hot voxels move the window. Where the ends coincide, it runs from the lowest to the highest voxel.
+    foreground is what lies above a tenth of the way from the background to the bright end, the 99.9th percentile. Padding is
+    taken as background (:mod:`cspadn.imaging.padding`). Outliers, at most 1.2 % of all voxels, move nothing: they lie far from
+    the bulk of the tissue, or are brighter than all but one of their neighbours. Where the ends coincide, the window runs from
+    the lowest to the highest voxel.
+
+    Args:
+        values: intensities of any shape; the neighbours of voxels are compared only in three dimensions.
+        name: the volume's name in error messages.
 
     Raises:
-        InputError: the volume, called ``name``, is empty or constant.
+        InputError: the volume is empty or constant.
     """
-    with np.errstate(over="ignore"):
-        finite: NDArray[Any] = values[
-            np.isfinite(values.astype(np.float32))
-        ]  # what is too large for it is a hole (without_holes)
+    found = find_padding(values)
+    filled = fill_padding(values, found) if found else values
+    with np.errstate(over="ignore"):  # what is too large for single precision is a hole (without_holes)
+        holes = ~np.isfinite(filled.astype(np.float32))
+    finite: NDArray[Any] = filled[~holes]
     if not finite.size or finite.min() == finite.max():
         raise InputError(message("volume-constant", volume=name))
-    lower, bright = (float(level) for level in np.percentile(finite, (_BACKGROUND_PERCENTILE, _BRIGHT_PERCENTILE)))
+    whole = Window(float(finite.min()), float(finite.max()))
+    lower, bright = (float(level) for level in np.percentile(finite, (_BACKGROUND_PERCENTILE, _BRIGHT_PERCENTILES[0])))
     if lower == bright or not math.isfinite(bright - lower):
-        return Window(float(finite.min()), float(finite.max()))
-    foreground = finite[finite > lower + _FOREGROUND_SHARE * (bright - lower)]
-    return Window(lower, float(np.percentile(foreground, _FOREGROUND_PERCENTILE)))
+        return whole
+    kept = _without_outliers(finite)
+    lower = float(np.percentile(kept, _BACKGROUND_PERCENTILE))
+    foreground = kept[kept > _threshold(kept, lower)]
+    if not foreground.size:
+        return whole
+    return Window(lower, _bright_end(filled, holes, foreground, float(kept.max())))
+
+
+def _without_outliers(finite: NDArray[Any]) -> NDArray[Any]:
+    """Return the values without those that lie far from the bulk, unless they are too many to be outliers."""
+    low = float(np.percentile(finite, _BULK_PERCENTILES[0]))
+    foreground = finite[finite > _threshold(finite, low)]
+    if not foreground.size:
+        return finite
+    reach = float(np.percentile(foreground, _BULK_PERCENTILES[1])) - low
+    kept = finite
+    for outliers in (finite > low + _FAR_ABOVE * reach, finite < low - _FAR_BELOW * reach):
+        if 0 < np.count_nonzero(outliers) <= _OUTLIERS * finite.size:
+            limit = finite[outliers]
+            kept = kept[kept < limit.min()] if limit.min() > low else kept[kept > limit.max()]
+    return kept
+
+
+def _threshold(values: NDArray[Any], lower: float) -> float:
+    """Return the intensity above which foreground lies; a foreground of very few voxels is not one, but outliers."""
+    levels = [float(level) for level in np.percentile(values, _BRIGHT_PERCENTILES)]
+    thresholds = [lower + _FOREGROUND_SHARE * (bright - lower) for bright in levels if bright > lower]
+    for threshold in thresholds:
+        if np.count_nonzero(values > threshold) > _OUTLIERS * values.size:
+            return threshold
+    return thresholds[0] if thresholds else lower
+
+
+def _bright_end(values: NDArray[Any], holes: NDArray[np.bool_], foreground: NDArray[Any], highest: float) -> float:
+    """Return the bright percentile of the foreground, after each voxel was cut to the second brightest of its neighbours."""
+    end = float(np.percentile(foreground, _FOREGROUND_PERCENTILE))
+    if values.ndim != 3 or min(values.shape) < 2:
+        return end
+    # No voxel below this one can become the percentile by cutting at most so many above it.
+    rank = round((1 - _FOREGROUND_PERCENTILE / 100) * foreground.size + _OUTLIERS * values.size)
+    if rank >= foreground.size:
+        return end
+    least = np.partition(foreground, foreground.size - rank)[foreground.size - rank]
+    bright = ~holes & (values >= least) & (values <= highest)
+    cut = np.concatenate([foreground[foreground < least], _cut_to_neighbours(values, bright, highest)])
+    return float(np.percentile(cut, _FOREGROUND_PERCENTILE))
+
+
+def _cut_to_neighbours(values: NDArray[Any], chosen: NDArray[np.bool_], highest: float) -> NDArray[Any]:
+    """Return the chosen voxels, none brighter than the second brightest of its six neighbours."""
+    places = np.nonzero(chosen)
+    neighbours = []
+    for axis in range(3):
+        for step in (-1, 1):
+            moved = list(places)
+            moved[axis] = np.abs(places[axis] + step)  # mirrored at the ends of the volume
+            last = values.shape[axis] - 1
+            moved[axis] = np.where(moved[axis] > last, last - 1, moved[axis])
+            neighbours.append(values[tuple(moved)])
+    second = np.partition(np.nan_to_num(np.stack(neighbours), nan=-np.inf, posinf=-np.inf), -2, axis=0)[-2]
+    cut: NDArray[Any] = np.minimum(values[places], np.minimum(second, highest))
+    return cut
 
 
 def sampled(image: sitk.Image) -> NDArray[np.generic]:

@@ -15,7 +15,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError, MemoryExhaustedError
-from cspadn.imaging.metadata import FRAME_UID, MODALITY, SERIES_UID, SOURCE_NAME, UNITS
+from cspadn.imaging.metadata import FRAME_UID, MODALITY, PADDING, SERIES_UID, SOURCE_NAME, UNITS
+from cspadn.io.dicom_padding import mark_padding
 from cspadn.io.dicom_tags import slice_axes, slice_thickness, tag_numbers, tag_value
 from cspadn.io.suv import suv_factor
 from cspadn.messages import message
@@ -73,14 +74,18 @@ def read_files(files: Sequence[Path], folder: Path, name: str, *, suv: bool = Fa
     headers, distances = _sorted(headers)
     spacing = _spacing(headers, distances, folder, name)
     voxels = np.stack([_pixels(header, name) for header in headers])
+    padding, factor = mark_padding(voxels, headers, name), 1.0
     if suv:
-        voxels = voxels.astype(np.float32) * np.float32(suv_factor(headers, name))
+        factor = suv_factor(headers, name)
+        voxels = voxels.astype(np.float32) * np.float32(factor)
     image = sitk.GetImageFromArray(voxels)
     image.SetOrigin([float(value) for value in headers[0].ImagePositionPatient])
     rows, columns = (float(value) for value in headers[0].PixelSpacing)
     image.SetSpacing((columns, rows, spacing))
     image.SetDirection(np.stack(slice_axes(headers[0]), axis=1).ravel().tolist())
     _label(image, folder, headers[0], suv)
+    if padding:
+        image.SetMetaData(PADDING, f"{padding[0] * factor!r} {padding[1] * factor!r}")
     return image
 
 

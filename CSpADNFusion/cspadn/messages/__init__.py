@@ -3,7 +3,7 @@
 Each message has a short identifier that stays the same when its wording changes. docs/messages.md is generated from here.
 """
 
-from cspadn.messages import dicom, geometry, images, metrics, models, outputs, pairs, running, settings, warnings
+from cspadn.messages import dicom, geometry, images, intensities, metrics, models, outputs, pairs, running, settings, warnings
 from cspadn.messages.record import Catalogue, Message, Section, Sentence
 
 __all__ = ["Catalogue", "Message", "Section", "Sentence", "message"]
@@ -13,6 +13,7 @@ message = Catalogue(
     dicom.SERIES,
     dicom.SUV,
     geometry.SECTION,
+    intensities.SECTION,
     settings.SECTION,
     settings.RESOURCES,
     models.SECTION,

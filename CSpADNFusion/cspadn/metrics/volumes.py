@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.errors import CancelledError, InputError, UsageError
-from cspadn.imaging.alignment import automatic_mri_window, automatic_pet_window
+from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
 from cspadn.imaging.geometry import check_volume, resample, to_axial
 from cspadn.imaging.metadata import PREFIX, UNITS, value_of
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, check_window

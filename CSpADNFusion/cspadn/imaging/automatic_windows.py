@@ -1,0 +1,79 @@
+"""The automatic windows of a PET and an MRI that are fused (docs/adr/0022)."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from cspadn.errors import InputError
+from cspadn.imaging.focus import hottest_focus
+from cspadn.imaging.geometry import resample, thinned
+from cspadn.imaging.head_region import head_region, within_region
+from cspadn.imaging.padding import without_padding
+from cspadn.imaging.windowing import Window, automatic_window, sampled
+from cspadn.messages import message
+
+_FOREGROUND = 0.1  # of the PET's window
+_NORMAL_PERCENTILE = 97  # of the PET's foreground: hot tissue, whatever lesions there are
+
+
+def automatic_pet_window(pet: sitk.Image, axial: sitk.Image) -> Window:
+    """Return the automatic window of a PET, from the part of it that lies in the head of the MRI.
+
+    The window of a whole-body PET does not depend on the bladder. It begins at 0 or above, since an activity is never
+    negative. It ends at the bright end of the tissue (:func:`cspadn.imaging.windowing.automatic_window`), or at the level of
+    the hottest focus where that is hotter than normal tissue (:func:`cspadn.imaging.focus.hottest_focus`).
+
+    Args:
+        pet: of any grid and orientation.
+        axial: the MRI, in the order of :func:`to_axial`.
+
+    Raises:
+        InputError: the PET is empty, in the whole or where the MRI lies.
+    """
+    pet, axial = without_padding(pet)[0], without_padding(axial)[0]
+    region = head_region(axial)
+    seen = sitk.GetArrayFromImage(resample(pet, thinned(axial)))
+    if not np.isfinite(seen).any():  # too small to be met by the thinned grid, or elsewhere: the overlap will show
+        seen = sampled(pet)
+        head = seen.ravel()
+    else:
+        head = seen[sitk.GetArrayViewFromImage(region) > 0]
+    window = _tissue_window(head, seen.ravel(), pet)
+    if window.upper <= 0:  # not an activity
+        return window
+    lower = max(window.lower, 0.0)
+    return Window(lower, max(window.upper, _focus_level(pet, region, head, Window(lower, window.upper))))
+
+
+def _tissue_window(head: NDArray[Any], seen: NDArray[Any], pet: sitk.Image) -> Window:
+    """Return the window of the PET in the head, or in all of the MRI's box where the head's place shows nothing."""
+    for values in (head, seen):
+        with suppress(InputError):
+            return automatic_window(values, "The PET")
+    automatic_window(sampled(pet), "The PET")  # which may be empty as a whole
+    raise InputError(message("pet-empty-in-mri"))
+
+
+def _focus_level(pet: sitk.Image, region: sitk.Image, head: NDArray[Any], window: Window) -> float:
+    """Return the level of the hottest focus in the head, or the upper end of the window of the tissue."""
+    foreground = head[np.isfinite(head) & (head > window.lower + _FOREGROUND * (window.upper - window.lower))]
+    if not foreground.size:
+        return window.upper
+    normal = float(np.percentile(foreground, _NORMAL_PERCENTILE))
+    voxel_ml = math.prod(pet.GetSpacing()) / 1000
+    focus = hottest_focus(within_region(pet, region), voxel_ml, window.upper, normal)
+    return window.upper if focus is None else focus
+
+
+def automatic_mri_window(axial: sitk.Image) -> Window:
+    """Return the automatic window of an MRI; a very large one is sampled on a lattice of its axial view.
+
+    The window therefore does not depend on the stored order.
+    """
+    return automatic_window(sampled(without_padding(axial)[0]), "The MRI")

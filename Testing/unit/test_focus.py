@@ -1,0 +1,110 @@
+"""Foci of a PET, and the window that shows them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy.ndimage import gaussian_filter
+
+from cspadn.imaging.automatic_windows import automatic_pet_window
+from cspadn.imaging.focus import FOCUS_ML, hottest_focus
+
+_STEP_MM = 2.5
+_SHAPE = (48, 64, 64)
+_TISSUE = 1000.0
+
+
+def _radii(centre_mm: tuple[float, float, float], shape: tuple[int, ...] = _SHAPE, step_mm: float = _STEP_MM) -> np.ndarray:
+    axes = [(np.arange(size) - (size - 1) / 2) * step_mm - place for size, place in zip(shape, centre_mm, strict=True)]
+    return np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij")))
+
+
+def _image(values: np.ndarray, step_mm: float = _STEP_MM) -> sitk.Image:
+    image = sitk.GetImageFromArray(values.astype(np.float32))
+    image.SetSpacing([step_mm] * 3)
+    image.SetOrigin([-(size - 1) / 2 * step_mm for size in image.GetSize()])
+    return image
+
+
+def _ball(volume_ml: float, centre_mm: tuple[float, float, float], step_mm: float = _STEP_MM, shape=_SHAPE) -> np.ndarray:
+    radius = (volume_ml * 1000 * 3 / (4 * np.pi)) ** (1 / 3)
+    return np.clip((radius - _radii(centre_mm, shape, step_mm)) / step_mm + 0.5, 0, 1)
+
+
+def _head(seed: int = 0) -> np.ndarray:
+    """A ball of 1.2 l with an uptake of 800 to 1000, at the resolution of a PET."""
+    random = np.random.default_rng(seed)
+    uptake = (_radii((0, 0, 0)) < 66) * random.uniform(600, 1200, _SHAPE)
+    return gaussian_filter(uptake, 1.0)
+
+
+def _mri() -> sitk.Image:
+    random = np.random.default_rng(5)
+    return _image((_radii((0, 0, 0)) < 66) * random.uniform(200, 700, _SHAPE) + np.abs(random.normal(0, 5, _SHAPE)))
+
+
+@pytest.mark.parametrize("volume_ml", [0.5, 1, 2, 5, 10])
+@pytest.mark.parametrize("uptake", [2.0, 4.0, 20.0])
+def test_the_window_reaches_a_focus(volume_ml: float, uptake: float) -> None:
+    lesion = gaussian_filter(_ball(volume_ml, (15, 10, -20)) * uptake * _TISSUE, 0.6)
+    window = automatic_pet_window(_image(np.maximum(_head(), lesion)), _mri())
+    assert window.lower == pytest.approx(0, abs=1)
+    assert window.upper == pytest.approx(lesion.max(), rel=0.1)
+
+
+def test_a_focus_near_the_level_of_the_tissue_leaves_the_window() -> None:
+    plain = automatic_pet_window(_image(_head()), _mri())
+    lesion = _ball(2, (15, 10, -20)) * 1.05 * _TISSUE
+    assert automatic_pet_window(_image(np.maximum(_head(), lesion)), _mri()).upper == pytest.approx(plain.upper, rel=0.05)
+
+
+def test_single_hot_voxels_leave_the_window() -> None:
+    values = _head()
+    plain = automatic_pet_window(_image(values), _mri())
+    values[tuple(np.random.default_rng(2).integers(10, 38, (3, 40)))] = 1e5
+    assert automatic_pet_window(_image(values), _mri()).upper == pytest.approx(plain.upper, rel=0.02)
+
+
+def test_what_lies_outside_the_head_leaves_the_window() -> None:
+    """An injection site at the edge of the field of view, and noise of the air."""
+    plain = automatic_pet_window(_image(_head()), _mri())
+    values = _head() + np.where(_radii((0, 0, 0)) > 66, np.random.default_rng(3).uniform(0, 30, _SHAPE), 0)
+    values[:6, :8, :8] = 1e6
+    assert automatic_pet_window(_image(values), _mri()).upper == pytest.approx(plain.upper, rel=0.02)
+
+
+def test_noise_of_both_signs_does_not_lower_the_window_below_0() -> None:
+    values = _head() + np.random.default_rng(4).normal(0, 150, _SHAPE)
+    assert values.min() < -300
+    window = automatic_pet_window(_image(values), _mri())
+    assert window.lower == 0
+    assert window.upper == pytest.approx(np.percentile(values[_radii((0, 0, 0)) < 60], 99.5), rel=0.05)
+
+
+def test_padding_of_the_pet_leaves_the_window() -> None:
+    plain, values = automatic_pet_window(_image(_head()), _mri()), _head()
+    values[:, :, :10] = -1000
+    assert automatic_pet_window(_image(values), _mri()) == pytest.approx(plain, abs=0.02 * plain.upper)
+
+
+def test_a_volume_that_is_nowhere_positive_keeps_its_range() -> None:
+    window = automatic_pet_window(_image(_head() - 2000), _mri())
+    assert window.lower < window.upper <= 0
+
+
+@pytest.mark.parametrize("voxel_ml", [0.008, 0.08, 0.2])
+def test_the_core_is_a_volume_and_not_a_number_of_voxels(voxel_ml: float) -> None:
+    step_mm = (voxel_ml * 1000) ** (1 / 3)
+    for volume_ml, found in ((FOCUS_ML / 4, False), (FOCUS_ML * 4, True)):
+        values = 100 + 900 * (_ball(volume_ml, (step_mm / 2,) * 3, step_mm, (24, 24, 24)) > 0.5).astype(np.float32)
+        level = hottest_focus(values, voxel_ml, 120.0, 110.0)
+        assert (level is not None) == found
+        assert not found or level == pytest.approx(1000)
+
+
+def test_not_a_number_is_no_focus() -> None:
+    values = np.full((8, 8, 8), 100, np.float32)
+    values[2:6, 2:6, 2:6] = np.nan
+    values[0] = np.inf
+    assert hottest_focus(values, 0.1, 120.0, 110.0) is None
