@@ -15,7 +15,7 @@ RESULTS := docs/results
 SECONDS := 600
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist worksteal # a process, not a thread, per core
 
-.PHONY: bench messages metrics-page benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark scaling quick screenshots test test-all trust check pytest format clean workflows
+.PHONY: bench messages metrics-page benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark scaling quick screenshots test test-all trust check pytest format clean windows-report workflows
 
 $(READY): pyproject.toml constraints.txt
 	test ! -L $(VENV) # behind a link the environment of another clone would be emptied
@@ -49,6 +49,9 @@ observe: $(READY) ## read every display with the numerical observer, about 40 mi
 
 geometry-report: $(READY) ## fuse real pairs in all stored orders, turned, moved and resampled: docs/geometry.md
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/geometry_report.py --data $(DATA)/data --output docs/geometry.md
+
+windows-report: $(READY) ## measure the automatic windows and the check for swapped volumes, about 25 minutes of CPU time: docs/windows.md
+	$(BIN)/python -m training.evaluation.windows --data $(DATA)/data --output docs/windows.md
 
 benchmark: $(READY) ## time a training step against the straightforward one
 	$(BIN)/python -m training.benchmark --output $(RESULTS)/training_step.json

@@ -23,9 +23,9 @@ _LEAST_SHARE = 0.05  # of a slice that must be foreground, in both sources
 def read_slices(pet_path: Path, mri_path: Path) -> NDArray[np.float32]:
     """The patient-axial slices of two volumes that are registered in physical space, as fusing them would give the network.
 
-    The PET is resampled to the MRI's grid (0 outside its field of view). Each volume has one window for all its slices, the
-    PET by what the MRI sees of it. Left out are slices with next to nothing in them: those in which, in the PET or in the
-    MRI, less than 5 % of the pixels are above a tenth of the window.
+    The PET is resampled to the MRI's grid (0 outside its field of view). Each volume has one window for all its slices, by
+    :func:`cspadn.imaging.windowing.automatic_window`, the PET by what the MRI sees of it. Left out are slices with next to
+    nothing in them: those in which, in the PET or in the MRI, less than 5 % of the pixels are above a tenth of the window.
 
     Returns:
         (slices, 2, H, W) in [0, 1]: PET, MRI.

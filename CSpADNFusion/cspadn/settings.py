@@ -68,7 +68,7 @@ class FusionSettings:
         model: name of a shipped model, or a .safetensors file with its card beside it.
         device: auto, cpu, cuda, cuda:N or mps.
         grid: volume whose voxels the result has, mri or pet; the other volume is interpolated there.
-        pet_window: (lower, upper) in the units of the volume; None: :func:`cspadn.imaging.windowing.automatic_window`.
+        pet_window: (lower, upper) in the units of the volume; None: :mod:`cspadn.imaging.automatic_windows`.
         mri_window: likewise.
         palette: one of :data:`cspadn.palettes.PALETTES` to make a colour volume as well; None: no colour volume.
         half: compute in half precision on a GPU, at most 0.003 of the range apart (docs/benchmarks.md); no effect on a CPU.
