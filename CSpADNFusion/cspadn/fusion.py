@@ -20,7 +20,6 @@ from cspadn.imaging.geometry import put_axial
 from cspadn.imaging.metadata import NOTE
 from cspadn.imaging.windowing import FUSED_MAXIMUM, check_window
 from cspadn.inference.bounds import FlatResponse
-from cspadn.inference.fast_network import ready_to_fuse
 from cspadn.inference.pixel_size import PixelSize
 from cspadn.inference.slice_runner import SliceFuser
 from cspadn.io.png_pairs import as_picture, colored_like, one_slice, picture_pixels, white_level
@@ -93,6 +92,8 @@ def fuse(
     model, device = load_model(settings.model), resolve_device(settings.device)
     pair = Pair.of(pet, mri, settings)
     require_memory(pair.slices * pair.pixels * (4 if palette is None else 7) + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
+    from cspadn.inference.fast_network import ready_to_fuse
+
     make, response = partial(ready_to_fuse, model.network), FlatResponse.of(model.network)
     fuser = SliceFuser(make, device, pair.pixels, half=settings.half)
     pixel_size = PixelSize.of(*pair.pixel_mm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -491,21 +493,57 @@ def test_help_needs_no_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_only_networks_need_torch_and_only_dicom_needs_pydicom() -> None:
-    """Importing any other module of the library loads neither; Slicer may have no torch yet."""
+NETWORKS = {  # their classes derive from torch.nn.Module, so they cannot be defined without torch
+    *("cspadn.models.attention", "cspadn.models.cspadn"),
+    *("cspadn.inference.fast_network", "cspadn.inference.feature_maps", "cspadn.inference.winograd"),
+}
+HEAVY = {  # not brought by Slicer, or slow to import
+    *("torch", "pydicom", "safetensors", "nibabel", "scipy", "filelock", "rich"),
+    *("matplotlib", "jinja2", "PIL", "dask", "distributed", "ancpbids", "cryptography"),
+}
+
+
+def _modules() -> dict[str, Path]:
+    library = ROOT / "CSpADNFusion"
+    files = {file: file.relative_to(library).with_suffix("") for file in sorted((library / "cspadn").rglob("*.py"))}
+    return {".".join(name.parts).removesuffix(".__init__"): file for file, name in files.items()}
+
+
+def _imports_at_file_scope(body: Iterable[ast.AST]) -> set[str]:
+    """Full names of the modules that statements outside of functions import; blocks for type checkers do not count."""
+    found: set[str] = set()
+    for node in body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            found |= _imports_at_file_scope(node.orelse)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found |= _imports_at_file_scope(ast.iter_child_nodes(node))
+    return found
+
+
+@pytest.mark.parametrize("name", _modules())
+def test_modules_import_heavy_packages_in_functions_only(name: str) -> None:
+    """Also modules of networks; only these import torch at file scope, and no other module imports them there."""
+    imported = _imports_at_file_scope(ast.parse(_modules()[name].read_text(encoding="utf-8")).body)
+    heavy = {each.split(".")[0] for each in imported} & HEAVY
+    assert heavy == ({"torch"} if name in NETWORKS else set())
+    assert name in NETWORKS or not imported & NETWORKS
+
+
+def test_modules_without_networks_load_no_heavy_package() -> None:
+    """Nor does what they import: Slicer may have no torch yet."""
     code = (
-        "import importlib, sys; heavy = {'torch', 'pydicom'}\n"
+        "import importlib, sys; heavy = {'torch', 'pydicom', 'safetensors', 'nibabel'}\n"
         "for name in sys.argv[1:]:\n"
         "    importlib.import_module(name)\n"
         "    assert not heavy & set(sys.modules), (name, heavy & set(sys.modules))\n"
     )
-    library = ROOT / "CSpADNFusion"
-    files = (file.relative_to(library).with_suffix("") for file in sorted((library / "cspadn").rglob("*.py")))
-    names = [".".join(file.parts).removesuffix(".__init__") for file in files]
-    with_torch = ("cspadn.fusion", "cspadn.inference", "cspadn.models", "cspadn.__main__")
-    light = [name for name in names if not name.startswith(with_torch)]
-    assert {"cspadn", "cspadn.cli.fuse", "cspadn.io.dicom_writer", "cspadn.metrics", "cspadn.runtime.device"} <= set(light)
-    done = subprocess.run([sys.executable, "-c", code, *light], capture_output=True, text=True, cwd=library)
+    light = [name for name in _modules() if name not in NETWORKS | {"cspadn.__main__"}]
+    assert {"cspadn.fusion", "cspadn.io.dicom_writer", "cspadn.inference.slice_runner", "cspadn.models.weights"} <= set(light)
+    done = subprocess.run([sys.executable, "-c", code, *light], capture_output=True, text=True, cwd=ROOT / "CSpADNFusion")
     assert done.returncode == 0, done.stderr
 
 

@@ -90,7 +90,7 @@ class Toy(torch.nn.Module):
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch) -> Path:
-    monkeypatch.setitem(registry.ARCHITECTURES, "toy", registry.Architecture(Toy, ToyConfig))
+    monkeypatch.setitem(registry.ARCHITECTURES, "toy", registry.Architecture(__name__, "Toy", "ToyConfig"))
     path = tmp_path / "toy.safetensors"
     weights.save_model(Toy(ToyConfig(1.0)), path, **FIELDS)
     return path

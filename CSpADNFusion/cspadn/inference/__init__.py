@@ -1,1 +1,1 @@
-"""Fuse slices with a network: quickly, in threads and batches, within the memory there is."""
+"""Fuse slices with a network: threads, batches, memory, and a faster form of CSpA-DN (docs/inference.md)."""

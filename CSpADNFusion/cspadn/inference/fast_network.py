@@ -1,14 +1,14 @@
-"""The network made ready for fusing: the fused slices of :class:`cspadn.models.cspadn.CSpADN`, for less work.
+"""A faster form of :class:`cspadn.models.cspadn.CSpADN` for inference, equal to it up to rounding.
 
-Nothing is approximated (docs/adr/0013, 0014):
+docs/inference.md describes it, with a diagram, the terms, and why each step is exact:
 
 * Batch norm is folded into the convolution before it.
-* Around the head a slice is black. There the encoder's features are one vector, which enters both attentions as often as it
-  stands there; what is computed follows the head line by line. Slices that are all black cost nothing.
-* Layers work on some rows at a time, which a processor's cache holds, and write into one buffer: nothing is concatenated.
-  Wide ones need a third fewer multiplications (:mod:`cspadn.inference.winograd`).
-* Criss-cross attention: :mod:`cspadn.inference.criss_cross`. Channel attention: through the Gram matrix of the features.
-* All 1x1 convolutions that remain are matrix products.
+* The black background around the head is not computed: there, the features are one vector, which enters both attention modules
+  as often as it occurs.
+* Layers compute blocks of a few rows, which fit into a processor's cache, and write into one buffer. Wide layers need a third
+  fewer multiplications (:mod:`cspadn.inference.winograd`).
+* Criss-cross attention is computed some lines at a time (:mod:`cspadn.inference.criss_cross`), channel attention from the Gram
+  matrix of the features. All remaining 1x1 convolutions are one matrix product.
 """
 
 from __future__ import annotations
@@ -21,26 +21,35 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from cspadn.inference.criss_cross import CrissCrossSums, Extent, at, inner
-from cspadn.inference.feature_maps import Layer, Workspace, convolve, fill_around, reflect_frame
+from cspadn.inference.criss_cross import CrissCrossSums, Crop, at, inner
+from cspadn.inference.feature_maps import ConvLayer, Workspace, convolve, fill_around, reflect_frame
+from cspadn.inference.head_region import Block, HeadRegion, aligned
 from cspadn.inference.matrix_product import put_product
-from cspadn.inference.region import Region, Window, aligned
 from cspadn.models.attention import ChannelAttention, CrissCrossAttention, as_matrix
 from cspadn.models.cspadn import CSpADN, reflect_pad
 
 _BLACK = -1.0  # in the network's range
-_WIDE_ROWS, _NARROW_ROWS, _GPU_ROWS = 16, 64, 2**20  # at a time, of layers: on a CPU what its cache holds, on a GPU all
+# Rows per block: on a CPU, as many as its cache holds in a layer of many or of few channels; on a GPU, all.
+_WIDE_ROWS, _NARROW_ROWS, _GPU_ROWS = 16, 64, 2**20
 
 
 def ready_to_fuse(network: nn.Module) -> nn.Module:
-    """Return a copy of a network for inference: a :class:`FusionNetwork` of a :class:`CSpADN`, any other network unchanged."""
+    """Return a copy of a network for inference: a :class:`FusionNetwork` for a :class:`CSpADN`, a plain copy for any other."""
     return FusionNetwork(network) if isinstance(network, CSpADN) else copy.deepcopy(network).eval().requires_grad_(False)
 
 
 class FusionNetwork(nn.Module):
-    """A :class:`CSpADN` for fusing alone: it cannot be trained.
+    """A :class:`CSpADN` for inference only.
 
-    Where both sources are black, so is the result, whatever the network makes of it there.
+    The result is black wherever both sources are black.
+
+    Args:
+        network: a trained network; it is copied, not changed.
+
+    Attributes:
+        encoder_radius: receptive-field radius of the encoder, in pixels.
+        decoder_radius: receptive-field radius of the decoder, in pixels.
+        margin: pixels around the foreground that the crop contains.
     """
 
     black_middles: Tensor
@@ -53,126 +62,140 @@ class FusionNetwork(nn.Module):
         self._encoder, self._decoder = nn.ModuleList(encoder), nn.ModuleList(decoder)
         self.spatial = next((each for each in ready.attention.modules() if isinstance(each, CrissCrossAttention)), None)
         self.channel = next((each for each in ready.attention.modules() if isinstance(each, ChannelAttention)), None)
-        # As far as a seen place reaches, and as far as it sees.
-        self.reach, self.sight = len(encoder), len(decoder)
-        self.margin = max(self.reach + 1, self.sight)
-        self._workspace = Workspace()  # two maps, from one to the other and back
-        middles, features = _of_black(encoder)
+        self.encoder_radius, self.decoder_radius = len(encoder), len(decoder)  # a 3x3 convolution adds one pixel
+        # The outermost pixels of the crop see a reflected neighbour in the last layer, so the crop has one pixel more.
+        self.margin = max(self.encoder_radius + 1, self.decoder_radius)
+        self._workspace = Workspace()  # of two maps that layers read and write in turn
+        middles, features = _features_of_black(encoder)
         self.register_buffer("black_middles", middles)
         self.register_buffer("black_features", features)
 
     @torch.inference_mode()
     def forward(self, sources: Tensor) -> Tensor:
-        """Fuse as :meth:`CSpADN.forward`: (N, 2, H, W) in [-1, 1] to (N, 1, H, W), both float32, whatever is used between."""
-        seen = (sources > _BLACK).any(dim=1, keepdim=True)  # (N, 1, H, W)
-        fused = torch.full_like(seen, _BLACK, dtype=torch.float32)
-        whole = Region(seen.any(dim=0)[0].cpu().numpy())
+        """Fuse slices like :meth:`CSpADN.forward`.
+
+        Args:
+            sources: (N, 2, H, W), float32 in [-1, 1].
+
+        Returns:
+            (N, 1, H, W), float32 in [-1, 1], also if the network computes in half precision.
+        """
+        foreground = (sources > _BLACK).any(dim=1, keepdim=True)  # (N, 1, H, W)
+        fused = torch.full_like(foreground, _BLACK, dtype=torch.float32)
+        whole = HeadRegion(foreground.any(dim=0)[0].cpu().numpy())
         rows, columns = (
-            aligned(lines, length) for lines, length in zip(whole.box(self.margin), whole.seen.shape, strict=True)
+            aligned(lines, length) for lines, length in zip(whole.box(self.margin), whole.foreground.shape, strict=True)
         )
         if not rows:
             return fused
         box = (..., slice(rows.start, rows.stop), slice(columns.start, columns.stop))
-        region, (height, width) = Region(whole.seen[box]), seen.shape[-2:]
-        self._workspace.pixels = len(seen) * (height + 2) * (width + 2)
-        extent = Extent(region, height, width, self.black_features, self.reach, self.sight)
-        given = sources[box].to(self.black_features.dtype)
-        fused[box] = self._decode(self._attend(self._encode(given, region), extent), region)
-        return fused.masked_fill_(~seen, _BLACK)
+        region, (height, width) = HeadRegion(whole.foreground[box]), foreground.shape[-2:]
+        self._workspace.pixels = len(foreground) * (height + 2) * (width + 2)
+        crop = Crop(region, height, width, self.black_features, self.encoder_radius, self.decoder_radius)
+        cropped = sources[box].to(self.black_features.dtype)
+        fused[box] = self._decode(self._attend(self._encode(cropped, region), crop), region)
+        return fused.masked_fill_(~foreground, _BLACK)
 
-    def _encode(self, sources: Tensor, region: Region) -> Tensor:
-        """F0 with a frame: (N, C, H + 2, W + 2)."""
+    def _encode(self, sources: Tensor, region: HeadRegion) -> Tensor:
+        """Compute the features F0 of the crop, (N, 2, H, W), with a frame: (N, C, H + 2, W + 2)."""
         framed = reflect_pad(sources)
         features, done = self._workspace.map("even", framed, len(self.black_features)), 0
         source, blacks = framed, iter(self.black_middles)
         for margin, layer in enumerate(_typed(self._encoder), start=1):
-            windows = self._windows(region, margin, layer)
-            if margin % 2:  # the common block, or the second layer of a module: its map stays
+            blocks = self._blocks(region, margin, layer)
+            if margin % 2:  # the common block or the second layer of a dense module: part of F0
                 new = slice(done, done := done + layer.out_channels)
                 target, black, following = features[:, new], self.black_features[new], features[:, :done]
             else:
                 black = next(blacks)
                 target = following = self._workspace.map("odd", framed, layer.out_channels)
-            fill_around(target, windows, black)
-            convolve(layer, source, target, windows)
+            fill_around(target, blocks, black)
+            convolve(layer, source, target, blocks)
             source = following
         return features
 
-    def _attend(self, framed: Tensor, extent: Extent) -> Tensor:
-        """Put the sum of F5 and C5, or one of them, in the place of F0, as far as the decoder sees."""
+    def _attend(self, framed: Tensor, crop: Crop) -> Tensor:
+        """Replace F0 by the sum of F5 and C5, or by one of them, within the decoder's radius around the foreground."""
         if not (self.spatial or self.channel):
             return framed
         features = inner(framed)
-        weight, bias = self._product(features, extent)
-        for window, sums in self._sums(framed, extent):
-            own = features[at(window)]
-            given = (torch.cat([own, sums], dim=-1) if sums is not None else own).flatten(1, 2)
-            attended = given.new_empty(*given.shape[:2], own.shape[-1])
-            put_product(Tensor.copy_, attended, given, weight)
+        weight, bias = self._attention_product(features, crop)
+        for block, sums in self._sums(framed, crop):
+            own = features[at(block)]
+            inputs = (torch.cat([own, sums], dim=-1) if sums is not None else own).flatten(1, 2)
+            attended = inputs.new_empty(*inputs.shape[:2], own.shape[-1])
+            put_product(Tensor.copy_, attended, inputs, weight)
             own.copy_(attended.add_(bias).view_as(own))
         reflect_frame(framed)
         return framed
 
-    def _sums(self, framed: Tensor, extent: Extent) -> Iterable[tuple[Window, Tensor | None]]:
+    def _sums(self, framed: Tensor, crop: Crop) -> Iterable[tuple[Block, Tensor | None]]:
+        """Yield the blocks that the decoder sees, with their criss-cross sums if the network has spatial attention."""
         if self.spatial:
-            return CrissCrossSums(self.spatial, framed, self._workspace, extent).bands()
-        return ((window, None) for window in self._windows(extent.region, self.sight))
+            return CrissCrossSums(self.spatial, framed, self._workspace, crop).blocks()
+        return ((block, None) for block in self._blocks(crop.region, self.decoder_radius))
 
-    def _product(self, features: Tensor, extent: Extent) -> tuple[Tensor, Tensor]:
-        """What makes F5 + C5 of F0 and the sums, side by side: weight (N, 2C or C, C) and bias (N, 1, C)."""
+    def _attention_product(self, features: Tensor, crop: Crop) -> tuple[Tensor, Tensor]:
+        """Return the product that maps F0 and the criss-cross sums, side by side, to F5 + C5.
+
+        Returns:
+            Weight (N, 2C, C), or (N, C, C) without spatial attention, and bias (N, 1, C).
+        """
         count, channels = len(features), features.shape[-1]
         weight = torch.eye(channels, device=features.device) * (bool(self.spatial) + bool(self.channel))
         weight, bias = weight.expand(count, -1, -1), features.new_zeros(count, channels, 1, dtype=torch.float32)
         if self.channel:
-            product, bias = self.channel.product(*self._moments(features, extent))
+            product, bias = self.channel.product(*self._moments(features, crop))
             weight, bias = weight + (self.channel.beta * product).mT, self.channel.beta * bias
         if self.spatial:
             value, value_bias = (self.spatial.alpha * part.float() for part in as_matrix(self.spatial.value))
             weight, bias = torch.cat([weight, value.mT.expand(count, -1, -1)], dim=1), bias + value_bias
         return weight.to(features.dtype), bias.mT.to(features.dtype)
 
-    def _moments(self, features: Tensor, extent: Extent) -> tuple[Tensor, Tensor]:
-        """Over all places of the slices: the mean of f f^T, (N, C, C), and of f, (N, C, 1)."""
+    def _moments(self, features: Tensor, crop: Crop) -> tuple[Tensor, Tensor]:
+        """Return the mean of f f^T, (N, C, C), and of f, (N, C, 1), over all pixels of the whole slices."""
         count, channels = len(features), features.shape[-1]
-        positions = left = extent.height * extent.width
+        positions = left = crop.height * crop.width
         gram, total = (features.new_zeros(count, *size, dtype=torch.float32) for size in ((channels, channels), (channels,)))
-        for window in self._windows(extent.region, self.reach):
-            some = features[at(window)].flatten(1, 2).float()
+        for block in self._blocks(crop.region, self.encoder_radius):
+            some = features[at(block)].flatten(1, 2).float()
             put_product(Tensor.add_, gram, (some / positions).mT, some)
             total += some.sum(1) / positions
             left -= some.shape[1]
-        black = extent.black.float()
+        black = crop.black.float()
         return gram + left / positions * torch.outer(black, black), (total + left / positions * black).unsqueeze(-1)
 
-    def _decode(self, features: Tensor, region: Region) -> Tensor:
-        """(N, C, H + 2, W + 2) to (N, 1, H, W)."""
-        for sight, layer in zip(reversed(range(self.sight)), _typed(self._decoder), strict=True):
-            target = self._workspace.map("odd" if (self.sight - sight) % 2 else "even", features, layer.out_channels)
-            convolve(layer, features, target, self._windows(region, sight, layer), torch.relu_ if sight else torch.tanh_)
+    def _decode(self, features: Tensor, region: HeadRegion) -> Tensor:
+        """Decode framed features (N, C, H + 2, W + 2) to the fused crop (N, 1, H, W)."""
+        for margin, layer in zip(reversed(range(self.decoder_radius)), _typed(self._decoder), strict=True):
+            name = "odd" if (self.decoder_radius - margin) % 2 else "even"
+            target = self._workspace.map(name, features, layer.out_channels)
+            convolve(layer, features, target, self._blocks(region, margin, layer), torch.relu_ if margin else torch.tanh_)
             features = target
         return features[..., 1:-1, 1:-1]
 
-    def _windows(self, region: Region, margin: int, layer: Layer | None = None) -> list[Window]:
+    def _blocks(self, region: HeadRegion, margin: int, layer: ConvLayer | None = None) -> list[Block]:
+        """Return the blocks that a layer computes, within ``margin`` of the foreground."""
         rows = _NARROW_ROWS if layer and not layer.winograd else _WIDE_ROWS
-        return list(region.windows(margin, rows if self.black_features.is_cpu else _GPU_ROWS))
+        return list(region.blocks(margin, rows if self.black_features.is_cpu else _GPU_ROWS))
 
 
-def _layers(network: nn.Module) -> list[Layer]:
-    """The 3x3 convolutions in their order, each with the batch norm after it in its weights."""
+def _layers(network: nn.Module) -> list[ConvLayer]:
+    """Return the 3x3 convolutions in order, with the batch norm that follows each folded into its weights."""
     modules = [each for each in network.modules() if isinstance(each, (nn.Conv2d, nn.BatchNorm2d))]
     return [
-        Layer(fuse_conv_bn_eval(conv, after) if isinstance(after, nn.BatchNorm2d) else conv)
+        ConvLayer(fuse_conv_bn_eval(conv, after) if isinstance(after, nn.BatchNorm2d) else conv)
         for conv, after in zip(modules, [*modules[1:], None], strict=True)
         if isinstance(conv, nn.Conv2d)
     ]
 
 
-def _typed(layers: nn.ModuleList) -> Iterable[Layer]:
-    return (layer for layer in layers if isinstance(layer, Layer))
+def _typed(layers: nn.ModuleList) -> Iterable[ConvLayer]:
+    return (layer for layer in layers if isinstance(layer, ConvLayer))
 
 
-def _of_black(encoder: list[Layer]) -> tuple[Tensor, Tensor]:
-    """What the encoder makes of a black slice: of each module the layer between, (modules, channels), and F0, (C,)."""
+def _features_of_black(encoder: list[ConvLayer]) -> tuple[Tensor, Tensor]:
+    """Return the features of a black slice: the first layer of each dense module, (modules, channels), and F0, (C,)."""
     common, *dense = (partial(_constant, layer) for layer in encoder)
     middles, features = [], common(torch.full((2,), _BLACK))
     for first, second in zip(dense[::2], dense[1::2], strict=True):
@@ -181,6 +204,6 @@ def _of_black(encoder: list[Layer]) -> tuple[Tensor, Tensor]:
     return torch.stack(middles), features
 
 
-def _constant(layer: Layer, value: Tensor) -> Tensor:
-    """What a layer makes of a map that has one value, (C,), everywhere."""
+def _constant(layer: ConvLayer, value: Tensor) -> Tensor:
+    """Return the output of a layer, after its ReLU, for a map that has the same value (C,) everywhere."""
     return (layer.weight.sum((2, 3)) @ value + layer.bias).relu()

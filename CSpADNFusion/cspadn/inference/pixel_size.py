@@ -1,8 +1,8 @@
 """Fuse slices of fine pixels at a pixel size that the networks have learned.
 
-The networks have learned pixels of 0.75 to 1.45 mm, and cannot know how large a pixel is. On pixels half as large they take a
-lesion of 3 mm for a coarse structure, and it nearly vanishes (docs/adr/0021). So a slice of fine pixels is averaged over
-blocks of pixels, fused there, and enlarged; the detail of the MRI that the average has lost is added at its own contrast.
+The networks were trained on pixels of 0.75 to 1.45 mm, and cannot know how large a pixel is. On pixels of half that size, a
+lesion of 3 mm looks like a coarse structure and nearly vanishes (docs/adr/0021). A slice of fine pixels is therefore averaged
+over blocks of pixels, fused, and enlarged; the MRI detail that the average lost is added at its own contrast.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 Slices = NDArray[np.float32]
 FINEST_MM, USUAL_MM = 0.7, 1.0  # smaller pixels are averaged, to pixels of about this size
@@ -23,7 +21,7 @@ _WHITE = 0.988  # brightest value that detail reaches
 
 @dataclass(frozen=True)
 class PixelSize:
-    """How many pixels of a slice make one of the network's.
+    """How many pixels of a slice form one pixel of the network.
 
     Attributes:
         rows, columns: pixels along each side of a block; 1 where pixels are large enough.
@@ -65,7 +63,7 @@ class PixelSize:
         return result
 
     def _averaged(self, sources: Slices) -> Slices:
-        """(N, 2, H, W) to (N, 2, h, w); at the far borders the last pixel is repeated to fill the blocks."""
+        """Average (N, 2, H, W) over blocks to (N, 2, h, w); the last row and column are repeated to fill the last blocks."""
         height, width = sources.shape[-2:]
         padded = np.pad(sources, ((0, 0), (0, 0), (0, -height % self.rows), (0, -width % self.columns)), mode="edge")
         blocks = padded.reshape(*padded.shape[:2], -1, self.rows, padded.shape[-1] // self.columns, self.columns)
@@ -73,7 +71,10 @@ class PixelSize:
         return averaged
 
     def _enlarged(self, slices: Slices, shape: tuple[int, ...]) -> Slices:
-        """(N, h, w) to (N, H, W), linear."""
+        """Enlarge (N, h, w) to (N, H, W), interpolated linearly."""
+        import torch
+        from torch.nn import functional
+
         size = slices.shape[-2] * self.rows, slices.shape[-1] * self.columns
         image = torch.from_numpy(np.ascontiguousarray(slices))[:, None]
         large = functional.interpolate(image, size=size, mode="bilinear", align_corners=False)

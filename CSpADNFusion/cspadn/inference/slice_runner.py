@@ -1,4 +1,4 @@
-"""Slices through the network, on a CPU several at a time, on a GPU as many as its memory holds."""
+"""Run slices through a network: several threads on a CPU, batches on a GPU, within the memory there is."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from cspadn.errors import MemoryExhaustedError
 from cspadn.imaging.windowing import from_network_range, to_network_range
@@ -21,29 +19,37 @@ from cspadn.messages import Sentence, message
 from cspadn.runtime.device import empty_cache, free_memory
 from cspadn.runtime.memory import is_out_of_memory
 
-# Of a slice that is being fused: on a CPU as measured, with room; on a GPU, where a layer takes all rows at a time, by the
-# sizes of its maps.
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+# Memory of one slice while it is fused: on a CPU, measured and rounded up; on a GPU, where a layer computes all rows at once,
+# from the sizes of its maps.
 _CPU_BYTES_PER_PIXEL, _GPU_BYTES_PER_PIXEL = 1000, 2500
-_SHARE = 0.5  # of the free memory that slices may take
-_LARGEST_BATCH = 32  # slices: a GPU gains nothing from more
-_MOST_UNKNOWN = 4  # slices at a time where nobody says how much memory there is
+_SHARE = 0.5  # largest share of the free memory that slices take
+_LARGEST_BATCH = 32  # slices; a GPU gains nothing from more
+_MOST_UNKNOWN = 4  # slices at a time if the free memory is unknown
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class SliceFuser:
-    """The network on its device. Out of memory, it does with less at a time, then moves to the CPU, and says so.
+    """Fuse slices with a network on a device.
+
+    If the memory runs out, it halves the batches, then moves to the CPU, and adds a warning.
 
     Args:
-        make: gives the network, in single precision: :class:`cspadn.inference.FusionNetwork`.
-        pixels: of a slice.
-        half: whether a GPU computes in half precision; a CPU does not.
+        make: creates the network, in single precision; see :func:`cspadn.inference.fast_network.ready_to_fuse`.
+        device: device to start on.
+        pixels: pixels of a slice.
+        half: whether to compute in half precision on a GPU; a CPU always computes in single precision.
 
     Attributes:
-        device, precision: where and in what it computes.
-        batch: slices that go through the network as one.
-        workers: how many batches are computed at the same time.
+        device: current device.
+        precision: type of the numbers in the network.
+        batch: slices per batch.
+        workers: batches that are computed at the same time.
         warnings: sentences for the user.
     """
 
@@ -54,20 +60,24 @@ class SliceFuser:
         self._move(device)
 
     def _move(self, device: torch.device) -> None:
+        import torch
+
         on_cpu = device.type == "cpu"
         self.device, self.precision = device, torch.float16 if self._half and not on_cpu else torch.float32
         room = self._room(_CPU_BYTES_PER_PIXEL if on_cpu else _GPU_BYTES_PER_PIXEL)
-        # On a CPU a slice per thread: no thread waits for another after each layer.
+        # On a CPU, each thread has its own slice: no thread waits for others after a layer.
         self.batch, self.workers = (1, min(room, _torch_threads())) if on_cpu else (min(room, _LARGEST_BATCH), 1)
         self._load()
 
     def _room(self, bytes_per_pixel: int) -> int:
-        """Slices for which there is memory."""
+        """Return how many slices fit into the free memory."""
         free = free_memory(self.device)
         return _MOST_UNKNOWN if free is None else max(1, int(_SHARE * free / (bytes_per_pixel * self._pixels)))
 
     def _load(self) -> None:
-        """A fresh network: what another one kept for its slices is free."""
+        """Create the network anew, which frees the memory that the former one kept."""
+        from torch import nn
+
         self.network: nn.Module = nn.Identity()
         empty_cache(self.device)
         self.network = self._make().to(device=self.device, dtype=self.precision)
@@ -80,18 +90,25 @@ class SliceFuser:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            self._retreat()  # here, where the error no longer holds what was computed
+            self._retreat()  # outside of the handler: the error would keep intermediate results alive
 
     def in_order(self, work: Callable[[T], R], items: Iterable[T], count: int) -> Iterator[tuple[T, R]]:
-        """Each of ``count`` items, and what ``work`` makes of it.
+        """Yield each item with the result of ``work``, in order.
 
-        ``work``, which calls this object, runs in threads of its own, for several items at the same time; the next item is
-        taken from ``items`` meanwhile, in the calling thread, which also does the work if there is only one. Where there is
-        no memory for several, it goes on with one. Errors of ``work`` and of ``items`` come out here. While several are
-        computed, torch has one thread in new threads.
+        ``work`` runs in threads, for several items at the same time. The calling thread meanwhile takes the next item; with a
+        single item, it also does the work. If there is not enough memory for several items, the rest is done one at a time.
+        While several items are computed, torch uses one thread in each new thread.
+
+        Args:
+            work: processes an item; it calls this object.
+            items: the items, taken in the calling thread.
+            count: number of items.
+
+        Raises:
+            Exception: any error of ``work`` or ``items``.
         """
         items, left = iter(items), list[T]()
-        if count == 1:  # on all of torch's threads
+        if count == 1:  # with all threads of torch
             yield from ((item, work(item)) for item in items)
             return
         if min(self.workers, count) > 1:
@@ -106,7 +123,7 @@ class SliceFuser:
                 yield _first(pending)
 
     def _together(self, work: Callable[[T], R], items: Iterator[T], left: list[T], count: int) -> Iterator[tuple[T, R]]:
-        """With ``count`` threads; without memory for that, put what is taken from ``items`` and not done into ``left``."""
+        """Work in ``count`` threads; if the memory does not suffice, put the unfinished items into ``left`` and stop."""
         with _threads(count) as pool:
             pending: deque[tuple[T, Future[R]]] = deque()
             while True:
@@ -130,14 +147,16 @@ class SliceFuser:
     def _parts(self, sources: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         return [sources[i : i + self.batch] for i in range(0, len(sources), self.batch)]
 
-    @torch.inference_mode()
     def _run(self, sources: NDArray[np.float32]) -> NDArray[np.float32]:
-        given = torch.from_numpy(sources)
-        if self.device.type == "cuda":
-            given = given.pin_memory()
-        fused = self.network(to_network_range(given.to(self.device, non_blocking=True)))
-        unit: NDArray[np.float32] = from_network_range(fused)[:, 0].clamp(0, 1).cpu().numpy()
-        return unit
+        import torch
+
+        with torch.inference_mode():
+            given = torch.from_numpy(sources)
+            if self.device.type == "cuda":
+                given = given.pin_memory()
+            fused = self.network(to_network_range(given.to(self.device, non_blocking=True)))
+            unit: NDArray[np.float32] = from_network_range(fused)[:, 0].clamp(0, 1).cpu().numpy()
+            return unit
 
     def _retreat(self) -> None:
         if self.batch > 1:
@@ -152,25 +171,31 @@ class SliceFuser:
 
 
 def _first(pending: deque[tuple[T, Future[R]]]) -> tuple[T, R]:
-    """The first that is pending, when it is done; on an error it stays there."""
+    """Wait for the first pending item and remove it; if its work failed, raise the error and keep it."""
     item, future = pending[0]
     result = future.result()
     pending.popleft()
     return item, result
 
 
-# torch's number of threads is one of the process's, which a new thread starts with: remembered while some pool has set it.
+# torch.set_num_threads sets the number for the calling thread and for all threads that start later. The number from before is
+# kept while pools exist.
 _lock, _pools, _remembered = threading.Lock(), 0, 0
 
 
 def _torch_threads() -> int:
+    """Return how many threads torch uses when no pool limits it."""
+    import torch
+
     with _lock:
         return _remembered if _pools else torch.get_num_threads()
 
 
 @contextmanager
 def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool in which none starts threads of torch's own."""
+    """Open a pool whose threads compute without further threads of torch."""
+    import torch
+
     global _pools, _remembered
     with _lock:
         _remembered = _remembered if _pools else torch.get_num_threads()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
-from torch import nn
-
-from cspadn.models.cspadn import CSpADN, NetworkConfig
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Config(Protocol):
@@ -29,16 +29,31 @@ class Config(Protocol):
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network and its configuration.
+    """A network and its configuration. Their module is imported when a model is loaded, since it imports torch.
 
     Attributes:
-        network: the class that is built, as ``network(config)``. It has the attribute ``config`` and at least one parameter.
-            It maps (N, 2, H, W), PET then MRI, to (N, 1, H, W), values in [-1, 1], for every H and W from 1 pixel up.
-        config: the class of its configuration.
+        module: full name of the module that defines both classes.
+        network_class: name of the class that is built, as ``network(config)``. It has the attribute ``config`` and at least
+            one parameter. It maps (N, 2, H, W), PET then MRI, to (N, 1, H, W), values in [-1, 1], for every H and W from 1
+            pixel up.
+        config_class: name of the class of its configuration.
     """
 
-    network: type[nn.Module]
-    config: type[Config]
+    module: str
+    network_class: str
+    config_class: str
+
+    @property
+    def network(self) -> type[nn.Module]:
+        """The class of the network."""
+        network: type[nn.Module] = getattr(import_module(self.module), self.network_class)
+        return network
+
+    @property
+    def config(self) -> type[Config]:
+        """The class of the configuration."""
+        config: type[Config] = getattr(import_module(self.module), self.config_class)
+        return config
 
     def build(self, config: Config) -> nn.Module:
         """Return a new network with random weights."""
@@ -46,7 +61,7 @@ class Architecture:
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "CSpA-DN": Architecture(CSpADN, NetworkConfig),
+    "CSpA-DN": Architecture("cspadn.models.cspadn", "CSpADN", "NetworkConfig"),
 }
 """All architectures, by the name that model cards give in ``architecture``."""
 

@@ -10,18 +10,17 @@ import json
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import safetensors
-import safetensors.torch
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from cspadn.errors import ModelError
 from cspadn.messages import message
 from cspadn.models.registry import ARCHITECTURES, Architecture, Config, architecture_of
 from cspadn.runtime.terminal import in_one_line
 from cspadn.settings import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 WEIGHTS_SUFFIX, CARD_SUFFIX = ".safetensors", ".json"
 _MAXIMUM_BYTES = 64 * 2**20  # of a weights file: the default network needs 0.75 MB
@@ -136,6 +135,8 @@ def load_model(name_or_file: str | Path = DEFAULT_MODEL) -> Model:
         ModelError: the model is unknown or cannot be read, its architecture is unknown, or its hash, layers or values do not
             agree with the card.
     """
+    import torch
+
     path = _find(str(name_or_file))
     card = read_card(path.with_suffix(CARD_SUFFIX))
     architecture = ARCHITECTURES[card.architecture]
@@ -158,6 +159,8 @@ def _find(name_or_file: str) -> Path:
 
 def _verified_tensors(path: Path, card: ModelCard, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Read the weights and compare them with the card; the file is read once, so that the hashed bytes are those loaded."""
+    from safetensors.torch import load
+
     try:
         content = _content(path, _MAXIMUM_BYTES, "The weights")
     except (OSError, ValueError):  # ValueError: the name cannot be one
@@ -165,7 +168,7 @@ def _verified_tensors(path: Path, card: ModelCard, expected: dict[str, torch.Ten
     if hashlib.sha256(content).hexdigest() != card.sha256:
         raise ModelError(message("weights-not-of-card", path=path))
     try:
-        tensors = safetensors.torch.load(content)
+        tensors = load(content)
     except Exception:  # of many kinds: types that torch does not have are a KeyError
         raise ModelError(message("weights-format", path=path)) from None
     if _layers(tensors) != _layers(expected):
@@ -177,6 +180,8 @@ def _verified_tensors(path: Path, card: ModelCard, expected: dict[str, torch.Ten
 
 def _layers(tensors: dict[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     """Return shapes and types; half precision, in which the networks of the experiments are stored, counts as single."""
+    import torch
+
     kinds = {torch.float16: torch.float32}
     return {name: (tensor.shape, kinds.get(tensor.dtype, tensor.dtype)) for name, tensor in tensors.items()}
 
@@ -195,9 +200,11 @@ def save_model(network: nn.Module, path: Path, **fields: Any) -> ModelCard:
     Raises:
         TypeError: the network's class is not registered.
     """
+    from safetensors.torch import save
+
     architecture = architecture_of(network)
     config: Any = network.config
-    content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+    content = save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
     sha256 = hashlib.sha256(content).hexdigest()
     card = ModelCard(name=path.stem, architecture=architecture, network=config, sha256=sha256, **fields)
     text = json.dumps(card.to_dict(), indent=2, ensure_ascii=False) + "\n"
