@@ -71,12 +71,11 @@ def _run(arguments):
 
 def _checkPackages():
     from cspadn.errors import MissingPackageError
+    from CSpADNFusionLib.messages import message
     from CSpADNFusionLib.worker.torch_setup import missingPackages
 
     if missing := missingPackages():
-        raise MissingPackageError(
-            f"Fusion needs {' and '.join(missing)}: press Apply once in the module, in Slicer's window, which installs it."
-        )
+        raise MissingPackageError(message("batch-packages-missing", packages=" and ".join(missing)))
 
 
 def _fuse(options):
@@ -106,21 +105,23 @@ def _say(line):
 def _checkUsage(options):
     from cspadn.errors import UsageError
     from cspadn.io.atomic_output import check_names
+    from CSpADNFusionLib.messages import message
 
     if (options.pairs is None) == (options.studies is None):
-        raise UsageError("Say what to fuse: either --pairs FILE.csv or --studies FOLDER.")
+        raise UsageError(message("batch-input-missing"))
     if options.output is None:
-        raise UsageError("Say where the results shall lie: --output FOLDER.")
+        raise UsageError(message("batch-output-missing"))
     check_names(path for path in (options.pairs, options.studies, options.output) if path)
 
 
 class _Parser(argparse.ArgumentParser):
     """Raise a UsageError for wrong arguments: argparse itself would end the program."""
 
-    def error(self, message):
+    def error(self, text):
         from cspadn.errors import UsageError
+        from CSpADNFusionLib.messages import message
 
-        raise UsageError(f"wrong usage, {message}.")
+        raise UsageError(message("batch-wrong-usage", text=text))
 
 
 def _parser():

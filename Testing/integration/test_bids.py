@@ -15,6 +15,7 @@ from cspadn.cohort.derivative import Derivative, check_derivative, make_derivati
 from cspadn.cohort.pairs import Pair
 from cspadn.cohort.sources import BidsDataset, PairList, StudyFolder, source_of
 from cspadn.errors import UsageError
+from message_calls import identifiers, raises
 
 
 def _dataset(root: Path, *files: str) -> Path:
@@ -47,23 +48,24 @@ def test_the_mri_of_another_session_is_taken_with_a_warning(tmp_path: Path) -> N
     mri = "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz"
     pair = _one(pairs_of_dataset(_dataset(tmp_path, "sub-01/ses-b/pet/sub-01_ses-b_pet.nii.gz", mri)))
     assert pair.mri == str(tmp_path / mri)
-    assert mri in pair.warnings[0]
+    assert identifiers(pair.warnings) == ["t1w-of-other-session"]
+    assert mri in str(pair.warnings[0].fields["mri"])
 
 
 @pytest.mark.parametrize(
-    ("anatomies", "told"),
+    ("anatomies", "identifier"),
     [
-        ([], "no T1w"),
-        (["sub-02/anat/sub-02_T1w.nii.gz"], "no T1w"),  # that of another subject
-        (["sub-01/anat/sub-01_T2w.nii.gz"], "no T1w"),
-        (["sub-01/anat/sub-01_run-1_T1w.nii.gz", "sub-01/anat/sub-01_run-2_T1w.nii.gz"], "2 T1w"),
-        (["sub-01/anat/sub-01_space-MNI152NLin6Asym_T1w.nii.gz"], "no T1w"),  # another space
+        ([], "t1w-missing"),
+        (["sub-02/anat/sub-02_T1w.nii.gz"], "t1w-missing"),  # that of another subject
+        (["sub-01/anat/sub-01_T2w.nii.gz"], "t1w-missing"),
+        (["sub-01/anat/sub-01_run-1_T1w.nii.gz", "sub-01/anat/sub-01_run-2_T1w.nii.gz"], "t1w-ambiguous"),
+        (["sub-01/anat/sub-01_space-MNI152NLin6Asym_T1w.nii.gz"], "t1w-missing"),  # another space
     ],
 )
-def test_no_mri_or_several_are_an_obstacle(tmp_path: Path, anatomies: list[str], told: str) -> None:
+def test_no_mri_or_several_are_an_obstacle(tmp_path: Path, anatomies: list[str], identifier: str) -> None:
     pair = _one(pairs_of_dataset(_dataset(tmp_path, "sub-01/pet/sub-01_pet.nii.gz", *anatomies)))
-    assert told in pair.obstacle
-    assert "sub-01/pet/sub-01_pet.nii.gz" in pair.obstacle
+    assert pair.obstacle.identifier == identifier
+    assert str(pair.obstacle.fields["pet"]) == "sub-01/pet/sub-01_pet.nii.gz"
     assert pair.pet == pair.mri == ""
 
 
@@ -110,7 +112,7 @@ def test_two_pets_with_one_result_are_an_obstacle_for_both(tmp_path: Path) -> No
     pets = [f"sub-01/pet/sub-01_{middle}pet.nii.gz" for middle in ("", "desc-preproc_")]
     pairs = named_by_bids(pairs_of_dataset(_dataset(tmp_path, *pets, "sub-01/anat/sub-01_T1w.nii.gz")))
     assert [pair.name for pair in pairs] == ["sub-01", "sub-01"]
-    assert all("2 PETs" in pair.obstacle for pair in pairs)
+    assert identifiers(pair.obstacle for pair in pairs) == ["pets-with-one-name"] * 2
 
 
 def test_of_several_forms_of_a_pet_the_registered_one_is_taken(tmp_path: Path) -> None:
@@ -130,22 +132,22 @@ def test_a_label_may_hold_a_plus(tmp_path: Path) -> None:
 def test_a_damaged_description_is_told(tmp_path: Path, told: str) -> None:
     root = _dataset(tmp_path, "sub-01/pet/sub-01_pet.nii.gz", "sub-01/anat/sub-01_T1w.nii.gz")
     (root / "dataset_description.json").write_bytes(told.encode("latin-1"))
-    with pytest.raises(UsageError, match="dataset_description"):
+    with raises(UsageError, "dataset-description-invalid", path=root):
         pairs_of_dataset(root)
 
 
 def test_a_bad_row_takes_no_name_from_a_good_one(tmp_path: Path) -> None:
     (file := tmp_path / "pairs.csv").write_text("pet,mri,participant_id\np,m,a_b\np,m,0001\np,m,x\np,m,x\n")
     bad, good, *twice = named_by_bids(PairList(file).pairs())
-    assert "none of BIDS" in bad.obstacle
+    assert bad.obstacle.identifier == "list-label-invalid"
     assert good.obstacle == ""
-    assert all("2 PETs" in pair.obstacle for pair in twice)
+    assert identifiers(pair.obstacle for pair in twice) == ["pets-with-one-name"] * 2
 
 
 def test_a_dataset_without_pets_or_none_at_all_is_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no PET"):
+    with raises(UsageError, "dataset-without-pet"):
         pairs_of_dataset(_dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz"))
-    with pytest.raises(UsageError, match="is no folder"):
+    with raises(UsageError, "dataset-not-a-folder"):
         pairs_of_dataset(tmp_path / "nowhere")
 
 
@@ -158,7 +160,7 @@ def test_labels_choose(tmp_path: Path) -> None:
     assert [pair.name for pair in with_labels(pairs, ["02"], ["ses-b"])] == ["sub-02_ses-b"]
     assert [pair.name for pair in with_labels(pairs, ["sub-01"], [])] == ["sub-01_ses-a", "sub-01_ses-b"]
     assert with_labels(pairs, [], []) == pairs
-    with pytest.raises(UsageError, match="no PET of sub-03"):
+    with raises(UsageError, "label-without-pet", key="sub", label="03"):
         with_labels(pairs, ["01", "03"], [])
 
 
@@ -174,20 +176,20 @@ def test_a_list_names_subjects_or_counts_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "identifier"),
     [
-        ("p.nii,,01", "no mri"),
-        ("sub-1_T1w.nii,sub-1_pet.nii,01", "wrong way round"),
-        ("p.nii,m.nii,a_b", "none of BIDS"),
-        ("p.nii,m.nii,../x", "none of BIDS"),
-        ("p.nii,m.nii,sub-", "none of BIDS"),
+        ("p.nii,,01", "list-cell-empty"),
+        ("sub-1_T1w.nii,sub-1_pet.nii,01", "list-pair-swapped"),
+        ("p.nii,m.nii,a_b", "list-label-invalid"),
+        ("p.nii,m.nii,../x", "list-label-invalid"),
+        ("p.nii,m.nii,sub-", "list-label-invalid"),
     ],
 )
-def test_a_bad_row_is_an_obstacle_of_its_own(tmp_path: Path, row: str, told: str) -> None:
+def test_a_bad_row_is_an_obstacle_of_its_own(tmp_path: Path, row: str, identifier: str) -> None:
     (file := tmp_path / "pairs.csv").write_text(f"pet,mri,participant_id\n{row}\np.nii,m.nii,ok\n")
     bad, good = named_by_bids(PairList(file).pairs())
-    assert told in bad.obstacle
-    assert "line 2" in bad.obstacle.lower()
+    assert bad.obstacle.identifier == identifier
+    assert bad.obstacle.fields["line"] == 2
     assert (good.name, good.obstacle) == ("sub-ok", "")
 
 
@@ -202,17 +204,17 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
     source, output = _dataset(tmp_path / "in"), tmp_path / "out"
     output.mkdir()
     (output / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="holds other files"):
+    with raises(UsageError, "output-folder-in-use"):
         make_derivative(BidsDataset(source), output)
     assert [path.name for path in output.iterdir()] == ["notes.txt"]
-    with pytest.raises(UsageError, match="no fused cohort"):
+    with raises(UsageError, "cohort-not-fused"):
         check_derivative(output)
 
 
 def test_the_input_is_no_output(tmp_path: Path) -> None:
     source = _dataset(tmp_path / "a" / "in")
     for output in (source, source.parent):
-        with pytest.raises(UsageError, match="holds the input"):
+        with raises(UsageError, "output-contains-dataset"):
             make_derivative(BidsDataset(source), output)
 
 
@@ -242,10 +244,10 @@ def test_what_the_user_added_to_the_description_stays(tmp_path: Path) -> None:
 
 def test_another_dataset_does_not_come_into_the_same_folder(tmp_path: Path) -> None:
     output = make_derivative(BidsDataset(_dataset(tmp_path / "in")), tmp_path / "out")
-    with pytest.raises(UsageError, match="another dataset"):
+    with raises(UsageError, "output-folder-of-other-input"):
         make_derivative(BidsDataset(_dataset(tmp_path / "in2")), output)
     (table := tmp_path / "pairs.csv").write_text("pet,mri\n")
-    with pytest.raises(UsageError, match="another dataset"):
+    with raises(UsageError, "output-folder-of-other-input"):
         make_derivative(PairList(table), output)
 
 

@@ -81,7 +81,7 @@ def test_bad_pairs_are_told_and_the_rest_goes_on(run: Run, files: Path, tmp_path
     assert says(records[1]["message"], "image-missing", volume="The PET")
     assert says(records[3]["message"], "compressed-data-cut")
     assert says(records[2]["message"], "no-overlap")
-    assert list(records[0]) == ["pet", "mri", "output", "status", "message", "warnings", "seconds"]
+    assert list(records[0]) == ["pet", "mri", "output", "status", "message", "identifier", "warnings", "seconds"]
     assert records[1]["pet"] == str(files / "missing.nii.gz")
     assert all(float(record["seconds"]) >= 0 for record in records)
     fused = ["MRI-PET fused.nrrd", "MRI-PET fused 2.nrrd"]
@@ -222,10 +222,9 @@ def test_names_of_outputs_that_cannot_be(run: Run, files: Path, tmp_path: Path) 
     records = summary(out)
     assert [record["status"] for record in records] == ["done"] * 2 + ["failed"] * 6
     assert [record["output"] for record in records[:2]] == ["MRI-PET fused 2.nrrd", "MRI-PET fused.nrrd"]
-    assert all("would lie where that of another pair does" in record["message"] for record in records[2:4])
-    assert "without folders" in records[4]["message"]
-    assert "ends in .nrrd" in records[5]["message"]
-    assert records[6]["message"] == "Line 8 of the list names no mri."
+    expected = ["list-output-collides"] * 2 + ["list-output-invalid"] * 2 + ["list-cell-empty"] * 2
+    assert [record["identifier"] for record in records[2:]] == expected
+    assert says(records[6]["message"], "list-cell-empty", line=8, columns="mri")
     assert not (tmp_path / "outside.nrrd").exists()
     assert {file.stem for file in (out / "logs").iterdir()} == {f"line {number}" for number in range(4, 10)}
     assert len(names(out)) == 8
@@ -240,7 +239,7 @@ def test_existing_outputs_stay_unless_they_may_go(run: Run, files: Path, tmp_pat
         (out / name).write_text(content)
         assert run(*arguments) == 1
         assert names(out) == {name, "summary.csv", "logs"}
-        assert "exists" in summary(out)[0]["message"]
+        assert summary(out)[0]["identifier"] in ("output-exists", "sidecar-of-other-program")
         assert (out / name).read_text() == content
         if name.endswith(".json"):  # not of ours, as that of a BIDS image
             assert run(*arguments, "--overwrite") == 1
@@ -279,7 +278,7 @@ def test_a_batch_goes_on_where_it_ended(run: Run, files: Path, tmp_path: Path, m
         name: second[name] for name in second if name.startswith("mean")
     }
     assert run("--pairs", pairs, "--output", out, *arguments, "--grid", "pet") == 1  # would be something else
-    assert all("exists" in record["message"] for record in summary(out))
+    assert {record["identifier"] for record in summary(out)} == {"output-exists"}
     (files / "PET.nii.gz").touch()
     assert run("--pairs", pairs, "--output", out, *arguments) == 0  # the content counts, not the date
     image = sitk.ReadImage(str(files / "PET.nii.gz"))
@@ -308,7 +307,7 @@ def test_inputs_are_never_replaced(run: Run, files: Path) -> None:
     content = (files / "MRI.nrrd").read_bytes()
     assert run("--pairs", pairs, "--output", files, "--device", "cpu", "--overwrite") == 1
     assert (files / "MRI.nrrd").read_bytes() == content
-    assert "is one of the inputs" in summary(files)[0]["message"]
+    assert summary(files)[0]["identifier"] == "output-is-input"
     assert summary(files)[1]["status"] == "done"
     pairs.rename(files / "summary.csv")
     assert run("--pairs", files / "summary.csv", "--output", files, "--overwrite") == 2
@@ -318,7 +317,7 @@ def test_inputs_are_never_replaced(run: Run, files: Path) -> None:
 def test_a_summary_of_somebody_else_stays(run: Run, files: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "summary.csv").write_text("my,own\n1,2\n")
     assert run("--pairs", table(files / "p.csv", ("a", "b")), "--output", tmp_path, "--overwrite") == 2
-    assert "is no summary of an earlier run" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "summary-of-other-program")
     assert (tmp_path / "summary.csv").read_text() == "my,own\n1,2\n"
 
 
@@ -350,13 +349,19 @@ def test_wrong_lists_are_wrong_usage(run: Run, tmp_path: Path, capsys, case: str
 
 
 WRONG_USAGE = {
-    "nothing": ((), "either --pairs FILE.csv or --studies FOLDER"),
-    "both": (("--pairs", "p.csv", "--studies", "."), "either --pairs FILE.csv or --studies FOLDER"),
-    "no output": (("--pairs", "p.csv"), "--output FOLDER"),
-    "unknown": (("--pairs", "p.csv", "--output", "out", "--speed", "9"), "unrecognized arguments: --speed 9"),
-    "abbreviated": (("--pairs", "p.csv", "--out", "out"), "unrecognized arguments: --out out"),
-    "no number": (("--pairs", "p.csv", "--output", "out", "--pet-window", "0", "x"), "invalid float value: 'x'"),
-    "one number": (("--pairs", "p.csv", "--output", "out", "--mri-window", "0"), "expected 2 arguments"),
+    "nothing": ((), ("batch-input-missing", {})),
+    "both": (("--pairs", "p.csv", "--studies", "."), ("batch-input-missing", {})),
+    "no output": (("--pairs", "p.csv"), ("batch-output-missing", {})),
+    "unknown": (
+        ("--pairs", "p.csv", "--output", "out", "--speed", "9"),
+        ("batch-wrong-usage", {"text": "unrecognized arguments: --speed 9"}),
+    ),
+    "abbreviated": (
+        ("--pairs", "p.csv", "--out", "out"),
+        ("batch-wrong-usage", {"text": "unrecognized arguments: --out out"}),
+    ),
+    "no number": (("--pairs", "p.csv", "--output", "out", "--pet-window", "0", "x"), ("batch-wrong-usage", {})),
+    "one number": (("--pairs", "p.csv", "--output", "out", "--mri-window", "0"), ("batch-wrong-usage", {})),
     "window": (
         ("--pairs", "p.csv", "--output", "out", "--mri-window", "9", "1"),
         ("window-invalid", {"name": "MRI", "lower": 9, "upper": 1}),
@@ -371,15 +376,15 @@ WRONG_USAGE = {
     ),
     "model": (("--pairs", "p.csv", "--output", "out", "--model", "best"), ("model-unknown", {"model": "best"})),
     "device": (("--pairs", "p.csv", "--output", "out", "--device", "tpu"), ("device-unavailable", {"device": "tpu"})),
-    "a file as output": (("--pairs", "p.csv", "--output", "p.csv"), "cannot be made"),
-    "no studies": (("--studies", "missing", "--output", "out"), "cannot be read"),
-    "no folder in it": (("--studies", "empty", "--output", "empty/out"), "holds no folders"),
+    "a file as output": (("--pairs", "p.csv", "--output", "p.csv"), ("output-folder-not-created", {"path": "p.csv"})),
+    "no studies": (("--studies", "missing", "--output", "out"), ("studies-unreadable", {"path": "missing"})),
+    "no folder in it": (("--studies", "empty", "--output", "empty/out"), ("studies-empty", {"path": "empty"})),
 }
 
 
 @pytest.mark.parametrize("case", WRONG_USAGE)
 def test_wrong_usage_ends_with_a_sentence(run: Run, tmp_path: Path, monkeypatch, capsys, case: str) -> None:
-    arguments, words = WRONG_USAGE[case]
+    arguments, (identifier, fields) = WRONG_USAGE[case]
     monkeypatch.chdir(tmp_path)
     table(tmp_path / "p.csv", ("a.nrrd", "b.nrrd"))
     (tmp_path / "empty").mkdir()
@@ -387,7 +392,7 @@ def test_wrong_usage_ends_with_a_sentence(run: Run, tmp_path: Path, monkeypatch,
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("fuse_batch: ")
     assert line.endswith(".")
-    assert words in line if isinstance(words, str) else says(line, words[0], **words[1])
+    assert says(line, identifier, **fields)
     assert names(tmp_path) == {"p.csv", "empty"}
 
 
@@ -404,7 +409,7 @@ def test_missing_packages_are_told_before_anything_is_written(run: Run, files: P
     monkeypatch.setattr(torch_setup, "missingPackages", lambda: ["torch", "safetensors"])
     assert run("--pairs", table(files / "p.csv", ("a", "b")), "--output", tmp_path / "out") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "Fusion needs torch and safetensors" in line
+    assert says(line, "batch-packages-missing", packages="torch and safetensors")
     assert not (tmp_path / "out").exists()
 
 
@@ -566,7 +571,7 @@ def test_provenance_has_what_dicom_says(run: Run, studies: Path, tmp_path: Path,
 def test_suv_needs_dicom(run: Run, files: Path, tmp_path: Path) -> None:
     pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd"))
     assert run("--pairs", pairs, "--output", tmp_path / "out", "--suv") == 1
-    assert "no DICOM headers" in summary(tmp_path / "out")[0]["message"]
+    assert summary(tmp_path / "out")[0]["identifier"] == "suv-needs-dicom"
 
 
 def test_studies_that_leave_a_choice_fail(run: Run, tmp_path: Path, pair, capsys) -> None:

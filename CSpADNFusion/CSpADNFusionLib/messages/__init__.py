@@ -4,6 +4,6 @@ docs/messages.md is generated from here and from :mod:`cspadn.messages`.
 """
 
 from cspadn.messages import Catalogue
-from CSpADNFusionLib.messages import dicom_export, inputs, installation, running
+from CSpADNFusionLib.messages import batch, dicom_export, inputs, installation, running
 
-message = Catalogue(inputs.SECTION, installation.SECTION, running.SECTION, dicom_export.SECTION)
+message = Catalogue(inputs.SECTION, installation.SECTION, running.SECTION, dicom_export.SECTION, batch.SECTION)

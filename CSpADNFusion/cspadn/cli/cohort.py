@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from cspadn.cli.common import add_progress, add_settings, add_suv, limit_kernels, settings_of
+from cspadn.messages import message
 
 _INPUT_HELP = "BIDS dataset, .csv with the columns pet and mri, or folder with one folder per DICOM study"
 
@@ -51,5 +52,5 @@ def run(options: argparse.Namespace) -> int:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of workers: use 1 or more")
+        raise argparse.ArgumentTypeError(message("workers-not-a-number", text=text))
     return int(text)

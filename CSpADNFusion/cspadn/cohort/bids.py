@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from cspadn import __version__
 from cspadn.cohort.pairs import Pair
 from cspadn.errors import UsageError
+from cspadn.messages import message
 
 DESCRIPTION_FILE = "dataset_description.json"
 VERSION = "1.10.0"  # of the specification
@@ -71,7 +72,7 @@ def pairs_of_dataset(root: Path) -> list[Pair]:
             anatomies[image.entities["sub"]].append(image)
     pets = [image for image in images if image.suffix == "pet" and image.entities.get("desc") != "fused"]
     if not pets:
-        raise UsageError(f"The dataset {root} holds no PET as BIDS names it, sub-*/[ses-*/]pet/*_pet.nii.gz.")
+        raise UsageError(message("dataset-without-pet", path=root))
     return [_pair(root, pet, anatomies[pet.entities["sub"]]) for pet in _registered(pets)]
 
 
@@ -88,17 +89,14 @@ def _images(root: Path) -> list[_Image]:
     from ancpbids import DatasetOptions, load_dataset
 
     if not root.is_dir():
-        raise UsageError(
-            f"The dataset {root} is no folder: give a BIDS dataset, a folder of DICOM studies, or a list of pairs (.csv)."
-        )
+        raise UsageError(message("dataset-not-a-folder", path=root))
     try:  # a pickle that lies there would be executed
         dataset = load_dataset(str(root), DatasetOptions(ignore_pickle_file=True))
         found = dataset.query(suffix=["pet", "T1w"], extension=[".nii", ".nii.gz"])
     except OSError as error:
-        raise UsageError(f"{error.filename} cannot be read: {error.strerror}. Check the permissions.") from None
+        raise UsageError(message("dataset-file-unreadable", path=error.filename, why=error.strerror)) from None
     except Exception as error:  # it has no exceptions of its own
-        told = f"The dataset {root} cannot be read ({type(error).__name__}): check its dataset_description.json."
-        raise UsageError(told) from None
+        raise UsageError(message("dataset-description-invalid", path=root, kind=type(error).__name__)) from None
     images = (_Image.of(file.get_relative_path()) for file in found)
     return sorted((image for image in images if image), key=lambda image: image.path)
 
@@ -112,18 +110,18 @@ def _pair(root: Path, pet: _Image, anatomies: list[_Image]) -> Pair:
     chosen = here or fitting
     if len(chosen) != 1:
         return Pair(pet.name, obstacle=_no_choice(pet, chosen, wanted))
-    told = () if here else (f"The session of the PET has no T1w image: {chosen[0].path} was taken.",)
+    warnings = () if here else (message("t1w-of-other-session", mri=chosen[0].path),)
     sources = (f"bids:{_RAW}:{pet.path}", f"bids:{_RAW}:{chosen[0].path}")
-    return Pair(pet.name, str(root / pet.path), str(root / chosen[0].path), sources=sources, warnings=told)
+    return Pair(pet.name, str(root / pet.path), str(root / chosen[0].path), sources=sources, warnings=warnings)
 
 
 def _no_choice(pet: _Image, anatomies: list[_Image], space: str | None) -> str:
     if not anatomies and space:
-        return f"There is no T1w image in the space of {pet.path}, {space}: add one in the folder anat, or leave the PET out."
+        return message("t1w-missing-in-space", pet=pet.path, space=space)
     if not anatomies:
-        return f"There is no T1w image for {pet.path}: add one in the folder anat, or leave the PET out."
+        return message("t1w-missing", pet=pet.path)
     names = ", ".join(str(each.path) for each in anatomies)
-    return f"{pet.path} has {len(anatomies)} T1w images, {names}: name the registered one in a list of pairs (.csv)."
+    return message("t1w-ambiguous", pet=pet.path, count=len(anatomies), names=names)
 
 
 def named_by_bids(pairs: Sequence[Pair]) -> list[Pair]:
@@ -140,18 +138,17 @@ def _labelled(pair: Pair, number: str) -> Pair:
     labels = {"sub": pair.participant or number, "ses": pair.session}
     labels = {key: label.removeprefix(f"{key}-") for key, label in labels.items() if label}
     if bad := [label for label in labels.values() if not _LABEL.fullmatch(label)]:
-        told = f"The label '{bad[0]}' in line {pair.line} of the list is none of BIDS: use letters and digits."
-        return replace(pair, name=f"sub-{number}", obstacle=told)
+        obstacle = message("list-label-invalid", label=bad[0], line=pair.line)
+        return replace(pair, name=f"sub-{number}", obstacle=obstacle)
     return replace(pair, name="_".join(f"{key}-{label}" for key, label in labels.items()))
 
 
 def _unique(pairs: Iterable[Pair]) -> list[Pair]:
-    """Those that would have the same results cannot be made."""
+    """Return the pairs; those whose results would have the same name have an obstacle."""
     listed = list(pairs)
     counts = Counter(pair.name.casefold() for pair in listed if not pair.obstacle)
-    told = "There are {} PETs whose results would be called {}: leave one, or tell them apart in a list of pairs (.csv)."
     return [
-        replace(pair, obstacle=told.format(counts[pair.name.casefold()], pair.name))
+        replace(pair, obstacle=message("pets-with-one-name", count=counts[pair.name.casefold()], name=pair.name))
         if not pair.obstacle and counts[pair.name.casefold()] > 1
         else pair
         for pair in listed
@@ -167,7 +164,7 @@ def with_labels(pairs: list[Pair], participants: Sequence[str], sessions: Sequen
     for key, labels in (("sub", participants), ("ses", sessions)):
         wanted = {label.removeprefix(f"{key}-") for label in labels}
         if unknown := wanted - {pair.entities.get(key) for pair in pairs}:
-            raise UsageError(f"There is no PET of {key}-{min(unknown)}: check the labels, and separate them by spaces.")
+            raise UsageError(message("label-without-pet", key=key, label=min(unknown)))
         pairs = [pair for pair in pairs if not wanted or pair.entities.get(key) in wanted]
     return pairs
 

@@ -15,6 +15,7 @@ from cspadn.cohort.progress import Progress, progress_of
 from cspadn.cohort.sources import Source, source_of
 from cspadn.errors import MissingPackageError, UsageError
 from cspadn.io.atomic_output import check_names
+from cspadn.messages import message
 from cspadn.settings import FusionSettings
 
 _PACKAGES = ("ancpbids", "cryptography", "dask", "distributed", "jinja2", "matplotlib", "PIL")
@@ -52,14 +53,14 @@ def run(options: argparse.Namespace, settings: FusionSettings) -> int:
 
 def _check_usage(options: argparse.Namespace, source: Source) -> None:
     if {"participant", "group"} & {*options.participant_label, *options.session_label}:
-        raise UsageError("The level stands among the labels: put it before them, behind INPUT and OUTPUT.")
+        raise UsageError(message("level-among-labels"))
     if options.suv and not source.has_dicom:
-        raise UsageError("SUV is computed from DICOM headers, which BIDS has none of: give a list of DICOM folders (.csv).")
+        raise UsageError(message("suv-not-for-bids"))
 
 
 def _check_packages() -> None:
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
-        raise MissingPackageError(f"A cohort needs the Python package '{missing[0]}': pip install '.[cohort]', in a clone.")
+        raise MissingPackageError(message("cohort-package-missing", package=missing[0]))
 
 
 def _fuse_participants(options: argparse.Namespace, source: Source, settings: FusionSettings, progress: Progress) -> None:

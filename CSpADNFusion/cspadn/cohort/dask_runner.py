@@ -12,10 +12,11 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from cspadn import __version__
-from cspadn.cohort.engine import Job, Outcome, fuse_pair
-from cspadn.cohort.failures import FAILED, record_failure
+from cspadn.cohort.engine import Job, Outcome, failed, fuse_pair
+from cspadn.cohort.failures import record_failure
 from cspadn.cohort.pairs import Pair
-from cspadn.errors import UsageError
+from cspadn.errors import FusionError, UsageError
+from cspadn.messages import message
 from cspadn.runtime.allocator import keep_freed_memory
 from cspadn.runtime.memory import free_main_memory
 from cspadn.runtime.terminal import explained
@@ -127,9 +128,7 @@ def _client_of(address: str) -> Iterator[Client]:
     try:
         client = Client(address, timeout=_CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError):
-        raise UsageError(
-            f"No Dask scheduler answers at {address}: start one with 'dask scheduler', or check the address."
-        ) from None
+        raise UsageError(message("scheduler-unreachable", address=address)) from None
     with client:
         yield client
 
@@ -139,14 +138,13 @@ def _check_workers(client: Client, address: str | None) -> None:
     try:
         client.wait_for_workers(1, timeout=_START_SECONDS)
     except TimeoutError:
-        raise UsageError(f"The scheduler at {address} has no worker: start some with 'dask worker {address}'.") from None
+        raise UsageError(message("scheduler-without-workers", address=address)) from None
     try:
         versions = {client.submit(_version, pure=False).result(_START_SECONDS), *client.run(_version).values()}
     except Exception:  # of many kinds, which wrap each other
-        told = "The scheduler or a worker has no cspadn[cohort], or another version: install the same on all computers."
-        raise UsageError(told) from None
+        raise UsageError(message("cluster-packages-differ")) from None
     if other := versions - {__version__}:
-        raise UsageError(f"A worker has cspadn {min(other)}, this is {__version__}: install the same on all computers.")
+        raise UsageError(message("worker-versions-differ", other=min(other), own=__version__))
 
 
 def _version() -> str:
@@ -181,9 +179,7 @@ class DaskRunner:
             yield from running.ended()
             alive = time.monotonic() if threads else alive
             if time.monotonic() - alive > _LOST_SECONDS:
-                raise UsageError(
-                    f"The scheduler has had no worker for {_LOST_SECONDS} s: start some, and run this again to go on."
-                )
+                raise UsageError(message("workers-gone", seconds=_LOST_SECONDS))
 
 
 def _fuse_in_worker(pair: Pair, job: Job) -> Outcome:
@@ -195,7 +191,7 @@ def _threads_of(client: Client) -> int:
     try:
         return sum(client.nthreads().values())
     except (OSError, TimeoutError):
-        raise UsageError("The scheduler is gone: start it again, and run this again to go on.") from None
+        raise UsageError(message("scheduler-gone")) from None
 
 
 class _Running:
@@ -227,18 +223,17 @@ class _Running:
         if future.status == "finished":
             outcome: Outcome = future.result()
             return outcome
-        outcome = Outcome(pair.name, FAILED, _why(future), pair.warnings, inputs=(pair.pet, pair.mri))
-        record_failure(self._job.layout.files(pair).log, outcome.message, pair.warnings)
+        outcome = failed(pair, _why(future), (pair.pet, pair.mri))
+        record_failure(self._job.layout.files(pair).log, outcome)
         return outcome
 
 
-def _why(future: Future) -> str:
+def _why(future: Future) -> FusionError:
     from distributed import KilledWorker
 
     if future.status == "cancelled":
-        return "The scheduler has lost this pair: run this again."
+        return FusionError(message("pair-lost"))
     error = future.exception()
     if isinstance(error, KilledWorker):
-        times = error.allowed_failures + 1
-        return f"The worker died {times} times over this pair, perhaps for lack of memory: try it alone, with 'cspadn fuse'."
-    return str(explained(error))
+        return FusionError(message("worker-died", times=error.allowed_failures + 1))
+    return explained(error)

@@ -19,6 +19,7 @@ from cspadn.errors import UsageError
 from cspadn.imaging.metadata import NOTE
 from cspadn.io.atomic_output import PREFIX, commit
 from cspadn.io.images import stage_text
+from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.settings import FusionSettings
 
@@ -68,9 +69,7 @@ class Derivative:
         """
         outputs = (files.fused, files.sidecar, *files.others.values())
         if record is None and (foreign := next((path for path in outputs if path.exists()), None)):
-            raise UsageError(
-                f"{foreign} exists, and no side file says what it was made of: move it away, or choose another output folder."
-            )
+            raise UsageError(message("result-not-recorded", path=foreign))
         return True
 
     def record_of(self, description: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +102,7 @@ class Derivative:
 def check_derivative(output: Path) -> None:
     """Raise UsageError unless a folder is a derivative that this program has made."""
     if not _is_ours(output):
-        raise UsageError(f"The folder {output} holds no fused cohort: run the participant level first.")
+        raise UsageError(message("cohort-not-fused", path=output))
 
 
 def make_derivative(source: Source, output: Path) -> Path:
@@ -114,11 +113,13 @@ def make_derivative(source: Source, output: Path) -> Path:
     """
     folder = output.resolve()
     if source.path.resolve() == folder or folder in source.path.resolve().parents:
-        better = f", such as {source.path / 'derivatives' / 'cspadn'}" if source.path.is_dir() else ""
-        raise UsageError(f"The output {output} holds the input: choose another folder{better}.")
+        if source.path.is_dir():
+            better = source.path / "derivatives" / "cspadn"
+            raise UsageError(message("output-contains-dataset", path=output, better=better))
+        raise UsageError(message("output-contains-input", path=output))
     others = [path for path in make_folder(output) if not path.name.startswith(PREFIX)]
     if others and not _is_ours(folder):
-        raise UsageError(f"The output folder {output} holds other files: choose an empty one, or one of an earlier run.")
+        raise UsageError(message("output-folder-in-use", path=output))
     _describe(source, folder)
     return folder
 
@@ -153,7 +154,7 @@ def _describe(source: Source, folder: Path) -> None:
     """Write what is missing: the user may have added to the files, and several runs may start at the same time."""
     ours, found = description(source.path, folder, is_dataset=source.is_bids), _read_description(folder)
     if found and found.get("SourceDatasets") != ours["SourceDatasets"]:
-        raise UsageError(f"The output folder {folder} has the results of another dataset or list: choose another folder.")
+        raise UsageError(message("output-folder-of-other-input", path=folder))
     texts = {".bidsignore": "".join(f"{pattern}\n" for pattern in _IGNORED), "README.md": _README}
     wanted = {folder / name: text for name, text in texts.items() if not (folder / name).exists()}
     if (merged := {**ours, **found, "GeneratedBy": ours["GeneratedBy"]}) != found:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,6 +22,7 @@ from cspadn.cohort.pairs import Pair, Volume, sha256_of, volumes_of
 from cspadn.errors import FusionError, ModelError, UsageError
 from cspadn.io.atomic_output import Staged, clear, commit
 from cspadn.io.images import check_storable, stage_image, stage_text
+from cspadn.messages import message
 from cspadn.runtime.terminal import explained, quiet, silence_libraries
 from cspadn.settings import FusionSettings
 
@@ -142,6 +143,7 @@ class Outcome:
         name: of the pair.
         status: :data:`DONE`, :data:`UNCHANGED` (finished by an earlier run) or :data:`cspadn.cohort.failures.FAILED`.
         message: sentence that says why the pair failed.
+        identifier: of that message, as in docs/messages.md.
         warnings: sentences for the user.
         seconds: duration.
         means: means of the metrics by name, if computed; None for a metric that is not a number.
@@ -155,6 +157,22 @@ class Outcome:
     seconds: float = 0.0
     means: Mapping[str, float | None] = field(default_factory=dict)
     inputs: tuple[str, str] = ("", "")
+    identifier: str = ""
+
+
+def failed(pair: Pair, error: FusionError, inputs: tuple[str, str], folders: Sequence[Path] = ()) -> Outcome:
+    """Return the outcome of a pair that failed.
+
+    Args:
+        pair: the pair.
+        error: why it failed.
+        inputs: where PET and MRI lie.
+        folders: the message names files from there on; one folder may contain another.
+    """
+    text = str(error)
+    for folder in folders:
+        text = text.replace(f"{folder}{os.sep}", "")
+    return Outcome(pair.name, FAILED, text, pair.warnings, inputs=inputs, identifier=error.identifier)
 
 
 def fuse_pair(pair: Pair, job: Job, explain: Callable[[Exception], FusionError] = explained) -> Outcome:
@@ -176,17 +194,15 @@ def fuse_pair(pair: Pair, job: Job, explain: Callable[[Exception], FusionError] 
         outcome = _fused_or_found(pair, job, volumes)
         remove_record(log)
     except Exception as error:
-        message = str(error if isinstance(error, FusionError) else explain(error))
-        for folder in (job.layout.folder, job.source):  # one often contains the other
-            message = message.replace(f"{folder}{os.sep}", "")
-        outcome = Outcome(pair.name, FAILED, message, pair.warnings)
-        record_failure(log, message, pair.warnings)
+        shown = error if isinstance(error, FusionError) else explain(error)
+        outcome = failed(pair, shown, inputs, (job.layout.folder, job.source))
+        record_failure(log, outcome)
     return replace(outcome, seconds=time.monotonic() - begun, inputs=inputs)
 
 
 def _checked_volumes(pair: Pair, job: Job) -> tuple[Volume, Volume]:
     if job.version != __version__:
-        raise UsageError(f"A worker has cspadn {__version__}, not {job.version}: install the same on all computers.")
+        raise UsageError(message("worker-version-differs", other=__version__, own=job.version))
     return volumes_of(pair)
 
 
@@ -231,7 +247,7 @@ def _computed(pair: Pair, job: Job, volumes: tuple[Volume, Volume], files: PairF
     check_storable(mri if job.settings.grid == "mri" else pet, files.fused)
     result = fuse(pet, mri, job.settings if job.layout.colored else replace(job.settings, palette=None))
     if result.provenance["model_sha256"] != job.model_sha256:
-        raise ModelError("The worker has another model of that name: install the same version of cspadn everywhere.")
+        raise ModelError(message("worker-model-differs"))
     result = replace(result, warnings=[*pair.warnings, *result.warnings])
     if not job.layout.measured:
         return Fused(pet, mri, result, None)

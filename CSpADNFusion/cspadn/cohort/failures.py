@@ -6,27 +6,46 @@ import json
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Protocol
 
 from cspadn import __version__
 from cspadn.errors import FusionError, UsageError
 from cspadn.io.atomic_output import commit
 from cspadn.io.images import check_sidecar, stage_sidecar
+from cspadn.messages import message
 
 LOGS, FAILED = "logs", "failed"
 SOFTWARE = "CSpADNFusion"
 
 
-def record_failure(log: Path, message: str, warnings: tuple[str, ...]) -> None:
+class Failure(Protocol):
+    """Why a pair failed; see :class:`cspadn.cohort.engine.Outcome`."""
+
+    @property
+    def identifier(self) -> str:
+        """Return the identifier of the message."""
+
+    @property
+    def message(self) -> str:
+        """Return the sentence for the user."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return the warnings of the pair."""
+
+
+def record_failure(log: Path, outcome: Failure) -> None:
     """Write the record of a failed pair, unless a file of another program has its name.
 
     Errors are ignored: the run itself reports the failure as well.
     """
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    record: dict[str, object] = {"software": f"{SOFTWARE} {__version__}", "status": FAILED, "message": message, "date": date}
+    record: dict[str, object] = {"software": f"{SOFTWARE} {__version__}", "status": FAILED, "identifier": outcome.identifier}
+    record |= {"message": outcome.message, "date": date}
     with suppress(FusionError, OSError):
         check_sidecar(log, overwrite=True)
         log.parent.mkdir(parents=True, exist_ok=True)
-        commit([lambda: stage_sidecar(log, record, warnings)], overwrite=True)
+        commit([lambda: stage_sidecar(log, record, outcome.warnings)], overwrite=True)
 
 
 def remove_record(log: Path) -> None:
@@ -42,4 +61,4 @@ def read_failure(log: Path) -> tuple[str, tuple[str, ...]]:
         record = json.loads(log.read_text(encoding="utf-8"))
         return str(record["message"]), tuple(map(str, record["warnings"]))
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return f"The file {LOGS}/{log.name} is damaged: run the participant level again.", ()
+        return message("failure-record-damaged", path=f"{LOGS}/{log.name}"), ()

@@ -16,6 +16,7 @@ from cspadn.cohort.pairs import Pair
 from cspadn.errors import UsageError
 from cspadn.io.formats import COLOR_SUFFIXES, VOLUME_SUFFIXES
 from cspadn.io.images import TABLE_SUFFIX, check_output, check_sidecar, stage_image, stage_table
+from cspadn.messages import message
 from cspadn.settings import FusionSettings
 
 if TYPE_CHECKING:
@@ -100,8 +101,7 @@ class PlainFolder:
             if not pair.obstacle and not pair.output:
                 pair = replace(pair, name=names.free(_default_name(pair)))
             elif not pair.obstacle and (other := names.holder(pair.output)):
-                told = f"The output {pair.output} would lie where that of another pair does, {other}: choose another name."
-                pair = replace(pair, obstacle=told)
+                pair = replace(pair, obstacle=message("list-output-collides", output=pair.output, other=other))
             elif not pair.obstacle:
                 pair = replace(pair, name=names.take(pair.output))
             named[index] = replace(pair, name=f"line {pair.line}") if pair.obstacle else pair
@@ -144,9 +144,7 @@ def _obstacle(pair: Pair) -> str:
     output = pair.output
     if not output or (Path(output).name == output and "\\" not in output and Path(output).suffix.lower() == _FUSED_SUFFIX):
         return ""
-    return (
-        f"The output '{output}' in line {pair.line} of the list must be a name without folders that ends in {_FUSED_SUFFIX}."
-    )
+    return message("list-output-invalid", output=output, line=pair.line, suffix=_FUSED_SUFFIX)
 
 
 def _default_name(pair: Pair) -> str:
@@ -192,6 +190,4 @@ def make_folder(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except OSError as error:
         why = error.strerror or error
-        raise UsageError(
-            f"The output folder {folder} cannot be made: {why}. Choose another, or check its permissions."
-        ) from None
+        raise UsageError(message("output-folder-not-created", path=folder, why=why)) from None

@@ -14,6 +14,7 @@ from cspadn.cohort.engine import DONE, read_record
 from cspadn.cohort.failures import FAILED, LOGS, read_failure
 from cspadn.io.atomic_output import commit
 from cspadn.io.images import stage_text
+from cspadn.messages import message
 from cspadn.metrics import TABLE_NAMES
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _rows(made: dict[str, dict[str, Any]], failures: dict[str, tuple[str, tuple[
     """Return a row for each pair. A pair that has failed after it was done counts as failed."""
     from cspadn.report.pages import GroupRow
 
-    failed = [GroupRow(name, FAILED, None, message, warnings) for name, (message, warnings) in failures.items()]
+    failed = [GroupRow(name, FAILED, None, text, warnings) for name, (text, warnings) in failures.items()]
     return failed + [_row(name, ours) for name, ours in made.items() if name not in failures]
 
 
@@ -63,9 +64,7 @@ def _row(name: str, ours: dict[str, Any]) -> GroupRow:
         warnings = tuple(map(str, ours["warnings"]))
         return GroupRow(name, DONE, f"{name}{PAGE_SUFFIX}", "", warnings, means, float(ours["seconds"]))
     except (ValueError, LookupError, TypeError, AttributeError):
-        return GroupRow(
-            name, FAILED, None, "The side file of its result is damaged: run the participant level again, with --force."
-        )
+        return GroupRow(name, FAILED, None, message("side-file-damaged"))
 
 
 def _facts(made: Iterable[dict[str, Any]]) -> dict[str, str]:

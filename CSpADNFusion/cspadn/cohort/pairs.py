@@ -13,6 +13,7 @@ from cspadn.errors import InputError
 from cspadn.imaging.metadata import SOURCE_NAME
 from cspadn.io.atomic_output import check_different, check_names
 from cspadn.io.images import check_path, read_image
+from cspadn.messages import message
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -106,7 +107,7 @@ class Volume(NamedTuple):
         try:
             return sha256_of(self.series.files if self.series else _files_of(self.path))
         except OSError as error:
-            raise InputError(f"{self.name} {self.path} cannot be read: {error.strerror}. Check the permissions.") from None
+            raise InputError(message("pair-file-unreadable", volume=self.name, path=self.path, why=error.strerror)) from None
 
 
 def volumes_of(pair: Pair) -> tuple[Volume, Volume]:

@@ -102,7 +102,7 @@ class _Events(Progress):
 
     def _display(self, outcome: Outcome) -> None:
         fields = {"name": outcome.name, "status": outcome.status, "message": outcome.message, "seconds": outcome.seconds}
-        emit("subject", **fields, warnings=list(outcome.warnings), **self._numbers())
+        emit("subject", **fields, identifier=outcome.identifier, warnings=list(outcome.warnings), **self._numbers())
 
     def finish(self) -> None:
         emit("finished", page=str(self.overview) if self.overview else None, **self._numbers())

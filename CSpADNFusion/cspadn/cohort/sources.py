@@ -10,6 +10,7 @@ from cspadn.cohort.bids import is_dataset, pairs_of_dataset
 from cspadn.cohort.pairs import Pair
 from cspadn.errors import UsageError
 from cspadn.io.pair_list import Row, read_pairs
+from cspadn.messages import message
 
 _LIST_SUFFIX = ".csv"
 _OPTIONAL = ("participant_id", "session_id", "output")  # columns
@@ -86,9 +87,9 @@ def _listed(row: Row, folder: Path) -> Pair:
     pet, mri = (str(folder / cells[column]) if cells[column] else "" for column in ("pet", "mri"))
     obstacle = ""
     if empty := [column for column in ("pet", "mri") if not cells[column]]:
-        obstacle = f"Line {row.line} of the list names no {' and no '.join(empty)}."
+        obstacle = message("list-cell-empty", line=row.line, columns=" and no ".join(empty))
     elif "_T1w." in cells["pet"] or "_pet." in cells["mri"]:
-        obstacle = f"Line {row.line} of the list has PET and MRI the wrong way round, by their names."
+        obstacle = message("list-pair-swapped", line=row.line)
     participant, session, output = (cells[column] for column in _OPTIONAL)
     return Pair(pet=pet, mri=mri, line=row.line, obstacle=obstacle, participant=participant, session=session, output=output)
 
@@ -120,11 +121,11 @@ class StudyFolder:
         try:
             inside = sorted(path for path in self.path.iterdir() if path.is_dir() and not path.name.startswith("."))
         except OSError as error:
-            raise UsageError(f"The folder of studies {self.path} cannot be read: {error.strerror or error}.") from None
+            raise UsageError(message("studies-unreadable", path=self.path, why=error.strerror or error)) from None
         output = self.output.resolve()
         studies = [path for path in inside if path.resolve() not in (output, *output.parents)]
         if not studies:
-            raise UsageError(f"The folder of studies {self.path} holds no folders: it needs one for each study.")
+            raise UsageError(message("studies-empty", path=self.path))
         return [Pair(study=str(path), participant=_label_of(path.name)) for path in studies]
 
 

@@ -12,9 +12,11 @@ from cspadn.cohort.pairs import Pair
 from cspadn.errors import FusionError, UsageError
 from cspadn.io.atomic_output import commit
 from cspadn.io.images import stage_table
+from cspadn.messages import message
 
 SUMMARY_FILE = "summary.csv"
-_COLUMNS = ["pet", "mri", "output", "status", "message", "warnings", "seconds"]
+_COLUMNS = ["pet", "mri", "output", "status", "message", "identifier", "warnings", "seconds"]
+_FIRST_COLUMNS = 4  # by which the file is recognised, whatever follows them
 
 
 class Summary:
@@ -44,19 +46,20 @@ class Summary:
         if not self.path.exists():
             return
         if any(self.path.samefile(file) for file in protected):
-            raise UsageError(f"The list of pairs {self.path} lies where the summary is to be: rename it.")
+            raise UsageError(message("summary-is-the-list", path=self.path))
         try:
             with self.path.open(encoding="utf-8", newline="") as file:
-                ours = next(csv.reader(file), [])[: len(_COLUMNS)] == _COLUMNS
+                ours = next(csv.reader(file), [])[:_FIRST_COLUMNS] == _COLUMNS[:_FIRST_COLUMNS]
         except (OSError, UnicodeDecodeError, csv.Error):
             ours = False
         if not ours:
-            raise UsageError(f"{self.path} is no summary of an earlier run: rename it, or choose another folder.")
+            raise UsageError(message("summary-of-other-program", path=self.path))
 
     def add(self, outcome: Outcome, say: Callable[[str], None]) -> None:
         """Add a line for a pair, and write the file."""
         status = DONE if outcome.status == UNCHANGED else outcome.status
-        told = [*outcome.inputs, self._outputs[outcome.name], status, outcome.message, " ".join(outcome.warnings)]
+        reason = (outcome.message, outcome.identifier)
+        told = [*outcome.inputs, self._outputs[outcome.name], status, *reason, " ".join(outcome.warnings)]
         means = (_cell(outcome.means.get(name)) for name in self._metrics)
         self._rows.append([*map(_printable, told), f"{outcome.seconds:.1f}", *means])
         self.write(say)
@@ -69,7 +72,7 @@ class Summary:
         try:
             self._commit()
         except FusionError as error:
-            say(f"The summary is not up to date: {error}")
+            say(message("summary-outdated", why=error))
             return False
         return True
 

@@ -3,7 +3,20 @@
 Each message has a short identifier that stays the same when its wording changes. docs/messages.md is generated from here.
 """
 
-from cspadn.messages import dicom, geometry, images, intensities, metrics, models, outputs, pairs, running, settings, warnings
+from cspadn.messages import (
+    cohort,
+    dicom,
+    geometry,
+    images,
+    intensities,
+    metrics,
+    models,
+    outputs,
+    pairs,
+    running,
+    settings,
+    warnings,
+)
 from cspadn.messages.record import Catalogue, Message, Section, Sentence
 
 __all__ = ["Catalogue", "Message", "Section", "Sentence", "message"]
@@ -23,6 +36,9 @@ message = Catalogue(
     metrics.SECTION,
     pairs.SECTION,
     dicom.STUDIES,
+    cohort.SECTION,
+    cohort.PAIRS,
+    cohort.CLUSTER,
     running.SECTION,
     warnings.SECTION,
     running.UNEXPECTED,

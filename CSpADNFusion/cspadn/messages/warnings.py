@@ -50,5 +50,11 @@ SECTION = Section(
             "The fusion is slower, and the result is complete. Close other programs that use the graphics card, or choose "
             "the CPU from the start.",
         ),
+        Message(
+            "t1w-of-other-session",
+            "The session of the PET has no T1w image: {mri} was used.",
+            "In a cohort: the only T1w image of the subject, from another session. Make sure that the PET is registered to "
+            "it.",
+        ),
     ),
 )
