@@ -566,7 +566,8 @@ def test_a_device_that_only_workers_elsewhere_have_is_no_wrong_usage(dataset, tm
     with cluster(tmp_path / "dask", workers=1) as here:
         done = _run(dataset, tmp_path / "out", "--scheduler", here.address, "--device", "cuda:7")
     assert done.returncode == 1
-    assert "failed: sub-01: There is no device 'cuda:7'" in done.stdout
+    assert "failed: sub-01: " in done.stdout
+    assert says(done.stdout, "device-unavailable", device="cuda:7")
 
 
 def test_letters_that_a_pipe_has_not_end_nothing(dataset, tmp_path: Path) -> None:
