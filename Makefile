@@ -15,7 +15,7 @@ RESULTS := docs/results
 SECONDS := 600
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist worksteal # a process, not a thread, per core
 
-.PHONY: bench messages metrics-page benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark scaling quick screenshots test test-all trust check pytest format clean windows-report workflows
+.PHONY: bench messages metrics-page benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark registration-report scaling quick screenshots test test-all trust check pytest format clean windows-report workflows
 
 $(READY): pyproject.toml constraints.txt
 	test ! -L $(VENV) # behind a link the environment of another clone would be emptied
@@ -46,6 +46,9 @@ evaluate: $(READY) ## recompute every table and figure of docs/results from the 
 
 observe: $(READY) ## read every display with the numerical observer, about 40 minutes of CPU time: docs/results/observer.md
 	$(BIN)/python -m training.observe --data $(DATA) --output $(RESULTS)
+
+registration-report: $(READY) ## register simulated heads, about 15 minutes of CPU time, antspyx beside where installed: docs/registration.md
+	$(BIN)/python -m training.registration --data $(DATA) --output docs
 
 geometry-report: $(READY) ## fuse real pairs in all stored orders, turned, moved and resampled: docs/geometry.md
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/geometry_report.py --data $(DATA)/data --output docs/geometry.md

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cspadn.fusion import FusionResult, fuse, fuse_pictures
+    from cspadn.registration import Registration, register
     from cspadn.settings import FusionSettings
 
 __version__ = "0.1.0"
-__all__ = ["FusionResult", "FusionSettings", "__version__", "fuse", "fuse_pictures"]
+__all__ = ["FusionResult", "FusionSettings", "Registration", "__version__", "fuse", "fuse_pictures", "register"]
 _MODULES = ("errors", "metrics", "models", "report")  # of docs/library.md
 
 
@@ -30,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from cspadn import fusion
 
         return getattr(fusion, name)
+    if name in ("Registration", "register"):
+        from cspadn import registration
+
+        return getattr(registration, name)
     if name in _MODULES:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module 'cspadn' has no attribute '{name}'")

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn import __version__
-from cspadn.errors import CancelledError, InputError
+from cspadn.errors import CancelledError, InputError, UsageError
 from cspadn.imaging.alignment import Pair, Slab
 from cspadn.imaging.color import TABLE_VERSION, brightness_text, color_table, recolored
 from cspadn.imaging.geometry import put_axial
@@ -25,9 +25,11 @@ from cspadn.inference.slice_runner import SliceFuser
 from cspadn.io.png_pairs import as_picture, colored_like, one_slice, picture_pixels, white_level
 from cspadn.messages import message
 from cspadn.models.weights import WEIGHTS_SUFFIX, Model, load_model
+from cspadn.registration import Alignment, Registration, check_alignment, register
+from cspadn.registration.check import NOT_CHECKED, REGISTERED
 from cspadn.runtime.device import resolve_device
 from cspadn.runtime.memory import require_memory
-from cspadn.settings import WINDOWS, FusionSettings
+from cspadn.settings import NO_REGISTRATION, WINDOWS, FusionSettings
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]  # slices done, slices in all
@@ -43,6 +45,8 @@ class FusionResult:
         image: the fused volume on the grid of the MRI (or of the PET, if the settings say so), float32 from 0 to 4095.
         color: RGB, 8 bits each, on the same grid: hue of the PET, lightness of the fused value and the MRI, from
             :func:`cspadn.imaging.color.color_table`; None without a palette.
+        alignment: how far the PET is from where registration would put it, or why this is not known.
+        registration: how the PET was registered to the MRI before the fusion; None: it was not.
         provenance: sources, model, hash, device, windows, grid, software and date, as text and numbers.
         warnings: sentences for the user, each a :class:`cspadn.messages.Sentence` with an identifier.
     """
@@ -51,6 +55,12 @@ class FusionResult:
     provenance: dict[str, Any]
     warnings: list[str]
     color: sitk.Image | None = None
+    alignment: Alignment = NOT_CHECKED
+    registration: Registration | None = None
+
+    def placed(self, pet: sitk.Image) -> sitk.Image:
+        """Return the PET that was given to the fusion, where the fusion had it: in the space of the MRI."""
+        return pet if self.registration is None else self.registration.placed(pet)
 
 
 def fuse(
@@ -61,7 +71,7 @@ def fuse(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> FusionResult:
-    """Fuse a PET and an MRI volume that are registered in physical space.
+    """Fuse a PET and an MRI volume that are registered in physical space, or register them first if the settings say so.
 
     Both are viewed in slices of the grid volume, along the axis of it that is nearest to the patient's; the other volume is
     interpolated linearly at their voxel centres. Each pair of slices goes through the network, and the fused slices are put
@@ -90,7 +100,9 @@ def fuse(
     if palette is not None:
         color_table(palette)  # computed here, once, and not while threads fuse
     model, device = load_model(settings.model), resolve_device(settings.device)
-    pair = Pair.of(pet, mri, settings)
+    registration = None if settings.register == NO_REGISTRATION else register(pet, mri, cancelled=cancelled)
+    pair = Pair.of(pet if registration is None else registration.placed(pet), mri, settings)
+    alignment = _alignment(pair, settings)
     require_memory(pair.slices * pair.pixels * (4 if palette is None else 7) + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
     from cspadn.inference.fast_network import ready_to_fuse
 
@@ -108,8 +120,9 @@ def fuse(
             put_axial(rgb, color, places.start)
         if progress:
             progress(places.stop, pair.slices)
-    provenance = {**_provenance(model, fuser, pair, settings), **pixel_size.provenance()}
-    return FusionResult(image, provenance, [*pair.warnings, *fuser.warnings], color)
+    provenance = {**_provenance(model, fuser, pair, settings), **pixel_size.provenance(), **_position(alignment, registration)}
+    warnings: list[str] = [*pair.warnings, *alignment.warnings(), *fuser.warnings]
+    return FusionResult(image, provenance, warnings, color, alignment, registration)
 
 
 def fuse_pictures(
@@ -138,8 +151,11 @@ def fuse_pictures(
     if pet_pixels.shape[:2] != mri_pixels.shape[:2]:
         sizes = [f"{p.shape[1]} x {p.shape[0]}" for p in (pet_pixels, mri_pixels)]
         raise InputError(message("picture-sizes-differ", pet=sizes[0], mri=sizes[1]))
+    if settings and settings.register != NO_REGISTRATION:
+        raise UsageError(message("registration-of-pictures"))
     settings = replace(
         settings or FusionSettings(),
+        skip_alignment_check=True,
         pet_window=(settings and settings.pet_window) or (0, white_level(pet_pixels)),
         mri_window=(settings and settings.mri_window) or (0, white_level(mri_pixels)),
     )
@@ -160,6 +176,20 @@ def check_settings(settings: FusionSettings) -> Model:
             check_window(window[0], window[1], name[:3].upper())
     resolve_device(settings.device)
     return load_model(settings.model)
+
+
+def _alignment(pair: Pair, settings: FusionSettings) -> Alignment:
+    """Check whether the two volumes lie on each other, unless this is known or not asked for."""
+    if settings.register != NO_REGISTRATION:
+        return REGISTERED
+    if settings.skip_alignment_check:
+        return NOT_CHECKED
+    return check_alignment(pair.pet.image, pair.mri.image)
+
+
+def _position(alignment: Alignment, registration: Registration | None) -> dict[str, Any]:
+    """Return how the two volumes lie to each other, for the provenance."""
+    return alignment.provenance() if registration is None else registration.provenance()
 
 
 def _slabs(pair: Pair, fuser: SliceFuser) -> Iterator[tuple[slice, Slab]]:

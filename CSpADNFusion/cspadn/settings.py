@@ -21,6 +21,7 @@ DEFAULT_MODEL = "cspadn"
 MODELS = (DEFAULT_MODEL, "cspadn-paper")  # shipped, in Resources/Models
 AUTOMATIC_DEVICE = "auto"
 GRIDS = ("mri", "pet")
+NO_REGISTRATION, RIGID = REGISTRATIONS = ("none", "rigid")
 
 _RECORD = "setting"  # key of a field's metadata
 
@@ -71,6 +72,9 @@ class FusionSettings:
         pet_window: (lower, upper) in the units of the volume; None: :mod:`cspadn.imaging.automatic_windows`.
         mri_window: likewise.
         palette: one of :data:`cspadn.palettes.PALETTES` to make a colour volume as well; None: no colour volume.
+        register: none, the volumes are fused where their headers place them; or rigid, the PET is registered to the MRI
+            first, by :func:`cspadn.register`.
+        skip_alignment_check: do not check whether the two volumes lie on each other.
         half: compute in half precision on a GPU, at most 0.003 of the range apart (docs/benchmarks.md); no effect on a CPU.
 
     Raises:
@@ -97,6 +101,16 @@ class FusionSettings:
         f"hues of the colour volume: {', '.join(PALETTES)}; default: {DEFAULT_PALETTE}",
         choices=PALETTES,
         metavar="NAME",
+    )
+    register: str = setting(
+        NO_REGISTRATION,
+        "choice",
+        "register the PET to the MRI first; default: none",
+        choices=REGISTRATIONS,
+        metavar="none|rigid",
+    )
+    skip_alignment_check: bool = setting(
+        False, "switch", "do not check whether PET and MRI lie on each other", changes_result=False
     )
     half: bool = setting(False, "switch", "half precision, on a GPU: faster, at most 0.003 of the range apart")
 

@@ -19,8 +19,7 @@ import pytest
 import SimpleITK as sitk
 
 from cspadn import fuse
-from cspadn.cli import entry
-from cspadn.cli import fuse as fuse_command
+from cspadn.cli import common, entry
 from cspadn.errors import CancelledError, UsageError
 from cspadn.imaging.windowing import FUSED_MAXIMUM
 from cspadn.models.weights import DEFAULT_MODEL, list_models
@@ -276,8 +275,8 @@ def test_a_worker_ends_with_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "private"
     folder.mkdir()
     code = (
-        "import time; from pathlib import Path; from cspadn.cli import fuse;"
-        f"watching = fuse._watching(Path({str(folder / 'cancel')!r})); watching.__enter__();"
+        "import time; from pathlib import Path; from cspadn.cli import common;"
+        f"watching = common.watching(Path({str(folder / 'cancel')!r})); watching.__enter__();"
         "print('ready', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -293,7 +292,7 @@ def test_a_program_that_has_fused_outlives_the_folder(files: dict[str, Path], tm
     before = threading.active_count()
     assert _fuse(files, "--cancel-file", str(folder / "cancel")) == 0
     folder.rmdir()
-    time.sleep(3 * fuse_command._WATCH_SECONDS)
+    time.sleep(3 * common._WATCH_SECONDS)
     assert threading.active_count() <= before
     assert _fuse(files, "--cancel-file", str(folder / "cancel"), "--overwrite") == 2
 

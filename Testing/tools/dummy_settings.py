@@ -13,6 +13,8 @@ VALUES = {
     "pet_window": (-0.00001, 30000.5),
     "mri_window": (1.0, 2.0),
     "palette": "PET-Heat",
+    "register": "rigid",
+    "skip_alignment_check": True,
     "half": True,
 }
 

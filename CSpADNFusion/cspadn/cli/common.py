@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
-from cspadn.errors import UsageError
+from cspadn.errors import CancelledError, UsageError
 from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.terminal import emit
@@ -17,6 +19,8 @@ from cspadn.settings import FusionSettings, described, flag
 
 # torch reads these on import. Without them it keeps kernels for hundreds of window sizes (docs/benchmarks.md, memory).
 _KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "1"}
+
+_WATCH_SECONDS = 0.2  # between two checks whether the application that started this process still runs
 
 
 def add_settings(command: argparse.ArgumentParser, settings: type[FusionSettings] = FusionSettings) -> None:
@@ -33,6 +37,11 @@ def add_settings(command: argparse.ArgumentParser, settings: type[FusionSettings
 def add_progress(command: argparse.ArgumentParser) -> None:
     """Add ``--progress``."""
     command.add_argument("--progress", choices=("bar", "json", "none"), default="bar", help="default: bar, on a terminal")
+
+
+def add_cancel_file(command: argparse.ArgumentParser) -> None:
+    """Add ``--cancel-file``."""
+    command.add_argument("--cancel-file", type=Path, metavar="FILE", help="stop as soon as this file exists")
 
 
 def add_window(command: argparse.ArgumentParser, name: str, help_text: str) -> None:
@@ -71,31 +80,61 @@ def limit_kernels() -> None:
         os.environ.setdefault(name, count)
 
 
-def progress_display(kind: str, title: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
-    """Return a context manager that gives the function to call with the slices done and in all, or None.
+def cancelled_by(file: Path | None) -> Callable[[], bool] | None:
+    """Return the function that tells whether to stop: the cancel file exists."""
+    return None if file is None else file.exists
+
+
+@contextmanager
+def watching(file: Path | None) -> Iterator[None]:
+    """End the process at once if the folder of the cancel file is removed: then nobody waits for a result."""
+    if file is None:
+        yield
+        return
+    folder, over = file.resolve().parent, threading.Event()
+    if not folder.is_dir():
+        raise UsageError(message("cancel-folder-missing", path=file))
+
+    def watch() -> None:
+        while folder.is_dir():
+            if over.wait(_WATCH_SECONDS):
+                return
+        if not over.is_set():  # the run may have ended between the wait and the look at the folder
+            os._exit(CancelledError.exit_code)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def progress_display(kind: str, title: str, unit: str = "slices") -> AbstractContextManager[Callable[[int, int], None] | None]:
+    """Return a context manager that gives the function to call with the slices, or other units, done and in all; or None.
 
     Args:
         kind: "json" prints events, "bar" draws a bar if stderr is a terminal, "none" shows nothing.
         title: what is done, such as "Fusing".
+        unit: what is counted.
     """
     if kind == "json":
         return nullcontext(lambda done, total: emit("progress", step=title, done=done, total=total))
     if kind == "bar" and sys.stderr.isatty():
-        return _Bar(title)
+        return _Bar(title, unit)
     return nullcontext(None)
 
 
 class _Bar:
     """A progress bar on stderr."""
 
-    def __init__(self, title: str) -> None:
-        self._title = title
+    def __init__(self, title: str, unit: str) -> None:
+        self._title, self._unit = title, unit
 
     def __enter__(self) -> Callable[[int, int], None]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn(self._title), BarColumn(), MofNCompleteColumn(), TextColumn("slices"), TimeRemainingColumn())
+        columns = (TextColumn(self._title), BarColumn(), MofNCompleteColumn(), TextColumn(self._unit), TimeRemainingColumn())
         self._bar = Progress(*columns, console=Console(stderr=True))
         self._task = self._bar.add_task(self._title, total=None)
         self._bar.start()

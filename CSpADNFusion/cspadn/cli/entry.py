@@ -17,13 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cspadn import __version__
-from cspadn.cli import cohort, fuse, info, metrics, models
+from cspadn.cli import cohort, fuse, info, metrics, models, register
 from cspadn.errors import CancelledError, FusionError, TerminatedError
 from cspadn.messages import message
 from cspadn.runtime.terminal import emit, explained, in_one_line, take_all_letters
 
 _COMMANDS = (  # module, name, help
     (fuse, "fuse", "fuse a PET and an MRI"),
+    (register, "register", "register a PET to an MRI"),
     (metrics, "metrics", "measure how good a fused image is"),
     (cohort, "cohort", "fuse all pairs of a BIDS dataset, or of a list"),
     (models, "models", "list the models"),

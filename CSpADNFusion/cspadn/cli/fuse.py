@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cspadn.cli.common import add_progress, add_settings, add_suv, limit_kernels, progress_display, settings_of
-from cspadn.errors import CancelledError, InputError, UsageError
+from cspadn.cli.common import (
+    add_cancel_file,
+    add_progress,
+    add_settings,
+    add_suv,
+    cancelled_by,
+    limit_kernels,
+    progress_display,
+    settings_of,
+    watching,
+)
+from cspadn.errors import InputError, UsageError
 from cspadn.io.formats import COLOR_SUFFIXES, FORMATS, PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
@@ -25,9 +32,9 @@ if TYPE_CHECKING:
     from cspadn.fusion import FusionResult
     from cspadn.io.atomic_output import Staged
     from cspadn.metrics import VolumeScores
+    from cspadn.registration import Alignment
 
 _LEAST_MEMORY, _LIBRARIES = 500_000_000, 700_000_000  # bytes that a fusion needs at least; bytes of mapped libraries
-_WATCH_SECONDS = 0.2  # between two checks whether the application that started this process still runs
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -61,7 +68,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--report", type=Path, metavar="FILE.html", help="write a page to look at as well: views, windows, metrics, warnings"
     )
-    command.add_argument("--cancel-file", type=Path, metavar="FILE", help="stop as soon as this file exists")
+    add_cancel_file(command)
     command.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
@@ -73,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     """
     limit_kernels()
     require_memory(_LEAST_MEMORY, _LIBRARIES)
-    with _watching(options.cancel_file):
+    with watching(options.cancel_file):
         return _fuse(options)
 
 
@@ -92,6 +99,7 @@ def _fuse(options: argparse.Namespace) -> int:
     _check_outputs(options, pictures)
     result, scores, page = _fused(options, settings, pictures)
     _write(options, result, scores, page)
+    _report_alignment(options, result.alignment)
     _report(options, result)
     return 0
 
@@ -108,7 +116,7 @@ def _fused(
 
     from cspadn.fusion import fuse, fuse_pictures
 
-    cancelled = _cancelled(options.cancel_file)
+    cancelled = cancelled_by(options.cancel_file)
     wanted = settings if options.color else replace(settings, palette=None)  # a page computes its own colours
     with progress_display(options.progress, "Fusing") as progress:
         result = (fuse_pictures if pictures else fuse)(pet, mri, wanted, progress=progress, cancelled=cancelled)
@@ -194,33 +202,14 @@ def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScor
         commit(stages, overwrite=options.overwrite)
 
 
-def _cancelled(file: Path | None) -> Callable[[], bool] | None:
-    """Return the function that tells whether to stop: the cancel file exists."""
-    return None if file is None else file.exists
-
-
-@contextmanager
-def _watching(file: Path | None) -> Iterator[None]:
-    """End the process at once if the folder of the cancel file is removed: then nobody waits for a result."""
-    if file is None:
-        yield
+def _report_alignment(options: argparse.Namespace, alignment: Alignment) -> None:
+    """Print how far PET and MRI are apart, if it was determined."""
+    if alignment.displacement_mm is None or alignment.rotation_degrees is None:
         return
-    folder, over = file.resolve().parent, threading.Event()
-    if not folder.is_dir():
-        raise UsageError(message("cancel-folder-missing", path=file))
-
-    def watch() -> None:
-        while folder.is_dir():
-            if over.wait(_WATCH_SECONDS):
-                return
-        if not over.is_set():  # the run may have ended between the wait and the look at the folder
-            os._exit(CancelledError.exit_code)
-
-    threading.Thread(target=watch, daemon=True).start()
-    try:
-        yield
-    finally:
-        over.set()
+    if options.progress == "json":
+        emit("alignment", millimetres=alignment.displacement_mm, degrees=alignment.rotation_degrees)
+    else:
+        print(message("alignment-checked", millimetres=alignment.displacement_mm, degrees=alignment.rotation_degrees))
 
 
 def _report(options: argparse.Namespace, result: FusionResult) -> None:

@@ -16,7 +16,7 @@ from cspadn.imaging.modality import check_modalities
 from cspadn.imaging.padding import without_padding
 from cspadn.imaging.windowing import Window, check_window, to_unit, without_holes
 from cspadn.messages import Sentence, message
-from cspadn.settings import FusionSettings
+from cspadn.settings import NO_REGISTRATION, FusionSettings
 
 _LOW_COVERAGE, _NO_COVERAGE = 0.5, 0.01  # below these shares of the MRI's foreground, the user is warned, or refused
 _FOREGROUND = 0.1  # of the MRI's window
@@ -97,7 +97,8 @@ class Pair:
         named = _named(pet_image, mri_image)
         padding = [*_padding_warnings(pet_padding, "The PET"), *_padding_warnings(mri_padding, "The MRI")]
         warnings = [*padding, *check_modalities(pet.image, mri.image), *warnings]
-        told = [*pet.warnings, *mri.warnings, *warnings, *_tilt_warnings(axial), *_frame_warnings(named)]
+        frames = _frame_warnings(named) if settings.register == NO_REGISTRATION else []
+        told = [*pet.warnings, *mri.warnings, *warnings, *_tilt_warnings(axial), *frames]
         return cls(pet, mri, settings.grid, axial, given, moving, named, told)
 
     @property

@@ -25,6 +25,13 @@ SECTION = Section(
             "the overlay. If it fits, ignore this warning.",
         ),
         Message(
+            "pair-misaligned",
+            "PET and MRI seem to be {millimetres:.1f} mm and {degrees:.1f} degrees apart: compare their outlines, and "
+            "register them, for example with '--register rigid' or 'cspadn register'.",
+            "A short registration from where the pair lies found a better position, 3 mm or 4 degrees away or more. The pair "
+            "was fused as it was given. The check can err where PET and MRI have little in common.",
+        ),
+        Message(
             "voxels-not-finite",
             "{volume} contains {count} voxels that are NaN or infinite: they were treated as background.",
             "Some programs write NaN outside the brain, which does no harm. Holes inside the head appear dark.",

@@ -20,6 +20,7 @@ from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, check_window
 from cspadn.messages import message
 from cspadn.metrics.registry import TABLE_NAMES
 from cspadn.metrics.slices import Scores, chosen_names, given_window, measure, to_levels, without_nan
+from cspadn.registration.placing import placed, transform_of
 
 if TYPE_CHECKING:
     from cspadn.fusion import FusionResult
@@ -119,16 +120,17 @@ def measure_volumes(
         UsageError: a window is not valid, or a name is unknown.
     """
     chosen = chosen_names(names)
-    volumes = ((pet, "The PET"), (mri, "The MRI"), (fused, "The fused volume"))
-    for image, name in volumes:
+    for image, name in ((pet, "The PET"), (mri, "The MRI"), (fused, "The fused volume")):
         check_volume(image, name)
     grid = to_axial(fused)
     _check_units(pet, fused)
+    pet = _as_registered(pet, fused)
     windows = (
         given_window(pet_window, "PET") or _recorded_window(fused, "pet_window") or automatic_pet_window(pet, to_axial(mri)),
         given_window(mri_window, "MRI") or _recorded_window(fused, "mri_window") or automatic_mri_window(to_axial(mri)),
         given_window(fused_window, "fused") or _usual_fused_window(fused),
     )
+    volumes = ((pet, "The PET"), (mri, "The MRI"), (fused, "The fused volume"))
     stacks = [_grey_stack(image, grid, window, name) for (image, name), window in zip(volumes, windows, strict=True)]
     rows: list[SliceScores] = []
     for index, (pet_slice, mri_slice, fused_slice) in enumerate(zip(*stacks, strict=True)):
@@ -165,7 +167,7 @@ def measure_fusion(
     """
     windows = {name: result.provenance[name] for name in ("pet_window", "mri_window")}
     return measure_volumes(
-        pet,
+        result.placed(pet),
         mri,
         result.image,
         **windows,
@@ -212,6 +214,18 @@ def _recorded_window(fused: sitk.Image, key: str) -> Window | None:
         return check_window(lower, upper, key)
     except (TypeError, ValueError, UsageError):
         raise InputError(message("recorded-window-invalid", key=key, text=text)) from None
+
+
+def _as_registered(pet: sitk.Image, fused: sitk.Image) -> sitk.Image:
+    """Return the PET where the fused file records that the fusion placed it."""
+    key = PREFIX + "registration_matrix"
+    text = value_of(fused, key)
+    if text is None:
+        return pet
+    try:
+        return placed(pet, transform_of([float(number) for number in json.loads(text)]))
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a matrix without an inverse
+        raise InputError(message("registration-matrix-damaged", key=key, text=text)) from None
 
 
 def _check_units(pet: sitk.Image, fused: sitk.Image) -> None:

@@ -89,7 +89,7 @@ def subject_page(
     """
     from cspadn.report.planes import OPACITY, views_of
 
-    views = views_of(pet, mri, result.image, result.provenance)
+    views = views_of(result.placed(pet), mri, result.image, result.provenance)
     moving, keeper = _SOURCES[result.provenance["grid"]]
     return _rendered(
         "subject.html.j2",
