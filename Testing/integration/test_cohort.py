@@ -434,15 +434,9 @@ def dask_setup(worker):
 
 
 @pytest.fixture
-def eight(pair, tmp_path: Path) -> Path:
-    """Eight subjects that can be fused."""
-    return write_dataset(tmp_path / "in", {f"sub-{number}": pair for number in range(8)})
-
-
-@pytest.fixture
-def three(pair, tmp_path: Path) -> Path:
-    """Three subjects that can be fused: for tests that name one of them."""
-    return write_dataset(tmp_path / "in", {f"sub-{number}": pair for number in (2, 3, 4)})
+def four(pair, tmp_path: Path) -> Path:
+    """Four subjects that can be fused."""
+    return write_dataset(tmp_path / "in", {f"sub-{number}": pair for number in range(4)})
 
 
 @pytest.fixture
@@ -452,39 +446,39 @@ def poison(tmp_path: Path) -> str:
     return str(file)
 
 
-def test_a_worker_that_dies_loses_nothing(eight, tmp_path: Path) -> None:
+def test_a_worker_that_dies_loses_nothing(four, tmp_path: Path) -> None:
     with cluster(tmp_path / "dask") as here:
-        process = start_cohort(eight, tmp_path / "out", "--scheduler", here.address, "--device", "cpu")
+        process = start_cohort(four, tmp_path / "out", "--scheduler", here.address, "--device", "cpu")
         assert process.stdout is not None
         process.stdout.readline()  # one is done
         here.workers[0].kill()
         lines, errors = process.communicate(timeout=_PATIENCE)
     assert (process.returncode, errors) == (0, "")
-    assert lines.splitlines()[-1].startswith("8 done, 0 failed")
-    assert len(list((tmp_path / "out").glob("sub-*/pet/*.nii.gz"))) == 8
+    assert lines.splitlines()[-1].startswith("4 done, 0 failed")
+    assert len(list((tmp_path / "out").glob("sub-*/pet/*.nii.gz"))) == 4
     assert not list((tmp_path / "out").rglob(".cspadn-*"))
 
 
-def test_a_pair_that_kills_its_workers_is_reported_and_the_rest_goes_on(three, tmp_path: Path, poison: str) -> None:
+def test_a_pair_that_kills_its_workers_is_reported_and_the_rest_goes_on(four, tmp_path: Path, poison: str) -> None:
     environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__PRELOAD": poison, "CSPADN_POISON": "sub-3"}
     done = subprocess.run(
-        cohort_command(three, tmp_path / "out", "--device", "cpu", "--workers", "2"),
+        cohort_command(four, tmp_path / "out", "--device", "cpu", "--workers", "2"),
         capture_output=True,
         text=True,
         env=environment,
         timeout=_PATIENCE,
     )
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1].startswith("2 done, 1 failed")
+    assert done.stdout.splitlines()[-1].startswith("3 done, 1 failed")
     (told,) = (line for line in done.stdout.splitlines() if "failed: sub-3" in line)
     assert says(told, "worker-died", times=3)
     assert "sub-3" in (tmp_path / "out" / "index.html").read_text()
     assert (tmp_path / "out" / "logs" / "sub-3.json").exists()
 
 
-def test_ctrl_c_in_a_terminal_is_one_line(eight, tmp_path: Path) -> None:
+def test_ctrl_c_in_a_terminal_is_one_line(four, tmp_path: Path) -> None:
     """A terminal sends it to the workers as well."""
-    process = start_cohort(eight, tmp_path / "out", "--device", "cpu", "--workers", "2", start_new_session=True)
+    process = start_cohort(four, tmp_path / "out", "--device", "cpu", "--workers", "2", start_new_session=True)
     assert process.stdout is not None
     process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)
@@ -493,9 +487,9 @@ def test_ctrl_c_in_a_terminal_is_one_line(eight, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_run_that_is_ended_goes_on_later(three, tmp_path: Path, poison: str, number: signal.Signals, code: int) -> None:
-    environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__PRELOAD": poison, "CSPADN_SLOW": "sub-4"}
-    process = start_cohort(three, tmp_path / "out", "--device", "cpu", "--workers", "1", env=environment)
+def test_a_run_that_is_ended_goes_on_later(four, tmp_path: Path, poison: str, number: signal.Signals, code: int) -> None:
+    environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__PRELOAD": poison, "CSPADN_SLOW": "sub-3"}
+    process = start_cohort(four, tmp_path / "out", "--device", "cpu", "--workers", "1", env=environment)
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(number)
@@ -503,13 +497,15 @@ def test_a_run_that_is_ended_goes_on_later(three, tmp_path: Path, poison: str, n
     assert process.returncode == code
     assert len(errors.splitlines()) == 1
     assert "left: start it again to go on." in lines
-    again = _run(three, tmp_path / "out", "--device", "cpu", "--workers", "1")
+    again = _run(four, tmp_path / "out", "--device", "cpu", "--workers", "1")
     assert again.returncode == 0
     assert "of them before" in again.stdout.splitlines()[-1]
     assert not list((tmp_path / "out").rglob(".cspadn-*"))
 
 
-def test_a_scheduler_that_dies_is_told(eight, tmp_path: Path) -> None:
+def test_a_scheduler_that_dies_is_told(pair, tmp_path: Path) -> None:
+    """While pairs are left that have not been submitted yet."""
+    eight = write_dataset(tmp_path / "in", {f"sub-{number}": pair for number in range(8)})
     with cluster(tmp_path / "dask", workers=1) as here:
         process = start_cohort(eight, tmp_path / "out", "--scheduler", here.address, "--device", "cpu")
         assert process.stdout is not None
