@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Slices = NDArray[np.float32]
 FINEST_MM, USUAL_MM = 0.7, 1.0  # smaller pixels are averaged, to pixels of about this size
-_LIMIT = 0.11  # of the window: stronger detail is compressed, as the default model compresses strong edges
+_LIMIT = 0.14  # of the window: stronger detail is compressed, as the default model compresses strong edges
 _WHITE = 0.988  # brightest value that detail reaches
 
 
