@@ -8,7 +8,9 @@ import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
 from cspadn.errors import InputError
+from cspadn.imaging.alignment import Pair
 from cspadn.imaging.modality import Texture, check_modalities, look_swapped, texture_of
+from cspadn.settings import FusionSettings
 from message_calls import identifiers, raises
 
 _SHAPE = (32, 96, 96)
@@ -72,6 +74,20 @@ def test_a_mask_is_refused(values: tuple[int, int]) -> None:
         check_modalities(mask, _mri())
     with raises(InputError, "volume-is-mask", volume="The MRI"):
         check_modalities(_pet(), mask)
+
+
+def test_equal_volumes_and_masks_can_be_warnings() -> None:
+    mask = _image((_tissues() > 1).astype(np.int16))
+    assert identifiers(check_modalities(_mri(), _mri(), refuse=False))[0] == "same-voxels-twice"
+    assert identifiers(check_modalities(mask, _mri(), refuse=False))[0] == "volume-is-mask"
+
+
+def test_whoever_gives_both_windows_may_fuse_equal_volumes() -> None:
+    flat = _image(np.full((4, 32, 32), 0.5, np.float32))
+    pair = Pair.of(flat, flat, FusionSettings(pet_window=(0.0, 1.0), mri_window=(0.0, 1.0)))
+    assert "same-voxels-twice" in identifiers(pair.warnings)
+    with raises(InputError, "same-voxels-twice"):
+        Pair.of(_mri(), _mri(), FusionSettings(mri_window=(0.0, 1.0)))
 
 
 def test_a_label_map_is_reported() -> None:

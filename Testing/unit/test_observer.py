@@ -14,7 +14,7 @@ from cspadn.imaging import oklab
 from training import heads
 from training.evaluation import observer
 from training.evaluation.cases import DISTANCE_MM, TASKS, Case, _hexagons
-from training.evaluation.reading import contrast_kept, interval, read, vanished, volume_fuser, worst
+from training.evaluation.reading import Reading, contrast_kept, fused_planes, interval, read, vanished, volume_fuser, worst
 from training.evaluation.rows import Row
 
 
@@ -105,8 +105,12 @@ def case() -> Case:
     return Case("made", "made", pet, mri, np.array(places))
 
 
+def _read(row: Row, case: Case) -> Reading:
+    return read(row, case, fused_planes(row, case))
+
+
 def efficiency(row: str, case: Case) -> np.ndarray:
-    return read(Row(row, "method"), case).efficiency[0]
+    return _read(Row(row, "method"), case).efficiency[0]
 
 
 def test_a_copy_of_a_source_keeps_that_source_and_nothing_of_the_other(case: Case) -> None:
@@ -131,7 +135,7 @@ def test_faults_are_counted(case: Case, monkeypatch: pytest.MonkeyPatch) -> None
         return fused
 
     monkeypatch.setattr("training.evaluation.reading.volume_fuser", lambda row: turned)
-    reading = read(Row("turned", "method"), case)
+    reading = _read(Row("turned", "method"), case)
     gone, wrong, count = vanished([reading], TASKS[0])
     assert (gone, wrong, count) == (1, 1, len(case.places))
     assert vanished([reading], TASKS[2])[0] == 1
@@ -173,7 +177,7 @@ def test_the_interval_is_over_heads_and_not_over_cases() -> None:
 
 
 def test_worst_takes_the_least_of_the_named_tasks(case: Case) -> None:
-    reading = read(Row("average", "method"), case)
+    reading = _read(Row("average", "method"), case)
     assert worst([reading], (0, 1))[0] == pytest.approx(reading.efficiency[0, :2].min())
 
 

@@ -83,7 +83,9 @@ class Pair:
         check_volume(pet_image, "The PET")
         check_volume(mri_image, "The MRI")
         _check_modalities(pet_image, mri_image)
-        (pet_image, pet_padding), (mri_image, mri_padding) = without_padding(pet_image), without_padding(mri_image)
+        # A given window says what is black and white: then nothing is guessed about the values.
+        pet_image, pet_padding = without_padding(pet_image, guess=settings.pet_window is None)
+        mri_image, mri_padding = without_padding(mri_image, guess=settings.mri_window is None)
         axial = to_axial(mri_image)
         outside = [image.HasMetaDataKey(NAN_IS_OUTSIDE) for image in (pet_image, mri_image)]
         pet = Source.of(pet_image, "The PET", _pet_window(pet_image, axial, settings), outside[0])
@@ -96,7 +98,9 @@ class Pair:
             moving = SlicesOnGrid(mri.image, axial, _reached(mri.image, axial))
         named = _named(pet_image, mri_image)
         padding = [*_padding_warnings(pet_padding, "The PET"), *_padding_warnings(mri_padding, "The MRI")]
-        warnings = [*padding, *check_modalities(pet.image, mri.image), *warnings]
+        # Whoever gives both windows has looked at the values: flat volumes and shapes of two values are fused, with a warning.
+        automatic = settings.pet_window is None or settings.mri_window is None
+        warnings = [*padding, *check_modalities(pet.image, mri.image, refuse=automatic), *warnings]
         frames = _frame_warnings(named) if settings.register == NO_REGISTRATION else []
         told = [*pet.warnings, *mri.warnings, *warnings, *_tilt_warnings(axial), *frames]
         return cls(pet, mri, settings.grid, axial, given, moving, named, told)

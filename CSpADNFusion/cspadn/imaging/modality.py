@@ -35,24 +35,26 @@ class Texture(NamedTuple):
     equal: float
 
 
-def check_modalities(pet: sitk.Image, mri: sitk.Image) -> list[Sentence]:
+def check_modalities(pet: sitk.Image, mri: sitk.Image, *, refuse: bool = True) -> list[Sentence]:
     """Check that a PET and an MRI differ, hold images, and are not swapped.
 
     Args:
         pet, mri: scalar volumes on any grids, without NaN and infinity.
+        refuse: whether equal volumes and masks are errors; otherwise they are warnings.
 
     Returns:
         Warnings: a volume looks like a segmentation, or the PET shows finer detail than the MRI.
 
     Raises:
-        InputError: both hold the same voxels, or one is a mask of two values.
+        InputError: both hold the same voxels, or one is a mask of two values, and ``refuse`` is set.
     """
-    if _same_voxels(pet, mri):
-        raise InputError(message("same-voxels-twice"))
-    textures, warnings = list[Texture | None](), list[Sentence]()
-    for name, image in (("The PET", pet), ("The MRI", mri)):
-        if _is_mask(image):
-            raise InputError(message("volume-is-mask", volume=name))
+    certain = [message("same-voxels-twice")] if _same_voxels(pet, mri) else []
+    volumes = (("The PET", pet), ("The MRI", mri))
+    certain += [message("volume-is-mask", volume=name) for name, image in volumes if _is_mask(image)]
+    if certain and refuse:
+        raise InputError(certain[0])
+    textures, warnings = list[Texture | None](), certain
+    for name, image in volumes:
         texture = texture_of(image)
         textures.append(texture)
         if texture and texture.equal > _EQUAL:

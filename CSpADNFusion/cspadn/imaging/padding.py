@@ -45,18 +45,19 @@ def declared_padding(image: sitk.Image) -> tuple[float, float] | None:
     return lower, upper
 
 
-def without_padding(image: sitk.Image) -> tuple[sitk.Image, float]:
+def without_padding(image: sitk.Image, *, guess: bool = True) -> tuple[sitk.Image, float]:
     """Replace padding by the background of a volume.
 
     Args:
         image: scalar, real-valued. Padding is what its metadata declare, or a lone constant far from all other values.
+        guess: whether to look for padding that the metadata do not declare.
 
     Returns:
         The image itself, or a copy of the same type where something was replaced; and the share of voxels that were replaced
         though the metadata do not declare them, 0 to 1.
     """
     voxels, declared = sitk.GetArrayViewFromImage(image), declared_padding(image)
-    found = find_padding(voxels, declared)
+    found = find_padding(voxels, declared, guess=guess)
     if not found:
         return image, 0.0
     result = sitk.GetImageFromArray(fill_padding(voxels, found))
@@ -75,7 +76,9 @@ def fill_padding(values: NDArray[Any], found: list[Padding]) -> NDArray[Any]:
     return filled
 
 
-def find_padding(values: NDArray[Any], declared: tuple[float, float] | None = None) -> list[Padding]:
+def find_padding(
+    values: NDArray[Any], declared: tuple[float, float] | None = None, *, guess: bool = True
+) -> list[Padding]:
     """Find the padding of a volume.
 
     A constant is padding if it is the lowest or the highest value, is held by 0.05 % to 25 % of the voxels, and lies below the
@@ -87,6 +90,7 @@ def find_padding(values: NDArray[Any], declared: tuple[float, float] | None = No
     Args:
         values: of any shape; NaN and infinity are ignored.
         declared: lowest and highest value that the headers call padding.
+        guess: whether to look for constants that the headers do not declare.
 
     Returns:
         The ranges of values; an empty list if there is no padding.
@@ -97,7 +101,7 @@ def find_padding(values: NDArray[Any], declared: tuple[float, float] | None = No
         if others.size < rest.size and _is_apart(declared, others):
             ranges.append(declared)
             rest = others
-    lowest, highest = _extreme_constants(rest, np.min), _extreme_constants(rest, np.max)
+    lowest, highest = (_extreme_constants(rest, end) if guess else [] for end in (np.min, np.max))
     core = _Core.of(rest[~np.isin(rest, [*lowest, *highest])]) if lowest or highest else None
     if core is not None:
         constants = [each for each in lowest if core.is_far_above(each, float(np.mean(rest == each)))]

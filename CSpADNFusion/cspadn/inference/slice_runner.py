@@ -159,6 +159,8 @@ class SliceFuser:
             return unit
 
     def _retreat(self) -> None:
+        import torch
+
         if self.batch > 1:
             self.batch //= 2
             self.warnings.append(message("smaller-batch", device=self.device, count=self.batch))
