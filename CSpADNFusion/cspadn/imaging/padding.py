@@ -76,9 +76,7 @@ def fill_padding(values: NDArray[Any], found: list[Padding]) -> NDArray[Any]:
     return filled
 
 
-def find_padding(
-    values: NDArray[Any], declared: tuple[float, float] | None = None, *, guess: bool = True
-) -> list[Padding]:
+def find_padding(values: NDArray[Any], declared: tuple[float, float] | None = None, *, guess: bool = True) -> list[Padding]:
     """Find the padding of a volume.
 
     A constant is padding if it is the lowest or the highest value, is held by 0.05 % to 25 % of the voxels, and lies below the
