@@ -15,6 +15,8 @@ pytest.importorskip("slicer")
 pytest.importorskip("PySide6")
 
 from cspadn.errors import InputError, UsageError
+from cspadn.imaging.metadata import PADDING
+from cspadn.imaging.padding import declared_padding
 from cspadn.io import dicom_reader, dicom_writer
 from dicom_files import write_series
 from message_calls import raises, says
@@ -78,6 +80,20 @@ def loaded(scene, pair, tmp_path, monkeypatch):
     return load(
         (write_series(tmp_path / "pet", pair[0], "PT"), write_series(tmp_path / "mri", pair[1] * 10, "MR")), monkeypatch
     )
+
+
+@pytest.mark.parametrize(("tags", "expected"), [({}, None), ({"PixelPaddingRangeLimit": -1990}, -1990.0)])
+def test_padding_that_the_series_of_a_node_declares_is_known(pair, tmp_path: Path, monkeypatch, scene, tags, expected) -> None:
+    from CSpADNFusionLib.scene import volumes
+
+    pet = write_series(tmp_path / "pet", pair[0], "PT", PixelPaddingValue=0)
+    mri = write_series(tmp_path / "mri", pair[1], "MR", PixelRepresentation=1, PixelPaddingValue=-2000, **tags)
+    _, pet_node, mri_node = load([pet, mri], monkeypatch)
+    mri_node.RemoveAttribute(PADDING)  # that the library's reader left
+    pet_node.RemoveAttribute(PADDING)
+    images = volumes.imagesFromVolumeNodes(pet_node, mri_node)
+    assert declared_padding(images[0]) is None
+    assert declared_padding(images[1]) == (-2000.0, expected or -2000.0)
 
 
 def test_a_series_is_written_into_the_study_of_the_mri(loaded, tmp_path) -> None:

@@ -213,6 +213,19 @@ def test_non_linear_transforms_move_each_voxel(logic, pair, scene) -> None:
     assert np.isnan(values).any()
 
 
+def test_padding_is_not_spread_by_a_non_linear_transform(logic, pair, scene) -> None:
+    from CSpADNFusionLib.scene import volumes
+
+    padded = sitk.GetArrayFromImage(pair[0])
+    padded[:, :3] = -32768
+    image = sitk.GetImageFromArray(padded)
+    image.CopyInformation(pair[0])
+    pet_node, mri_node = node_of(image, "PET"), node_of(pair[1], "MRI")
+    pet_node.SetAndObserveTransformNodeID(warp_of(scene, lambda i: 1.0 * i))
+    warped, _ = volumes.imagesFromVolumeNodes(pet_node, mri_node)
+    assert np.nanmin(sitk.GetArrayViewFromImage(warped)) >= sitk.GetArrayViewFromImage(pair[0]).min()
+
+
 def test_volumes_under_one_non_linear_transform_are_fused_as_without(logic, pair, scene) -> None:
     warp = warp_of(scene, lambda i: 1.0 * i)
     pet_node, mri_node = node_of(pair[0], "PET"), node_of(pair[1], "MRI")

@@ -21,18 +21,26 @@ from cspadn.imaging.metadata import (
     FRAME_UID,
     MODALITY,
     NAN_IS_OUTSIDE,
+    PADDING,
     PREFIX,
     SERIES_UID,
     SOURCE_NAME,
     UNITS,
     value_of,
 )
+from cspadn.imaging.padding import without_padding
 from cspadn.imaging.windowing import FUSED_MAXIMUM, without_holes
 from cspadn.settings import WINDOWS
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.scene.transforms import ijkToRas, matrixBetween, relativePositions, transformed
 
-_LABELS = (SERIES_UID, FRAME_UID, MODALITY, UNITS)  # metadata of an image, kept as attributes of its node under the same names
+_LABELS = (
+    SERIES_UID,
+    FRAME_UID,
+    MODALITY,
+    PADDING,
+    UNITS,
+)  # metadata of an image, kept as attributes of its node under the same names
 _WHITE = 255
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -102,6 +110,27 @@ def _label(image, node):
     for key, tag in ((SERIES_UID, "0020,000e"), (FRAME_UID, "0020,0052"), (MODALITY, "0008,0060")):
         if value := dicomValue(node, tag):
             image.SetMetaData(key, value)
+    if padding := _declaredPadding(node):
+        image.SetMetaData(PADDING, padding)
+
+
+def _declaredPadding(node):
+    """Return the lowest and the highest value that the DICOM series of a node declares as padding, as text, or None.
+
+    The slices of a PET are rescaled by different slopes, so that no two values hold for all: their padding is then found by
+    :mod:`cspadn.imaging.padding` itself.
+    """
+    value = dicomValue(node, "0028,0120")
+    if not value or dicomValue(node, "0008,0060") == "PT":
+        return None
+    limit, slope, intercept = (
+        dicomValue(node, tag) or default for tag, default in (("0028,0121", value), ("0028,1053", 1), ("0028,1052", 0))
+    )
+    try:
+        ends = sorted(float(end) * float(slope) + float(intercept) for end in (value, limit))
+    except ValueError:
+        return None
+    return f"{ends[0]!r} {ends[1]!r}"
 
 
 def dicomValue(node, tag):
@@ -222,7 +251,9 @@ def _warped(movingNode, gridNode, gridImage):
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(*parents, transform)
     image = imageFromVolumeNode(movingNode)
     check_volume(image, f"The volume '{movingNode.GetName()}'")
-    image, holes = without_holes(image, _lowest(image))  # before interpolation spreads them to neighbouring voxels
+    _label(image, movingNode)
+    image, _undeclared = without_padding(image)  # before interpolation spreads it to neighbouring voxels, as holes
+    image, holes = without_holes(image, _lowest(image))
     if holes:
         logging.warning(
             f"CSpADNFusion: '{movingNode.GetName()}' holds {holes} voxels that are NaN or infinite: taken as background."
