@@ -461,7 +461,7 @@ def test_a_worker_ends_with_its_application(files: dict[str, Path]) -> None:
 
 
 def test_progress_bar_on_a_terminal(files: dict[str, Path]) -> None:
-    """In a real pseudo-terminal the bar is drawn; stdout stays empty."""
+    """In a real pseudo-terminal the bar is drawn; stdout has the line about the output alone."""
     pty = pytest.importorskip("pty")
     parent, child = pty.openpty()
     command = [sys.executable, "-m", "cspadn", "fuse", *(str(files[n]) for n in ("pet", "mri")), "-o", str(files["fused"])]
@@ -469,7 +469,8 @@ def test_progress_bar_on_a_terminal(files: dict[str, Path]) -> None:
     os.close(child)
     drawn = os.read(parent, 100_000).decode()
     assert done.returncode == 0
-    assert done.stdout == b""
+    assert done.stdout.decode().startswith(f"{files['fused']}: PET window ")
+    assert done.stdout.count(b"\n") == 1
     assert "8/8 slices" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn)
 
 

@@ -88,9 +88,11 @@ def test_padding_of_the_pet_leaves_the_window() -> None:
     assert automatic_pet_window(_image(values), _mri()) == pytest.approx(plain, abs=0.02 * plain.upper)
 
 
-def test_a_volume_that_is_nowhere_positive_keeps_its_range() -> None:
-    window = automatic_pet_window(_image(_head() - 2000), _mri())
-    assert window.lower < window.upper <= 0
+@pytest.mark.parametrize("offset", [-2000, -800])
+def test_a_volume_with_an_offset_keeps_its_range(offset: float) -> None:
+    plain = automatic_pet_window(_image(_head()), _mri())
+    window = automatic_pet_window(_image(_head() + offset), _mri())
+    assert window == pytest.approx((plain.lower + offset, plain.upper + offset), abs=0.02 * plain.upper)
 
 
 @pytest.mark.parametrize("voxel_ml", [0.008, 0.08, 0.2])

@@ -26,8 +26,9 @@ def automatic_pet_window(pet: sitk.Image, axial: sitk.Image) -> Window:
     """Return the automatic window of a PET, from the part of it that lies in the head of the MRI.
 
     The window of a whole-body PET does not depend on the bladder. It begins at 0 or above, since an activity is never
-    negative. It ends at the bright end of the tissue (:func:`cspadn.imaging.windowing.automatic_window`), or at the level of
-    the hottest focus where that is hotter than normal tissue (:func:`cspadn.imaging.focus.hottest_focus`).
+    negative; values that reach farther below 0 than above have an offset, and keep their range. It ends at the bright end of
+    the tissue (:func:`cspadn.imaging.windowing.automatic_window`), or at the level of the hottest focus where that is hotter
+    than normal tissue (:func:`cspadn.imaging.focus.hottest_focus`).
 
     Args:
         pet: of any grid and orientation.
@@ -45,7 +46,7 @@ def automatic_pet_window(pet: sitk.Image, axial: sitk.Image) -> Window:
     else:
         head = seen[sitk.GetArrayViewFromImage(region) > 0]
     window = _tissue_window(head, seen.ravel(), pet)
-    if window.upper <= 0:  # not an activity
+    if window.upper <= -window.lower:  # an offset, and not noise about 0
         return window
     lower = max(window.lower, 0.0)
     return Window(lower, max(window.upper, _focus_level(pet, region, head, Window(lower, window.upper))))
