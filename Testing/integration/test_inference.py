@@ -254,6 +254,16 @@ def test_winograds_way_is_the_plain_convolution(columns: int) -> None:
         torch.testing.assert_close(WinogradConv2d(conv)(image), conv(image), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [64, 80])
+def test_winograd_rounds_about_as_much_as_torch(channels: int) -> None:
+    torch.manual_seed(0)
+    conv, image = torch.nn.Conv2d(channels, channels, 3), torch.randn(1, channels, 66, 66)
+    with torch.inference_mode():
+        exact = torch.nn.functional.conv2d(image.double(), conv.weight.double(), conv.bias.double())
+        errors = [float((each(image) - exact).abs().max()) for each in (WinogradConv2d(conv), conv)]
+    assert errors[0] <= 4 * errors[1]
+
+
 def test_the_network_it_was_made_of_is_as_it_was() -> None:
     network = network_of("both")
     before = {name: value.clone() for name, value in network.state_dict().items()}

@@ -16,6 +16,9 @@ SCHEMAS = {
     "github-issue-config": (".github/ISSUE_TEMPLATE/config.yml", 1),
     "citation-file-format": ("CITATION.cff", 1),
 }
+_RECORD_HEAD = re.compile(
+    r"# (\d{4}): (.+)\n\n- \*\*Date:\*\* (\d{4}-\d\d-\d\d)\n- \*\*Status:\*\* ((?:accepted|superseded by \[\d{4}\]).*)\n\n"
+)
 _PICTURES = 4  # in the catalogue of extensions
 
 
@@ -54,6 +57,20 @@ def check_decisions(root: Path) -> Iterator[str]:
     yield from (f"docs/adr/README.md: {name} has no row, or is no record" for name in sorted(set(index) ^ set(records)))
     if sorted(index) != index or len(set(index)) != len(index):
         yield "docs/adr/README.md: the rows are not in order"
+    for name in set(index) & set(records):
+        yield from _check_record(folder, name)
+
+
+def _check_record(folder: Path, name: str) -> Iterator[str]:
+    """A record begins with its title, date and status, and its row repeats them."""
+    head = _RECORD_HEAD.match((folder / name).read_text(encoding="utf-8"))
+    if not head:
+        yield f"docs/adr/{name} does not begin with number, title, date and status (accepted, or superseded by a record)"
+        return
+    number, title, date, status = head.groups()
+    row = f"| [{number}]({name}) | {title} | {date} | {status} |\n"
+    if not name.startswith(number) or row not in (folder / "README.md").read_text(encoding="utf-8"):
+        yield f"docs/adr/README.md: the row of {name} must be: {row.strip()}"
 
 
 def check_catalogue(root: Path) -> Iterator[str]:

@@ -20,10 +20,16 @@ def test_dead_links_are_noticed() -> None:
 def test_faults_are_found(tmp_path: Path) -> None:
     (tmp_path / "docs" / "adr").mkdir(parents=True)
     (tmp_path / "docs" / "adr" / "0001-a.md").write_text("# A\n")
-    (tmp_path / "docs" / "adr" / "README.md").write_text("| [1](0001-a.md) | A |\n| [2](0002-b.md) | B |\n")
+    (tmp_path / "docs" / "adr" / "0003-c.md").write_text("# 0003: C\n\n- **Date:** 2026-11-29\n- **Status:** accepted\n\nC.\n")
+    rows = "| [1](0001-a.md) | A |\n| [2](0002-b.md) | B |\n| [0003](0003-c.md) | C | 2026-11-28 | accepted |\n"
+    (tmp_path / "docs" / "adr" / "README.md").write_text(rows)
     (tmp_path / "CMakeLists.txt").write_text("https://example.org/main/Resources/none.png\n")
     assert list(document_check.check_links(tmp_path)) == ["docs/adr/README.md: 0002-b.md does not exist"]
-    assert list(document_check.check_decisions(tmp_path)) == ["docs/adr/README.md: 0002-b.md has no row, or is no record"]
+    assert sorted(document_check.check_decisions(tmp_path)) == [
+        "docs/adr/0001-a.md does not begin with number, title, date and status (accepted, or superseded by a record)",
+        "docs/adr/README.md: 0002-b.md has no row, or is no record",
+        "docs/adr/README.md: the row of 0003-c.md must be: | [0003](0003-c.md) | C | 2026-11-29 | accepted |",
+    ]
     assert list(document_check.check_catalogue(tmp_path)) == [
         "CMakeLists.txt: Resources/none.png does not exist",
         "CMakeLists.txt names 1 pictures, not 4",
