@@ -32,6 +32,7 @@ from cspadn.metrics import TABLE_NAMES
 from cspadn.models.weights import load_model
 from cspadn.settings import FusionSettings
 from dicom_files import write_series
+from head_phantom import distance_mm, phantom_mri, phantom_pet, rigid
 from message_calls import says
 
 _SETTINGS = FusionSettings(device="cpu")
@@ -359,6 +360,24 @@ def test_the_derivative_is_valid_bids(first, job) -> None:
     issues = json.loads(done.stdout)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
     assert done.returncode == 0
+
+
+def test_a_registered_pair_has_its_transform(tmp_path: Path) -> None:
+    moved = rigid((8, -5, 12), (20.0, -15, 30))
+    source = BidsDataset(write_dataset(tmp_path / "raw", {"sub-01": (phantom_pet(moved), phantom_mri((4.0, 4.0, 4.0)))}))
+    layout = Derivative(make_derivative(source, tmp_path / "out"), registered=True)
+    job = Job(source.folder, layout, replace(_SETTINGS, register="rigid"), load_model(_SETTINGS.model).card.sha256)
+    pair = source.pairs()[0]
+    assert fuse_pair(pair, job).status == "done"
+    transform = layout.folder / "sub-01" / "pet" / "sub-01_from-PET_to-T1w_mode-image_xfm.txt"
+    assert distance_mm(sitk.ReadTransform(str(transform)), moved) < 1.5
+    assert fuse_pair(pair, job).status == "unchanged"
+    transform.unlink()
+    assert fuse_pair(pair, job).status == "done"
+    assert transform.is_file()
+    command = [str(Path(sys.executable).with_name("bids-validator-deno")), "--format", "json", str(layout.folder)]
+    issues = json.loads(subprocess.run(command, capture_output=True, text=True).stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
 
 
 def test_the_validator_would_see_a_fault(first, job) -> None:

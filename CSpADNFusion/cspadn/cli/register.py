@@ -14,8 +14,6 @@ from cspadn.runtime.terminal import emit, quiet, silence_libraries
 if TYPE_CHECKING:
     from cspadn.registration import Registration
 
-TRANSFORM_SUFFIXES = (".tfm", ".txt")
-
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -42,8 +40,9 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         FusionError: as :func:`cspadn.register`, or the output cannot be written. No partial output is left.
     """
-    from cspadn.io.atomic_output import check_different, check_names
+    from cspadn.io.atomic_output import check_different, check_names, commit
     from cspadn.io.images import check_output, is_picture
+    from cspadn.io.transforms import TRANSFORM_SUFFIXES, stage_transform
 
     silence_libraries()
     check_names((options.pet, options.mri, options.output))
@@ -54,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
     check_output(options.output, TRANSFORM_SUFFIXES, inputs=inputs, overwrite=options.overwrite)
     with watching(options.cancel_file):
         result = _registered(options)
-        _write(result, options.output, overwrite=options.overwrite)
+        with quiet():
+            commit([lambda: stage_transform(options.output, result.transform)], overwrite=options.overwrite)
     _report(options, result)
     return 0
 
@@ -69,16 +69,6 @@ def _registered(options: argparse.Namespace) -> Registration:
 
     with progress_display(options.progress, "Registering", "steps") as progress:
         return register(pet, mri, progress=progress, cancelled=cancelled_by(options.cancel_file))
-
-
-def _write(result: Registration, path: Path, *, overwrite: bool) -> None:
-    import SimpleITK as sitk
-
-    from cspadn.io.atomic_output import commit, stage
-
-    with quiet():
-        write = lambda temporary: sitk.WriteTransform(result.transform, str(temporary))  # noqa: E731
-        commit([lambda: stage(path, path.suffix, write)], overwrite=overwrite)
 
 
 def _report(options: argparse.Namespace, result: Registration) -> None:

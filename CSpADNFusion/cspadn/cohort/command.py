@@ -16,7 +16,7 @@ from cspadn.cohort.sources import Source, source_of
 from cspadn.errors import MissingPackageError, UsageError
 from cspadn.io.atomic_output import check_names
 from cspadn.messages import message
-from cspadn.settings import FusionSettings
+from cspadn.settings import NO_REGISTRATION, FusionSettings
 
 _PACKAGES = ("ancpbids", "cryptography", "dask", "distributed", "jinja2", "matplotlib", "PIL")
 
@@ -76,7 +76,7 @@ def _fuse_participants(options: argparse.Namespace, source: Source, settings: Fu
         output = make_derivative(source, options.output)
         if not (options.participant_label or options.session_label):
             forget_failures(output, pairs)
-        layout = Derivative(output, settings.grid)
+        layout = Derivative(output, settings.grid, settings.register != NO_REGISTRATION)
         job = Job(source.folder, layout, settings, model, uuid4().hex, suv=options.suv, force=options.force)
         for outcome in runner.outcomes(pairs, job):
             progress.show(outcome)

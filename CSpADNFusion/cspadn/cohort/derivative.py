@@ -19,6 +19,7 @@ from cspadn.errors import UsageError
 from cspadn.imaging.metadata import NOTE
 from cspadn.io.atomic_output import PREFIX, commit
 from cspadn.io.images import stage_text
+from cspadn.io.transforms import stage_transform
 from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.settings import FusionSettings
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 INDEX, PAGE_SUFFIX = "index.html", ".html"
 RECORD = SOFTWARE  # key of the side file
 FUSED_ENDING, USUAL_SPACE = "_desc-fused_pet", "_space-T1w"  # of names; pages and logs omit the latter
+_TRANSFORM_ENDING = "_from-PET_to-T1w_mode-image_xfm.txt"
 _SPACES = {"mri": "T1w", "pet": "pet"}  # by the volume that defines the grid
-_IGNORED = ("*.html", "logs/", "group_metrics.tsv")  # files that BIDS has no names for
+_IGNORED = ("*.html", "logs/", "group_metrics.tsv", "*_xfm.txt")  # files that BIDS has no names for
 _README = f"""# PET and MRI fused by CSpA-DN
 
 `sub-*/[ses-*/]pet/*_desc-fused_pet.nii.gz`: brightness from 0 to 4095, without a unit. A JSON file beside each says how it was
@@ -45,10 +47,12 @@ class Derivative:
     Attributes:
         folder: absolute path of the derivative.
         grid: volume whose voxels the results have, "mri" or "pet".
+        registered: whether the PETs are registered to the MRIs, so that each pair has a transform as well.
     """
 
     folder: Path
     grid: str = "mri"
+    registered: bool = False
     measured = True
     colored = False  # the page colours the slices that it shows
 
@@ -59,7 +63,10 @@ class Derivative:
         stem, name = f"{pair.name}_space-{_SPACES[self.grid]}{FUSED_ENDING}", f"{pair.name}_space-{_SPACES[self.grid]}"
         name = name.removesuffix(USUAL_SPACE)
         page, log = self.folder / f"{name}{PAGE_SUFFIX}", self.folder / LOGS / f"{name}.json"
-        return PairFiles(folder / f"{stem}.nii.gz", folder / f"{stem}.json", log, {"page": page})
+        others = {"page": page}
+        if self.registered:
+            others["transform"] = folder / f"{pair.name}{_TRANSFORM_ENDING}"
+        return PairFiles(folder / f"{stem}.nii.gz", folder / f"{stem}.json", log, others)
 
     def check(self, files: PairFiles, record: dict[str, Any] | None, _replaceable: bool) -> bool:
         """Return True: results of other inputs or settings are replaced.
@@ -89,14 +96,18 @@ class Derivative:
         }
 
     def stages(self, pair: Pair, files: PairFiles, fused: Fused, settings: FusionSettings) -> dict[str, Callable[[], Staged]]:
-        """Return the function that writes the page."""
+        """Return the functions that write the page and the transform."""
         from cspadn.report.pages import subject_page
 
         assert fused.scores is not None
         title, palette = pair.name.replace("_", " "), settings.palette or DEFAULT_PALETTE
         volumes = (fused.pet, fused.mri, fused.result, fused.scores)
         page = subject_page(*volumes, title=title, palette=palette, index=INDEX)
-        return {"page": partial(stage_text, files.others["page"], page)}
+        stages: dict[str, Callable[[], Staged]] = {"page": partial(stage_text, files.others["page"], page)}
+        if fused.result.registration is not None:
+            transform = fused.result.registration.transform
+            stages["transform"] = partial(stage_transform, files.others["transform"], transform)
+        return stages
 
 
 def check_derivative(output: Path) -> None:
