@@ -69,7 +69,7 @@ GOOD = bad_inputs.Outcome(
     [
         ({"code": 1}, "exit code 1, not 3"),
         ({"code": -9}, "SIGKILL"),
-        ({"stdout": "3"}, "There is output"),
+        ({"stdout": "3"}, "There is other output"),
         ({"stderr": "Traceback (most recent call last):\n" + GOOD.stderr}, "There is a traceback"),
         ({"stderr": "ITK says no.\n" + GOOD.stderr}, "not one line of ours"),
         ({"stderr": ""}, "not one line of ours"),
@@ -90,9 +90,11 @@ def test_faults_are_seen(change: dict[str, object], words: str) -> None:
 
 def test_faults_of_what_is_accepted_are_seen() -> None:
     case = bad_inputs.CASES["one slice"]
-    good = bad_inputs.Outcome(0, "", "", 1.0, 10**8, ["out/fused.json", "out/fused.nrrd"], whole=True)
+    good = bad_inputs.Outcome(
+        0, "out/fused.nrrd: PET window 0 to 9\n", "", 1.0, 10**8, ["out/fused.json", "out/fused.nrrd"], whole=True
+    )
     assert bad_inputs.faults_of(case, good) == []
-    for change in ({"whole": False}, {"left": ["out/fused.nrrd"]}, {"stderr": "odd\n"}):
+    for change in ({"whole": False}, {"left": ["out/fused.nrrd"]}, {"stderr": "odd\n"}, {"stdout": ""}):
         assert len(bad_inputs.faults_of(case, dataclasses.replace(good, **change))) == 1
 
 
