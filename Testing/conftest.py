@@ -117,3 +117,11 @@ def three_threads() -> Iterator[None]:
     torch.set_num_threads(3)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def plain_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw an empty element for each plot of a page: matplotlib takes more than half of the time of a fusion with its page."""
+    from cspadn.report import plots
+
+    monkeypatch.setattr(plots, "_svg", lambda width, height, draw, key: f'<svg id="{key}"></svg>')

@@ -39,6 +39,9 @@ _SETTINGS = FusionSettings(device="cpu")
 _PATIENCE = 1200  # seconds, for a busy machine: only a process that hangs takes as long
 
 
+pytestmark = pytest.mark.usefixtures("plain_plots")  # processes draw their plots all the same
+
+
 @pytest.fixture
 def dataset(pair, tmp_path: Path) -> Path:
     """One subject with both, one without an MRI."""
@@ -505,7 +508,11 @@ def test_ctrl_c_in_a_terminal_is_one_line(four, tmp_path: Path) -> None:
     assert (process.returncode, errors) == (130, "cspadn: Cancelled.\n")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+    ids=["SIGINT", "SIGTERM"],
+)
 def test_a_run_that_is_ended_goes_on_later(four, tmp_path: Path, poison: str, number: signal.Signals, code: int) -> None:
     environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__PRELOAD": poison, "CSPADN_SLOW": "sub-3"}
     process = start_cohort(four, tmp_path / "out", "--device", "cpu", "--workers", "1", env=environment)
