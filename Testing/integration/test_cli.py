@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import csv
 import json
 import os
@@ -465,9 +466,20 @@ def test_progress_bar_on_a_terminal(files: dict[str, Path]) -> None:
     pty = pytest.importorskip("pty")
     parent, child = pty.openpty()
     command = [sys.executable, "-m", "cspadn", "fuse", *(str(files[n]) for n in ("pet", "mri")), "-o", str(files["fused"])]
+    parts = list[bytes]()
+
+    def read_terminal() -> None:  # its buffer is small: unread, it would fill up and lose the end
+        with contextlib.suppress(OSError):  # how Linux reports the end of a terminal
+            while part := os.read(parent, 100_000):
+                parts.append(part)
+
+    reader = threading.Thread(target=read_terminal)
+    reader.start()
     done = subprocess.run(command, stderr=child, stdout=subprocess.PIPE, cwd=ROOT / "CSpADNFusion", check=False)
     os.close(child)
-    drawn = os.read(parent, 100_000).decode()
+    reader.join()
+    os.close(parent)
+    drawn = b"".join(parts).decode()
     assert done.returncode == 0
     assert done.stdout.decode().startswith(f"{files['fused']}: PET window ")
     assert done.stdout.count(b"\n") == 1
