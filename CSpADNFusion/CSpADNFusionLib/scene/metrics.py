@@ -11,6 +11,7 @@ from cspadn.metrics.registry import BY_NAME, TABLE_METRICS
 from CSpADNFusionLib.scene import layouts
 
 MEAN_ROLE, FIRST_CHART_ROLE, SECOND_CHART_ROLE = "CSpADNFusionMean", "CSpADNFusionChartBits", "CSpADNFusionChartShares"
+_CHART_ROLE = "CSpADNFusionChart"
 POSITION = "position_mm"
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # safe for colour blindness
 
@@ -18,22 +19,26 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 def charts():
     """Return the charts by their roles: the title of the vertical axis, and the metrics with their colours.
 
-    The first chart has the metrics with a unit, the second those without.
+    Metrics of one unit share a chart. The metrics layout shows the first two charts; a further unit has a chart of its own,
+    which the module Plots can show.
     """
-    withUnit = [metric for metric in TABLE_METRICS if metric.unit]
-    units = ", ".join(dict.fromkeys(metric.unit for metric in withUnit))
-    others = [metric for metric in TABLE_METRICS if not metric.unit]
-    return {
-        FIRST_CHART_ROLE: (units, list(zip(withUnit, cycle(_COLORS), strict=False))),
-        SECOND_CHART_ROLE: (
-            _("0 to 1") if max(metric.range[1] for metric in others) <= 1 else _("no unit"),
-            list(zip(others, cycle(_COLORS), strict=False)),
-        ),
-    }
+    groups = {}
+    for metric in TABLE_METRICS:
+        groups.setdefault(metric.unit, []).append(metric)
+    plain = groups.pop("", [])
+    units = list(groups)
+    title = _("0 to 1") if max((metric.range[1] for metric in plain), default=1) <= 1 else _("no unit")
+    roles = {FIRST_CHART_ROLE: units[0]} | {f"{_CHART_ROLE} {unit}": unit for unit in units[1:]}
+    found = {role: (unit, _colored(groups[unit])) for role, unit in roles.items()}
+    return {FIRST_CHART_ROLE: found.pop(FIRST_CHART_ROLE), SECOND_CHART_ROLE: (title, _colored(plain))} | found
+
+
+def _colored(metrics):
+    return list(zip(metrics, cycle(_COLORS), strict=False))
 
 
 def updateMetricsNodes(tableNode, rows):
-    """Fill a table node with a row for each slice, and update the nodes it refers to: the mean, two charts and their series.
+    """Fill a table node with a row for each slice, and update the nodes it refers to: the mean, the charts and their series.
 
     :param rows: rows of :meth:`cspadn.metrics.VolumeScores.to_rows`, as numbers or as text.
     """
@@ -54,7 +59,7 @@ def meanOf(tableNode):
 
 
 def chartsOf(tableNode):
-    """Return the two chart nodes of a table."""
+    """Return the chart nodes of a table; the metrics layout shows the first two."""
     return [chart for role in charts() if (chart := tableNode.GetNodeReference(role))]
 
 
@@ -66,11 +71,11 @@ def companionsOf(tableNode):
 
 
 def show(tableNode):
-    """Show both charts and the table in the metrics layout; return False if there is no main window."""
+    """Show the first two charts and the table in the metrics layout; return False if there is no main window."""
     if not layouts.show(layouts.METRICS):
         return False
     scene = slicer.mrmlScene
-    for name, chart in zip((layouts.FIRST_PLOT, layouts.SECOND_PLOT), chartsOf(tableNode), strict=True):
+    for name, chart in zip((layouts.FIRST_PLOT, layouts.SECOND_PLOT), chartsOf(tableNode), strict=False):
         scene.GetSingletonNode(name, "vtkMRMLPlotViewNode").SetPlotChartNodeID(chart.GetID())
     scene.GetSingletonNode(layouts.TABLE, "vtkMRMLTableViewNode").SetTableNodeID(tableNode.GetID())
     return True
