@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "Testing" / "slicer"), str(ROOT / "CSpADNFusion")]
+sys.path[:0] = [str(ROOT / "Testing" / "slicer"), str(ROOT / "Testing" / "tools"), str(ROOT / "CSpADNFusion")]
 
 _MODULE_FILE = ROOT / "CSpADNFusion" / "CSpADNFusion.py"
 _WIDTH = 420  # pixels
@@ -60,9 +60,16 @@ def _draw_panel(file: Path, theme: str) -> None:
     _set_theme(theme)
     widget = _open_panel()
     widget.ui.advancedCollapsibleButton.setCollapsed(False)
-    application.processEvents(until=lambda: "here:" in widget.ui.torchLabel.text(), timeout=_TIMEOUT)
+    _wait_for_devices(widget)
     _grab(widget, file)
     application.closeModules()
+
+
+def _wait_for_devices(widget) -> None:
+    from message_calls import says
+    from slicer_application import application
+
+    application.processEvents(until=lambda: says(widget.ui.torchLabel.text(), "torch-and-devices"), timeout=_TIMEOUT)
 
 
 def _grab(widget, file: Path) -> None:
@@ -90,7 +97,7 @@ def _draw_tutorial(folder: Path) -> None:
     for name in ("inputs", "outputs", "display"):
         getattr(widget.ui, f"{name}CollapsibleButton").setCollapsed(True)
     widget.ui.advancedCollapsibleButton.setCollapsed(False)
-    application.processEvents(until=lambda: "here:" in widget.ui.torchLabel.text(), timeout=_TIMEOUT)
+    _wait_for_devices(widget)
     _grab(widget, folder / "panel-advanced.png")
     application.closeModules()
 
