@@ -17,7 +17,7 @@ from cspadn.errors import CancelledError, InputError, UsageError
 from cspadn.imaging.alignment import Pair, Slab
 from cspadn.imaging.color import TABLE_VERSION, brightness_text, color_table, recolored
 from cspadn.imaging.geometry import put_axial
-from cspadn.imaging.metadata import NOTE
+from cspadn.imaging.metadata import NOTE, notes_of
 from cspadn.imaging.windowing import FUSED_MAXIMUM, check_window
 from cspadn.inference.bounds import FlatResponse
 from cspadn.inference.pixel_size import PixelSize
@@ -121,7 +121,7 @@ def fuse(
         if progress:
             progress(places.stop, pair.slices)
     provenance = {**_provenance(model, fuser, pair, settings), **pixel_size.provenance(), **_position(alignment, registration)}
-    warnings: list[str] = [*pair.warnings, *alignment.warnings(), *fuser.warnings]
+    warnings: list[str] = [*notes_of(pet), *notes_of(mri), *pair.warnings, *alignment.warnings(), *fuser.warnings]
     return FusionResult(image, provenance, warnings, color, alignment, registration)
 
 

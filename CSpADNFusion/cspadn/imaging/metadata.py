@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import SimpleITK as sitk
+
+from cspadn.messages import Sentence
 
 PREFIX = "CSpADNFusion."
 NOTE = "Research use only, not for diagnosis."
@@ -15,8 +19,27 @@ FRAME_UID = PREFIX + "frame_of_reference_uid"  # of its DICOM frame of reference
 MODALITY = PREFIX + "modality"  # of that series
 PADDING = PREFIX + "padding"  # lowest and highest value of voxels without a measurement, as its headers declare
 UNITS = PREFIX + "units"  # of its values, such as BQML or SUVbw
+NOTES = PREFIX + "notes"  # sentences of its reader for the user, as JSON
 
 
 def value_of(image: sitk.Image, key: str) -> str | None:
     """The value of a key; None where the image has none."""
     return str(image.GetMetaData(key)) if image.HasMetaDataKey(key) else None
+
+
+def add_note(image: sitk.Image, sentence: Sentence) -> None:
+    """Keep a warning of a reader with the image; the fusion passes it on."""
+    image.SetMetaData(NOTES, json.dumps([*_stored_notes(image), [sentence.identifier, str(sentence)]]))
+
+
+def notes_of(image: sitk.Image) -> list[Sentence]:
+    """Return the warnings of the reader of an image."""
+    return [Sentence(text, identifier) for identifier, text in _stored_notes(image)]
+
+
+def _stored_notes(image: sitk.Image) -> list[tuple[str, str]]:
+    """Return identifiers and texts; none if the metadata of a file are not what :func:`add_note` writes."""
+    try:
+        return [(str(identifier), str(text)) for identifier, text in json.loads(value_of(image, NOTES) or "[]")]
+    except (ValueError, TypeError):
+        return []

@@ -85,6 +85,19 @@ SECTION = Section(
             "usually quickest.",
         ),
         Message(
+            "nifti-forms-mirrored",
+            "its qform and its sform mirror each other, so that left and right are not certain. Convert the DICOM series "
+            "again, or repair the wrong form.",
+            "One of the two positions in the NIfTI header exchanges left and right against the other. Programs that use one "
+            "or the other form would show a lesion on different sides, so neither is used.",
+        ),
+        Message(
+            "nifti-sheared",
+            "its sform is sheared, so that its axes are not at right angles. Resample it to a straight grid first.",
+            "An affine registration was stored in the sform of the header, or the stack was acquired with a tilted gantry. "
+            "Resample it with the program that wrote the sform, or with *Resample Image (BRAINS)*.",
+        ),
+        Message(
             "header-field-twice",
             "its header contains '{field}' twice. Remove one of the two.",
             "A field of an NRRD or MetaImage header occurs twice, perhaps after editing by hand. Programs do not agree on "

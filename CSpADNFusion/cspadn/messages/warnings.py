@@ -13,6 +13,26 @@ SECTION = Section(
             "at the borders. If this warning is absent, the registration can still be wrong.",
         ),
         Message(
+            "nifti-forms-differ",
+            "{file} holds two positions, up to {millimetres:.1f} mm apart: its sform was used, as in nibabel, SPM and FSL. "
+            "Other programs may use its qform.",
+            "A program such as SPM's *Coregister* wrote its alignment into the sform and left the qform of the scanner. 3D "
+            "Slicer and other programs that are built on ITK may show the file at its qform.",
+        ),
+        Message(
+            "nifti-without-position",
+            "{file} has no position (its qform and sform codes are 0): it was centred at the origin, which is right only if "
+            "the other volume is. Check the overlay, or register the pair.",
+            "The NIfTI header has no position, often because the file was saved from an array. It was placed as nibabel and "
+            "SPM do, with its columns to the left, its rows to the front and its slices to the head.",
+        ),
+        Message(
+            "analyze-position",
+            "{file} is an Analyze file, which says neither where its voxels lie nor which side is left: it was taken as "
+            "nibabel and SPM do. Check left and right and the overlay, or give a NIfTI file.",
+            "The format of the 1990s has no orientation. Convert the original images to NIfTI if they still exist.",
+        ),
+        Message(
             "slices-tilted",
             "The slices are tilted by {angle:.1f} degrees from the patient's axial plane: they were fused as they are stored.",
             "More than 5 degrees, as in oblique acquisitions. The networks were trained on upright slices: check the result, "

@@ -569,7 +569,7 @@ for _value in (-2, 0, _NAN, _INFINITE):
             space_origin=f"({_value},0,0)",
         )
 _header("NIfTI with directions that are no numbers", _POSITION, "pet.nii", (252, "h", (1, 0)), (_QUATERNION, "f", (_NAN,)))
-_header("NIfTI with an affine matrix of zeros", _UNKNOWN, "pet.nii", (252, "h", (0, 1)), (_AFFINE, "f", (0,) * 12))
+_header("NIfTI with an affine matrix of zeros", _POSITION, "pet.nii", (252, "h", (0, 1)), (_AFFINE, "f", (0,) * 12))
 _header("NRRD with directions of 1e308", _POSITION, "pet.nrrd", space_directions="(1e308,0,0) (0,1e308,0) (0,0,3)")
 _header("MetaImage with directions of 1e308", _POSITION, "pet.mha", TransformMatrix="1 0 0 0 1 0 1e308 0 1")
 _header("NRRD with two directions that are parallel", _UNKNOWN, "pet.nrrd", space_directions="(2,0,0) (2,0,0) (0,0,3)")

@@ -1,17 +1,20 @@
-"""NIfTI-1 (``.nii``, ``.nii.gz``); Analyze and pairs of ``.hdr`` and ``.img`` are read as well."""
+"""NIfTI-1 (``.nii``, ``.nii.gz``); Analyze and pairs of ``.hdr`` and ``.img`` are read as well.
+
+ITK reads the voxels. Their place is that of :mod:`cspadn.io.formats.nifti_forms`.
+"""
 
 from __future__ import annotations
 
 import gzip
 import math
+import os
 import re
 import zlib
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspadn.io.formats.file_format import FileFormat, write_with_itk
+from cspadn.io.formats.file_format import FileFormat, read_with_itk, write_with_itk
 from cspadn.io.header_checks import (
     DamageError,
     Voxels,
@@ -31,35 +34,59 @@ _TYPES = 2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 
 _BYTES = dict(zip(_TYPES, (1, 2, 4, 4, 8, 8, 3, 1, 2, 4, 8, 8, 16, 16, 32, 4), strict=True))  # per voxel
 
 
-def _find_voxels(path: Path) -> Voxels | None:
-    """Locate the voxels of NIfTI-1 or Analyze, in one file or in two; None for other forms."""
-    import numpy as np
+_PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"  # without it, ITK calls a file damaged whose affine is rounded
 
+
+def _find_voxels(path: Path) -> Voxels | None:
+    """Locate the voxels of NIfTI-1 or Analyze, in one file or in two, and check the position; None for other forms."""
+    from cspadn.io.formats.nifti_forms import place_of
+
+    os.environ.setdefault(_PERMISSIVE, "1")
     content = _read_header(_renamed(path, "img", "hdr"))
-    if len(content) < _HEADER_BYTES:
-        return None
-    headers = (np.frombuffer(content, layout)[0] for layout in (_layout(), _layout().newbyteorder(">")))
-    if (header := next((each for each in headers if each["size"] == _HEADER_BYTES), None)) is None:
+    if (header := _parsed(content)) is None:
         return None
     size, start = math.prod(_extents(header)) * _BYTES[int(header["datatype"])], max(0, int(header["offset"]))
     if content[_MAGIC] == b"n+1\0":
         start = max(start, len(content))
     elif not (path := _renamed(path, "hdr", "img")).is_file():
         return None
+    place_of(header, path.name)
     packed = path.name.lower().endswith(".gz")
     return Voxels.rest_of(path, 0, packed, start + size) if packed else Voxels.rest_of(path, start, packed, size)
 
 
+def _parsed(content: bytes) -> np.void | None:
+    """Return the fields of a header in either byte order; None if it is too short or not of NIfTI-1 or Analyze."""
+    import numpy as np
+
+    if len(content) < _HEADER_BYTES:
+        return None
+    headers: list[np.void] = [np.frombuffer(content, each)[0] for each in (layout(), layout().newbyteorder(">"))]
+    return next((each for each in headers if each["size"] == _HEADER_BYTES), None)
+
+
 @cache
-def _layout() -> np.dtype[np.void]:
-    """Return the layout of the fields that are checked, little-endian."""
+def layout() -> np.dtype[np.void]:
+    """Return the layout of the fields that are read, little-endian; ``magic`` is empty in Analyze files."""
     import numpy as np
 
     return np.dtype(
         {
-            "names": ["size", "dim", "datatype", "pixdim", "offset", "forms", "quaternion", "affine"],
-            "formats": ["i4", "8i2", "i2", "8f4", "f4", "2i2", "6f4", "12f4"],
-            "offsets": [0, 40, 70, 76, 108, 252, 256, 280],
+            "names": [
+                "size",
+                "dim",
+                "datatype",
+                "pixdim",
+                "offset",
+                "units",
+                "forms",
+                "origin",
+                "quaternion",
+                "affine",
+                "magic",
+            ],
+            "formats": ["i4", "8i2", "i2", "8f4", "f4", "u1", "2i2", "3i2", "6f4", "12f4", "S4"],
+            "offsets": [0, 40, 70, 76, 108, 123, 252, 253, 256, 280, 344],
             "itemsize": _HEADER_BYTES,
         }
     ).newbyteorder("<")
@@ -85,10 +112,24 @@ def _extents(header: np.void) -> list[int]:
     if not extents or len(extents) != header["dim"][0] or int(header["datatype"]) not in _BYTES:
         raise DamageError(message("header-impossible"))
     check_extents(extents)
-    used = [header[name] for name, code in zip(("quaternion", "affine"), header["forms"], strict=True) if code > 0]
     spacing = [each for each, extent in zip(header["pixdim"][1:4], extents, strict=False) if extent > 1 or each < 0]
-    check_position(spacing, [header["offset"], *chain(*used[-1:])])  # ITK prefers the affine form
+    check_position(spacing, [header["offset"]])
     return extents
+
+
+def _read(path: Path) -> sitk.Image:
+    """Read the voxels and put them in their place; RuntimeError if that fails."""
+    from cspadn.imaging.metadata import add_note
+    from cspadn.io.formats.nifti_forms import place_of, put_in_place
+
+    image = read_with_itk(path)
+    header = _parsed(_read_header(_renamed(path, "img", "hdr")))
+    if header is not None and image.GetDimension() >= 3:
+        place = place_of(header, path.name)
+        put_in_place(image, place)
+        if place.note:
+            add_note(image, place.note)
+    return image
 
 
 def _write(image: sitk.Image, path: Path) -> None:
@@ -108,5 +149,6 @@ FORMAT = FileFormat(
     "NiftiImageIO",
     has_color=False,  # colours would be written as vectors, which few programs show as colours
     find_voxels=_find_voxels,
+    read=_read,
     write=_write,
 )
