@@ -36,6 +36,7 @@ pytest.importorskip("lightning")
 from safetensors.torch import load_file
 
 from training import ablate, export
+from training.pictures import contact_sheet
 
 
 @pytest.fixture
@@ -518,3 +519,8 @@ def _rates(settings: TrainingConfig, steps: int) -> list[dict[str, float]]:
         schedule.step()
     assert set(rates[0]) == set(names.values())
     return rates
+
+
+def test_rows_of_any_size_make_a_picture() -> None:
+    sheet = contact_sheet([np.full((2, 3), 7, np.uint8), np.full((1, 5), 9, np.uint8)])
+    np.testing.assert_array_equal(sheet, [[7, 7, 7, 0, 0], [7, 7, 7, 0, 0], [9, 9, 9, 9, 9]])

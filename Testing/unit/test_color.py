@@ -7,7 +7,7 @@ import pytest
 
 from cspadn.imaging import color, oklab
 from cspadn.palettes import BY_NAME, DEFAULT_PALETTE, PALETTES, REGISTRY
-from training.evaluation import cases, color_reading, colors
+from training.evaluation import colors
 
 HUED = tuple(palette.name for palette in REGISTRY if palette.table.chroma)
 # Smallest CIEDE2000 of a tenth of uptake. The aim is 5; docs/adr/0018 says where these palettes fall short.
@@ -169,39 +169,6 @@ def test_the_legend_shows_uptake_across_and_brightness_up() -> None:
     assert small.shape == (40, 96, 3)
     np.testing.assert_array_equal(small[-1, 0], [0, 0, 0])
     np.testing.assert_array_equal(small[0, 0], [255, 255, 255])
-
-
-def _case() -> cases.Case:
-    random = np.random.default_rng(2)
-    pet = oklab.lightness(0.3 + 0.2 * random.random((3, 120, 120))).astype(np.float32)
-    mri = (0.3 + 0.4 * random.random((3, 120, 120))).astype(np.float32)
-    places = np.array([(plane, row, column) for plane in range(3) for row in (25, 60, 95) for column in (25, 60, 95)] * 3)
-    return cases.Case("made T1/FDG", "made", pet, mri, places)
-
-
-def test_a_display_of_the_source_alone_has_efficiency_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slider at its ends: for lesions of the PET the PET in the palette, for those of the MRI the MRI in grey."""
-    monkeypatch.setattr(colors, "OPACITIES", (0.0, 1.0))
-    case = _case()
-    sources = [case.with_lesions(task) for task in cases.TASKS]
-    shown = [(case.pet, case.mri, case.mri, case.mri), *((pet, mri, mri, mri) for pet, mri in sources)]
-    absent, *present = (color_reading._patches(volumes, case.places) for volumes in shown)
-    reading = color_reading._read_palette(case, DEFAULT_PALETTE, case.mri, (absent, absent), present)
-    np.testing.assert_allclose(reading.efficiency["1"][:, :2], 1)
-    np.testing.assert_allclose(reading.efficiency["0"][:, 2:], 1)
-
-
-def test_the_displays_of_a_case() -> None:
-    case = _case()
-    blend = colors.slider(case.pet, case.mri, "PET-Heat", 0.3)
-    expected = 0.3 * colors.pet_alone(case.pet, "PET-Heat") + 0.7 * case.mri[..., None]
-    np.testing.assert_allclose(blend, expected)
-    fused = (case.pet + case.mri) / 2
-    shown = colors.ours(case.pet, case.mri, "PET-Heat", fused, colors.detail_of(case.mri, case))
-    assert shown.shape == (*case.pet.shape, 3)
-    median, high = colors.read_back_errors(case, "PET-Heat", fused)
-    assert 0 <= median <= 0.03
-    assert median <= high <= 0.08
 
 
 def test_fine_detail_has_a_size_in_the_head() -> None:

@@ -17,7 +17,6 @@ from cspadn.models.cspadn import NetworkConfig
 from training.config import Augmentation, config_from_dict, load_config
 from training.data import EpochSampler, PairDataset, PatchDataset, augment, read_pairs
 from training.losses import fusion_loss
-from training.pictures import contact_sheet
 from training.volumes import read_slices, read_volume
 from training_runs import PAPER, tiny, write_pictures, write_volumes
 from volumes import blobs, volume
@@ -338,8 +337,3 @@ def test_whole_slices(data: Path) -> None:
     assert len(slices) == 1
     assert slices[0].shape == (2, 32, 40)
     assert 0 <= slices[0].min() < slices[0].max() <= 1
-
-
-def test_rows_of_any_size_make_a_picture() -> None:
-    sheet = contact_sheet([np.full((2, 3), 7, np.uint8), np.full((1, 5), 9, np.uint8)])
-    np.testing.assert_array_equal(sheet, [[7, 7, 7, 0, 0], [7, 7, 7, 0, 0], [9, 9, 9, 9, 9]])

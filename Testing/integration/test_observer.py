@@ -11,8 +11,9 @@ if importlib.util.find_spec("lightning") is None:
     pytest.skip("the packages of the training are not installed", allow_module_level=True)
 
 from cspadn.imaging import oklab
+from cspadn.palettes import DEFAULT_PALETTE
 from training import heads
-from training.evaluation import observer
+from training.evaluation import color_reading, colors, observer
 from training.evaluation.cases import DISTANCE_MM, TASKS, Case, _hexagons
 from training.evaluation.reading import Reading, contrast_kept, fused_planes, interval, read, vanished, volume_fuser, worst
 from training.evaluation.rows import Row
@@ -184,3 +185,36 @@ def test_worst_takes_the_least_of_the_named_tasks(case: Case) -> None:
 def test_methods_make_whole_volumes(case: Case) -> None:
     fused = volume_fuser(Row("maximum", "method"))(case.pet, case.mri)
     assert np.array_equal(fused, np.maximum(case.pet, case.mri))
+
+
+def _made_case() -> Case:
+    random = np.random.default_rng(2)
+    pet = oklab.lightness(0.3 + 0.2 * random.random((3, 120, 120))).astype(np.float32)
+    mri = (0.3 + 0.4 * random.random((3, 120, 120))).astype(np.float32)
+    places = np.array([(plane, row, column) for plane in range(3) for row in (25, 60, 95) for column in (25, 60, 95)] * 3)
+    return Case("made T1/FDG", "made", pet, mri, places)
+
+
+def test_a_display_of_the_source_alone_has_efficiency_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slider at its ends: for lesions of the PET the PET in the palette, for those of the MRI the MRI in grey."""
+    monkeypatch.setattr(colors, "OPACITIES", (0.0, 1.0))
+    case = _made_case()
+    sources = [case.with_lesions(task) for task in TASKS]
+    shown = [(case.pet, case.mri, case.mri, case.mri), *((pet, mri, mri, mri) for pet, mri in sources)]
+    absent, *present = (color_reading._patches(volumes, case.places) for volumes in shown)
+    reading = color_reading._read_palette(case, DEFAULT_PALETTE, case.mri, (absent, absent), present)
+    np.testing.assert_allclose(reading.efficiency["1"][:, :2], 1)
+    np.testing.assert_allclose(reading.efficiency["0"][:, 2:], 1)
+
+
+def test_the_displays_of_a_made_case() -> None:
+    case = _made_case()
+    blend = colors.slider(case.pet, case.mri, "PET-Heat", 0.3)
+    expected = 0.3 * colors.pet_alone(case.pet, "PET-Heat") + 0.7 * case.mri[..., None]
+    np.testing.assert_allclose(blend, expected)
+    fused = (case.pet + case.mri) / 2
+    shown = colors.ours(case.pet, case.mri, "PET-Heat", fused, colors.detail_of(case.mri, case))
+    assert shown.shape == (*case.pet.shape, 3)
+    median, high = colors.read_back_errors(case, "PET-Heat", fused)
+    assert 0 <= median <= 0.03
+    assert median <= high <= 0.08
