@@ -210,7 +210,7 @@ def test_times_of_another_zone_are_refused(series, zone: str, fits: bool) -> Non
 
 @pytest.mark.parametrize(
     ("half_life", "identifier"),
-    [(0, "dicom-tag-invalid"), (-6586, "dicom-tag-invalid"), (1, "suv-half-life"), ("nan", "dicom-tag-invalid")],
+    [(0, "dicom-tag-invalid"), (-6586, "dicom-tag-invalid"), (1, "suv-implausible"), ("nan", "dicom-tag-invalid")],
 )
 def test_impossible_half_lives_are_refused(series, half_life: object, identifier: str) -> None:
     header = dicom_reader.read_headers(series["pet"], "The PET")[0]

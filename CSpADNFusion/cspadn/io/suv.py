@@ -5,98 +5,159 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cspadn.errors import InputError
 from cspadn.io.dicom_tags import tag_numbers, tag_value
+from cspadn.io.dicom_times import Moment, date_and_time, moment_of, needed
 from cspadn.messages import message
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-_DATE_TIME = re.compile(r"(\d{10}(?:\d\d){0,2})(?:\.\d+)?")
-_DOSE = "RadionuclideTotalDose"
-_LEAST_DOSE = 1e-6  # fraction of the injected dose that must remain at the scan
+_DOSE, _HALF_LIFE, _WEIGHT = "RadionuclideTotalDose", "RadionuclideHalfLife", "PatientWeight"
+_PLAUSIBLE = {_DOSE: (1e6, 1e10, "Bq"), _HALF_LIFE: (60.0, 1e6, "s"), _WEIGHT: (0.4, 500.0, "kg")}  # of patients
+_MOST_HALF_LIVES = 10  # from the injection to the scan: less than a thousandth of the dose is left
+_MOST_LATE = 1800.0  # seconds by which a dynamic scan may start before the injection
+_DAY = 86400.0  # seconds
+
+_PHILIPS, _PHILIPS_GROUP = "Philips PET Private Group", 0x7053
+_SUV_SCALE, _ACTIVITY_SCALE = 0x00, 0x09  # elements: factors from counts to SUV by body weight, and to Bq/ml
+
+# Seconds, from the Decay Data Evaluation Project, by mass number and symbol
+_HALF_LIVES = {
+    "11C": 1221.7,
+    "13N": 597.9,
+    "15O": 122.5,
+    "18F": 6584.0,
+    "64Cu": 45724.0,
+    "68Ga": 4069.7,
+    "82Rb": 76.1,
+    "89Zr": 282280.0,
+    "124I": 360806.0,
+}
+_ELEMENTS = {"carbon": "C", "nitrogen": "N", "oxygen": "O", "fluorine": "F", "copper": "Cu", "gallium": "Ga"}
+_ELEMENTS |= {"rubidium": "Rb", "zirconium": "Zr", "iodine": "I"}
+_SAME_NUCLIDE = 0.1  # relative difference of two half-lives
 
 
 def suv_factor(headers: Sequence[Dataset], name: str) -> float:
-    """Return the factor that converts Bq/ml to SUV by body weight, in g/ml.
+    """Return the factor that converts the rescaled values of a series to SUV by body weight, in g/ml.
 
-    The factor is the patient's weight in grams divided by the dose in Bq. The dose is decayed to the time to which the voxels
-    are decay corrected. The rules are those of the QIBA profile FDG-PET/CT.
+    For Bq/ml, it is the patient's weight in grams divided by the dose in Bq, decayed to the time to which the voxels are decay
+    corrected. For the counts of Philips it is their SUV scale factor, or their activity scale factor times that. The rules are
+    those of the QIBA profile FDG-PET/CT.
 
     Args:
         headers: of all files of one PET series.
         name: the volume's name in error messages.
 
     Raises:
-        InputError: the volume is not in Bq/ml or not decay corrected, a tag is missing, or the scan does not start within one
-            day after the injection. The message names the tag.
+        InputError: the volume is in other units or not decay corrected, a tag is missing or implausible, or the scan starts
+            more than half an hour before the injection or more than ten half-lives after it. The message names the tag.
     """
     header = headers[0]
-    tracer = _needed(header, "RadiopharmaceuticalInformationSequence", name)[0]
-    for dataset, keyword in ((header, "PatientWeight"), (tracer, _DOSE), (tracer, "RadionuclideHalfLife")):
-        _needed(dataset, keyword, name)
-    weight = tag_numbers(header, "PatientWeight", 1, name, positive=True)[0]
-    dose = tag_numbers(tracer, _DOSE, 1, name, positive=True)[0]
-    if (units := _needed(header, "Units", name)) != "BQML":
+    units, scale = needed(header, "Units", name), 1.0
+    if units == "CNTS":
+        if direct := _philips_scale(header, _SUV_SCALE):
+            return direct
+        scale = _philips_scale(header, _ACTIVITY_SCALE)
+    if units not in ("BQML", "CNTS") or not scale:
         raise InputError(message("suv-units", volume=name, units=units))
-    correction = _needed(header, "DecayCorrection", name)
-    if correction == "ADMIN":  # the voxels are corrected to the injection
-        return weight * 1000 / dose
-    if correction != "START":
-        raise InputError(message("suv-decay-correction", volume=name, correction=correction))
-    return weight * 1000 / (dose * _remaining_dose(headers, tracer, name))
+    tracer = needed(header, "RadiopharmaceuticalInformationSequence", name)[0]
+    weight = _plausible(header, _WEIGHT, name)
+    return scale * weight * 1000 / (_plausible(tracer, _DOSE, name) * _remaining_dose(headers, tracer, name))
 
 
-def _remaining_dose(headers: Sequence[Dataset], tracer: Dataset, name: str) -> float:
-    """Return the fraction of the injected dose that is left when the scan starts."""
-    passed = (_scan_start(headers, name) - _injection(headers[0], tracer, name)).total_seconds()
-    if not 0 <= passed < timedelta(days=1).total_seconds():
-        raise InputError(message("suv-scan-time", volume=name, seconds=passed))
-    half_life = tag_numbers(tracer, "RadionuclideHalfLife", 1, name, positive=True)[0]
-    remaining = math.pow(2, -passed / half_life)
-    if remaining < _LEAST_DOSE:
-        raise InputError(message("suv-half-life", volume=name))
-    return remaining
+def _philips_scale(header: Dataset, element: int) -> float:
+    """Return a private factor of Philips; 0 if the header does not have it or it cannot be used."""
+    try:
+        value = header.private_block(_PHILIPS_GROUP, _PHILIPS)[element].value
+        number = float(value.decode("ascii") if isinstance(value, bytes) else value)
+    except Exception:  # missing, or damaged: pydicom converts values on access
+        return 0.0
+    return number if math.isfinite(number) and number > 0 else 0.0
 
 
-def _needed(dataset: Dataset, keyword: str, name: str) -> Any:
-    """Return the value of a tag; InputError if it is missing or empty."""
-    value = tag_value(dataset, keyword, name)
-    if value is None or value == "" or value == []:
-        raise InputError(message("suv-tag-missing", volume=name, tag=keyword))
+def _plausible(dataset: Dataset, keyword: str, name: str) -> float:
+    """Return a number of a tag; InputError, with the number, if no patient has it."""
+    needed(dataset, keyword, name)
+    value = tag_numbers(dataset, keyword, 1, name, positive=True)[0]
+    low, high, unit = _PLAUSIBLE[keyword]
+    if not low <= value <= high:
+        raise InputError(message("suv-implausible", volume=name, tag=keyword, value=value, unit=unit, low=low, high=high))
     return value
 
 
-def _scan_start(headers: Sequence[Dataset], name: str) -> datetime:
-    """Return the earlier of the series time and the first acquisition time.
+def _remaining_dose(headers: Sequence[Dataset], tracer: Dataset, name: str) -> float:
+    """Return the fraction of the injected dose that is left at the time to which the voxels are decay corrected.
+
+    It is above 1 if a dynamic scan starts before the injection.
+    """
+    half_life = _half_life(tracer, name)
+    correction = tag_value(headers[0], "DecayCorrection", name)
+    if correction == "ADMIN":  # the voxels are corrected to the injection
+        return 1.0
+    if corrected := tag_value(headers[0], "DecayCorrectionDateTime", name):  # of enhanced PET
+        reference = [moment_of(headers[0], str(corrected), "DecayCorrectionDateTime", name)]
+    elif needed(headers[0], "DecayCorrection", name) == "START":
+        reference = _scan_starts(headers, name)
+    else:
+        raise InputError(message("suv-decay-correction", volume=name, correction=correction))
+    passed = _seconds_after(_injection(headers[0], tracer, name), reference)
+    if not -_MOST_LATE <= passed <= _MOST_HALF_LIVES * half_life:
+        raise InputError(message("suv-scan-time", volume=name, seconds=passed))
+    return math.pow(2, -passed / half_life)
+
+
+def _half_life(tracer: Dataset, name: str) -> float:
+    """Return the half-life in seconds; InputError if it is not that of the nuclide which the headers name."""
+    half_life = _plausible(tracer, _HALF_LIFE, name)
+    nuclide = _nuclide(tracer)
+    expected = _HALF_LIVES.get(nuclide, half_life)
+    if abs(half_life - expected) > _SAME_NUCLIDE * expected:
+        raise InputError(message("suv-half-life", volume=name, seconds=half_life, nuclide=nuclide, expected=expected))
+    return half_life
+
+
+def _nuclide(tracer: Dataset) -> str:
+    """Return the nuclide of a tracer, such as "18F", from texts such as "^18^Fluorine" and "F-18"; empty if it is unknown."""
+    try:
+        text = str(tracer.RadionuclideCodeSequence[0].CodeMeaning)
+    except (AttributeError, IndexError, TypeError):
+        return ""
+    numbers, words = re.findall(r"\d+", text), re.findall(r"[A-Za-z]+", text)
+    if len(numbers) != 1 or not words:
+        return ""
+    return numbers[0] + _ELEMENTS.get(words[0].lower(), words[0].capitalize())
+
+
+def _scan_starts(headers: Sequence[Dataset], name: str) -> list[Moment]:
+    """Return the earlier of the series time and the first acquisition time, then the first acquisition time.
 
     The series time of reprocessed images is later than their acquisition.
     """
-    series = _moment(headers[0], "SeriesDate", "SeriesTime", name)
-    return min(series, *(_moment(header, "AcquisitionDate", "AcquisitionTime", name) for header in headers))
+    series = date_and_time(headers[0], "SeriesDate", "SeriesTime", name)
+    acquisitions = [date_and_time(header, "AcquisitionDate", "AcquisitionTime", name) for header in headers]
+    series = series.near(acquisitions[0])
+    first = min(each.near(series) for each in acquisitions)
+    return [min(series, first), first]
 
 
-def _injection(header: Dataset, tracer: Dataset, name: str) -> datetime:
-    """Return the time of the injection; without a date, the date of the series."""
-    if text := tracer.get("RadiopharmaceuticalStartDateTime"):
-        zone = str(header.get("TimezoneOffsetFromUTC") or "")
-        return _parsed(str(text).removesuffix(zone) if zone else str(text), "RadiopharmaceuticalStartDateTime", name)
-    time = _needed(tracer, "RadiopharmaceuticalStartTime", name)
-    return _parsed(f"{_needed(header, 'SeriesDate', name)}{time}", "RadiopharmaceuticalStartTime", name)
+def _injection(header: Dataset, tracer: Dataset, name: str) -> Moment:
+    """Return the time of the injection; it may have no date."""
+    if text := tag_value(tracer, "RadiopharmaceuticalStartDateTime", name):
+        return moment_of(header, str(text), "RadiopharmaceuticalStartDateTime", name)
+    time = needed(tracer, "RadiopharmaceuticalStartTime", name)
+    return moment_of(header, str(time), "RadiopharmaceuticalStartTime", name, dated=False)
 
 
-def _moment(header: Dataset, date: str, time: str, name: str) -> datetime:
-    """Return the date and time of two tags."""
-    return _parsed(f"{_needed(header, date, name)}{_needed(header, time, name)}", time, name)
+def _seconds_after(injection: Moment, starts: Sequence[Moment]) -> float:
+    """Return the seconds from the injection to the first of some times that does not precede it, or else not by much.
 
-
-def _parsed(text: str, keyword: str, name: str) -> datetime:
-    """Parse YYYYMMDDHH[MM[SS[.FFFFFF]]], without the fractions; InputError on anything else, such as an offset from UTC."""
-    match = _DATE_TIME.fullmatch(text.strip())
-    try:
-        return datetime.strptime(f"{match[1]:0<14}" if match else "", "%Y%m%d%H%M%S")
-    except ValueError:
-        raise InputError(message("suv-time-invalid", volume=name, tag=keyword)) from None
+    Without a date, the injection is the last one before the scan, or a little after its start.
+    """
+    passed = [start.since(injection) for start in starts]
+    if not all(start.dated and injection.dated for start in starts):
+        passed = [(seconds + _MOST_LATE) % _DAY - _MOST_LATE for seconds in passed]
+    return next((seconds for least in (0.0, -_MOST_LATE) for seconds in passed if seconds >= least), passed[0])

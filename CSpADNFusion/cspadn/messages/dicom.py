@@ -144,7 +144,14 @@ SUV = Section(
         Message(
             "suv-units",
             "{volume} cannot be converted to SUV: its Units are {units}, not BQML. Leave out --suv, or convert it first.",
-            "GML is SUV already: leave out `--suv`. Convert counts (CNTS) and others with the software of the scanner first.",
+            "GML is SUV already: leave out `--suv`. Counts (CNTS) are converted if the private factors of Philips are in the "
+            "headers; convert others with the software of the scanner first.",
+        ),
+        Message(
+            "suv-implausible",
+            "{volume} cannot be converted to SUV: its {tag} is {value:g} {unit}, outside {low:g} to {high:g} {unit}. Correct it, "
+            "or leave out --suv.",
+            "Often a wrong unit: a dose in MBq in place of Bq, a weight in grams in place of kilograms, a half-life in minutes.",
         ),
         Message(
             "suv-decay-correction",
@@ -156,14 +163,14 @@ SUV = Section(
             "suv-scan-time",
             "{volume} cannot be converted to SUV: the scan starts {seconds:.0f} seconds after the injection. Check the dates "
             "and times in its headers.",
-            "Negative, or a day and more: a wrong date or clock, dates shifted by anonymisation, or an injection before "
-            "midnight that is recorded without its date. Scans more than a day after the injection are not supported.",
+            "More than half an hour before the injection, or more than ten half-lives after it: a wrong date or clock, or dates "
+            "that anonymisation shifted differently.",
         ),
         Message(
             "suv-half-life",
-            "{volume} cannot be converted to SUV: its RadionuclideHalfLife leaves no dose at the scan. Check that it is in "
-            "seconds.",
-            "The half-life is far too short. It may have been entered in minutes or hours.",
+            "{volume} cannot be converted to SUV: its RadionuclideHalfLife is {seconds:g} seconds, but {nuclide} has "
+            "{expected:g}. Correct it, or leave out --suv.",
+            "The half-life is not that of the nuclide in the headers. It may have been entered in minutes or hours.",
         ),
         Message(
             "suv-time-invalid",
