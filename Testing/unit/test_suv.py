@@ -124,8 +124,11 @@ def test_other_units_are_refused_by_their_name(headers, units: str) -> None:
         ({"RadiopharmaceuticalStartTime": "233000", "SeriesTime": "003000", "AcquisitionTime": "003000"}, 3600),
         (  # after midnight, before the dates were removed
             {
-                **{"SeriesDate": None, "AcquisitionDate": None, "RadiopharmaceuticalStartTime": "233000"},
-                **{"SeriesTime": "003000", "AcquisitionTime": "003000"},
+                "SeriesDate": None,
+                "AcquisitionDate": None,
+                "RadiopharmaceuticalStartTime": "233000",
+                "SeriesTime": "003000",
+                "AcquisitionTime": "003000",
             },
             3600,
         ),

@@ -149,9 +149,10 @@ SUV = Section(
         ),
         Message(
             "suv-implausible",
-            "{volume} cannot be converted to SUV: its {tag} is {value:g} {unit}, outside {low:g} to {high:g} {unit}. Correct it, "
-            "or leave out --suv.",
-            "Often a wrong unit: a dose in MBq in place of Bq, a weight in grams in place of kilograms, a half-life in minutes.",
+            "{volume} cannot be converted to SUV: its {tag} is {value:g} {unit}, outside {low:g} to {high:g} {unit}. Correct "
+            "it, or leave out --suv.",
+            "Often a wrong unit: a dose in MBq in place of Bq, a weight in grams in place of kilograms, a half-life in "
+            "minutes.",
         ),
         Message(
             "suv-decay-correction",
@@ -163,8 +164,8 @@ SUV = Section(
             "suv-scan-time",
             "{volume} cannot be converted to SUV: the scan starts {seconds:.0f} seconds after the injection. Check the dates "
             "and times in its headers.",
-            "More than half an hour before the injection, or more than ten half-lives after it: a wrong date or clock, or dates "
-            "that anonymisation shifted differently.",
+            "More than half an hour before the injection, or more than ten half-lives after it: a wrong date or clock, or "
+            "dates that anonymisation shifted differently.",
         ),
         Message(
             "suv-half-life",
