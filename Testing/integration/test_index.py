@@ -133,9 +133,31 @@ def test_the_icon_is_readable_in_the_module_list() -> None:
     assert index_check.png_size(ROOT / "CSpADNFusion" / "Resources" / "Icons" / "CSpADNFusion.png") == (128, 128)
 
 
-def test_files_that_cmake_does_not_list_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_check.check_cmake, "differences", lambda folder: [f"{folder.name}: a difference"])
-    assert list(index_check.check_lists(Repository(ROOT))) == ["CSpADNFusion: a difference"]
+def test_a_list_of_files_by_hand_is_found(copy: Path) -> None:
+    for variable in ("MODULE_PYTHON_SCRIPTS", "MODULE_PYTHON_RESOURCES"):
+        by_hand = replaced(copy, "CSpADNFusion/CMakeLists.txt", f"file(GLOB_RECURSE {variable}", f"set({variable}")
+        assert [line for line in index_check.check_lists(by_hand) if variable in line]
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None or shutil.which("make") is None, reason="needs cmake and make")
+def test_cmake_installs_every_file(tmp_path: Path) -> None:
+    """Configure the module with a macro that only prints what Slicer's would install."""
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(Test NONE)\n"
+        "function(slicerMacroBuildScriptedModule)\n"
+        '  cmake_parse_arguments(GIVEN "WITH_GENERIC_TESTS" "NAME" "SCRIPTS;RESOURCES" ${ARGN})\n'
+        '  file(WRITE ${CMAKE_BINARY_DIR}/installed "${GIVEN_SCRIPTS};${GIVEN_RESOURCES}")\n'
+        "endfunction()\n"
+        f"add_subdirectory({(ROOT / 'CSpADNFusion').as_posix()} module)\n"
+    )
+    subprocess.run(
+        ["cmake", "-G", "Unix Makefiles", "-S", tmp_path, "-B", tmp_path / "build"], check=True, capture_output=True
+    )
+    installed = (tmp_path / "build" / "installed").read_text().split(";")
+    module = ROOT / "CSpADNFusion"
+    present = [path.relative_to(module).as_posix() for path in module.rglob("*.py")]
+    present += [path.relative_to(module).as_posix() for path in (module / "Resources").rglob("*") if path.is_file()]
+    assert sorted(installed) == sorted(present)
 
 
 def test_what_is_no_clone_has_no_size(tmp_path: Path, capsys) -> None:

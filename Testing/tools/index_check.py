@@ -21,8 +21,6 @@ from pathlib import Path
 import jsonschema
 import PIL.Image
 
-import check_cmake
-
 ROOT = Path(__file__).resolve().parents[2]
 _MEGABYTES = 100  # of a checkout with its history
 _ICON_PIXELS = 128
@@ -44,6 +42,7 @@ _SCHEMA = {  # what that version asks
 _CATEGORIES = {"Analysis", "Filtering", "Image Synthesis", "Neuroimaging", "Nuclear Medicine"}  # those that would fit
 _LICENCES = ("LICENSE", "LICENSE.txt", "License.txt", "COPYING")
 _BSD_3_CLAUSE = "70435d703f5e4bdca9a1fa6b9291501b0dd850d2ad5457b491ce936217b1e063"  # SHA-256 of its terms
+_INSTALLED = {"MODULE_PYTHON_SCRIPTS": "*.py", "MODULE_PYTHON_RESOURCES": "Resources/*"}  # files below the module's folder
 _TIER = 3
 _URL = r"https://raw\.githubusercontent\.com/(?P<owner>[^/\s]+)/(?P<repository>[^/\s]+)/main/(?P<path>\S+)"
 _BROUGHT = {"slicer", "vtk", "qt", "ctk", "SimpleITK", "sitkUtils", "numpy", "scipy"}  # by Slicer, beside Python's own
@@ -222,7 +221,7 @@ def _only_names(node: ast.stmt, makers: set[str]) -> bool:
     match node:
         case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.ClassDef():
             return True
-        case ast.Assign() | ast.AnnAssign():
+        case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
             return all(_root(call) in makers for call in ast.walk(node) if isinstance(call, ast.Call))
         case ast.Try(handlers=[ast.ExceptHandler(type=ast.Name(id="ImportError"))], finalbody=[]):
             return all(_only_names(each, makers) for each in (*node.body, *node.handlers[0].body, *node.orelse))
@@ -301,8 +300,12 @@ def _installs(call: ast.Call) -> bool:
 
 
 def check_lists(repository: Repository) -> Iterator[str]:
-    """What CMake does not list is not installed."""
-    yield from check_cmake.differences(repository.module)
+    """CMake installs what it lists: it must find the files itself, so that none is forgotten."""
+    cmake = repository.text(f"{repository.name}/CMakeLists.txt")
+    for variable, pattern in _INSTALLED.items():
+        line = f"file(GLOB_RECURSE {variable} RELATIVE ${{CMAKE_CURRENT_SOURCE_DIR}} CONFIGURE_DEPENDS {pattern})"
+        if line not in cmake.splitlines():
+            yield f"{repository.name}/CMakeLists.txt does not contain {line}"
 
 
 def check_sample_data(repository: Repository) -> Iterator[str]:
