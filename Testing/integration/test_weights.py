@@ -17,7 +17,7 @@ import torch
 
 from cspadn import FusionSettings, fuse
 from cspadn.errors import ModelError
-from cspadn.metrics import NAMES, TABLE_NAMES
+from cspadn.metrics import NAMES
 from cspadn.models import registry, weights
 from cspadn.models.cspadn import CSpADN, NetworkConfig
 from message_calls import raises
@@ -59,7 +59,8 @@ def test_shipped_models_load_and_are_described() -> None:
         validation = ", ".join(config["validation_subset"])
         assert set(card.metrics) == {validation}
         measured = set(card.metrics[validation])
-        assert set(TABLE_NAMES) <= measured <= set(NAMES)  # a card may be older than a metric
+        assert measured  # a card may be older than a metric
+        assert measured <= set(NAMES)
 
 
 class ToyConfig(NamedTuple):

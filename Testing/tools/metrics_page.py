@@ -24,14 +24,16 @@ def page() -> str:
 
 def table() -> str:
     """Return a row for each metric, in the order of tables."""
-    head = "| name | measure | range | what it measures | tables |\n| --- | --- | --- | --- | --- |\n"
+    head = "| name | measure | range | what it measures | caution | tables |\n| --- | --- | --- | --- | --- | --- |\n"
     return head + "".join(map(_row, METRICS))
 
 
 def _row(metric: Metric) -> str:
     places = [name for name, used in (("panel, pages, cohorts", metric.in_table), ("results", metric.in_results)) if used]
     small = f" Images need {metric.smallest_side} pixels a side." if metric.smallest_side > 2 else ""
-    return f"| {metric.name} | {metric.title} | {_range(metric)} | {metric.doc}{small} | {'; '.join(places)} |\n"
+    exchanged = f" Exchanging PET and MRI gives {metric.exchanged}." if metric.exchanged else ""
+    cells = (metric.name, metric.title, _range(metric), f"{metric.doc}{small}{exchanged}", metric.caution, "; ".join(places))
+    return f"| {' | '.join(cells)} |\n"
 
 
 def _range(metric: Metric) -> str:

@@ -41,6 +41,7 @@ METRICS = (
         label="standard deviation",
         unit="grey levels",
         doc="Standard deviation of the grey levels of the fused image.",
+        caution="Noise raises it.",
     ),
     Metric(
         "SF",
@@ -50,6 +51,7 @@ METRICS = (
         unit="grey levels",
         doc="Root mean square of the differences of neighbouring pixels of the fused image, both directions added.",
         smallest_side=2,
+        caution="Noise raises it.",
     ),
     Metric(
         "AG",
@@ -59,5 +61,6 @@ METRICS = (
         unit="grey levels",
         doc="Mean magnitude of the gradient of the fused image.",
         smallest_side=2,
+        caution="Noise raises it.",
     ),
 )

@@ -29,6 +29,7 @@ METRICS = (
         range=(-2, 2),
         label="sum of the correlations of differences",
         doc="Sum of r_pet and r_mri.",
+        caution="It does not tell how much comes from which source.",
     ),
     Metric(
         "r_pet",
@@ -37,6 +38,8 @@ METRICS = (
         label="correlation with the PET",
         doc="Correlation of the fused image minus the MRI with the PET.",
         in_results=True,
+        exchanged="r_mri",
+        caution="A copy of the PET has a high value.",
     ),
     Metric(
         "r_mri",
@@ -45,5 +48,7 @@ METRICS = (
         label="correlation with the MRI",
         doc="Correlation of the fused image minus the PET with the MRI.",
         in_results=True,
+        exchanged="r_pet",
+        caution="A copy of the MRI has a high value.",
     ),
 )

@@ -79,5 +79,6 @@ METRICS = (
         doc="Share of the edges of both sources that the fused image keeps.",
         in_table=True,
         in_results=True,
+        caution="The pixel maximum of both sources and a copy of the MRI have high values.",
     ),
 )

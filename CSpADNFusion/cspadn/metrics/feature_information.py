@@ -192,6 +192,7 @@ METRICS = (
         doc="Feature mutual information on Sobel edges, mean over both sources.",
         smallest_side=WINDOW_SIDE,
         in_results=True,
+        caution="A copy of the MRI has a high value.",
     ),
     Metric(
         "FMI_pixel",
@@ -202,6 +203,7 @@ METRICS = (
         smallest_side=WINDOW_SIDE,
         in_table=True,
         in_results=True,
+        caution="A copy of the MRI has a high value.",
     ),
     Metric(
         "FMI_dct",
@@ -212,5 +214,6 @@ METRICS = (
         smallest_side=WINDOW_SIDE,
         in_table=True,
         in_results=True,
+        caution="A copy of the MRI has a high value.",
     ),
 )

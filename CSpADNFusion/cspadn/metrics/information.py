@@ -45,6 +45,7 @@ METRICS = (
         doc="Shannon entropy of the grey levels of the fused image.",
         in_table=True,
         in_results=True,
+        caution="Noise raises it.",
     ),
     Metric(
         "MI",
@@ -54,5 +55,6 @@ METRICS = (
         unit="bits",
         doc="Mutual information of the fused image with the PET and with the MRI, added.",
         in_table=True,
+        caution="It does not tell how much comes from which source.",
     ),
 )

@@ -32,6 +32,8 @@ class Metric:
         in_table: whether it is a column of the tables of ``--metrics``, the panel, the pages and the cohorts.
         in_results: whether it is a column of the tables in ``docs/results``.
         unit: unit of the values; empty if they have none.
+        exchanged: name of the metric that has this value when PET and MRI are exchanged; empty for this metric itself.
+        caution: one sentence on what a high value does not show, for docs/metrics.md.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Metric:
     in_table: bool = False
     in_results: bool = False
     unit: str = ""
+    exchanged: str = ""
+    caution: str = ""
 
     @property
     def title(self) -> str:

@@ -102,6 +102,7 @@ METRICS = (
         doc="Structural similarity of the fused image to the PET and to the MRI, mean over both.",
         in_table=True,
         in_results=True,
+        caution="A copy of the MRI has a high value.",
     ),
     Metric(
         "VIF",
@@ -111,5 +112,6 @@ METRICS = (
         doc="Visual information fidelity of the fused image to the PET and to the MRI, added.",
         smallest_side=41,
         in_results=True,
+        caution="A copy of the MRI has a high value.",
     ),
 )
