@@ -2,12 +2,13 @@
 
 import logging
 import traceback
+from dataclasses import replace
 
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from cspadn.errors import FusionError, InputError, MissingPackageError, UsageError
 from cspadn.palettes import DEFAULT_PALETTE
-from cspadn.settings import FusionSettings
+from cspadn.settings import NO_REGISTRATION, FusionSettings
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.parameters import CSpADNFusionParameterNode
 from CSpADNFusionLib.scene.node_contents import holdsData
@@ -35,7 +36,8 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
-        self._worker = None
+        self._worker = self._alignmentWorker = None
+        self._task = ""  # "fusion" or "registration" while a worker is running
 
     def getParameterNode(self):
         """Return the typed parameter node of the scene."""
@@ -43,11 +45,11 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         parameters.repair()
         return parameters
 
-    def missingPackages(self):
-        """Return the names of the packages that a fusion needs and that cannot be imported here."""
+    def missingPackages(self, task="fusion"):
+        """Return the names of the packages that a task, "fusion" or "registration", needs and that cannot be imported here."""
         from CSpADNFusionLib.worker.torch_setup import missingPackages
 
-        return missingPackages()
+        return missingPackages(task)
 
     def obstacle(self, petNode, mriNode, outputNode=None, colorOutputNode=None, metricsTableNode=None):
         """Return why these inputs cannot be fused into these outputs, as a sentence, or None if nothing prevents it."""
@@ -94,8 +96,10 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         :param progress: called with the number of slices done and the total, during the fusion and again during the metrics.
         :param cancelled: called before each slice; returning True stops the run.
         :param warned: called with each warning, a sentence; default: warnings are logged.
-        :param settings: fields of :class:`cspadn.FusionSettings`, such as model, device, grid and palette.
-        :raises cspadn.errors.FusionError: with a sentence that explains the error; the scene is unchanged. Subclasses:
+        :param settings: fields of :class:`cspadn.FusionSettings`, such as model, device, grid and palette. With
+            ``register="rigid"``, the PET is put under a transform node first, as by :meth:`register`.
+        :raises cspadn.errors.FusionError: with a sentence that explains the error; the scene is unchanged, but for the
+            transform of a registration. Subclasses:
             InputError (a volume), UsageError (a setting), ModelError (the weights), MissingPackageError (torch or safetensors
             is not installed), MemoryExhaustedError, CancelledError.
         """
@@ -106,6 +110,9 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         from CSpADNFusionLib.worker.fusion import FusionOutput
 
         chosen = self._settings(colorOutputNode, settings)
+        if chosen.register != NO_REGISTRATION:
+            self.register(petNode, mriNode, cancelled=cancelled)
+            chosen = replace(chosen, register=NO_REGISTRATION)
         placement = volumes.placementOf(petNode, mriNode, chosen.grid)
         images = volumes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid)
         result = cspadn.fuse(*images, chosen, progress=progress, cancelled=cancelled)
@@ -116,7 +123,8 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             rows = measure_fusion(*images, result, progress=progress, cancelled=cancelled).to_rows()
         for warning in result.warnings:
             warned(warning) if warned else logging.warning(f"CSpADNFusion: {warning}")
-        output = FusionOutput(result.image, result.color, rows, result.provenance, result.warnings)
+        provenance = {**result.provenance, **placement.registration}
+        output = FusionOutput(result.image, result.color, rows, provenance, result.warnings)
         return self._store(output, placement, outputNode, colorOutputNode, metricsTableNode)
 
     def startFusion(
@@ -133,36 +141,140 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             scene is unchanged.
         :param onLog: called with each line that the worker prints besides its progress.
         """
-        if self._worker:
-            raise UsageError(message("fusion-already-running"))
         outputNodes = outputNode, colorOutputNode, metricsTableNode
+        self._checkIdle()
         self._checkNodes(petNode, mriNode, *outputNodes)
         self._checkPackages()
-        from CSpADNFusionLib.scene import volumes
-        from CSpADNFusionLib.worker.fusion import Callbacks, FusionWorker
+        chosen, measured = self._settings(colorOutputNode, settings), bool(metrics or metricsTableNode)
+        callbacks = onProgress, onFinished, onFailed, onLog or logging.info
+        if chosen.register == NO_REGISTRATION:
+            self._startFusion((petNode, mriNode), outputNodes, chosen, measured, callbacks)
+            return
 
-        chosen = self._settings(colorOutputNode, settings)
-        placement = volumes.placementOf(petNode, mriNode, chosen.grid)
-
-        def finished(output):
-            self._worker = None
+        def registered(_node, _output):
             try:
-                fusedNode = self._store(output, placement, *outputNodes)
+                settled = replace(chosen, register=NO_REGISTRATION)
+                self._startFusion((petNode, mriNode), outputNodes, settled, measured, callbacks)
             except FusionError as error:
                 onFailed(str(error), "")
-            except Exception:
-                logging.exception("CSpADNFusion: the result could not be stored")
-                onFailed(message("result-not-stored"), traceback.format_exc())
-            else:
-                onFinished(fusedNode, output.warnings)
 
+        self._startRegistration("fusion", petNode, mriNode, (onProgress, registered, onFailed, onLog or logging.info))
+
+    def _startFusion(self, inputs, outputNodes, chosen, measured, callbacks):
+        from CSpADNFusionLib.scene import volumes
+        from CSpADNFusionLib.worker.fusion import FusionWorker
+        from CSpADNFusionLib.worker.pair_worker import Callbacks
+
+        onProgress, onFinished, onFailed, onLog = callbacks
+        placement = volumes.placementOf(*inputs, chosen.grid)
+
+        def finished(output):
+            whole = output._replace(provenance={**output.provenance, **placement.registration})
+            self._end(lambda: self._store(whole, placement, *outputNodes), output.warnings, onFinished, onFailed)
+
+        images = volumes.imagesFromVolumeNodes(*inputs, chosen.grid)
+        self.stopAlignmentCheck()
+        callbacks = Callbacks(onProgress, finished, self._failed(onFailed), onLog)
+        self._worker, self._task = FusionWorker(*images, chosen, measured, callbacks), "fusion"
+
+    def _end(self, store, result, onFinished, onFailed):
+        """Store the result of a worker and report the end of its run."""
+        self._worker = None
+        try:
+            node = store()
+        except FusionError as error:
+            onFailed(str(error), "")
+        except Exception:
+            logging.exception("CSpADNFusion: the result could not be stored")
+            onFailed(message("result-not-stored"), traceback.format_exc())
+        else:
+            onFinished(node, result)
+
+    def _failed(self, onFailed):
         def failed(text, log):
             self._worker = None
             onFailed(text, log)
 
-        images = volumes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid)
-        callbacks = Callbacks(onProgress, finished, failed, onLog or logging.info)
-        self._worker = FusionWorker(*images, chosen, bool(metrics or metricsTableNode), callbacks)
+        return failed
+
+    def register(self, petNode, mriNode, *, progress=None, cancelled=None):
+        """Register the PET to the MRI in this process, and return the linear transform node that the PET is now under.
+
+        An earlier registration by this module is replaced; other transforms are kept. :meth:`undoRegistration` takes the PET
+        out again.
+
+        :param petNode, mriNode: scalar volume nodes of the same head, under linear transforms or none.
+        :param progress: called with the number of steps done and the total.
+        :param cancelled: called before each step; returning True stops the run.
+        :raises cspadn.errors.FusionError: with a sentence that explains the error; the scene is unchanged.
+        """
+        self._checkNodes(petNode, mriNode)
+        import cspadn
+        from CSpADNFusionLib.scene import registration
+
+        start = registration.startOf(petNode, mriNode)
+        result = cspadn.register(*registration.imagesOf(start), progress=progress, cancelled=cancelled)
+        provenance = result.provenance()
+        return registration.store(start, provenance.pop("registration_matrix"), provenance)
+
+    def startRegistration(self, petNode, mriNode, *, onProgress, onFinished, onFailed, onLog=None):
+        """Start a registration in a worker process and return at once. The result is the same as that of :meth:`register`.
+
+        :param onProgress: called with the number of steps done, the total, and "Registering".
+        :param onFinished: called with the transform node and a
+            :class:`CSpADNFusionLib.worker.registration.RegistrationOutput`.
+        :param onFailed, onLog: as for :meth:`startFusion`.
+        """
+        self._checkIdle()
+        self._checkNodes(petNode, mriNode)
+        self._checkPackages("registration")
+        self._startRegistration("registration", petNode, mriNode, (onProgress, onFinished, onFailed, onLog or logging.info))
+
+    def _startRegistration(self, task, petNode, mriNode, callbacks):
+        from CSpADNFusionLib.scene import registration
+        from CSpADNFusionLib.worker.pair_worker import Callbacks
+        from CSpADNFusionLib.worker.registration import RegistrationWorker
+
+        onProgress, onFinished, onFailed, onLog = callbacks
+        start = registration.startOf(petNode, mriNode)
+
+        def finished(output):
+            self._end(lambda: registration.store(start, output.matrix, output.provenance), output, onFinished, onFailed)
+
+        images = registration.imagesOf(start)
+        self.stopAlignmentCheck()
+        callbacks = Callbacks(onProgress, finished, self._failed(onFailed), onLog)
+        self._worker, self._task = RegistrationWorker(*images, callbacks), task
+
+    def undoRegistration(self, petNode):
+        """Take the PET out of the transform node of :meth:`register`, if it is under one."""
+        from CSpADNFusionLib.scene import registration
+
+        registration.undo(petNode)
+
+    def startAlignmentCheck(self, petNode, mriNode, onChecked):
+        """Start to measure, in a worker process, how far PET and MRI are apart; an earlier check is stopped.
+
+        :param onChecked: called with a :class:`CSpADNFusionLib.worker.registration.AlignmentOutput`, or None if it failed.
+        """
+        self.stopAlignmentCheck()
+        from CSpADNFusionLib.scene import volumes
+        from CSpADNFusionLib.worker.pair_worker import Callbacks
+        from CSpADNFusionLib.worker.registration import AlignmentWorker
+
+        def finished(output):
+            self._alignmentWorker = None
+            onChecked(output)
+
+        images = volumes.imagesFromVolumeNodes(petNode, mriNode)
+        ignored = Callbacks(lambda *_: None, finished, lambda *_: finished(None), logging.debug)
+        self._alignmentWorker = AlignmentWorker(*images, ignored)
+
+    def stopAlignmentCheck(self):
+        """Stop a running check of the alignment, without further callbacks."""
+        if self._alignmentWorker:
+            self._alignmentWorker.close()
+            self._alignmentWorker = None
 
     def _store(self, output, placement, *outputNodes):
         """Store the result, make it the last result of the panel, and return the fused volume node."""
@@ -189,29 +301,38 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
         return dicom_export.exportSeries(fusedNode, folder)
 
-    def isFusing(self):
-        """Return whether a worker is running."""
+    def isBusy(self):
+        """Return whether a worker is running a fusion or a registration."""
         return self._worker is not None
+
+    def isFusing(self):
+        """Return whether a worker is running a fusion, or the registration before it."""
+        return self.isBusy() and self._task == "fusion"
 
     def isCancelling(self):
         """Return whether a running worker was asked to stop."""
         return self._worker is not None and self._worker.isCancelled()
 
-    def cancelFusion(self):
+    def cancel(self):
         """Ask a running worker to stop; ``onFailed("", ...)`` is called after it has stopped."""
         if self._worker:
             self._worker.cancel()
 
     def closeWorker(self):
-        """Stop a running worker at once, without further callbacks."""
+        """Stop all running workers at once, without further callbacks."""
+        self.stopAlignmentCheck()
         if self._worker:
             self._worker.close()
             self._worker = None
+
+    def _checkIdle(self):
+        if self._worker:
+            raise UsageError(message("fusion-already-running"))
 
     def _checkNodes(self, *nodes):
         if obstacle := self.obstacle(*nodes):
             raise InputError(obstacle)
 
-    def _checkPackages(self):
-        if missing := self.missingPackages():
+    def _checkPackages(self, task="fusion"):
+        if missing := self.missingPackages(task):
             raise MissingPackageError(message("packages-missing", packages=", ".join(missing)))

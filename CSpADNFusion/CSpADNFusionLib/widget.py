@@ -13,9 +13,11 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from cspadn.errors import FusionError
+from cspadn.settings import NO_REGISTRATION
 from CSpADNFusionLib.logic import CSpADNFusionLogic
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.panel import settings
+from CSpADNFusionLib.panel.alignment import AlignmentView
 from CSpADNFusionLib.panel.device import DeviceView
 from CSpADNFusionLib.panel.inputs import InputObserver, InputsView
 from CSpADNFusionLib.panel.legend import LegendView, windowOfLastResult
@@ -23,7 +25,7 @@ from CSpADNFusionLib.panel.qt_helpers import makeKeyboardAccessible, waitCursor
 from CSpADNFusionLib.panel.run import RunView
 from CSpADNFusionLib.panel.run_control import RunControl
 from CSpADNFusionLib.scene import comparison, dicom_export, samples
-from CSpADNFusionLib.scene.node_references import COLOR_ROLE, METRICS_ROLE
+from CSpADNFusionLib.scene.node_references import COLOR_ROLE, METRICS_ROLE, registrationOf
 
 _PACKAGES = ("CSpADNFusionLib", "cspadn")  # reloaded with the module
 
@@ -58,6 +60,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _createParts(self):
         self._inputsView, self._runView, self._legendView = InputsView(self.ui), RunView(self.ui), LegendView(self.ui)
         self._inputObserver = InputObserver(self.onInputsChanged)
+        self._alignmentView = AlignmentView(self.logic, self._inputsView.showAlignment)
         self._deviceView = DeviceView(self.ui, self.onDeviceChosen)
         self._runControl = RunControl(
             self.logic,
@@ -79,6 +82,8 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _connectButtons(self):
         self.ui.applyButton.clicked.connect(self.onApplyButton)
+        self.ui.registerButton.clicked.connect(self.onRegisterButton)
+        self.ui.undoButton.clicked.connect(self.onUndoButton)
         self.ui.sampleDataButton.clicked.connect(self.onSampleDataButton)
         self.ui.petPaletteButton.clicked.connect(self.onPetPaletteButton)
         self.ui.compareButton.clicked.connect(self.onCompareButton)
@@ -86,6 +91,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.exportButton.clicked.connect(self.onExportButton)
         self.ui.weightsButton.clicked.connect(self.onWeightsButton)
         self.ui.advancedCollapsibleButton.contentsCollapsed.connect(self.onAdvancedCollapsed)
+        self.ui.windowsCollapsibleButton.contentsCollapsed.connect(self.onWindowsCollapsed)
 
     def cleanup(self):
         """Stop everything that runs. Slicer calls this before the panel is deleted."""
@@ -113,15 +119,17 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     # Scene
 
     def onSceneStartClose(self, _caller, _event):
-        """Stop a running fusion, because its scene is going away."""
-        if self.logic.isFusing():
-            self.logic.closeWorker()
+        """Stop what is running, because its scene is going away."""
+        wasBusy = self.logic.isBusy()
+        self.logic.closeWorker()
+        self._alignmentView.reset()
+        if wasBusy:
             self._runView.stop(message("stopped-with-scene"))
         self.setParameterNode(None)
 
     def onSceneStartImport(self, _caller, _event):
         """Clear the status, which concerns another scene."""
-        if not self.logic.isFusing():
+        if not self.logic.isBusy():
             self._runView.showStatus("")
         self.setParameterNode(None)
 
@@ -162,12 +170,19 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Update everything that depends on the parameters."""
         self._observeInputs()
         self._checkLastInputs()
-        self._inputsView.show(self._inputs(), self._parameterNode)
+        self._showInputs()
         self._deviceView.show(self._parameterNode.device)
         self._enableWidgets()
         self._showLegend()
         self._updateComparison()
         self._checkCanApply()
+
+    def _showInputs(self):
+        parameters, nodes = self._parameterNode, self._inputs()
+        self._inputsView.show(nodes, parameters)
+        overlapping = nodes if self._inputsView.obstacle() is None else None
+        self._alignmentView.show(overlapping, parameters.skipAlignmentCheck)
+        self.ui.sampleDataButton.setVisible(not parameters.petVolume and not parameters.mriVolume)
 
     def _checkLastInputs(self):
         """If another volume was selected, reset its window to automatic and clear the status of the last run."""
@@ -176,7 +191,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             last, self._lastInputs[name] = self._lastInputs.get(name), node.GetID() if node else None
             if last and last != self._lastInputs[name]:
                 setattr(parameters, f"{name}WindowAutomatic", True)
-                if not self.logic.isFusing():
+                if not self.logic.isBusy():
                     self._runView.showStatus("")
 
     def _observeInputs(self):
@@ -187,6 +202,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onInputsChanged(self):
         """Update the panel after a selected volume was moved or its voxels have changed."""
         self._inputsView.reset()
+        self._alignmentView.reset()
         if self._parameterNode:
             self.onParametersModified()
 
@@ -196,11 +212,15 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return nodes if self.logic.obstacle(*nodes) is None else None
 
     def onAdvancedCollapsed(self, collapsed):
-        """Compute what takes a moment when the user opens the advanced section."""
+        """Search for the devices, which takes a moment, when the user opens the section."""
+        if not collapsed:
+            self._deviceView.search()
+
+    def onWindowsCollapsed(self, collapsed):
+        """Compute the automatic windows, which takes a moment, when the user opens the section."""
         if not collapsed and self._parameterNode:
             self._inputsView.show(self._inputs(), self._parameterNode)
             self._showLegend()
-            self._deviceView.search()
 
     def _enableWidgets(self):
         settings.enableWidgets(self.ui, self._parameterNode)
@@ -233,17 +253,37 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return fusedNode.GetNodeReference(METRICS_ROLE) if fusedNode else None
 
     def _checkCanApply(self):
-        """Turn Apply into Cancel during a run; otherwise enable it, or explain in its tooltip why it is disabled."""
-        running = self.logic.isFusing()
-        obstacle = None if running else self._obstacle()
-        self.ui.applyButton.setText(_("Cancel") if running else _("Apply"))
-        self.ui.applyButton.setEnabled(obstacle is None)
-        self.ui.applyButton.setToolTip(obstacle or (_("Stop the fusion") if running else _("Fuse the two volumes")))
+        """Turn the button of what is running into Cancel; otherwise enable both, or explain in their tooltips why not."""
+        fusing, busy = self.logic.isFusing(), self.logic.isBusy()
+        registering = busy and not fusing
+        nodes = self._parameterNode.petVolume, self._parameterNode.mriVolume
+        self._enable(self.ui.applyButton, _("Apply"), _("Fuse the two volumes"), fusing, registering, self._obstacle)
+        self._enable(
+            *(
+                self.ui.registerButton,
+                _("Register PET to MRI"),
+                _("Move the PET to where it fits the MRI best, by a transform"),
+            ),
+            *(registering, fusing, lambda: self.logic.obstacle(*nodes)),
+        )
+        self.ui.undoButton.setEnabled(not busy and registrationOf(nodes[0]) is not None)
+
+    def _enable(self, button, text, tooltip, running, otherRunning, obstacleOf):
+        """Show whether a button starts something, cancels it, or why it does neither."""
+        obstacle = message("wait-for-run") if otherRunning else None if running else obstacleOf()
+        button.setText(_("Cancel") if running else text)
+        button.setEnabled(obstacle is None)
+        button.setToolTip(obstacle or (_("Stop what is running") if running else tooltip))
 
     def _obstacle(self):
         parameters = self._parameterNode
         nodes = parameters.petVolume, parameters.mriVolume, *parameters.outputs()
-        return self.logic.obstacle(*nodes) or self._inputsView.obstacle() or settings.obstacle(parameters)
+        registered = parameters.register != NO_REGISTRATION  # then it does not matter where they are
+        return (
+            self.logic.obstacle(*nodes)
+            or (None if registered else self._inputsView.obstacle())
+            or settings.obstacle(parameters)
+        )
 
     # Buttons
 
@@ -319,12 +359,23 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onApplyButton(self, _checked=False):
         """Start a fusion, or cancel the running one."""
-        self._runControl.startOrCancel(self._parameterNode)
+        self._runControl.fuseOrCancel(self._parameterNode)
+
+    def onRegisterButton(self, _checked=False):
+        """Start a registration, or cancel the running one."""
+        self._runControl.registerOrCancel(self._parameterNode)
+
+    def onUndoButton(self, _checked=False):
+        """Take the PET out of the transform of its registration."""
+        self.logic.undoRegistration(self._parameterNode.petVolume)
+        self._runView.showStatus(message("registration-undone"))
+        self._checkCanApply()
 
     def onRunStateChanged(self):
-        """Update the Apply button."""
+        """Update the buttons, and the alignment, which is not measured during a run."""
         if self._parameterNode:
             self._checkCanApply()
+            self._showInputs()
 
     def onFused(self, fusedNode):
         """Show the result: the colour volume, which shows uptake and anatomy, or else the fused volume."""

@@ -65,7 +65,7 @@ READERS = [
     ("pairs", "plain", "cspadn.cohort.sources.PairList.pairs"),
     ("settings", "all", "cspadn.imaging.windowing.check_window"),
     ("arguments", "all", "cspadn.cli.common.settings_of"),
-    ("progress", "run", "CSpADNFusionLib.worker.fusion.FusionWorker._onEvent"),
+    ("progress", "run", "CSpADNFusionLib.worker.pair_worker.PairWorker._onEvent"),
 ]
 
 
@@ -95,7 +95,7 @@ def test_what_takes_long_is_a_finding(monkeypatch) -> None:
 
 @pytest.mark.parametrize("target", ["progress"], indirect=True)
 def test_what_slicer_could_not_show_is_a_finding(target: Target, monkeypatch) -> None:
-    monkeypatch.setattr("CSpADNFusionLib.worker.fusion._shown", lambda text: text)
+    monkeypatch.setattr("CSpADNFusionLib.worker.pair_worker._shown", lambda text: text)
     with pytest.raises(UnicodeEncodeError):
         target((CORPUS / "progress" / "half-a-character").read_bytes())
 

@@ -134,6 +134,27 @@ def test_command_reports_to_programs_and_can_be_cancelled(files: tuple[Path, Pat
     assert not (tmp_path / "u.txt").exists()
 
 
+def test_command_only_checks(files: tuple[Path, Path], tmp_path: Path, capsys) -> None:
+    before = sorted(tmp_path.iterdir())
+    assert entry.main(["register", *map(str, files), "--check"]) == 0
+    told = capsys.readouterr()
+    assert says(told.out, "alignment-checked")
+    assert says(told.err, "pair-misaligned")
+    assert entry.main(["register", *map(str, files), "--check", "--progress", "json"]) == 0
+    (event,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert event["millimetres"] == pytest.approx(distance_mm(MOVED, sitk.Transform()), rel=0.2)
+    assert event["suspect"]
+    noise = tmp_path / "noise.nii.gz"
+    image = sitk.GetImageFromArray(np.random.default_rng(0).random((50, 50, 50), np.float32))
+    image.SetSpacing((4, 4, 4))
+    sitk.WriteImage(image, str(noise))
+    assert entry.main(["register", str(noise), str(files[1]), "--check"]) == 0
+    assert says(capsys.readouterr().out, "alignment-unknown")
+    assert sorted(tmp_path.iterdir()) == sorted([*before, noise])
+    with pytest.raises(SystemExit):
+        entry.main(["register", *map(str, files), "--check", "-o", str(tmp_path / "t.tfm")])
+
+
 def test_command_refuses_what_it_cannot_register(files: tuple[Path, Path], tmp_path: Path, capsys) -> None:
     legs = tmp_path / "legs.nii.gz"
     sitk.WriteImage(_legs(), str(legs))

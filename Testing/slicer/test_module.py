@@ -274,7 +274,7 @@ def test_progress_that_cannot_be_shown_does_not_stop_the_run(panel, monkeypatch)
 def test_a_result_that_cannot_be_read_is_a_failure(panel, monkeypatch) -> None:
     select_inputs(panel)
     panel.ui.applyButton.click()
-    monkeypatch.setattr(panel.logic._worker, "_result", lambda: 1 / 0)
+    monkeypatch.setattr(panel.logic._worker, "result", lambda: 1 / 0)
     wait_for_fusion(panel)
     (text,) = records.texts("error")
     assert says(text, "result-unreadable", error="division by zero")

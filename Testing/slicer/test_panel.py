@@ -250,10 +250,13 @@ def test_progress_tells_slices_and_time_left(panel, monkeypatch) -> None:
 def test_the_line_under_the_inputs(panel, scene) -> None:
     import slicer
 
-    text = panel.ui.pairLabel.text()
-    assert text == (
-        "PET 14 x 12 x 7 (3.5 x 3.5 x 4 mm), units not known · MRI 24 x 20 x 8 (2 x 2 x 3 mm) · "
-        "the PET covers 100% of the MRI's box · slices 0.0° to axial"
+    panel.ui.skipAlignmentCheckCheckBox.setChecked(True)
+    assert panel.ui.pairLabel.text() == slicer_message(
+        "panel-pair-summary",
+        pet="14 x 12 x 7 (3.5 x 3.5 x 4 mm)",
+        units="units not known",
+        mri="24 x 20 x 8 (2 x 2 x 3 mm)",
+        share=1.0,
     )
     shift = transform_of(rigid(0, (12, 0, 0)))
     _node("PET").SetAndObserveTransformNodeID(shift.GetID())
@@ -264,11 +267,51 @@ def test_the_line_under_the_inputs(panel, scene) -> None:
     matrix = slicer.util.vtkMatrixFromArray(tilt @ np.diag([-2, -2, 3, 1]))
     _node("MRI").SetIJKToRASMatrix(matrix)
     panel.ui.gridComboBox.setCurrentText("PET")
-    assert says(panel.ui.pairLabel.text(), "panel-pair-summary", angle=0)
+    assert not says(panel.ui.pairLabel.text(), "panel-slices-tilted")
     panel.ui.gridComboBox.setCurrentText("MRI")
-    assert says(panel.ui.pairLabel.text(), "panel-pair-summary", angle=30)
+    assert says(panel.ui.pairLabel.text(), "panel-slices-tilted", angle=30)
     panel.ui.petSelector.setCurrentNode(None)
     assert says(panel.ui.pairLabel.text(), "panel-select-pair")
+
+
+@pytest.mark.parametrize(
+    "move", [lambda pet: pet.SetOrigin(12, 21, 3), lambda pet: pet.SetSpacing(1.75, 3.5, 4), lambda pet: _shift(pet, 12)]
+)
+def test_the_line_follows_the_position_of_the_voxels(panel, move) -> None:
+    """As the console changes it, without a transform."""
+    assert says(panel.ui.pairLabel.text(), "panel-pair-summary", share=1)
+    move(_node("PET"))
+    application.processEvents(until=lambda: not says(panel.ui.pairLabel.text(), "panel-pair-summary", share=1))
+    _node("PET").SetOrigin(5000, 0, 0)
+    application.processEvents(until=lambda: says(panel.ui.applyButton.toolTip(), "nodes-do-not-overlap"))
+
+
+def _shift(node, millimetres: float) -> None:
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    matrix.SetElement(0, 3, matrix.GetElement(0, 3) - millimetres)
+    node.SetIJKToRASMatrix(matrix)
+
+
+def test_a_long_line_is_shown_whole_in_a_small_window(panel) -> None:
+    import qt
+
+    area = qt.QScrollArea()
+    area.setWidgetResizable(True)
+    area.setWidget(panel.parent)
+    area.resize(300, 200)
+    area.show()
+    application.processEvents()
+    for label, show in (
+        (panel.ui.pairLabel, panel._inputsView.showAlignment),
+        (panel.ui.statusLabel, panel._runView.showStatus),
+    ):
+        show("words " * 60)
+        application.processEvents()
+        assert label.height() >= label.heightForWidth(label.width()) > 60
+    area.takeWidget()
 
 
 def test_the_units_of_the_pet(panel) -> None:
@@ -295,7 +338,7 @@ def test_automatic_windows_are_those_that_the_fusion_takes(quick_panel) -> None:
     import json
 
     assert quick_panel.ui.petUpperSpinBox.value() == 1  # nobody looks: nothing is computed
-    quick_panel.ui.advancedCollapsibleButton.setCollapsed(False)
+    quick_panel.ui.windowsCollapsibleButton.setCollapsed(False)
     _apply(quick_panel)
     fused = _node("MRI-PET fused")
     for name in ("pet", "mri"):
@@ -372,6 +415,7 @@ def test_without_torch_all_else_works(scene, monkeypatch) -> None:
     assert says(panel.ui.torchLabel.text(), "torch-not-installed")
     panel.ui.sampleDataButton.click()
     panel.ui.advancedCollapsibleButton.setCollapsed(False)
+    panel.ui.windowsCollapsibleButton.setCollapsed(False)
     assert panel._deviceView._search is None
     assert panel.ui.applyButton.isEnabled()
     assert panel.ui.petUpperSpinBox.value() > 1000
@@ -440,8 +484,8 @@ def test_the_legend_names_the_window_where_it_is_known(quick_panel) -> None:
     assert _legend_axis(panel) == ("low", "uptake →", "high")
 
 
-def test_the_legend_shows_the_automatic_window_when_advanced_is_opened(panel) -> None:
-    panel.ui.advancedCollapsibleButton.setCollapsed(False)
+def test_the_legend_shows_the_automatic_window_when_it_is_computed(panel) -> None:
+    panel.ui.windowsCollapsibleButton.setCollapsed(False)
     expected = panel._parameterNode.petWindowLower, panel._parameterNode.petWindowUpper
     assert _legend_axis(panel) == (f"{expected[0]:.6g}", "uptake →", f"{expected[1]:.6g}")
 
@@ -933,8 +977,8 @@ def test_the_keyboard_reaches_every_widget_in_its_order(panel) -> None:
     import qt
     from PySide6.QtTest import QTest
 
-    panel.ui.advancedCollapsibleButton.setCollapsed(False)
-    panel.ui.logCollapsibleButton.setCollapsed(False)
+    for name in ("windows", "outputs", "metrics", "advanced", "log"):
+        getattr(panel.ui, f"{name}CollapsibleButton").setCollapsed(False)
     panel.ui.petWindowCheckBox.setChecked(False)
     panel.ui.mriWindowCheckBox.setChecked(False)
     panel.parent.activateWindow()
@@ -942,11 +986,12 @@ def test_the_keyboard_reaches_every_widget_in_its_order(panel) -> None:
     stops = [stop.text for stop in _ui().iter("tabstop")]
     getattr(panel.ui, stops[0]).setFocus()
     reached = []
-    while len(reached) < 60 and (not reached or reached[-1] != "logTextEdit"):
+    while len(reached) < 90 and (not reached or reached[-1] != "logTextEdit"):
         reached += [_stop_of(slicer_focus())]
         QTest.keyClick(slicer_focus(), qt.Qt.Key_Tab)
     distinct = [name for i, name in enumerate(reached) if i == 0 or name != reached[i - 1]]
-    assert distinct == [name for name in stops if name not in ("exportButton", "plotButton")]  # greyed
+    hidden = ("sampleDataButton", "undoButton", "exportButton", "plotButton")  # or greyed
+    assert distinct == [name for name in stops if name not in hidden]
 
 
 def slicer_focus():

@@ -12,7 +12,7 @@ from repository import LIBRARY
 
 _UI = LIBRARY / "Resources" / "UI" / "CSpADNFusion.ui"
 _BY_CODE = {"device"}  # parameters whose widget is filled and read by the panel's code
-_WITHOUT_WIDGET = {"register", "skipAlignmentCheck"}
+
 # Parameters, with their values in a scene that was saved before they were derived from the settings.
 _SAVED = {
     "palette": "PET-Rainbow",
@@ -88,7 +88,7 @@ def test_every_setting_has_a_widget(scene) -> None:
     connected = {text.text for text in properties}
     settings = ((name, record, getattr(FusionSettings, name)) for name, record in described())
     names = {name for each in settings for name, *_ in parametersOf(*each)}
-    assert names - connected == _BY_CODE | _WITHOUT_WIDGET
+    assert names - connected == _BY_CODE
     assert connected <= set(CSpADNFusionParameterNode.allParameters)
 
 

@@ -15,9 +15,34 @@ SECTION = Section(
         ),
         Message(
             "panel-pair-summary",
-            _("PET {pet}, {units} · MRI {mri} · the PET covers {share:.0%} of the MRI's box · slices {angle:.1f}° to axial"),
-            "The line under the inputs describes the selected volumes. With a small share, the two are not aligned. A large "
-            "share only means that the fields of view overlap, not that the volumes are registered.",
+            _("PET {pet}, {units} · MRI {mri} · the PET covers {share:.0%} of the MRI"),
+            "The line under the inputs describes the selected volumes: voxels, their size, the PET's units. With a small "
+            "share, the two are not aligned. A large share only means that the fields of view overlap.",
+        ),
+        Message(
+            "panel-slices-tilted",
+            _("The slices are tilted by {angle:.0f}° against the patient's axial plane."),
+            "In the same line, for slices that are tilted by more than 5 degrees: they are fused as they are stored.",
+        ),
+        Message(
+            "panel-alignment-running",
+            _("Checking the alignment..."),
+            "A short registration is running beside Slicer.",
+        ),
+        Message(
+            "panel-alignment",
+            _("Alignment: {millimetres:.1f} mm and {degrees:.1f}° apart, as far as a short registration can tell."),
+            "Below 3 mm and 4 degrees. Pairs that count as registered can differ by 2 mm. Check it visually with *Compare*.",
+        ),
+        Message(
+            "panel-misaligned",
+            _("Alignment: PET and MRI seem to be {millimetres:.1f} mm and {degrees:.1f}° apart. Press Register PET to MRI."),
+            "3 mm or 4 degrees, or more. *Compare* shows both before and after the registration.",
+        ),
+        Message(
+            "panel-alignment-unknown",
+            _("Alignment: not known. Compare the outlines."),
+            "The volumes are small, show another part of the body, or have little in common.",
         ),
         Message(
             "select-pet-and-mri",
@@ -88,6 +113,11 @@ SECTION = Section(
             _("Choose an existing weights file whose name ends in .safetensors, or none."),
             "Under *Advanced*. The file was moved, or the scene comes from another computer. Clear the field to use the "
             "model above it.",
+        ),
+        Message(
+            "wait-for-run",
+            _("Wait for the running fusion or registration, or cancel it."),
+            "Only one of the two can run at a time.",
         ),
         Message(
             "sample-data-not-loaded",

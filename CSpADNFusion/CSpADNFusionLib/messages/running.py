@@ -14,6 +14,21 @@ SECTION = Section(
             "Progress: first the fusion, then the measurement, if *Metrics table* is checked.",
         ),
         Message(
+            "registration-running",
+            _("Registering the PET to the MRI..."),
+            "It takes some seconds. Its steps differ in length, so that no remaining time is shown.",
+        ),
+        Message(
+            "panel-registered",
+            _("Registered: the brain was moved by {millimetres:.1f} mm on average, and by {degrees:.1f}°. Check it."),
+            "The PET is under a linear transform now, which *Undo* removes. A registration can be wrong: look at *Compare*.",
+        ),
+        Message(
+            "registration-undone",
+            _("The PET is where it was before the registration."),
+            "After *Undo*: the PET was taken out of the transform of the registration.",
+        ),
+        Message(
             "fusion-stopping",
             _("Stopping... (press again to end it at once)"),
             "A cancelled run ends before its next slice. The second press ends the process at once. The scene is unchanged "
@@ -25,20 +40,15 @@ SECTION = Section(
             "Closing the scene ended the fusion of its volumes. Load the volumes, and press *Apply* again.",
         ),
         Message(
-            "mean-of-slices",
-            _("Mean of the slices: {means}"),
-            "The metrics of the run that has just ended. The table contains the single slices.",
-        ),
-        Message(
             "fusion-already-running",
-            _("A fusion is already running: wait for it, or cancel it."),
-            "From a script that calls `startFusion` during another run: only one can run at a time.",
+            _("A fusion or registration is already running: wait for it, or cancel it."),
+            "From a script that calls `startFusion` or `startRegistration` during another run: only one can run at a time.",
         ),
         Message(
             "fusion-not-started",
-            _("The fusion could not be started: {error}"),
-            "The volumes are first copied to Slicer's temporary folder, and a process is started: check the space there. "
-            "*details* shows the place in the code.",
+            _("It could not be started: {error}"),
+            "A fusion or a registration. The volumes are first copied to Slicer's temporary folder, and a process is started: "
+            "check the space there. *details* shows the place in the code.",
         ),
         Message(
             "output-node-deleted",
@@ -67,6 +77,31 @@ SECTION = Section(
             _("The fusion stopped unexpectedly (exit code {code}): the details show its last lines."),
             "The process ended without a message, as in a crash of a library or a driver. Under *Advanced*, try the device "
             "CPU.",
+        ),
+        Message(
+            "registration-killed",
+            _("The system ended the registration, perhaps because memory ran out: close other programs, and try again."),
+            "The system killed the process, as Linux does when memory runs out.",
+        ),
+        Message(
+            "registration-crashed",
+            _("The registration stopped unexpectedly (exit code {code}): the details show its last lines."),
+            "The process ended without a message, as in a crash of a library. Please report it.",
+        ),
+        Message(
+            "registration-not-linear",
+            _("The registration needs linear transforms: take PET and MRI out of the non-linear transform, or harden it."),
+            "A non-linear transform lies between the two volumes. See the module *Transforms*.",
+        ),
+        Message(
+            "registration-node-deleted",
+            _("PET or MRI was deleted during the registration: choose both again."),
+            "One of the volumes was removed from the scene, so that there was nothing to move.",
+        ),
+        Message(
+            "registration-node-moved",
+            _("PET or MRI was moved during the registration: press Register PET to MRI again."),
+            "A transform or a position was changed meanwhile, so that the result does not fit.",
         ),
         Message(
             "no-window-for-comparison",

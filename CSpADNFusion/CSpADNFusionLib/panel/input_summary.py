@@ -4,6 +4,7 @@ import numpy as np
 import SimpleITK as sitk
 from slicer.i18n import tr as _
 
+from cspadn.imaging.alignment import TILT_DEGREES
 from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
 from cspadn.imaging.geometry import check_volume, tilt, to_axial
 from CSpADNFusionLib.messages import message
@@ -15,20 +16,21 @@ _HALF_VOXEL = 0.5
 
 
 def pairText(petNode, mriNode, grid="mri"):
-    """Return a line with sizes, spacings, units, overlap, and the angle of the slices to the patient's axial plane.
+    """Return a line with sizes, spacings, units, overlap, and the tilt of the slices, if there is one.
 
     :param grid: "mri" or "pet", the volume whose slices are fused.
     """
     units = unitsOf(petNode)
     shown = _("in {units}").format(units=units) if units else _("units not known")
-    return message(
+    text = message(
         "panel-pair-summary",
         pet=_volumeText(petNode),
         units=shown,
         mri=_volumeText(mriNode),
         share=overlap(petNode, mriNode),
-        angle=tiltOf(petNode if grid == "pet" else mriNode),
     )
+    angle = tiltOf(petNode if grid == "pet" else mriNode)
+    return text if angle <= TILT_DEGREES else f"{text}\n{message('panel-slices-tilted', angle=angle)}"
 
 
 def obstacle(petNode, mriNode):

@@ -4,10 +4,11 @@ import math
 
 import qt
 import slicer
+import vtk
 
 from cspadn.errors import FusionError
 from CSpADNFusionLib.messages import message
-from CSpADNFusionLib.panel.qt_helpers import waitCursor
+from CSpADNFusionLib.panel.qt_helpers import showWhole, waitCursor
 
 _SETTLED_MILLISECONDS = 300  # delay after the last change of an input, for example while a transform is dragged
 
@@ -17,6 +18,7 @@ class InputsView:
 
     def __init__(self, ui):
         self._ui = ui
+        self._summary = self._alignment = ""
         self.reset()
 
     def reset(self):
@@ -42,13 +44,13 @@ class InputsView:
         state = (*(node.GetID() for node in nodes), parameters.grid) if nodes else None
         if not nodes:
             self._obstacle = None
-            self._ui.pairLabel.setText(message("panel-select-pair"))
+            self._describeAs(message("panel-select-pair"))
         elif state != self._described:
             self._describe(nodes, parameters.grid.lower())
         self._described = state
         automatic = parameters.petWindowAutomatic or parameters.mriWindowAutomatic
         # Computing windows takes a moment, so it is done only while their fields are visible.
-        if nodes and automatic and state != self._windowed and not self._ui.advancedCollapsibleButton.property("collapsed"):
+        if nodes and automatic and state != self._windowed and not self._ui.windowsCollapsibleButton.property("collapsed"):
             self._windowed = state
             self._showWindows(nodes, parameters)
 
@@ -56,11 +58,23 @@ class InputsView:
         from CSpADNFusionLib.panel import input_summary
 
         try:
-            self._ui.pairLabel.setText(input_summary.pairText(*nodes, grid))
+            self._describeAs(input_summary.pairText(*nodes, grid))
             self._obstacle = input_summary.obstacle(*nodes)
         except FusionError as error:
-            self._ui.pairLabel.setText(str(error))
+            self._describeAs(str(error))
             self._obstacle = str(error)
+
+    def showAlignment(self, text):
+        """Show a sentence on the alignment below the summary of the pair; empty for none."""
+        self._alignment = text
+        self._write()
+
+    def _describeAs(self, text):
+        self._summary = text
+        self._write()
+
+    def _write(self):
+        showWhole(self._ui.pairLabel, "\n".join(filter(None, (self._summary, self._alignment))))
 
     def _showWindows(self, nodes, parameters):
         from CSpADNFusionLib.panel import input_summary
@@ -69,7 +83,7 @@ class InputsView:
             with waitCursor():
                 windows = input_summary.automaticWindows(*nodes, parameters.grid.lower())
         except FusionError as error:
-            self._ui.pairLabel.setText(str(error))
+            self._describeAs(str(error))
             return
         with slicer.util.NodeModify(parameters):
             for name, window in zip(("pet", "mri"), windows, strict=True):
@@ -91,7 +105,7 @@ class InputObserver:
     """
 
     def __init__(self, onChanged):
-        self._observed = []
+        self._observed, self._geometries = [], {}
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(_SETTLED_MILLISECONDS)
@@ -108,7 +122,17 @@ class InputObserver:
             for tag in tags:
                 node.RemoveObserver(tag)
         events = slicer.vtkMRMLTransformableNode.TransformModifiedEvent, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent
-        self._observed = [(node, [node.AddObserver(event, self._onModified) for event in events]) for node in nodes]
+        self._observed = [
+            (
+                node,
+                [
+                    *(node.AddObserver(event, self._onModified) for event in events),
+                    node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onNodeModified),
+                ],
+            )
+            for node in nodes
+        ]
+        self._geometries = {node.GetID(): _geometryOf(node) for node in nodes}
 
     def close(self):
         """Stop the timer, because the panel is going away."""
@@ -116,6 +140,19 @@ class InputObserver:
 
     def _onModified(self, _caller, _event):
         self._timer.start()
+
+    def _onNodeModified(self, node, _event):
+        """Look whether origin, spacing or directions have changed, for which MRML has no event of their own."""
+        geometry = _geometryOf(node)
+        if self._geometries.get(node.GetID()) != geometry:
+            self._geometries[node.GetID()] = geometry
+            self._timer.start()
+
+
+def _geometryOf(node):
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return [matrix.GetElement(row, column) for row in range(3) for column in range(4)]
 
 
 def decimalsOf(window):

@@ -19,6 +19,22 @@ def waitCursor():
         slicer.app.restoreOverrideCursor()
 
 
+def showWhole(label, text):
+    """Show a text in a label that wraps words, and make the label as high as the text needs at its present width.
+
+    A panel that is higher than its window gives such a label only a part of the height that it needs.
+    """
+    label.setText(text)
+    fitHeight(label)
+
+
+def fitHeight(label):
+    """Make a label that wraps words as high as its text needs at its present width."""
+    label.setMinimumHeight(0)
+    if label.property("text"):
+        label.setMinimumHeight(label.heightForWidth(label.property("width")))
+
+
 def makeKeyboardAccessible(ui):
     """Pass the keyboard focus on to the combo box of a node selector, and to the slider of a slider widget."""
     for selector in (ui.petSelector, ui.mriSelector, ui.fusedSelector, ui.colorSelector, ui.metricsSelector):

@@ -5,8 +5,10 @@ import time
 from slicer.i18n import tr as _
 
 from CSpADNFusionLib.messages import message
+from CSpADNFusionLib.panel.qt_helpers import showWhole
 
 _STEPS = {"Fusing": _("Fusing"), "Measuring": _("Measuring")}
+_REGISTERING = "Registering"  # whose steps are no slices, and of different length
 
 
 class RunView:
@@ -41,12 +43,15 @@ class RunView:
     def showProgress(self, done, total, step):
         """Show the number of slices done and, after some slices, the remaining time.
 
-        :param step: "Fusing" or "Measuring".
+        :param step: "Fusing", "Measuring" or "Registering".
         """
         if step != self._step:
             self._step, self._start, self._first = step, time.monotonic(), done
         self._ui.progressBar.setMaximum(total)
         self._ui.progressBar.setValue(done)
+        if step == _REGISTERING:
+            self.showStatus(message("registration-running"))
+            return
         text = message("slices-done", step=_STEPS.get(step, step), done=done, total=total)
         if self._first < done < total:
             left = (time.monotonic() - self._start) / (done - self._first) * (total - done)
@@ -60,7 +65,7 @@ class RunView:
 
     def showStatus(self, status):
         """Show a text in the status line."""
-        self._ui.statusLabel.setText(status)
+        showWhole(self._ui.statusLabel, status)
 
     def log(self, line):
         """Add a line to the log."""

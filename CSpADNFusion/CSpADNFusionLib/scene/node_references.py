@@ -1,5 +1,12 @@
-"""Names of the node references and attributes that link a fused volume node to its inputs and companion nodes."""
+"""Names of the node references and attributes that link nodes of this module to their inputs and companion nodes."""
 
 COLOR_ROLE, METRICS_ROLE = "CSpADNFusionColor", "CSpADNFusionMetrics"
 PET_ROLE, MRI_ROLE = "CSpADNFusionPET", "CSpADNFusionMRI"
 RELATIVE_POSITIONS = "CSpADNFusionPlaces"  # attribute with the text from transforms.relativePositions; saved in scenes
+REGISTRATION = "CSpADNFusion.registration"  # attribute of the transform nodes that the registration makes
+
+
+def registrationOf(petNode):
+    """Return the transform node of a registration by this module that the PET is directly under, or None."""
+    parent = petNode.GetParentTransformNode() if petNode else None
+    return parent if parent and parent.GetAttribute(REGISTRATION) else None

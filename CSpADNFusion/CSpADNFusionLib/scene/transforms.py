@@ -35,7 +35,14 @@ def matrixBetween(sourceNode, targetNode):
 
     Return None if a non-linear transform lies between them.
     """
-    parents = sourceNode.GetParentTransformNode(), targetNode.GetParentTransformNode()
+    return matrixBetweenTransforms(sourceNode.GetParentTransformNode(), targetNode.GetParentTransformNode())
+
+
+def matrixBetweenTransforms(*parents):
+    """Return the 4x4 array from the RAS below one transform node to that below another; None as a node stands for the world.
+
+    Return None if a non-linear transform lies between them.
+    """
     if parents[0] is parents[1]:
         return np.eye(4)
     if not all(parent is None or parent.IsTransformToWorldLinear() for parent in parents):

@@ -32,6 +32,7 @@ from cspadn.imaging.padding import without_padding
 from cspadn.imaging.windowing import FUSED_MAXIMUM, without_holes
 from cspadn.settings import WINDOWS
 from CSpADNFusionLib.messages import message
+from CSpADNFusionLib.scene.node_references import REGISTRATION, registrationOf
 from CSpADNFusionLib.scene.transforms import ijkToRas, matrixBetween, relativePositions, transformed
 
 _LABELS = (
@@ -55,6 +56,7 @@ class Placement(NamedTuple):
     :ivar petNode, mriNode: the inputs.
     :ivar fusedName: name of a new fused volume node.
     :ivar relative: text from :func:`CSpADNFusionLib.scene.transforms.relativePositions`.
+    :ivar registration: what the transform node of a registration says of it, as entries of the provenance.
     """
 
     ijkToRas: Any
@@ -63,6 +65,7 @@ class Placement(NamedTuple):
     mriNode: Any
     fusedName: str
     relative: str
+    registration: dict
 
 
 def placementOf(petNode, mriNode, grid="mri"):
@@ -78,7 +81,14 @@ def placementOf(petNode, mriNode, grid="mri"):
         mriNode,
         f"{mriNode.GetName()}-{petNode.GetName()} fused",
         relativePositions(petNode, gridNode, mriNode),
+        _registrationProvenance(petNode),
     )
+
+
+def _registrationProvenance(petNode):
+    node = registrationOf(petNode)
+    keys = [key for key in node.GetAttributeNames() if key.startswith(REGISTRATION)] if node else []
+    return {key.removeprefix(PREFIX): node.GetAttribute(key) for key in keys}
 
 
 def imagesFromVolumeNodes(petNode, mriNode, grid="mri"):
@@ -99,6 +109,13 @@ def imagesFromVolumeNodes(petNode, mriNode, grid="mri"):
     for node, image in ((gridNode, gridImage), (movingNode, movingImage)):
         _label(image, node)
     return (gridImage, movingImage) if grid == "pet" else (movingImage, gridImage)
+
+
+def labelledImage(node, rasToTargetRas=None):
+    """Return the image of :func:`imageFromVolumeNode` with the name of the node, and what its DICOM series says of it."""
+    image = imageFromVolumeNode(node, rasToTargetRas)
+    _label(image, node)
+    return image
 
 
 def _label(image, node):

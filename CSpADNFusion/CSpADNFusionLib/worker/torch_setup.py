@@ -12,21 +12,31 @@ from CSpADNFusionLib.messages import message
 TORCH_REQUIREMENT = ">=2.2"
 
 
-def missingPackages():
-    """Return the names of the packages that a fusion needs and that cannot be imported here."""
-    return [name for name in ("torch", "safetensors", "filelock") if importlib.util.find_spec(name) is None]
+_PACKAGES = {"fusion": ("torch", "safetensors", "filelock"), "registration": ("filelock",)}
 
 
-def ensureDependencies(requirementsFile):
-    """Install torch and other missing packages after asking the user. Call this on Apply only.
+def missingPackages(task="fusion"):
+    """Return the names of the packages that a task needs and that cannot be imported here.
+
+    :param task: "fusion" or "registration".
+    """
+    return [name for name in _PACKAGES[task] if importlib.util.find_spec(name) is None]
+
+
+def ensureDependencies(requirementsFile, task="fusion"):
+    """Install torch, if the task needs it, and other missing packages after asking the user. Call this from a button only.
 
     :param requirementsFile: path of a requirements file.
+    :param task: "fusion" or "registration".
     :returns: False if the user declined.
     :raises cspadn.errors.MissingPackageError: a package is missing or too old, and cannot be installed.
     """
-    if "torch" in missingPackages() and not _installTorch():
-        return False
-    _checkTorchVersion()
+    if task == "fusion":
+        if "torch" in missingPackages() and not _installTorch():
+            return False
+        _checkTorchVersion()
+    elif not missingPackages(task):
+        return True
     requirements = slicer.packaging.load_requirements(requirementsFile)
     try:
         slicer.packaging.pip_ensure(requirements, requester="CSpADNFusion")
@@ -36,7 +46,7 @@ def ensureDependencies(requirementsFile):
         names = ", ".join(str(requirement) for requirement in requirements)
         raise MissingPackageError(message("packages-not-installed", names=names)) from error
     importlib.invalidate_caches()
-    if missing := missingPackages():  # Slicer installs nothing while it is tested
+    if missing := missingPackages(task):  # Slicer installs nothing while it is tested
         raise MissingPackageError(message("packages-not-importable", packages=", ".join(missing)))
     return True
 

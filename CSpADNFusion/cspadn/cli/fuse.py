@@ -209,7 +209,7 @@ def _report_alignment(options: argparse.Namespace, alignment: Alignment) -> None
     if options.progress == "json":
         emit("alignment", millimetres=alignment.displacement_mm, degrees=alignment.rotation_degrees)
     else:
-        print(message("alignment-checked", millimetres=alignment.displacement_mm, degrees=alignment.rotation_degrees))
+        print(alignment.sentence())
 
 
 def _report(options: argparse.Namespace, result: FusionResult) -> None:

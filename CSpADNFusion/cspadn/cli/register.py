@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from cspadn.messages import message
 from cspadn.runtime.terminal import emit, quiet, silence_libraries
 
 if TYPE_CHECKING:
-    from cspadn.registration import Registration
+    import SimpleITK as sitk
+
+    from cspadn.registration import Alignment, Registration
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -26,8 +29,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "pet", type=Path, metavar="PET", help="NIfTI, NRRD or MetaImage volume, or folder of one DICOM series"
     )
     command.add_argument("mri", type=Path, metavar="MRI", help="the same")
-    command.add_argument(
-        *("-o", "--output"), type=Path, required=True, metavar="TRANSFORM", help="ITK transform: .tfm or .txt"
+    outputs = command.add_mutually_exclusive_group(required=True)
+    outputs.add_argument(*("-o", "--output"), type=Path, metavar="TRANSFORM", help="ITK transform: .tfm or .txt")
+    outputs.add_argument(
+        "--check", action="store_true", help="write nothing: only say how far apart PET and MRI are, by a short registration"
     )
     add_progress(command)
     add_cancel_file(command)
@@ -35,40 +40,81 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Register the PET and write the transform; returns 0.
+    """Register the PET and write the transform, or check the alignment; returns 0.
 
     Raises:
         FusionError: as :func:`cspadn.register`, or the output cannot be written. No partial output is left.
     """
-    from cspadn.io.atomic_output import check_different, check_names, commit
-    from cspadn.io.images import check_output, is_picture
-    from cspadn.io.transforms import TRANSFORM_SUFFIXES, stage_transform
+    from cspadn.io.atomic_output import check_different, check_names
+    from cspadn.io.images import is_picture
 
     silence_libraries()
-    check_names((options.pet, options.mri, options.output))
+    check_names(path for path in (options.pet, options.mri, options.output) if path)
     check_different(options.pet, options.mri)
     if is_picture(options.pet) or is_picture(options.mri):
         raise UsageError(message("registration-of-pictures"))
+    with watching(options.cancel_file):
+        return _check(options) if options.check else _register(options)
+
+
+def _register(options: argparse.Namespace) -> int:
+    """Register the PET and write the transform; returns 0."""
+    from cspadn.io.atomic_output import commit
+    from cspadn.io.images import check_output
+    from cspadn.io.transforms import TRANSFORM_SUFFIXES, stage_transform
+
     inputs = (options.pet, options.mri)
     check_output(options.output, TRANSFORM_SUFFIXES, inputs=inputs, overwrite=options.overwrite)
-    with watching(options.cancel_file):
-        result = _registered(options)
-        with quiet():
-            commit([lambda: stage_transform(options.output, result.transform)], overwrite=options.overwrite)
+    result = _registered(options)
+    with quiet():
+        commit([lambda: stage_transform(options.output, result.transform)], overwrite=options.overwrite)
     _report(options, result)
     return 0
 
 
-def _registered(options: argparse.Namespace) -> Registration:
+def _check(options: argparse.Namespace) -> int:
+    """Check the alignment, and print how far PET and MRI are apart; returns 0."""
+    from cspadn.imaging.geometry import check_volume
+    from cspadn.imaging.padding import without_padding
+    from cspadn.registration import check_alignment
+
+    images = dict(zip(("The PET", "The MRI"), _read(options), strict=True))
+    for name, image in images.items():
+        check_volume(image, name)
+    _report_check(options, check_alignment(*(without_padding(image)[0] for image in images.values())))
+    return 0
+
+
+def _read(options: argparse.Namespace) -> tuple[sitk.Image, sitk.Image]:
     from cspadn.io.images import read_image
 
     with quiet():
-        pet, mri = read_image(options.pet, "The PET"), read_image(options.mri, "The MRI")
+        return read_image(options.pet, "The PET"), read_image(options.mri, "The MRI")
+
+
+def _registered(options: argparse.Namespace) -> Registration:
+    pet, mri = _read(options)
 
     from cspadn.registration import register
 
     with progress_display(options.progress, "Registering", "steps") as progress:
         return register(pet, mri, progress=progress, cancelled=cancelled_by(options.cancel_file))
+
+
+def _report_check(options: argparse.Namespace, alignment: Alignment) -> None:
+    """Print the displacement, or why it is not known; or the last event of ``--progress json``."""
+    if options.progress == "json":
+        emit(
+            "finished",
+            millimetres=alignment.displacement_mm,
+            degrees=alignment.rotation_degrees,
+            suspect=alignment.is_suspect,
+            reason=alignment.reason,
+        )
+        return
+    print(alignment.sentence())
+    for warning in alignment.warnings():
+        print(f"cspadn: warning: {warning}", file=sys.stderr)
 
 
 def _report(options: argparse.Namespace, result: Registration) -> None:
@@ -82,6 +128,7 @@ def _report(options: argparse.Namespace, result: Registration) -> None:
             similarity=result.similarity,
             overlap=result.overlap,
             agreement=result.agreement,
+            provenance=result.provenance(),
         )
         return
     print(

@@ -20,7 +20,7 @@ from cspadn.settings import NO_REGISTRATION, FusionSettings
 
 _LOW_COVERAGE, _NO_COVERAGE = 0.5, 0.01  # below these shares of the MRI's foreground, the user is warned, or refused
 _FOREGROUND = 0.1  # of the MRI's window
-_TILT = 5.0  # degrees: from here on the user is warned
+TILT_DEGREES = 5.0  # from here on the user is warned
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def _reached(image: sitk.Image, grid: sitk.Image) -> range:
 
 def _tilt_warnings(axial: sitk.Image) -> list[Sentence]:
     angle = tilt(axial)
-    if angle <= _TILT:
+    if angle <= TILT_DEGREES:
         return []
     return [message("slices-tilted", angle=angle)]
 

@@ -35,6 +35,12 @@ SECTION = Section(
             "count as registered can differ by 2 mm.",
         ),
         Message(
+            "alignment-unknown",
+            "How far PET and MRI are apart was not determined: {reason}.",
+            "From `cspadn register --check`. The volumes are small, show another part of the body, or have little in common. "
+            "Compare their outlines.",
+        ),
+        Message(
             "registration-matrix-damaged",
             "The fused file's entry {key} is not a matrix ({text}): repair it, or remove it.",
             "A file that `cspadn fuse --register rigid` made was changed by hand or by another program. `cspadn metrics` "

@@ -46,6 +46,12 @@ class Alignment:
             return []
         return [message("pair-misaligned", millimetres=self.displacement_mm, degrees=self.rotation_degrees)]
 
+    def sentence(self) -> Sentence:
+        """Return a sentence with the displacement, or why it is not known."""
+        if self.displacement_mm is None or self.rotation_degrees is None:
+            return message("alignment-unknown", reason=self.reason)
+        return message("alignment-checked", millimetres=self.displacement_mm, degrees=self.rotation_degrees)
+
     def provenance(self) -> dict[str, object]:
         """Return the result as entries of the provenance."""
         if self.displacement_mm is None or self.rotation_degrees is None:

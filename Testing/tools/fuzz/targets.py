@@ -167,7 +167,7 @@ def progress(data: bytes) -> None:
     with mock.patch.object(logging, "exception", _raise_again), _bounded():
         for line in data.decode(errors="surrogateescape").split("\n"):
             worker._onLine(line)
-        shown += [worker._failure(1), *worker._warnings, *worker._log]
+        shown += [worker._failure(1), *worker.warnings, *worker._log]
     assert all(isinstance(text, str) for text in shown), shown
     "".join(shown).encode()
 
@@ -182,7 +182,8 @@ def _worker(shown: list[Any]) -> Any:
     from slicer_application import application
 
     application.start()
-    from CSpADNFusionLib.worker.fusion import Callbacks, FusionWorker
+    from CSpADNFusionLib.worker.fusion import FusionWorker
+    from CSpADNFusionLib.worker.pair_worker import Callbacks
 
     def progressed(done: object, total: object, step: object) -> None:
         assert type(done) is type(total) is int, (done, total)
@@ -191,7 +192,7 @@ def _worker(shown: list[Any]) -> Any:
 
     worker = FusionWorker.__new__(FusionWorker)
     worker._callbacks = Callbacks(progressed, None, None, shown.append)
-    worker._log, worker._warnings, worker._error = deque(maxlen=20), [], None
+    worker._log, worker.warnings, worker._error = deque(maxlen=20), [], None
     worker._cancelled = worker._closed = False
     return worker
 
