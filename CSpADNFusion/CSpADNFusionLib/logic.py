@@ -289,17 +289,21 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             settings = {**settings, "palette": DEFAULT_PALETTE}
         return FusionSettings(**settings)
 
-    def exportSeries(self, fusedNode, folder):
-        """Write a fused volume as a derived DICOM series of the MRI's patient, study and frame of reference.
+    def exportStudy(self, fusedNode, folder, intoDatabase=False):
+        """Write a fused volume and its colour volume as a derived DICOM study, in the study of the MRI: docs/dicom.md.
 
         :param fusedNode: grayscale volume node, fused from an MRI that was loaded from Slicer's DICOM database.
         :param folder: path of the folder that receives the files: new, or empty.
-        :returns: the number of files.
-        :raises cspadn.errors.FusionError: the series cannot be written; nothing is left in the folder.
+        :param intoDatabase: import the files into Slicer's DICOM database as well.
+        :returns: a :class:`CSpADNFusionLib.scene.dicom_export.Exported`, with the number of files.
+        :raises cspadn.errors.FusionError: the study cannot be written; nothing is left in the folder.
         """
         from CSpADNFusionLib.scene import dicom_export
 
-        return dicom_export.exportSeries(fusedNode, folder)
+        exported = dicom_export.exportStudy(fusedNode, folder)
+        if intoDatabase and not dicom_export.importIntoDatabase(folder):
+            exported.notes.append(message("study-not-imported", folder=folder))
+        return exported
 
     def isBusy(self):
         """Return whether a worker is running a fusion or a registration."""

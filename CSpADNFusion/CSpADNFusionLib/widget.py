@@ -235,7 +235,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         obstacle = dicom_export.obstacle(self._parameterNode.lastFusedVolume)
         self.ui.exportButton.setEnabled(obstacle is None)
         self.ui.exportButton.setToolTip(
-            obstacle or _("Write the last result as a derived DICOM series, in the study of the MRI")
+            obstacle or _("Write the last result as derived DICOM series, in the study of the MRI")
         )
 
     def _showLegend(self):
@@ -337,23 +337,27 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._runView.showStatus(message("no-window-for-plot"))
 
     def onExportButton(self, _checked=False):
-        """Export the last result as a DICOM series into a folder that the user selects."""
-        title = _("An empty folder for the files of the series")
+        """Export the last result as a DICOM study into a folder that the user selects, and import it if wanted."""
+        title = _("An empty folder for the files of the study")
         folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title)
         if not folder:
             return
         fusedNode = self._parameterNode.lastFusedVolume
+        wanted = slicer.util.confirmYesNoDisplay(message("import-wanted"))
         try:
             with waitCursor():
-                count = self.logic.exportSeries(fusedNode, folder)
+                exported = self.logic.exportStudy(fusedNode, folder, intoDatabase=wanted)
         except FusionError as error:
             self._runView.log(str(error))
             slicer.util.errorDisplay(str(error))
         except Exception:
-            logging.exception("CSpADNFusion: the series could not be written")
-            slicer.util.errorDisplay(message("series-not-written"), detailedText=traceback.format_exc())
+            logging.exception("CSpADNFusion: the study could not be written")
+            slicer.util.errorDisplay(message("study-not-written"), detailedText=traceback.format_exc())
         else:
-            self._runView.showStatus(message("series-exported", name=fusedNode.GetName(), count=count, folder=folder))
+            text = message("study-exported", name=fusedNode.GetName(), count=exported.count, folder=folder)
+            self._runView.showStatus(text)
+            for note in exported.notes:
+                self._runView.log(note)
 
     # Run
 

@@ -430,8 +430,9 @@ def test_no_error_says_who_the_patient_is(kind: str, marked: Path, tmp_path: Pat
 def test_the_derived_series_says_it(marked: Path, tmp_path: Path) -> None:
     """That is its purpose; and what is looked for would be found."""
     _fuse_series(marked, tmp_path / "out", *GOOD["series"])
-    file = next((tmp_path / "out" / "f").glob("*.dcm"))
-    assert marks_in(file.read_bytes()) == COPIED
+    files = list((tmp_path / "out" / "f").rglob("*.dcm"))
+    assert {file.parent.name for file in files} == {"grey", "color", "blending"}
+    assert all(marks_in(file.read_bytes()) == COPIED for file in files)
 
 
 def test_measuring_says_nothing_of_the_patient(marked: Path) -> None:
@@ -522,7 +523,7 @@ def test_a_series_is_finished_in_a_folder_of_its_user_alone(files: Path, tmp_pat
     assert private
     assert all(each.mode == 0o700 for path in private for each in watch.seen[path])
     assert {path.name for path in out.iterdir()} == {"f"}
-    assert len(list((out / "f").iterdir())) == 8
+    assert len(list((out / "f").rglob("*.dcm"))) == 10
 
 
 @pytest.fixture

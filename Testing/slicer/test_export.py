@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pydicom
@@ -18,6 +20,8 @@ from cspadn.errors import InputError, UsageError
 from cspadn.imaging.metadata import PADDING
 from cspadn.imaging.padding import declared_padding
 from cspadn.io import dicom_reader, dicom_writer
+from cspadn.io.dicom_writer.grey import SERIES_DESCRIPTION
+from cspadn.registration.placing import matrix_of
 from dicom_files import write_series
 from message_calls import raises, says
 from nodes import node_of, rigid, transform_of
@@ -99,16 +103,18 @@ def test_padding_that_the_series_of_a_node_declares_is_known(pair, tmp_path: Pat
 def test_a_series_is_written_into_the_study_of_the_mri(loaded, tmp_path) -> None:
     logic, petNode, mriNode = loaded
     fusedNode = logic.fuse(petNode, mriNode)
-    assert logic.exportSeries(fusedNode, tmp_path / "out") == len(list((tmp_path / "out").iterdir())) == 8
+    exported = logic.exportStudy(fusedNode, tmp_path / "out")
+    assert (exported.count, exported.notes) == (9, [])
+    assert {path.name: len(list(path.iterdir())) for path in (tmp_path / "out").iterdir()} == {"grey": 8, "blending": 1}
     mri = pydicom.dcmread(next((tmp_path / "mri").iterdir()))
-    for file in (tmp_path / "out").iterdir():
+    for file in (tmp_path / "out" / "grey").iterdir():
         written = pydicom.dcmread(file)
         assert (written.PatientID, written.StudyInstanceUID) == (mri.PatientID, mri.StudyInstanceUID)
         assert written.FrameOfReferenceUID == mri.FrameOfReferenceUID
-        assert (written.Modality, written.SeriesDescription) == ("MR", dicom_writer.SERIES_DESCRIPTION)
+        assert (written.Modality, written.SeriesDescription) == ("MR", SERIES_DESCRIPTION)
         referenced = {each.SeriesInstanceUID for each in written.ReferencedSeriesSequence}
         assert referenced == {fusedNode.GetAttribute(f"CSpADNFusion.{kind}_series_uid") for kind in ("pet", "mri")}
-    image = dicom_reader.read_series(tmp_path / "out", "It")
+    image = dicom_reader.read_series(tmp_path / "out" / "grey", "It")
     assert image.GetOrigin() == pytest.approx(dicom_reader.read_series(tmp_path / "mri", "It").GetOrigin())
 
 
@@ -117,9 +123,9 @@ def test_voxels_are_those_of_the_node(loaded, tmp_path) -> None:
 
     logic, petNode, mriNode = loaded
     fusedNode = logic.fuse(petNode, mriNode)
-    logic.exportSeries(fusedNode, str(tmp_path / "out"))
-    values = sitk.GetArrayFromImage(dicom_reader.read_series(tmp_path / "out", "It"))
-    assert np.abs(values - slicer.util.arrayFromVolume(fusedNode)).max() <= dicom_writer.STEP
+    logic.exportStudy(fusedNode, str(tmp_path / "out"))
+    values = sitk.GetArrayFromImage(dicom_reader.read_series(tmp_path / "out" / "grey", "It"))
+    assert np.abs(values - slicer.util.arrayFromVolume(fusedNode)).max() <= 0.5
 
 
 def test_transforms_of_the_scene_do_not_move_the_series(loaded, tmp_path) -> None:
@@ -131,18 +137,73 @@ def test_transforms_of_the_scene_do_not_move_the_series(loaded, tmp_path) -> Non
     petNode.SetAndObserveTransformNodeID(registration.GetID())
     mriNode.SetAndObserveTransformNodeID(together.GetID())
     fusedNode = logic.fuse(petNode, mriNode)
-    logic.exportSeries(fusedNode, tmp_path / "out")
-    written, mri = (dicom_reader.read_series(tmp_path / name, "It") for name in ("out", "mri"))
+    logic.exportStudy(fusedNode, tmp_path / "out")
+    written, mri = (dicom_reader.read_series(tmp_path / name, "It") for name in ("out/grey", "mri"))
     assert written.GetOrigin() == pytest.approx(mri.GetOrigin())
     assert written.GetDirection() == pytest.approx(mri.GetDirection())
+    expected = RAS_TO_LPS @ rigid(2, (1, 0, 0)) @ RAS_TO_LPS
+    np.testing.assert_allclose(pet_to_mri(tmp_path / "out"), expected, atol=1e-9)
+
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def pet_to_mri(study: Path) -> np.ndarray:
+    """Return the matrix of the PET in the spatial registration of a study."""
+    registration = pydicom.dcmread(study / "registration" / "0001.dcm").RegistrationSequence[1]
+    matrix = registration.MatrixRegistrationSequence[0].MatrixSequence[0].FrameOfReferenceTransformationMatrix
+    return np.reshape([float(value) for value in matrix], (4, 4))
+
+
+@pytest.mark.parametrize("grid", ["mri", "pet"])
+def test_registered_and_moved_the_pet_lies_where_it_was_fused(loaded, tmp_path, grid: str) -> None:
+    """A registration in the provenance is that of the images, after the transforms of the scene."""
+    logic, petNode, mriNode = loaded
+    moved, found = rigid(3, (2, 1, 0)), sitk.Euler3DTransform((0, 0, 0), 0.02, 0, 0.03, (1, 2, -1))
+    petNode.SetAndObserveTransformNodeID(transform_of(moved).GetID())
+    fusedNode = logic.fuse(petNode, mriNode, grid=grid)
+    fusedNode.SetAttribute("CSpADNFusion.registration_matrix", str(matrix_of(found)))
+    logic.exportStudy(fusedNode, tmp_path / "out")
+    to_mri, to_image = RAS_TO_LPS @ moved @ RAS_TO_LPS, np.reshape(matrix_of(found.GetInverse()), (4, 4))
+    expected = to_image @ to_mri if grid == "mri" else to_mri @ to_image
+    np.testing.assert_allclose(pet_to_mri(tmp_path / "out"), expected, atol=1e-9)
+
+
+def test_a_pet_that_no_rigid_motion_places_is_left_out(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    petNode.SetAndObserveTransformNodeID(transform_of(np.diag([1.1, 1, 1, 1])).GetID())
+    exported = logic.exportStudy(logic.fuse(petNode, mriNode), tmp_path / "out")
+    assert [note.identifier for note in exported.notes] == ["pet-not-placeable"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"grey"}
+
+
+def test_a_pet_that_was_moved_since_is_noticed(loaded, tmp_path) -> None:
+    logic, petNode, mriNode = loaded
+    fusedNode = logic.fuse(petNode, mriNode)
+    petNode.SetAndObserveTransformNodeID(transform_of(rigid(0, (9, 0, 0))).GetID())
+    with raises(InputError, "moved-since-fusion"):
+        logic.exportStudy(fusedNode, tmp_path / "out")
+
+
+def test_the_colours_are_those_of_the_node(loaded, tmp_path) -> None:
+    import slicer
+
+    logic, petNode, mriNode = loaded
+    fusedNode = logic.fuse(petNode, mriNode, palette="PET-Rainbow2")
+    assert logic.exportStudy(fusedNode, tmp_path / "out").count == 10
+    written = sitk.ReadImage(str(tmp_path / "out" / "color" / "0001.dcm"))
+    colorNode = fusedNode.GetNodeReference("CSpADNFusionColor")
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(written), slicer.util.arrayFromVolume(colorNode))
+    assert written.GetOrigin() == pytest.approx(dicom_reader.read_series(tmp_path / "mri", "It").GetOrigin())
+    assert "PET-Rainbow2" in pydicom.dcmread(tmp_path / "out" / "color" / "0001.dcm").SeriesDescription
 
 
 def test_the_grid_of_the_pet_is_brought_into_the_frame_of_the_mri(loaded, tmp_path) -> None:
     logic, petNode, mriNode = loaded
     petNode.SetAndObserveTransformNodeID(transform_of(rigid(0, (2, 0, 0))).GetID())
     fusedNode = logic.fuse(petNode, mriNode, grid="pet")
-    logic.exportSeries(fusedNode, tmp_path / "out")
-    written, pet = (dicom_reader.read_series(tmp_path / name, "It") for name in ("out", "pet"))
+    logic.exportStudy(fusedNode, tmp_path / "out")
+    written, pet = (dicom_reader.read_series(tmp_path / name, "It") for name in ("out/grey", "pet"))
     assert written.GetOrigin() == pytest.approx(np.add(pet.GetOrigin(), (-2, 0, 0)))  # LPS
 
 
@@ -160,12 +221,12 @@ def test_any_stored_order_lies_where_it_was(scene, pair, tmp_path, monkeypatch, 
     folders = write_series(tmp_path / "pet", images[0], "PT"), write_series(tmp_path / "mri", images[1], "MR")
     logic, petNode, mriNode = load(folders, monkeypatch)
     fusedNode = logic.fuse(petNode, mriNode, grid=grid)
-    logic.exportSeries(fusedNode, tmp_path / "out")
-    written = dicom_reader.read_series(tmp_path / "out", "It")
+    logic.exportStudy(fusedNode, tmp_path / "out")
+    written = dicom_reader.read_series(tmp_path / "out" / "grey", "It")
     source = dicom_reader.read_series(tmp_path / grid, "It")
     assert written.GetDirection() == pytest.approx(source.GetDirection(), abs=1e-6)
     assert written.GetOrigin() == pytest.approx(source.GetOrigin(), abs=1e-5)
-    assert np.abs(sitk.GetArrayFromImage(written) - slicer.util.arrayFromVolume(fusedNode)).max() <= dicom_writer.STEP
+    assert np.abs(sitk.GetArrayFromImage(written) - slicer.util.arrayFromVolume(fusedNode)).max() <= 0.5
 
 
 def harden(node, matrix: np.ndarray) -> None:
@@ -181,7 +242,7 @@ def test_a_moved_mri_is_refused(loaded, tmp_path, grid: str) -> None:
     harden(petNode, rigid(0, (0, 1, 0)))
     fusedNode = logic.fuse(petNode, mriNode, grid=grid)
     with raises(InputError, "mri-not-in-its-series", distance=pytest.approx(1)):
-        logic.exportSeries(fusedNode, tmp_path / "out")
+        logic.exportStudy(fusedNode, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -192,7 +253,7 @@ def test_an_mri_that_was_turned_about_its_corner_is_refused(loaded, tmp_path) ->
     turned[:3, 3] = origin - turned[:3, :3] @ origin
     harden(mriNode, turned)
     with raises(InputError, "mri-not-in-its-series"):
-        logic.exportSeries(logic.fuse(petNode, mriNode), tmp_path / "out")
+        logic.exportStudy(logic.fuse(petNode, mriNode), tmp_path / "out")
 
 
 def test_a_transform_that_changed_since_is_noticed(loaded, tmp_path) -> None:
@@ -202,7 +263,7 @@ def test_a_transform_that_changed_since_is_noticed(loaded, tmp_path) -> None:
     fusedNode = logic.fuse(petNode, mriNode, grid="pet")
     transform.SetMatrixTransformToParent(slicer_matrix(rigid(0, (12, 0, 0))))
     with raises(InputError, "moved-since-fusion"):
-        logic.exportSeries(fusedNode, tmp_path / "out")
+        logic.exportStudy(fusedNode, tmp_path / "out")
 
 
 def slicer_matrix(matrix: np.ndarray):
@@ -218,7 +279,7 @@ def test_axes_that_are_not_at_right_angles_are_refused(loaded, tmp_path) -> None
     petNode.SetAndObserveTransformNodeID(transform_of(sheared).GetID())
     fusedNode = logic.fuse(petNode, mriNode, grid="pet")
     with raises(UsageError, "axes-not-storable"):
-        logic.exportSeries(fusedNode, tmp_path / "out")
+        logic.exportStudy(fusedNode, tmp_path / "out")
 
 
 def test_another_patient_is_noticed_and_so_is_one_who_is_gone(loaded, tmp_path) -> None:
@@ -231,19 +292,21 @@ def test_another_patient_is_noticed_and_so_is_one_who_is_gone(loaded, tmp_path) 
         header.PatientID = "another"
         header.save_as(file)
     with raises(InputError, "dicom-patients-differ"):
-        logic.exportSeries(fusedNode, tmp_path / "out")
+        logic.exportStudy(fusedNode, tmp_path / "out")
     slicer.dicomDatabase.forget(tmp_path / "pet")
     with raises(InputError, "pet-series-gone"):
-        logic.exportSeries(fusedNode, tmp_path / "out")
+        logic.exportStudy(fusedNode, tmp_path / "out")
     slicer.mrmlScene.RemoveNode(petNode)
     with raises(InputError, "pet-series-gone"):
-        logic.exportSeries(fusedNode, tmp_path / "out")
+        logic.exportStudy(fusedNode, tmp_path / "out")
 
 
 def test_a_pet_that_was_no_series_needs_no_patient(loaded, tmp_path) -> None:
     logic, petNode, mriNode = loaded
     petNode.RemoveAttribute("DICOM.instanceUIDs")
-    assert logic.exportSeries(logic.fuse(petNode, mriNode), tmp_path / "out") == 8
+    exported = logic.exportStudy(logic.fuse(petNode, mriNode), tmp_path / "out")
+    assert exported.count == 8
+    assert [note.identifier for note in exported.notes] == ["dicom-pet-not-a-series"]
 
 
 def test_a_series_of_several_volumes_gives_the_images_of_the_node(loaded, tmp_path) -> None:
@@ -259,9 +322,9 @@ def test_a_series_of_several_volumes_gives_the_images_of_the_node(loaded, tmp_pa
         header.EchoTime = 80
         header.save_as(file)
     slicer.dicomDatabase.add(others)
-    logic.exportSeries(logic.fuse(petNode, mriNode), tmp_path / "out")
+    logic.exportStudy(logic.fuse(petNode, mriNode), tmp_path / "out")
     other = {pydicom.dcmread(file).SOPInstanceUID for file in others.iterdir()}
-    for file in (tmp_path / "out").iterdir():
+    for file in (tmp_path / "out" / "grey").iterdir():
         written = pydicom.dcmread(file)
         assert written.get("EchoTime") != 80
         assert not other & {each.ReferencedSOPInstanceUID for each in written.SourceImageSequence}
@@ -281,7 +344,7 @@ def test_series_of_other_forms_are_refused(loaded, tmp_path, change, identifier:
         change(header)
         header.save_as(file)
     with raises(InputError, identifier):
-        logic.exportSeries(fusedNode, tmp_path / "out")
+        logic.exportStudy(fusedNode, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -292,37 +355,37 @@ def test_a_series_of_which_images_are_gone_is_refused(loaded, tmp_path) -> None:
     fusedNode = logic.fuse(petNode, mriNode)
     slicer.dicomDatabase.forget_all_but_first(tmp_path / "mri")
     with raises(InputError, "mri-not-from-database"):
-        logic.exportSeries(fusedNode, tmp_path / "out")
+        logic.exportStudy(fusedNode, tmp_path / "out")
 
 
 def test_what_is_in_a_folder_stays(loaded, tmp_path) -> None:
     logic, petNode, mriNode = loaded
     fusedNode = logic.fuse(petNode, mriNode)
     with raises(UsageError, "dicom-output-not-empty"):
-        logic.exportSeries(fusedNode, tmp_path / "mri")
+        logic.exportStudy(fusedNode, tmp_path / "mri")
     next((tmp_path / "pet").iterdir()).unlink()
     with raises(InputError, "database-file-gone"):
-        logic.exportSeries(fusedNode, tmp_path / "out")
+        logic.exportStudy(fusedNode, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mri", "pet"]
 
 
 def test_volumes_without_a_series_are_refused(loaded, tmp_path) -> None:
     logic, petNode, mriNode = loaded
     with raises(InputError, "nothing-to-export"):
-        logic.exportSeries(None, tmp_path / "out")
+        logic.exportStudy(None, tmp_path / "out")
     with raises(InputError, "node-not-fused-here", name="mri"):
-        logic.exportSeries(mriNode, tmp_path / "out")
+        logic.exportStudy(mriNode, tmp_path / "out")
     fusedNode = logic.fuse(petNode, mriNode, palette="PET-Heat")
     with raises(InputError, "node-not-fused-here"):
-        logic.exportSeries(fusedNode.GetNodeReference("CSpADNFusionColor"), tmp_path / "out")
+        logic.exportStudy(fusedNode.GetNodeReference("CSpADNFusionColor"), tmp_path / "out")
     mriNode.RemoveAttribute("DICOM.instanceUIDs")
     with raises(InputError, "mri-not-from-database"):
-        logic.exportSeries(fusedNode, tmp_path / "out")
+        logic.exportStudy(fusedNode, tmp_path / "out")
     import slicer
 
     slicer.mrmlScene.RemoveNode(mriNode)
     with raises(InputError, "node-not-fused-here"):
-        logic.exportSeries(fusedNode, tmp_path / "out")
+        logic.exportStudy(fusedNode, tmp_path / "out")
 
 
 @pytest.fixture
@@ -339,18 +402,37 @@ def test_the_button_exports_the_last_result(panel, tmp_path, monkeypatch) -> Non
     assert not panel.ui.exportButton.isEnabled()
     assert "Fuse two volumes first" in panel.ui.exportButton.toolTip()
     parameters = panel.logic.getParameterNode()
-    fusedNode = panel.logic.fuse(parameters.petVolume, parameters.mriVolume)
+    fusedNode = panel.logic.fuse(parameters.petVolume, parameters.mriVolume, palette="Heated")
     assert panel.ui.exportButton.isEnabled()
     (tmp_path / "empty").mkdir()
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "empty"))
+    records.answers.append(False)
     panel.ui.exportButton.click()
-    expected = {"name": fusedNode.GetName(), "count": 8, "folder": tmp_path / "empty"}
-    assert says(panel.ui.statusLabel.text(), "series-exported", **expected)
+    expected = {"name": fusedNode.GetName(), "count": 10, "folder": tmp_path / "empty"}
+    assert says(panel.ui.statusLabel.text(), "study-exported", **expected)
+    records.answers.append(False)
     panel.ui.exportButton.click()
     assert "is not empty" in records.texts("error")[-1]
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: "")
     panel.ui.exportButton.click()
     assert len(records.texts("error")) == 1
+
+
+@pytest.mark.parametrize("imports", [True, False])
+def test_the_study_goes_into_the_database_if_wanted(panel, tmp_path, monkeypatch, imports: bool) -> None:
+    import qt
+
+    folders = []
+    library = ModuleType("DICOMLib")
+    library.DICOMUtils = SimpleNamespace(importDicom=lambda folder: folders.append(folder) or imports)
+    monkeypatch.setitem(sys.modules, "DICOMLib", library)  # of the application; it needs Slicer's database
+    parameters = panel.logic.getParameterNode()
+    panel.logic.fuse(parameters.petVolume, parameters.mriVolume)
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
+    records.answers.append(True)
+    panel.ui.exportButton.click()
+    assert folders == [str(tmp_path / "out")]
+    assert says(panel.ui.logTextEdit.toPlainText(), "study-not-imported", folder=str(tmp_path / "out")) != imports
 
 
 def test_an_unexpected_error_is_told(panel, tmp_path, monkeypatch) -> None:
@@ -359,10 +441,11 @@ def test_an_unexpected_error_is_told(panel, tmp_path, monkeypatch) -> None:
     parameters = panel.logic.getParameterNode()
     panel.logic.fuse(parameters.petVolume, parameters.mriVolume)
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
-    monkeypatch.setattr(dicom_writer, "stage_series", lambda *_: 1 / 0)
+    monkeypatch.setattr(dicom_writer, "stage_study", lambda *_, **__: 1 / 0)
+    records.answers.append(False)
     panel.ui.exportButton.click()
     (text,) = records.texts("error")
-    assert says(text, "series-not-written")
+    assert says(text, "study-not-written")
     assert not (tmp_path / "out").exists()
 
 

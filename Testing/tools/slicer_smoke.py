@@ -75,8 +75,8 @@ def _check_export(widget, folder: Path) -> None:
         DICOMUtils.importDicom(str(folder / "mri"), database)
         (nodeID,) = DICOMUtils.loadPatientByUID(database.patients()[0])
         fusedNode = widget.logic.fuse(petNode, slicer.mrmlScene.GetNodeByID(nodeID))
-        assert widget.logic.exportSeries(fusedNode, folder / "out") == len(list((folder / "mri").iterdir()))
-        DICOMUtils.importDicom(str(folder / "out"), database)
+        exported = widget.logic.exportStudy(fusedNode, folder / "out", intoDatabase=True)
+        assert exported.count == len(list((folder / "mri").iterdir()))
         assert len(database.studiesForPatient(database.patients()[0])) == 1
 
 

@@ -1,13 +1,13 @@
-"""Messages on the export of a fused volume as a DICOM series."""
+"""Messages on the export of a fused volume as a DICOM study."""
 
 from slicer.i18n import tr as _
 
 from cspadn.messages import Message, Section
 
 SECTION = Section(
-    "Exporting a DICOM series from the panel",
-    "*Export as a DICOM series...* writes the last fused volume into an empty folder. See also *Writing a DICOM series* "
-    "below.",
+    "Exporting a DICOM study from the panel",
+    "*Export as a DICOM study...* writes the last fused volume and its colour volume into an empty folder. See also "
+    "*Writing a DICOM study* below.",
     (
         Message(
             "nothing-to-export",
@@ -22,7 +22,7 @@ SECTION = Section(
         ),
         Message(
             "mri-not-from-database",
-            _("The MRI was not loaded from Slicer's DICOM database, so that patient and study of a series are unknown."),
+            _("The MRI was not loaded from Slicer's DICOM database, so that patient and study of the result are unknown."),
             "Import its folder in the module *DICOM*, load it there, and fuse that volume. A clone counts as the original, "
             "even if its voxels were changed.",
         ),
@@ -34,7 +34,7 @@ SECTION = Section(
         Message(
             "moved-since-fusion",
             _("PET or MRI was moved since the fusion: press Apply again, then export."),
-            "A transform was changed after the fusion, whose result is on the PET's grid.",
+            "A transform was changed after the fusion, so the export does not know where the PET was.",
         ),
         Message(
             "pet-series-gone",
@@ -47,14 +47,30 @@ SECTION = Section(
             "By default, importing does not copy the files: a folder was renamed, or a disk is not connected.",
         ),
         Message(
-            "series-not-written",
-            _("The series could not be written: the details show why. Please report it."),
+            "pet-not-placeable",
+            _("The study has no presentation state of the PET over the MRI: no rigid motion places the PET's series."),
+            "The fused series are complete. The PET lies behind a non-linear or scaling transform, or was cropped or moved "
+            "by a hardened transform.",
+        ),
+        Message(
+            "study-not-written",
+            _("The study could not be written: the details show why. Please report it."),
             "An unexpected error. No files are left in the folder.",
         ),
         Message(
-            "series-exported",
+            "study-not-imported",
+            _("The files in {folder} could not be imported into Slicer's DICOM database: use the module DICOM."),
+            "The files are complete. Slicer's log says why the import failed; often the database is not open.",
+        ),
+        Message(
+            "import-wanted",
+            _("Import the study into Slicer's DICOM database as well?"),
+            "*Yes* adds the files to the database, where they appear in the MRI's study. They stay in the folder in any case.",
+        ),
+        Message(
+            "study-exported",
             _("Exported: {name}, {count} files in {folder}"),
-            "Done. *DICOM > Import DICOM files* imports the folder into the patient's study.",
+            "Done. To import the folder later, use *DICOM > Import DICOM files*.",
         ),
     ),
 )

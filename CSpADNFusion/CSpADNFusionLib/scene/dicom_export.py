@@ -1,13 +1,30 @@
-"""Export of a fused volume node as a derived DICOM series in the study of its MRI."""
+"""Export of a fused volume node as a derived DICOM study: new series in the study of its MRI."""
 
+import json
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import slicer
 
 from cspadn.errors import InputError
 from cspadn.settings import FusionSettings
 from CSpADNFusionLib.messages import message
-from CSpADNFusionLib.scene.node_references import MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
+from CSpADNFusionLib.scene.node_references import COLOR_ROLE, MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
+
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_OF_COLORS = ("palette", "color_table", "color_brightness")  # keys of the provenance
+
+
+class Exported(NamedTuple):
+    """What was written.
+
+    :ivar count: number of files.
+    :ivar notes: sentences on objects that the study cannot have.
+    """
+
+    count: int
+    notes: list
 
 
 def obstacle(fusedNode):
@@ -20,29 +37,44 @@ def obstacle(fusedNode):
     return None if _filesOf(mriNode, most=1) else message("mri-not-from-database")
 
 
-def exportSeries(fusedNode, folder):
-    """Write a fused volume as a derived MR series of the MRI's patient, study and frame of reference.
+def exportStudy(fusedNode, folder):
+    """Write a fused volume and its colour volume as a derived study of the MRI's patient, study and frame of reference.
 
     :param fusedNode: scalar volume node, fused by this module from an MRI of Slicer's DICOM database.
     :param folder: path of the folder that receives the files: new, or empty.
-    :returns: the number of files.
-    :raises cspadn.errors.FusionError: the series cannot be written; nothing is left in the folder.
+    :returns: what was written, an :class:`Exported`.
+    :raises cspadn.errors.FusionError: the study cannot be written; nothing is left in the folder.
     """
     if text := obstacle(fusedNode):
         raise InputError(text)
     from cspadn.io.atomic_output import commit
-    from cspadn.io.dicom_writer import check_series_output, stage_series
+    from cspadn.io.dicom_writer import check_study_output, missing_objects, stage_study
     from cspadn.io.images import check_storable
     from CSpADNFusionLib.scene import volumes
 
     folder, provenance = Path(folder), volumes.provenanceOf(fusedNode)
     mri, pet = _filesOf(fusedNode.GetNodeReference(MRI_ROLE)), _filesOf(fusedNode.GetNodeReference(PET_ROLE))
     _checkFiles(mri, pet, provenance)
-    sources = check_series_output(folder, mri, pet)
-    image = _imageInSeries(fusedNode, provenance, sources[0])
+    sources = check_study_output(folder, mri, pet)
+    toSeries = _matrixToSeries(fusedNode, provenance, sources.mri)
+    image = volumes.imageFromVolumeNode(fusedNode, toSeries)
     check_storable(image, folder, series=True)
-    commit([lambda: stage_series(image, folder, sources, provenance)], overwrite=False)
-    return image.GetDepth()
+    colorNode = _colorNodeOf(fusedNode, provenance)
+    color = colorNode and volumes.imageFromVolumeNode(colorNode, toSeries)
+    if colorNode:
+        ofColors = volumes.provenanceOf(colorNode)
+        provenance |= {key: ofColors[key] for key in _OF_COLORS if key in ofColors}
+    blended = _placePet(fusedNode, sources, provenance)
+    commit([lambda: stage_study(image, color, folder, sources, provenance, blended=blended)], overwrite=False)
+    notes = missing_objects(sources) or ([] if blended else [message("pet-not-placeable")])
+    return Exported(sum(file.is_file() for file in folder.rglob("*")), notes)
+
+
+def importIntoDatabase(folder):
+    """Add the files of an exported study to Slicer's DICOM database; return whether that succeeded."""
+    from DICOMLib import DICOMUtils
+
+    return DICOMUtils.importDicom(str(folder))
 
 
 def _checkFiles(mri, pet, provenance):
@@ -66,21 +98,66 @@ def _filesOf(node, most=None):
     return [Path(file) for file in files] if files and all(files) else None
 
 
-def _imageInSeries(fusedNode, provenance, headers):
-    """Return the fused image in the space of the MRI series, without the transforms of the scene."""
+def _matrixToSeries(fusedNode, provenance, headers):
+    """Return the 4x4 array from the RAS of the fused node to that of the MRI series, without the transforms of the scene."""
     from cspadn.io.dicom_writer import check_in_series
     from CSpADNFusionLib.scene import volumes
-    from CSpADNFusionLib.scene.transforms import matrixBetween, relativePositions
+    from CSpADNFusionLib.scene.transforms import matrixBetween
 
     if provenance.get("grid", FusionSettings.grid) == FusionSettings.grid:
-        image = volumes.imageFromVolumeNode(fusedNode)
-        check_in_series(image, headers)
-        return image
+        check_in_series(volumes.imageFromVolumeNode(fusedNode), headers)
+        return np.eye(4)
     petNode, mriNode = (fusedNode.GetNodeReference(role) for role in (PET_ROLE, MRI_ROLE))
     check_in_series(volumes.imageFromVolumeNode(mriNode), headers)
     matrix = matrixBetween(fusedNode, mriNode)
     if matrix is None:
         raise InputError(message("pet-grid-not-linear"))
-    if not petNode or fusedNode.GetAttribute(RELATIVE_POSITIONS) != relativePositions(petNode, fusedNode, mriNode):
+    if not petNode or _wasMoved(fusedNode):
         raise InputError(message("moved-since-fusion"))
-    return volumes.imageFromVolumeNode(fusedNode, matrix)
+    return matrix
+
+
+def _wasMoved(fusedNode):
+    """Return whether PET, MRI and fused volume lie otherwise to each other than at the time of the fusion."""
+    from CSpADNFusionLib.scene.transforms import relativePositions
+
+    petNode, mriNode = (fusedNode.GetNodeReference(role) for role in (PET_ROLE, MRI_ROLE))
+    return fusedNode.GetAttribute(RELATIVE_POSITIONS) != relativePositions(petNode, fusedNode, mriNode)
+
+
+def _colorNodeOf(fusedNode, provenance):
+    """Return the colour volume node of the same fusion, or None."""
+    from CSpADNFusionLib.scene import volumes
+
+    colorNode = fusedNode.GetNodeReference(COLOR_ROLE)
+    same = colorNode and volumes.provenanceOf(colorNode).get("date") == provenance.get("date")
+    return colorNode if same else None
+
+
+def _placePet(fusedNode, sources, provenance):
+    """Put into the provenance how the PET series lies to the MRI series, and return whether a matrix can say it.
+
+    :raises InputError: the PET was moved since the fusion.
+    """
+    from cspadn.io.dicom_writer import check_in_series
+    from CSpADNFusionLib.scene import volumes
+    from CSpADNFusionLib.scene.transforms import matrixBetween
+
+    if not sources.pet:
+        return True
+    if _wasMoved(fusedNode):
+        raise InputError(message("moved-since-fusion"))
+    petNode, mriNode = (fusedNode.GetNodeReference(role) for role in (PET_ROLE, MRI_ROLE))
+    try:
+        check_in_series(volumes.imageFromVolumeNode(petNode), sources.pet)
+    except InputError:  # a hardened transform, or a crop
+        return False
+    toPet = matrixBetween(mriNode, petNode)
+    if toPet is None:
+        return False
+    registered = provenance.get("registration_matrix")
+    found = np.reshape(json.loads(registered), (4, 4)) if registered else np.eye(4)
+    whole = _RAS_TO_LPS @ toPet @ _RAS_TO_LPS
+    whole = whole @ found if provenance.get("grid", FusionSettings.grid) == FusionSettings.grid else found @ whole
+    provenance["registration_matrix"] = None if np.allclose(whole, np.eye(4)) else whole.ravel().tolist()
+    return bool(np.allclose(whole[:3, :3] @ whole[:3, :3].T, np.eye(3), atol=1e-4))

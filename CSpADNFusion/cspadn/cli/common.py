@@ -67,7 +67,7 @@ def settings_of(options: argparse.Namespace) -> FusionSettings:
         UsageError: a palette is given, but no output has colours; or as :class:`cspadn.FusionSettings`.
     """
     given = given_settings(options)
-    if options.color:
+    if options.color or getattr(options, "dicom", False):
         given["palette"] = options.palette or DEFAULT_PALETTE
     elif options.palette and not getattr(options, "report", None):
         raise UsageError(message("palette-without-output"))

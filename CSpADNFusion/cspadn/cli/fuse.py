@@ -52,7 +52,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help=f"{', '.join(VOLUME_SUFFIXES)}; {pictures} for pictures; a .json file beside it records how it was made. With "
         "--dicom: a new folder",
     )
-    command.add_argument("--dicom", action="store_true", help="write a derived DICOM series; the MRI must be a series")
+    command.add_argument(
+        "--dicom", action="store_true", help="write a DICOM study: fused, in colour, PET over MRI; the MRI must be a series"
+    )
     command.add_argument(
         "--color",
         type=Path,
@@ -117,7 +119,7 @@ def _fused(
     from cspadn.fusion import fuse, fuse_pictures
 
     cancelled = cancelled_by(options.cancel_file)
-    wanted = settings if options.color else replace(settings, palette=None)  # a page computes its own colours
+    wanted = settings if options.color or options.dicom else replace(settings, palette=None)  # a page computes its own
     with progress_display(options.progress, "Fusing") as progress:
         result = (fuse_pictures if pictures else fuse)(pet, mri, wanted, progress=progress, cancelled=cancelled)
     scores = _measured(options, (pet, mri, result), cancelled) if options.metrics or options.report else None
@@ -144,11 +146,11 @@ def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
 
     inputs, overwrite = (options.pet, options.mri), options.overwrite
     if options.dicom:
-        from cspadn.io.dicom_writer import check_series_output
+        from cspadn.io.dicom_writer import check_study_output
 
         if options.output.name.lower().endswith(VOLUME_SUFFIXES):
             raise UsageError(message("dicom-output-is-file-name", path=options.output))
-        check_series_output(options.output, options.mri, options.pet)
+        check_study_output(options.output, options.mri, options.pet)
     else:
         check_output(options.output, PICTURE_SUFFIXES if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)
         check_sidecar(sidecar_of(options.output), overwrite=overwrite)
@@ -188,13 +190,14 @@ def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScor
         rows = scores.to_rows()
         stages.append(lambda: stage_table(options.metrics, rows))
     color = result.color
-    if color is not None:
+    if color is not None and options.color:
         stages.append(lambda: stage_image(color, options.color, result.provenance))
     if options.dicom:
-        from cspadn.io.dicom_writer import read_sources, stage_series
+        from cspadn.io.dicom_writer import missing_objects, read_sources, stage_study
 
         sources = read_sources(options.mri, options.pet)
-        stages.append(lambda: stage_series(result.image, options.output, sources, result.provenance))
+        result.warnings.extend(missing_objects(sources))
+        stages.append(lambda: stage_study(result.image, color, options.output, sources, result.provenance))
     else:
         stages.append(lambda: stage_sidecar(sidecar_of(options.output), result.provenance, result.warnings))
         stages.append(lambda: stage_image(result.image, options.output, result.provenance))

@@ -223,7 +223,7 @@ def stage(path: Path, suffix: str, write: Callable[[Path], object]) -> Staged:
 
 def _flush(path: Path) -> None:
     """To the disk: else a name may come through a power failure without what it names."""
-    for file in path.iterdir() if path.is_dir() else [path]:
+    for file in (each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]:
         with file.open("rb+") as opened:
             os.fsync(opened.fileno())
 

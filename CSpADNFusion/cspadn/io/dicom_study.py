@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cspadn.errors import InputError
 from cspadn.io.dicom_reader import read_header
+from cspadn.io.dicom_writer.headers import MANUFACTURER
 from cspadn.messages import message
 
 if TYPE_CHECKING:
@@ -39,13 +40,15 @@ class Series:
 def series_below(folder: Path) -> list[Series]:
     """The image series of a study, whether they have folders of their own or not; files that are no images are passed over.
 
+    So are the series that :mod:`cspadn.io.dicom_writer` has written: a study that was fused before can be fused again.
+
     Raises:
         InputError: a folder or file cannot be read, or is damaged: its series could be the one that is wanted.
     """
     found: dict[str, Series] = {}
     for path in _files_below(folder):
         header = read_header(path, f"The study '{folder.name}'")
-        if header is None:
+        if header is None or _text(header, "Manufacturer") == MANUFACTURER:
             continue
         modality, uid = (_needed(header, keyword, path) for keyword in ("Modality", "SeriesInstanceUID"))
         if uid not in found:

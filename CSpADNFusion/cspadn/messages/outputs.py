@@ -87,9 +87,9 @@ SECTION = Section(
 )
 
 DICOM = Section(
-    "Writing a DICOM series",
-    "*Export as a DICOM series...* in the panel, or `--dicom`, writes a series of the MRI's study into an empty folder. "
-    "Nothing is sent anywhere: import the folder yourself.",
+    "Writing a DICOM study",
+    "*Export as a DICOM study...* in the panel, or `--dicom`, writes new series of the MRI's study into an empty folder: see "
+    "[dicom.md](dicom.md). Nothing is sent anywhere: import the folder yourself.",
     (
         Message(
             "dicom-output-is-file-name",
@@ -113,12 +113,25 @@ DICOM = Section(
         ),
         Message(
             "dicom-source-tag-missing",
-            "{volume} has no {tag} in its DICOM headers, which a derived series needs: give the original series.",
+            "{volume} has no {tag} in its DICOM headers, which the new series need: give the original series.",
             "The tag may have been removed by anonymisation. Use the original series, or write `.nrrd`.",
         ),
         Message(
+            "dicom-pet-not-a-series",
+            "The PET is not a DICOM series, so the study has no presentation state of the PET over the MRI: give the PET as a "
+            "DICOM series for one.",
+            "The fused series are complete. A presentation state and a spatial registration refer to the images of both "
+            "series.",
+        ),
+        Message(
+            "dicom-not-one-stack",
+            "PET or MRI has several images at one place, so the study has no presentation state of the PET over the MRI.",
+            "The fused series are complete. A presentation state shows each image of a series, so a dynamic series needs "
+            "another one first, of a single time.",
+        ),
+        Message(
             "dicom-patients-differ",
-            "PET and MRI have different patient IDs, so that the patient of a derived series is unclear: check that they "
+            "PET and MRI have different patient IDs, so that the patient of the new series is unclear: check that they "
             "belong together.",
             "They are from two patients, or from one who was anonymised twice under different IDs. If they belong together, "
             "correct the IDs, or write `.nrrd`.",
