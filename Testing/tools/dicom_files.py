@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -12,6 +13,50 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, PositronEmissionTomographyImageStorage, generate_uid
 
 STUDY, FRAME = generate_uid(), generate_uid()
+
+
+# What DICOM demands of an MR and of a PET image beside what write_series always writes
+_PATIENT = {
+    "PatientBirthDate": "19700101",
+    "PatientSex": "F",
+    "StudyDate": "20000101",
+    "StudyTime": "093000",
+    "StudyID": "1",
+    "AccessionNumber": "A1",
+    "ReferringPhysicianName": "",
+    "BodyPartExamined": "BRAIN",
+    "PatientPosition": "HFS",
+    "PositionReferenceIndicator": "",
+    "ManufacturerModelName": "Model 1",
+    "SoftwareVersions": "1.0",
+}
+CONFORMANT: dict[str, dict[str, Any]] = {
+    "MR": {
+        **_PATIENT,
+        "Manufacturer": "Maker of MRI",
+        "ImageType": ["ORIGINAL", "PRIMARY", "OTHER"],
+        "ScanningSequence": "GR",
+        "SequenceVariant": "SP",
+        "ScanOptions": "",
+        "MRAcquisitionType": "3D",
+        "RepetitionTime": 2300,
+        "EchoTime": 3,
+        "EchoTrainLength": 1,
+    },
+    "PT": {
+        **_PATIENT,
+        "Manufacturer": "Maker of PET",
+        "ImageType": ["ORIGINAL", "PRIMARY"],
+        "SeriesType": ["STATIC", "IMAGE"],
+        "CountsSource": "EMISSION",
+        "CorrectedImage": ["ATTN", "DECY"],
+        "CollimatorType": "NONE",
+        "DecayFactor": 1,
+        "FrameReferenceTime": 0,
+        "ActualFrameDuration": 600000,
+        "ImageIndex": 1,
+    },
+}
 
 
 def _tracer() -> Dataset:
@@ -40,7 +85,7 @@ def write_series(folder: Path, image: sitk.Image, modality: str, **changes: obje
         each.ImagePositionPatient = list(image.TransformIndexToPhysicalPoint((0, 0, index)))
         each.ImageOrientationPatient = [*axes[:, 0], *axes[:, 1]]
         each.PixelSpacing, each.SliceThickness = [image.GetSpacing()[1], image.GetSpacing()[0]], image.GetSpacing()[2]
-        each.RescaleSlope, each.RescaleIntercept = slope, 0
+        each.RescaleSlope, each.RescaleIntercept, each.InstanceNumber = slope, 0, index + 1
         if modality == "PT":
             each.Units, each.DecayCorrection, each.RadiopharmaceuticalInformationSequence = "BQML", "START", [_tracer()]
         for keyword, value in changes.items():

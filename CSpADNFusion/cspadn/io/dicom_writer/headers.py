@@ -17,10 +17,14 @@ PRIVATE_SCHEME = "99CSPADN"
 _PATIENT_AND_STUDY = (
     *("SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
     *("PatientSize", "PatientWeight", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "StudyDescription"),
-    *("AccessionNumber", "ReferringPhysicianName", "ClinicalTrialSponsorName", "ClinicalTrialProtocolID"),
-    *("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName", "ClinicalTrialSubjectID"),
-    *("ClinicalTrialSubjectReadingID", "ClinicalTrialTimePointID", "ClinicalTrialTimePointDescription"),
+    *("AccessionNumber", "ReferringPhysicianName"),
 )
+_TRIAL = (
+    *("ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName", "ClinicalTrialSiteID"),
+    *("ClinicalTrialSiteName", "ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID", "ClinicalTrialTimePointID"),
+    "ClinicalTrialTimePointDescription",
+)
+_TRIAL_MAY_BE_EMPTY = ("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName")
 _SERIES = ("BodyPartExamined", "Laterality")
 _PLACE = ("PositionReferenceIndicator", "PatientPosition", "AcquisitionDate", "AcquisitionTime")
 _MAY_BE_EMPTY = (
@@ -81,6 +85,8 @@ def new_object(sources: Sources, sop_class: str, modality: str, made: datetime, 
     from pydicom.uid import generate_uid
 
     new = copied(sources.mri[0], (*_PATIENT_AND_STUDY, *_SERIES), _MAY_BE_EMPTY)
+    if "ClinicalTrialSponsorName" in sources.mri[0]:
+        new.update(copied(sources.mri[0], _TRIAL, _TRIAL_MAY_BE_EMPTY))
     if not {*_SERIES} & {*new.dir()}:
         new.Laterality = ""  # it may be a paired part of the body: a reader should know that nobody said
     date, time = made.strftime("%Y%m%d"), made.strftime("%H%M%S")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cspadn.imaging.metadata import NOTE
 from cspadn.io.dicom_writer.headers import code, frame_of_reference, item, new_object, number, plain, series_number
 from cspadn.io.dicom_writer.references import instance, refer_to
 from cspadn.io.dicom_writer.sources import Sources
@@ -47,7 +46,7 @@ def registration_object(
     method = provenance.get("registration") if matrix is not None else None
     new.RegistrationSequence = [
         _registered(sources.mri, _IDENTITY, "The MRI, to which the PET is registered", None),
-        _registered(sources.pet, to_mri, f"{_description(matrix)}. {NOTE}", method),
+        _registered(sources.pet, to_mri, f"{_description(matrix)}. Not for diagnosis.", method),
     ]
     refer_to(new, sources.headers)
     return new
@@ -65,7 +64,7 @@ def _registered(headers: list[Dataset], matrix: np.ndarray, comment: str, method
         FrameOfReferenceTransformationMatrixType="RIGID",
     )
     registration = item(
-        FrameOfReferenceTransformationComment=plain(comment, 1024),
+        FrameOfReferenceTransformationComment=plain(comment),
         RegistrationTypeCodeSequence=kinds,
         MatrixSequence=[transform],
     )
