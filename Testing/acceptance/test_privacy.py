@@ -523,7 +523,7 @@ def test_a_series_is_finished_in_a_folder_of_its_user_alone(files: Path, tmp_pat
     assert private
     assert all(each.mode == 0o700 for path in private for each in watch.seen[path])
     assert {path.name for path in out.iterdir()} == {"f"}
-    assert len(list((out / "f").rglob("*.dcm"))) == 10
+    assert len(list((out / "f").rglob("*.dcm"))) == 17
 
 
 @pytest.fixture

@@ -190,8 +190,8 @@ def test_the_colours_are_those_of_the_node(loaded, tmp_path) -> None:
 
     logic, petNode, mriNode = loaded
     fusedNode = logic.fuse(petNode, mriNode, palette="PET-Rainbow2")
-    assert logic.exportStudy(fusedNode, tmp_path / "out").count == 10
-    written = sitk.ReadImage(str(tmp_path / "out" / "color" / "0001.dcm"))
+    assert logic.exportStudy(fusedNode, tmp_path / "out").count == 17
+    written = sitk.ReadImage([str(file) for file in sorted((tmp_path / "out" / "color").iterdir())])
     colorNode = fusedNode.GetNodeReference("CSpADNFusionColor")
     np.testing.assert_array_equal(sitk.GetArrayFromImage(written), slicer.util.arrayFromVolume(colorNode))
     assert written.GetOrigin() == pytest.approx(dicom_reader.read_series(tmp_path / "mri", "It").GetOrigin())
@@ -408,7 +408,7 @@ def test_the_button_exports_the_last_result(panel, tmp_path, monkeypatch) -> Non
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "empty"))
     records.answers.append(False)
     panel.ui.exportButton.click()
-    expected = {"name": fusedNode.GetName(), "count": 10, "folder": tmp_path / "empty"}
+    expected = {"name": fusedNode.GetName(), "count": 17, "folder": tmp_path / "empty"}
     assert says(panel.ui.statusLabel.text(), "study-exported", **expected)
     records.answers.append(False)
     panel.ui.exportButton.click()

@@ -70,8 +70,7 @@ def blending_state(sources: Sources, registration: Dataset | None, made: datetim
 
 def _suv_scale(sources: Sources, provenance: dict[str, Any]) -> float:
     """Return by what the values in the PET's headers were multiplied before the fusion."""
-    scaled = provenance.get("pet_units") == _SUV and sources.pet[0].get("Units") == "BQML"
-    return suv_factor(sources.pet, "The PET") if scaled else 1.0
+    return suv_factor(sources.pet, "The PET") if provenance.get("pet_units") == _SUV else 1.0
 
 
 def _blended(position: str, headers: list[Dataset], window: list[float], name: str) -> Dataset:
