@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cspadn.settings import FusionSettings, setting
+from cspadn.settings import FusionSettings, Setting, described, setting
 
-VALUES = {
-    "model": "other.safetensors",
-    "device": "cuda:1",
-    "grid": "pet",
-    "pet_window": (-0.00001, 30000.5),
-    "mri_window": (1.0, 2.0),
-    "palette": "PET-Heat",
-    "register": "rigid",
-    "skip_alignment_check": True,
-    "half": True,
-}
+# Values that the kind of the setting does not give, or that are hard to pass on
+_CHOSEN = {"model": "other.safetensors", "device": "cuda:1", "pet_window": (-0.00001, 30000.5)}
+
+
+def _other(name: str, record: Setting) -> object:
+    """Return a value of a setting other than its default."""
+    default = getattr(FusionSettings, name)
+    match record.kind:
+        case "switch":
+            return not default
+        case "choice":
+            return next(choice for choice in reversed(record.choices) if choice != default)
+        case "window":
+            return 1.0, 2.0
+    return f"other {name}"
+
+
+VALUES = {name: _CHOSEN.get(name, _other(name, record)) for name, record in described()}
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ SECTION = Section(
         Message(
             "setting-not-a-choice",
             "The {setting} is '{value}': use one of {choices}.",
-            "The grid or the palette, as an option or from Python. Palettes are `Heated`, or Slicer's names with their "
-            "capitals, such as `PET-Heat`.",
+            "An option such as `--grid` or `--palette`, or a setting in Python. `cspadn fuse --help` lists the choices; "
+            "capitals matter, as in `PET-Heat`.",
         ),
         Message(
             "palette-without-output",
