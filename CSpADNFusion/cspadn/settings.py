@@ -7,6 +7,7 @@ heavy: the panel checks settings without torch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
@@ -23,7 +24,13 @@ AUTOMATIC_DEVICE = "auto"
 GRIDS = ("mri", "pet")
 NO_REGISTRATION, RIGID = REGISTRATIONS = ("none", "rigid")
 
+MEAN = "mean"  # of all frames of a dynamic PET
+_FRAMES = re.compile(rf"{MEAN}|([1-9]\d{{0,5}})(?::([1-9]\d{{0,5}}))?")
+
 _RECORD = "setting"  # key of a field's metadata
+
+
+Kind = Literal["text", "choice", "switch", "window", "frames"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,8 @@ class Setting:
     """Describe a field of :class:`FusionSettings`.
 
     Attributes:
-        kind: "text"; "choice", one of ``choices``; "switch", true or false; "window", two numbers.
+        kind: "text"; "choice", one of ``choices``; "switch", true or false; "window", two numbers; "frames", as
+            :func:`check_frames` accepts it.
         help: explanation for the command line.
         choices: allowed values of a choice; of a text, the values that the panel offers.
         labels: what the panel calls the choices, and keeps in the scene; empty for the choices themselves.
@@ -40,7 +48,7 @@ class Setting:
             model is compared by the hash of its weights instead.
     """
 
-    kind: Literal["text", "choice", "switch", "window"]
+    kind: Kind
     help: str
     choices: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -53,7 +61,7 @@ class Setting:
         return self.labels or self.choices
 
 
-def setting(default: object, kind: Literal["text", "choice", "switch", "window"], explained: str, **options: Any) -> Any:
+def setting(default: object, kind: Kind, explained: str, **options: Any) -> Any:
     """Return a dataclass field that holds a :class:`Setting`, for :class:`FusionSettings` and classes derived from it."""
     return field(default=default, metadata={_RECORD: Setting(kind, explained, **options)})
 
@@ -71,6 +79,8 @@ class FusionSettings:
         grid: volume whose voxels the result has, mri or pet; the other volume is interpolated there.
         pet_window: (lower, upper) in the units of the volume; None: :mod:`cspadn.imaging.automatic_windows`.
         mri_window: likewise.
+        frames: which frames of a dynamic PET are fused: mean, all of them, weighted by their durations; N, one of them,
+            counted from 1; or A:B, the mean of those from A to B. None: the PET has one frame.
         palette: one of :data:`cspadn.palettes.PALETTES` to make a colour volume as well; None: no colour volume.
         register: none, the volumes are fused where their headers place them; or rigid, the PET is registered to the MRI
             first, by :func:`cspadn.register`.
@@ -95,6 +105,12 @@ class FusionSettings:
     )
     pet_window: tuple[float, float] | None = setting(None, "window", _WINDOW_HELP)
     mri_window: tuple[float, float] | None = setting(None, "window", _WINDOW_HELP)
+    frames: str | None = setting(
+        None,
+        "frames",
+        "of a dynamic PET: their mean by duration, frame N (counted from 1), or the mean of frames A to B",
+        metavar="mean|N|A:B",
+    )
     palette: str | None = setting(
         None,
         "choice",
@@ -121,6 +137,8 @@ class FusionSettings:
                 object.__setattr__(self, name, None if value is None else _ends(value, name))
             elif record.kind == "choice" and value is not None:
                 _check_choice(name, value, record.choices)
+            elif record.kind == "frames" and value is not None:
+                check_frames(value)
             elif record.kind in _TYPES and not isinstance(value, kind := _TYPES[record.kind]):
                 raise UsageError(message("setting-type", setting=name, type=type(value).__name__, expected=kind.__name__))
 
@@ -156,6 +174,13 @@ def described(settings: type[FusionSettings] = FusionSettings) -> Iterator[tuple
 def flag(name: str) -> str:
     """Return the command-line option of a setting, such as ``--pet-window``."""
     return "--" + name.replace("_", "-")
+
+
+def check_frames(frames: object) -> None:
+    """UsageError unless a value is "mean", a number from 1 on, or two such numbers "A:B" in order."""
+    match = _FRAMES.fullmatch(frames) if isinstance(frames, str) else None
+    if match is None or (match[2] and int(match[1]) > int(match[2])):
+        raise UsageError(message("setting-not-frames", value=frames))
 
 
 WINDOWS = tuple(name for name, record in described() if record.kind == "window")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,14 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, PositronEmissionTomographyImageStorage, generate_uid
+from pydicom.uid import (
+    EnhancedMRImageStorage,
+    EnhancedPETImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+    generate_uid,
+)
 
 STUDY, FRAME = generate_uid(), generate_uid()
 
@@ -111,3 +118,83 @@ def edit_series(folder: Path, change: Callable[[Dataset, int], None]) -> None:
 
 def set_keyword(keyword: str, value: Callable[[int], object]) -> Callable[[Dataset, int], None]:
     return lambda dataset, index: setattr(dataset, keyword, value(index))
+
+
+def write_dynamic(folder: Path, frames: Sequence[sitk.Image], seconds: Sequence[float], **changes: object) -> Path:
+    """A dynamic PET: a series whose frames lie at one place, one after the other, with instance numbers in another order."""
+    start, series = 0.0, generate_uid()
+    folder.mkdir()
+    for number, (frame, lasting) in enumerate(zip(frames, seconds, strict=True)):
+        part = write_series(folder / str(number), frame, "PT")
+
+        def timed(dataset: Dataset, index: int, number: int = number, start: float = start, lasting: float = lasting) -> None:
+            dataset.SeriesInstanceUID, dataset.InstanceNumber = series, 100 * (7 - number) + index
+            dataset.FrameReferenceTime, dataset.ActualFrameDuration = 1000 * (start + lasting / 2), int(1000 * lasting)
+            dataset.AcquisitionTime = f"10{int(start) // 60:02d}{int(start) % 60:02d}"
+            dataset.NumberOfSlices, dataset.NumberOfTimeSlices = frames[0].GetSize()[2], len(frames)
+            for keyword, value in changes.items():
+                setattr(dataset, keyword, value)
+                if value is None:
+                    delattr(dataset, keyword)
+
+        edit_series(part, timed)
+        for path in sorted(part.iterdir()):
+            path.rename(folder / f"{(number * 5) % 7}-{path.name}")
+        part.rmdir()
+        start += lasting
+    return folder
+
+
+def write_enhanced(
+    path: Path, images: Sequence[sitk.Image], modality: str, *, order: Sequence[int] | None = None, **changes: object
+) -> Dataset:
+    """A multi-frame file of images of one place, one after the other; each frame with its own slope, in any order."""
+    dataset = Dataset()
+    dataset.SOPClassUID = EnhancedPETImageStorage if modality == "PT" else EnhancedMRImageStorage
+    dataset.SOPInstanceUID, dataset.SeriesInstanceUID, dataset.StudyInstanceUID = (generate_uid() for _ in range(3))
+    dataset.FrameOfReferenceUID, dataset.Modality, dataset.SeriesNumber = FRAME, modality, 7
+    dataset.PatientName, dataset.PatientID, dataset.PatientWeight = "Doe^Jane", "4711", 70
+    dataset.SeriesDate, dataset.SeriesTime, dataset.AcquisitionDateTime = "20000101", "100000", "20000101100000"
+    columns, rows, _ = images[0].GetSize()
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = rows, columns, 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
+    if modality == "PT":
+        dataset.RadiopharmaceuticalInformationSequence = [_tracer()]
+        dataset.DecayCorrected, dataset.DecayCorrectionDateTime = "YES", "20000101100000"
+    axes = np.reshape(images[0].GetDirection(), (3, 3))
+    orientation, measures = Dataset(), Dataset()
+    orientation.ImageOrientationPatient = [*axes[:, 0], *axes[:, 1]]
+    measures.PixelSpacing = [images[0].GetSpacing()[1], images[0].GetSpacing()[0]]
+    measures.SliceThickness = images[0].GetSpacing()[2]
+    shared = Dataset()
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    frames = [(image, time, index) for time, image in enumerate(images) for index in range(image.GetSize()[2])]
+    frames = [frames[each] for each in order or range(len(frames))]
+    dataset.SharedFunctionalGroupsSequence = [shared]
+    slopes = [0.01 * (1 + index % 5) if modality == "PT" else 1 for _, _, index in frames]
+    dataset.PerFrameFunctionalGroupsSequence = [_group(*each, slope) for each, slope in zip(frames, slopes, strict=True)]
+    dataset.NumberOfFrames = len(frames)
+    stored = [np.rint(sitk.GetArrayFromImage(i)[k] / s).astype("<u2") for (i, _, k), s in zip(frames, slopes, strict=True)]
+    dataset.PixelData = np.stack(stored).tobytes()
+    for keyword, value in changes.items():
+        setattr(dataset, keyword, value)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path.parent.mkdir(exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+    return dataset
+
+
+def _group(image: sitk.Image, time: int, index: int, slope: float) -> Dataset:
+    """The functional groups of one frame; its time in milliseconds is 60 s later for each image."""
+    group, place, content, values, mapping, units = (Dataset() for _ in range(6))
+    place.ImagePositionPatient = list(image.TransformIndexToPhysicalPoint((0, 0, index)))
+    content.FrameAcquisitionDateTime = f"200001011{time:05d}"
+    content.FrameAcquisitionDuration, content.TemporalPositionIndex = 1000.0 * (time + 1), time + 1
+    values.RescaleSlope, values.RescaleIntercept, values.RescaleType = slope, 0, "US"
+    units.CodeValue, units.CodingSchemeDesignator, units.CodeMeaning = "Bq/ml", "UCUM", "Becquerels/milliliter"
+    mapping.MeasurementUnitsCodeSequence, mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = [units], slope, 0
+    group.PlanePositionSequence, group.FrameContentSequence = [place], [content]
+    group.PixelValueTransformationSequence, group.RealWorldValueMappingSequence = [values], [mapping]
+    return group

@@ -20,6 +20,8 @@ def _other(name: str, record: Setting) -> object:
             return next(choice for choice in reversed(record.choices) if choice != default)
         case "window":
             return 1.0, 2.0
+        case "frames":
+            return "2:5"
     return f"other {name}"
 
 

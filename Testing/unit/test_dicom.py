@@ -44,6 +44,10 @@ def _shear(dataset: Dataset, index: int) -> None:
     dataset.ImagePositionPatient[1] += dataset.ImagePositionPatient[2]
 
 
+def _displaced(dataset: Dataset, index: int) -> None:
+    dataset.ImagePositionPatient[1] += 0.4 * (index % 5)
+
+
 def _same_place(dataset: Dataset, index: int) -> None:
     dataset.ImagePositionPatient = [0, 0, float(dataset.ImagePositionPatient[2]) // 8 * 8]
 
@@ -51,6 +55,7 @@ def _same_place(dataset: Dataset, index: int) -> None:
 REFUSED = {
     "two series": (set_keyword("SeriesInstanceUID", lambda index: f"1.2.{index % 2}"), "dicom-several-series", {"count": 2}),
     "time series": (_same_place, "dicom-slices-coincide", {}),
+    "displaced": (_displaced, "dicom-slices-displaced", {}),
     "sheared": (_shear, "dicom-sheared", {}),
     "orientations": (
         set_keyword("ImageOrientationPatient", lambda index: [1, 0, 0, 0, 1, 0] if index else [1, 0, 0, 0, 0, 1]),
@@ -64,7 +69,6 @@ REFUSED = {
     ),
     "multi-frame": (set_keyword("NumberOfFrames", lambda index: 3), "dicom-multiframe", {}),
     "colour": (set_keyword("SamplesPerPixel", lambda index: 3), "dicom-colour", {}),
-    "fewer than it says": (set_keyword("NumberOfSlices", lambda index: 9), "dicom-slices-missing", {"count": 8}),
     "no rows": (lambda dataset, index: dataset.__delattr__("Rows"), "dicom-tag-invalid", {"tag": "Rows"}),
     "no pixel spacing": (set_keyword("PixelSpacing", lambda index: [0, 0]), "dicom-tag-invalid", {"tag": "PixelSpacing"}),
     "one spacing": (set_keyword("PixelSpacing", lambda index: 2), "dicom-tag-invalid", {"tag": "PixelSpacing"}),

@@ -19,6 +19,8 @@ FRAME_UID = PREFIX + "frame_of_reference_uid"  # of its DICOM frame of reference
 MODALITY = PREFIX + "modality"  # of that series
 PADDING = PREFIX + "padding"  # lowest and highest value of voxels without a measurement, as its headers declare
 UNITS = PREFIX + "units"  # of its values, such as BQML or SUVbw
+FRAME_SECONDS = PREFIX + "frame_seconds"  # durations of the frames of a dynamic volume, in seconds, between blanks
+FRAMES = PREFIX + "frames"  # which of its frames a volume is made of
 NOTES = PREFIX + "notes"  # sentences of its reader for the user, as JSON
 
 

@@ -6,7 +6,7 @@ pydicom reads the headers. SimpleITK decodes the voxels, because it supports the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,14 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError, MemoryExhaustedError
-from cspadn.imaging.metadata import FRAME_UID, MODALITY, PADDING, SERIES_UID, SOURCE_NAME, UNITS
+from cspadn.imaging.frames import chosen_frames, frame_weights, mark_frames
+from cspadn.imaging.metadata import FRAME_UID, MODALITY, PADDING, SERIES_UID, SOURCE_NAME, UNITS, add_note
+from cspadn.io.dicom_frames import frame_of, stored_frames
+from cspadn.io.dicom_headers import Series, files_in, headers_of, read_header, read_headers
+from cspadn.io.dicom_negative import NEGATIVE, inverted_if_negative
 from cspadn.io.dicom_padding import mark_padding
-from cspadn.io.dicom_tags import slice_axes, slice_thickness, tag_numbers, tag_value
+from cspadn.io.dicom_stack import check_one_volume, frame_seconds, missing_slices, stack_of, time_frames
+from cspadn.io.dicom_tags import slice_axes, tag_numbers, tag_value
 from cspadn.io.suv import suv_factor
 from cspadn.messages import message
 from cspadn.runtime.memory import free_main_memory, is_out_of_memory
@@ -25,15 +30,14 @@ from cspadn.runtime.memory import free_main_memory, is_out_of_memory
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-Series = Path | Sequence[Path]  # the folder of a series, or its files
+    Voxels = NDArray[Any]
+
+__all__ = ["Series", "check_one_volume", "read_files", "read_header", "read_headers", "read_series"]
+
 _LARGE, _UNDEFINED = 2**16, 2**32 - 1  # bytes from which a tag is not loaded; the length of a tag with an end mark
-_SUFFIXES, _PREAMBLE = (".dcm", ".dicom", ".ima"), 128  # of file names; bytes at the start of a file
-_GAP = 0.02  # relative difference between two slice steps that counts as a gap
-_SHEAR = 0.5  # pixels by which the last slice may be displaced against a straight stack
-_UNIT = 1e-3  # by which the length of a direction may differ from 1
 
 
-def read_series(folder: Path, name: str, *, suv: bool = False) -> sitk.Image:
+def read_series(folder: Path, name: str, *, suv: bool = False, frames: str | None = None) -> sitk.Image:
     """Read the only series of a folder as a volume.
 
     The slices are sorted by position. Each is rescaled by its own slope and intercept.
@@ -42,19 +46,22 @@ def read_series(folder: Path, name: str, *, suv: bool = False) -> sitk.Image:
         folder: files that are not DICOM are skipped; subfolders are not searched.
         name: the volume's name in error messages, such as "The PET".
         suv: convert Bq/ml to SUV by body weight.
+        frames: of a dynamic PET, as for :func:`cspadn.imaging.frames.chosen_frames`.
 
     Returns:
-        The volume in LPS, in millimetres; float32 where the rescaling is not 1 or for SUV, else the stored integer type.
+        The volume in LPS, in millimetres; float32 where the rescaling is not 1, for SUV and for the mean of frames, else the
+        stored integer type. Warnings are in its notes.
 
     Raises:
-        InputError: there is no series or more than one, a slice is missing, the slices do not form a straight stack, or a tag
-            that SUV needs is missing.
+        InputError: there is no series or more than one, a slice is missing, the slices do not form a straight stack, a tag
+            that SUV needs is missing, or the PET is dynamic and no frames were chosen.
+        UsageError: the frames cannot be chosen.
         MemoryExhaustedError: the voxels do not fit into memory.
     """
-    return read_files(_files(folder, name), folder, name, suv=suv)
+    return read_files(files_in(folder, name), folder, name, suv=suv, frames=frames)
 
 
-def read_files(files: Sequence[Path], folder: Path, name: str, *, suv: bool = False) -> sitk.Image:
+def read_files(files: Sequence[Path], folder: Path, name: str, *, suv: bool = False, frames: str | None = None) -> sitk.Image:
     """Read the files of one series as a volume; they may lie in several folders, among other files.
 
     Args:
@@ -62,203 +69,144 @@ def read_files(files: Sequence[Path], folder: Path, name: str, *, suv: bool = Fa
         folder: names the series in error messages and in the metadata of the volume.
         name: the volume's name in error messages.
         suv: convert Bq/ml to SUV by body weight.
+        frames: of a dynamic PET, as for :func:`cspadn.imaging.frames.chosen_frames`.
 
     Returns:
         As :func:`read_series`.
 
     Raises:
-        InputError, MemoryExhaustedError: as :func:`read_series`.
+        InputError, UsageError, MemoryExhaustedError: as :func:`read_series`.
     """
-    headers = _headers_of(files, folder, name)
+    headers = headers_of(files, folder, name)
     check_one_volume(headers, folder, name)
-    headers, distances = _sorted(headers)
-    spacing = _spacing(headers, distances, folder, name)
-    voxels = np.stack([_pixels(header, name) for header in headers])
-    padding, factor = mark_padding(voxels, headers, name), 1.0
+    found = time_frames(headers, folder, name)
+    chosen, seconds = chosen_frames(frames, len(found), name), frame_seconds(found, name)
+    slices = found[chosen[0]]
+    stack = stack_of(slices, folder, name)
+    _check_size([found[index] for index in chosen], folder, name)
+    voxels, padding = _mean([found[index] for index in chosen], frame_weights(chosen, seconds), name)
+    voxels, padding, inverted = inverted_if_negative(voxels, slices[0], padding)
     if suv:
         factor = suv_factor(headers, name)
         voxels = voxels.astype(np.float32) * np.float32(factor)
+        padding = padding and (padding[0] * factor, padding[1] * factor)
     image = sitk.GetImageFromArray(voxels)
-    image.SetOrigin([float(value) for value in headers[0].ImagePositionPatient])
-    rows, columns = (float(value) for value in headers[0].PixelSpacing)
-    image.SetSpacing((columns, rows, spacing))
-    image.SetDirection(np.stack(slice_axes(headers[0]), axis=1).ravel().tolist())
-    _label(image, folder, headers[0], suv)
+    image.SetOrigin(stack.origin.tolist())
+    rows, columns = (float(value) for value in slices[0].PixelSpacing)
+    image.SetSpacing((columns, rows, stack.spacing))
+    image.SetDirection(np.stack(slice_axes(slices[0]), axis=1).ravel().tolist())
+    _label(image, folder, slices[0], suv)
     if padding:
-        image.SetMetaData(PADDING, f"{padding[0] * factor!r} {padding[1] * factor!r}")
+        image.SetMetaData(PADDING, f"{padding[0]!r} {padding[1]!r}")
+    mark_frames(image, chosen, len(found), seconds, name)
+    if missing := missing_slices(headers, len(slices), name):
+        add_note(image, message("dicom-fewer-slices", volume=name, count=len(slices), missing=missing))
+    if inverted:
+        add_note(image, message("dicom-negative-inverted", volume=name))
     return image
 
 
-def read_headers(series: Series, name: str) -> list[Dataset]:
-    """Read the headers of all DICOM images of a series.
-
-    Args:
-        series: the folder of the series, or its files.
-        name: the volume's name in error messages.
-
-    Raises:
-        InputError: there are no DICOM images, or a file cannot be read.
-    """
-    if isinstance(series, Path):
-        return _headers_of(_files(series, name), series, name)
-    return _headers_of(series, series[0].parent, name)
-
-
-def _headers_of(files: Sequence[Path], folder: Path, name: str) -> list[Dataset]:
-    headers = [header for path in files if (header := read_header(path, name)) is not None]
-    if not headers:
-        raise InputError(message("dicom-none", volume=name, folder=folder))
-    return headers
-
-
-def read_header(path: Path, name: str) -> Dataset | None:
-    """Read the headers of a DICOM image, without its pixels.
-
-    Args:
-        path: any file.
-        name: the volume's name in error messages.
-
-    Returns:
-        None if the file is not a DICOM image.
-
-    Raises:
-        InputError: the file is a damaged DICOM file.
-    """
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-    from pydicom.uid import UID
-
-    try:
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-        kind = UID(str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""))
-    except InvalidDicomError:  # not DICOM
-        if _looks_like_dicom(path):
-            raise InputError(message("dicom-file-damaged", volume=name, path=path)) from None
-        return None
-    except Exception:  # pydicom parses what it is given: damage shows as errors of many kinds
-        raise InputError(message("dicom-file-unreadable", volume=name, path=path)) from None
-    if len(header) == 0:
-        raise InputError(message("dicom-header-cut", volume=name, path=path))
-    # A DICOMDIR, a report and others are no images.
-    return header if "Rows" in header or not kind or "Image Storage" in kind.name else None
-
-
-def _looks_like_dicom(path: Path) -> bool:
-    """Return whether an unreadable file has a DICOM suffix, or ends within the zeros of a DICOM preamble."""
-    if path.name.startswith("."):  # macOS writes such files beside the real ones on foreign file systems
-        return False
-    with path.open("rb") as file:
-        start = file.read(_PREAMBLE)
-    return path.suffix.lower() in _SUFFIXES or (0 < len(start) < _PREAMBLE and not start.strip(b"\0"))
-
-
-def _files(folder: Path, name: str) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_file())
-    except OSError as error:
-        raise InputError(message("dicom-folder-unreadable", volume=name, folder=folder, why=error.strerror or error)) from None
-
-
-def check_one_volume(headers: list[Dataset], folder: Path, name: str) -> None:
-    """Check that headers describe one series: one stack of parallel slices of one size that fits into memory.
-
-    Args:
-        headers: of all files of the series.
-        folder: names the series in error messages.
-        name: the volume's name in error messages.
-
-    Raises:
-        InputError: they do not.
-        MemoryExhaustedError: the voxels do not fit into memory.
-    """
-    series = {str(tag_value(header, "SeriesInstanceUID", name)) for header in headers}
-    if len(series) > 1:
-        raise InputError(message("dicom-several-series", volume=name, folder=folder, count=len(series)))
-    for keyword, most, refusal in (
-        ("NumberOfFrames", 1, message("dicom-multiframe", volume=name, folder=folder)),
-        ("SamplesPerPixel", 1, message("dicom-colour", volume=name, folder=folder)),
-        ("NumberOfSlices", len(headers), message("dicom-slices-missing", volume=name, folder=folder, count=len(headers))),
-    ):
-        if any(tag_value(header, keyword, name) and tag_numbers(header, keyword, 1, name)[0] > most for header in headers):
-            raise InputError(refusal)
-    for keyword, count in (("Rows", 1), ("Columns", 1), ("PixelSpacing", 2), ("ImageOrientationPatient", 6)):
-        values = [tag_numbers(header, keyword, count, name, positive=count < 6) for header in headers]
-        if not np.allclose(values, values[0], atol=1e-4):
-            raise InputError(message("dicom-slices-differ", volume=name, folder=folder, tag=keyword))
-    if not all(abs(np.linalg.norm(axis) - 1) < _UNIT for axis in slice_axes(headers[0])):
-        raise InputError(message("dicom-directions-invalid", volume=name, folder=folder))
-    for header in headers:
-        tag_numbers(header, "ImagePositionPatient", 3, name)
-    _check_size(headers, folder, name)
-
-
-def _check_size(headers: list[Dataset], folder: Path, name: str) -> None:
+def _check_size(frames: Sequence[Sequence[Dataset]], folder: Path, name: str) -> None:
     """Check that no file is smaller than its headers say, and that all voxels fit into memory."""
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     uncompressed = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
-    sizes = [
-        math.prod(tag_numbers(header, keyword, 1, name)[0] for keyword in ("Rows", "Columns", "BitsAllocated")) / 8
-        for header in headers
-    ]
-    for header, size in zip(headers, sizes, strict=True):
+    files: dict[str, float] = {}
+    for header in (header for frame in frames for header in frame):
+        size = math.prod(tag_numbers(header, keyword, 1, name)[0] for keyword in ("Rows", "Columns", "BitsAllocated")) / 8
+        files[str(header.filename)] = files.get(str(header.filename), 0) + size
         plain = header.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian) in uncompressed
-        if plain and Path(str(header.filename)).stat().st_size < size:
+        if plain and Path(str(header.filename)).stat().st_size < files[str(header.filename)]:
             raise InputError(message("dicom-file-damaged", volume=name, path=header.filename))
-    free = free_main_memory()
-    if free is not None and sum(sizes) > free:
-        raise MemoryExhaustedError(message("dicom-too-large", volume=name, folder=folder, gigabytes=sum(sizes) / 1e9))
+    total, free = sum(files.values()), free_main_memory()
+    needed = total if len(frames) == 1 else 3 * 4 * total / len(frames)  # sum, weights and a frame, in single precision
+    if free is not None and needed > free:
+        raise MemoryExhaustedError(message("dicom-too-large", volume=name, folder=folder, gigabytes=needed / 1e9))
 
 
-def _sorted(headers: list[Dataset]) -> tuple[list[Dataset], NDArray[np.float64]]:
-    """Sort slices by their distance along the slice normal, in millimetres; instance numbers are not used."""
-    normal = slice_axes(headers[0])[2]
-    distances = np.array([np.dot(np.array(header.ImagePositionPatient, float), normal) for header in headers])
-    order = np.argsort(distances, kind="stable")
-    return [headers[index] for index in order], distances[order]
+def _mean(
+    frames: Sequence[Sequence[Dataset]], weights: Sequence[float], name: str
+) -> tuple[Voxels, tuple[float, float] | None]:
+    """Read frames, (slices, rows, columns), and return their weighted mean with the range of its padding, or None.
+
+    In the mean, voxels are padding that are padding in all frames; in other voxels, the frames count that measured them.
+    """
+    pixels = _Pixels(name)
+    if len(frames) == 1:
+        voxels = pixels.of(frames[0])
+        return voxels, mark_padding(voxels, frames[0], name)
+    total: Any = 0.0
+    measured: Any = 0.0
+    lowest = math.inf
+    for headers, part in zip(frames, weights, strict=True):
+        voxels = pixels.of(headers).astype(np.float32)
+        padding, weight = mark_padding(voxels, headers, name), np.full(1, part, np.float32)
+        if padding:
+            lowest = min(lowest, padding[0])
+            weight = np.where((voxels >= padding[0]) & (voxels <= padding[1]), np.float32(0), weight)
+        total, measured = total + voxels * weight, measured + weight
+    if math.isinf(lowest):
+        return total, None
+    mean = np.where(measured > 0, total / np.maximum(measured, 1e-9), np.float32(lowest)).astype(np.float32)
+    return mean, (lowest, lowest) if np.min(measured) == 0 else None
 
 
-def _spacing(headers: list[Dataset], distances: NDArray[np.float64], folder: Path, name: str) -> float:
-    """Return the distance of the slices in millimetres; InputError if slices are missing, coincide or are displaced."""
-    if len(headers) == 1:
-        return slice_thickness(headers[0])
-    steps = np.diff(distances)
-    spacing = float(np.median(steps))
-    if steps.min() < 1e-3:
-        raise InputError(message("dicom-slices-coincide", volume=name, folder=folder))
-    wrong = np.abs(steps - spacing) > _GAP * spacing
-    if wrong.any():
-        first = int(wrong.argmax())
-        raise InputError(
-            message(
-                "dicom-gap",
-                volume=name,
-                folder=folder,
-                count=wrong.sum(),
-                spacing=spacing,
-                slice=first + 1,
-                slices=len(headers),
-                step=steps[first],
-            )
+class _Pixels:
+    """The pixels of slices; a file with many frames is decoded once."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._path = ""
+        self._frames: Voxels | None = None
+
+    def of(self, headers: Sequence[Dataset]) -> Voxels:
+        """Return the slices, (slices, rows, columns), each rescaled by its headers."""
+        return np.stack(list(self._slices(headers)))
+
+    def _slices(self, headers: Sequence[Dataset]) -> Iterator[Voxels]:
+        for header in headers:
+            index = frame_of(header)
+            # ITK would invert negatives, and does not find the byte order of a file without a preamble.
+            if index is None and (header.get("PhotometricInterpretation") == NEGATIVE or not header.preamble):
+                index = 0
+            yield _pixels(header, self._name) if index is None else self._frame(header, index)
+
+    def _frame(self, header: Dataset, index: int) -> Voxels:
+        path = str(header.filename)
+        if path != self._path:
+            self._frames = _decoded(Path(path), stored_frames, self._name)
+            self._path = path
+        if self._frames is None or index >= len(self._frames):
+            raise InputError(message("dicom-file-damaged", volume=self._name, path=path))
+        slope, intercept = (
+            default if tag_value(header, keyword, self._name) is None else tag_numbers(header, keyword, 1, self._name)[0]
+            for keyword, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
         )
-    ends = [np.array(header.ImagePositionPatient, float) for header in (headers[0], headers[-1])]
-    drift = ends[1] - ends[0] - slice_axes(headers[0])[2] * (distances[-1] - distances[0])
-    if np.linalg.norm(drift) > _SHEAR * min(float(value) for value in headers[0].PixelSpacing):
-        raise InputError(message("dicom-sheared", volume=name, folder=folder))
-    return float((distances[-1] - distances[0]) / (len(headers) - 1))
+        stored: Voxels = self._frames[index]
+        if (slope, intercept) == (1, 0):
+            return stored
+        rescaled: Voxels = (stored * slope + intercept).astype(np.float32)
+        return rescaled
 
 
-def _pixels(header: Dataset, name: str) -> NDArray[Any]:
+def _pixels(header: Dataset, name: str) -> Voxels:
     """Read the pixels of one slice, (H, W), rescaled by its headers; float32 if the slope is not 1."""
-    try:
-        _check_tags(Path(str(header.filename)))
-        pixels: NDArray[Any] = np.squeeze(sitk.GetArrayFromImage(sitk.ReadImage(str(header.filename))), axis=0)
-    except Exception as error:  # as in read_header
-        if is_out_of_memory(error):
-            raise MemoryExhaustedError(message("memory-to-read", path=header.filename)) from None
-        raise InputError(message("dicom-file-damaged", volume=name, path=header.filename)) from None
+    pixels: Voxels = _decoded(
+        Path(str(header.filename)), lambda path: np.squeeze(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), axis=0), name
+    )
     fractions = pixels.dtype.kind == "f" or tag_value(header, "RescaleSlope", name) not in (None, 1)
     return pixels.astype(np.float32) if fractions else pixels
+
+
+def _decoded(path: Path, read: Callable[[Path], Voxels], name: str) -> Voxels:
+    """Read the pixels of a file with a function; InputError or MemoryExhaustedError if that fails."""
+    try:
+        _check_tags(path)
+        return read(path)
+    except Exception as error:  # as in read_header
+        if is_out_of_memory(error):
+            raise MemoryExhaustedError(message("memory-to-read", path=path)) from None
+        raise InputError(message("dicom-file-damaged", volume=name, path=path)) from None
 
 
 def _check_tags(path: Path) -> None:
@@ -269,7 +217,7 @@ def _check_tags(path: Path) -> None:
     from pydicom.valuerep import VR
 
     known = (None, "??", *VR)  # None where the transfer syntax has no types, "??" where the type is not known
-    whole, size = pydicom.dcmread(path, defer_size=_LARGE), path.stat().st_size
+    whole, size = pydicom.dcmread(path, defer_size=_LARGE, force=True), path.stat().st_size
     if whole.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         size = _UNDEFINED  # the positions of its tags are not those in the file
     for each in (*whole.file_meta.values(), *whole.values()):

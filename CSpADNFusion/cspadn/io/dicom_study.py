@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspadn.errors import InputError
-from cspadn.io.dicom_reader import read_header
+from cspadn.io.dicom_headers import read_header
 from cspadn.io.dicom_writer.headers import MANUFACTURER
 from cspadn.messages import message
 

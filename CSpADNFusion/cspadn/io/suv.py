@@ -129,7 +129,7 @@ def _nuclide(tracer: Dataset) -> str:
     numbers, words = re.findall(r"\d+", text), re.findall(r"[A-Za-z]+", text)
     if len(numbers) != 1 or not words:
         return ""
-    return str(numbers[0]) + _ELEMENTS.get(words[0].lower(), words[0].capitalize())
+    return str(numbers[0] + _ELEMENTS.get(words[0].lower(), words[0].capitalize()))
 
 
 def _scan_starts(headers: Sequence[Dataset], name: str) -> list[Moment]:

@@ -18,15 +18,27 @@ SERIES = Section(
             "series, or sort the files by series.",
         ),
         Message(
-            "dicom-slices-missing",
-            "{volume} {folder} contains only {count} slices of its volume: copy the missing files.",
-            "The headers say how many slices the volume has, and fewer files arrived: an interrupted transfer from the PACS.",
+            "dicom-multiframe",
+            "{volume} {folder} contains multi-frame DICOM without positions of its frames: convert it to NIfTI first.",
+            "Several images in one file that say nothing of their place, such as screenshots, ultrasound or nuclear medicine. "
+            "Enhanced MR and PET, which have positions, are read.",
         ),
         Message(
-            "dicom-multiframe",
-            "{volume} {folder} contains multi-frame DICOM, which is not supported: convert it to NIfTI first.",
-            "Enhanced DICOM with many slices in one file. Load it with Slicer's module *DICOM* and save the volume, or use "
-            "*dcm2niix*.",
+            "dicom-mosaic",
+            "{volume} {folder} is a mosaic, with all slices of a volume on one sheet: convert it to NIfTI, for example with "
+            "dcm2niix.",
+            "Siemens scanners store functional and diffusion MRI so, and United Imaging as a grid.",
+        ),
+        Message(
+            "dicom-copies-differ",
+            "{volume} {folder} has two files of one image, {file} and {other}, with different pixels: keep one of them.",
+            "Both have the same SOPInstanceUID and the same position. One may have been edited. Equal copies count once.",
+        ),
+        Message(
+            "dicom-frames-incomplete",
+            "{volume} {folder} has {most} slices at some positions and {least} at others: copy the missing files, or give one "
+            "volume.",
+            "A frame of a dynamic PET is incomplete, or beds of a whole-body PET overlap.",
         ),
         Message(
             "dicom-colour",
@@ -47,14 +59,19 @@ SERIES = Section(
         Message(
             "dicom-slices-coincide",
             "{volume} {folder} has several slices at one position, as time series have: give one volume.",
-            "Dynamic or gated PET, several echoes, or the same slices copied twice. Separate one time point, or average them "
-            "first.",
+            "Several echoes, phases or times of an MRI, or the same slices copied twice under new UIDs. Separate one of them. "
+            "Of a dynamic PET, frames are chosen with `--frames`.",
         ),
         Message(
             "dicom-gap",
             "{volume} {folder} has a gap: {count} of its steps differ from {spacing:.3f} mm, the first after slice {slice} "
             "of {slices} ({step:.3f} mm). Copy the missing files.",
             "Slices are missing, or were acquired at varying distances. Compare the number of files with that on the PACS.",
+        ),
+        Message(
+            "dicom-slices-displaced",
+            "{volume} {folder} has slices that are displaced sideways against each other: give the original series.",
+            "The positions in the headers are not on a straight line. They may have been edited, or belong to two stacks.",
         ),
         Message(
             "dicom-sheared",

@@ -18,6 +18,18 @@ SECTION = Section(
             "Usually a dynamic PET or another time series in a 4D NIfTI file. Average its frames, or extract one.",
         ),
         Message(
+            "frames-not-chosen",
+            "{volume} is dynamic, with {count} frames: choose with --frames mean (all, weighted by their durations), N (one, "
+            "counted from 1) or A:B (the mean of A to B).",
+            "A 4D image, or a DICOM series with several times. From Python, the setting `frames`; in the panel, *Frames* "
+            "under *Advanced*.",
+        ),
+        Message(
+            "frames-missing",
+            "{volume} has {count} frames, not the frames {frames}: choose among 1 to {count}.",
+            "Frames are counted from 1. A volume of three dimensions has one frame.",
+        ),
+        Message(
             "volume-not-scalar",
             "{volume} has {components} values per voxel: give a volume with one value per voxel, not colours or vectors.",
             "A colour volume (such as the one that this extension makes for display), or a deformation field.",

@@ -39,6 +39,12 @@ SECTION = Section(
             "From Python: `pet_window` or `mri_window`, such as `(0, 8)`.",
         ),
         Message(
+            "setting-not-frames",
+            "The frames '{value}' are not 'mean', a number N from 1 on, or two such numbers A:B in order: give one of these.",
+            "Frames of a dynamic PET: `mean` is that of all frames, `3` is the third, `3:5` is the mean of the third to the "
+            "fifth.",
+        ),
+        Message(
             "package-missing",
             "The Python package '{package}' is missing: install it with pip.",
             "The installation of `cspadn` is incomplete: run `pip install .` in a clone. In Slicer, enter "

@@ -33,6 +33,24 @@ SECTION = Section(
             "The format of the 1990s has no orientation. Convert the original images to NIfTI if they still exist.",
         ),
         Message(
+            "frame-durations-unknown",
+            "{volume} is the plain mean of {count} frames, as their durations are not known: long frames did not count more.",
+            "Durations are read from DICOM headers, and from `FrameDuration` in the BIDS side file (`.json`) beside a NIfTI "
+            "file.",
+        ),
+        Message(
+            "dicom-fewer-slices",
+            "{volume} has {count} slices in an unbroken stack, {missing} fewer than its headers promise: make sure that none "
+            "is missing at its ends.",
+            "An interrupted transfer, a series that was cropped on purpose, or a header that counts differently.",
+        ),
+        Message(
+            "dicom-negative-inverted",
+            "{volume} is stored as a negative (MONOCHROME1): its grey values were inverted.",
+            "The DICOM header says that the lowest value is white, and the air around the head is bright. PETs hold activity, "
+            "which is never inverted.",
+        ),
+        Message(
             "slices-tilted",
             "The slices are tilted by {angle:.1f} degrees from the patient's axial plane: they were fused as they are stored.",
             "More than 5 degrees, as in oblique acquisitions. The networks were trained on upright slices: check the result, "

@@ -1,0 +1,153 @@
+"""Read the headers of DICOM images: one dataset for each slice, whether it has a file of its own or is a frame of one."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cspadn.errors import InputError
+from cspadn.io.dicom_frames import is_enhanced, split_into_frames
+from cspadn.messages import message
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+Series = Path | Sequence[Path]  # the folder of a series, or its files
+_SUFFIXES, _PREAMBLE, _MAGIC = (".dcm", ".dicom", ".ima"), 128, b"DICM"  # of file names; bytes before the magic
+_FIRST_GROUPS, _LAST_FIRST_ELEMENT, _MOST_LENGTH = (2, 8), 0x90, 1024  # of the first tag of a file without a preamble
+_IDENTITY = (  # tags, beside the position, in which two images of one SOPInstanceUID differ if the UID is not unique
+    *("ImagePositionPatient", "InstanceNumber", "AcquisitionDate", "AcquisitionTime", "FrameReferenceTime", "EchoTime"),
+    *("TemporalPositionIdentifier", "TriggerTime", "NumberOfFrames"),
+)
+
+
+def read_headers(series: Series, name: str) -> list[Dataset]:
+    """Read the headers of all slices of a series. A copy of a file counts once.
+
+    Args:
+        series: the folder of the series, or its files; files that are not DICOM images are skipped.
+        name: the volume's name in error messages.
+
+    Returns:
+        A dataset for each slice. Slices that are frames of one file have the attribute ``frame``, counted from 0.
+
+    Raises:
+        InputError: there are no DICOM images, a file cannot be read, or two files with one SOPInstanceUID differ.
+    """
+    folder = series if isinstance(series, Path) else series[0].parent
+    return headers_of(files_in(series, name) if isinstance(series, Path) else series, folder, name)
+
+
+def headers_of(files: Sequence[Path], folder: Path, name: str) -> list[Dataset]:
+    """Read the headers of all slices in some files; as :func:`read_headers`."""
+    headers = [header for path in files if (header := read_header(path, name)) is not None]
+    if not headers:
+        raise InputError(message("dicom-none", volume=name, folder=folder))
+    return [frame for header in _without_copies(headers, folder, name) for frame in split_into_frames(header, name)]
+
+
+def files_in(folder: Path, name: str) -> list[Path]:
+    """Return the files of a folder, sorted; InputError if it cannot be listed."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise InputError(message("dicom-folder-unreadable", volume=name, folder=folder, why=error.strerror or error)) from None
+
+
+def read_header(path: Path, name: str) -> Dataset | None:
+    """Read the headers of a DICOM image, without its pixels.
+
+    Args:
+        path: any file.
+        name: the volume's name in error messages.
+
+    Returns:
+        None if the file is not a DICOM image.
+
+    Raises:
+        InputError: the file is a damaged DICOM file.
+    """
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+    from pydicom.uid import UID
+
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=_begins_with_a_tag(_start_of(path)))
+        kind = UID(str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""))
+    except InvalidDicomError:  # not DICOM
+        if _looks_like_dicom(path):
+            raise InputError(message("dicom-file-damaged", volume=name, path=path)) from None
+        return None
+    except Exception:  # pydicom parses what it is given: damage shows as errors of many kinds
+        raise InputError(message("dicom-file-unreadable", volume=name, path=path)) from None
+    if len(header) == 0:
+        raise InputError(message("dicom-header-cut", volume=name, path=path))
+    # A DICOMDIR, a report and others are no images.
+    return header if "Rows" in header or not kind or "Image Storage" in kind.name else None
+
+
+def is_dicom(path: Path) -> bool:
+    """Return whether a file begins as DICOM files do, with or without a preamble; OSError if it cannot be read."""
+    start = _start_of(path)
+    return start[_PREAMBLE:] == _MAGIC or _begins_with_a_tag(start)
+
+
+def is_multiframe(path: Path, name: str) -> bool:
+    """Return whether a file is a DICOM image whose frames are the slices of a volume."""
+    header = read_header(path, name) if is_dicom(path) else None
+    return header is not None and is_enhanced(header)
+
+
+def _start_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_PREAMBLE + len(_MAGIC))
+
+
+def _begins_with_a_tag(start: bytes) -> bool:
+    """Return whether a file without a preamble begins with a tag of group 2 or 8, as the DICOM of some scanners does."""
+    if len(start) < _PREAMBLE or start[_PREAMBLE:] == _MAGIC:
+        return False
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    for order in "<>":
+        group, element, implicit = struct.unpack(f"{order}HHL", start[:8])
+        if group in _FIRST_GROUPS and element <= _LAST_FIRST_ELEMENT:
+            return explicit or (implicit % 2 == 0 and implicit <= _MOST_LENGTH)
+    return False
+
+
+def _looks_like_dicom(path: Path) -> bool:
+    """Return whether an unreadable file has a DICOM suffix, or ends within the zeros of a DICOM preamble."""
+    if path.name.startswith("."):  # macOS writes such files beside the real ones on foreign file systems
+        return False
+    start = _start_of(path)
+    return path.suffix.lower() in _SUFFIXES or (0 < len(start) < _PREAMBLE and not start.strip(b"\0"))
+
+
+def _without_copies(headers: Sequence[Dataset], folder: Path, name: str) -> list[Dataset]:
+    """Leave out copies of files, as "IM (1).dcm". Files that share a UID by mistake, but lie elsewhere, are no copies."""
+    found: dict[tuple[str, ...], Dataset] = {}
+    for index, header in enumerate(headers):
+        uid = _text(header, "SOPInstanceUID")
+        key = (uid, *(_text(header, keyword) for keyword in _IDENTITY)) if uid else (str(index),)
+        if found.setdefault(key, header) is not header and _pixel_data(found[key]) != _pixel_data(header):
+            file, other = (Path(str(each.filename)).name for each in (found[key], header))
+            raise InputError(message("dicom-copies-differ", volume=name, folder=folder, file=file, other=other))
+    return list(found.values())
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    try:
+        return str(header.get(keyword) or "")
+    except Exception:  # pydicom converts values on access
+        return ""
+
+
+def _pixel_data(header: Dataset) -> Any:
+    import pydicom
+
+    try:
+        return pydicom.dcmread(str(header.filename), force=True, specific_tags=["PixelData"]).get("PixelData")
+    except Exception:  # as in read_header; reading the pixels will say so
+        return None
