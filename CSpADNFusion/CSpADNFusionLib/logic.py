@@ -114,7 +114,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             self.register(petNode, mriNode, cancelled=cancelled)
             chosen = replace(chosen, register=NO_REGISTRATION)
         placement = volumes.placementOf(petNode, mriNode, chosen.grid)
-        images = volumes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid)
+        images = volumes.imagesFromVolumeNodes(petNode, mriNode, chosen.grid, chosen.frames)
         result = cspadn.fuse(*images, chosen, progress=progress, cancelled=cancelled)
         rows = None
         if metrics or metricsTableNode:
@@ -172,7 +172,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             whole = output._replace(provenance={**output.provenance, **placement.registration})
             self._end(lambda: self._store(whole, placement, *outputNodes), output.warnings, onFinished, onFailed)
 
-        images = volumes.imagesFromVolumeNodes(*inputs, chosen.grid)
+        images = volumes.imagesFromVolumeNodes(*inputs, chosen.grid, chosen.frames)
         self.stopAlignmentCheck()
         callbacks = Callbacks(onProgress, finished, self._failed(onFailed), onLog)
         self._worker, self._task = FusionWorker(*images, chosen, measured, callbacks), "fusion"

@@ -86,6 +86,8 @@ class SettingsMethods:
         if record.kind == "window":
             return self._valueOfWindow(setting)
         value = getattr(self, parameterOf(setting))
+        if record.kind == "frames":
+            return value.strip() or None
         return record.choices[record.shown.index(value)] if record.choices else value
 
     def _valueOfWindow(self, setting):

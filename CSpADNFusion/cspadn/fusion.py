@@ -16,6 +16,7 @@ from cspadn import __version__
 from cspadn.errors import CancelledError, InputError, UsageError
 from cspadn.imaging.alignment import Pair, Slab
 from cspadn.imaging.color import TABLE_VERSION, brightness_text, color_table, recolored
+from cspadn.imaging.frames import select_frames
 from cspadn.imaging.geometry import put_axial
 from cspadn.imaging.metadata import NOTE, notes_of
 from cspadn.imaging.windowing import FUSED_MAXIMUM, check_window
@@ -47,6 +48,7 @@ class FusionResult:
             :func:`cspadn.imaging.color.color_table`; None without a palette.
         alignment: how far the PET is from where registration would put it, or why this is not known.
         registration: how the PET was registered to the MRI before the fusion; None: it was not.
+        frames: which frames of a dynamic PET were fused, as in the settings.
         provenance: sources, model, hash, device, windows, grid, software and date, as text and numbers.
         warnings: sentences for the user, each a :class:`cspadn.messages.Sentence` with an identifier.
     """
@@ -57,9 +59,11 @@ class FusionResult:
     color: sitk.Image | None = None
     alignment: Alignment = NOT_CHECKED
     registration: Registration | None = None
+    frames: str | None = None
 
     def placed(self, pet: sitk.Image) -> sitk.Image:
-        """Return the PET that was given to the fusion, where the fusion had it: in the space of the MRI."""
+        """Return the PET that was given to the fusion, as the fusion had it: its frames, in the space of the MRI."""
+        pet = select_frames(pet, self.frames, "The PET")
         return pet if self.registration is None else self.registration.placed(pet)
 
 
@@ -83,7 +87,8 @@ def fuse(
 
     Args:
         pet, mri: scalar volumes of any grid, orientation and real pixel type; they are not changed. NaN and infinity are
-            background (but see :data:`cspadn.imaging.metadata.NAN_IS_OUTSIDE`).
+            background (but see :data:`cspadn.imaging.metadata.NAN_IS_OUTSIDE`). A dynamic PET has its frames along a fourth
+            dimension; the settings choose among them.
         settings: None: the defaults.
         progress: called after each batch with the slices done and the slices in all.
         cancelled: asked before each batch is put into the result; True stops.
@@ -100,6 +105,7 @@ def fuse(
     if palette is not None:
         color_table(palette)  # computed here, once, and not while threads fuse
     model, device = load_model(settings.model), resolve_device(settings.device)
+    pet = select_frames(pet, settings.frames, "The PET")
     registration = None if settings.register == NO_REGISTRATION else register(pet, mri, cancelled=cancelled)
     pair = Pair.of(pet if registration is None else registration.placed(pet), mri, settings)
     alignment = _alignment(pair, settings)
@@ -122,7 +128,7 @@ def fuse(
             progress(places.stop, pair.slices)
     provenance = {**_provenance(model, fuser, pair, settings), **pixel_size.provenance(), **_position(alignment, registration)}
     warnings: list[str] = [*notes_of(pet), *notes_of(mri), *pair.warnings, *alignment.warnings(), *fuser.warnings]
-    return FusionResult(image, provenance, warnings, color, alignment, registration)
+    return FusionResult(image, provenance, warnings, color, alignment, registration, settings.frames)
 
 
 def fuse_pictures(

@@ -9,6 +9,17 @@ SECTION = Section(
     "With most of these, *Apply* is disabled, and the text is its tooltip. In Python, they are exceptions of `cspadn.errors`.",
     (
         Message(
+            "sequence-frame-shown",
+            "'{name}' is frame {number} of {count} of a sequence: only this frame was fused. Enter frames (mean, N or A:B) "
+            "under Advanced to fuse others.",
+            "A dynamic PET in a sequence. The frame that the sequence browser shows is fused unless *Frames* says otherwise.",
+        ),
+        Message(
+            "sequence-frames-differ",
+            "The frames of the sequence of '{name}' have different sizes or positions: enter one frame in Frames.",
+            "Frames can be averaged only on one grid.",
+        ),
+        Message(
             "panel-select-pair",
             _("Select a PET and an MRI of the same head, registered to each other."),
             "The line under the inputs, as long as no usable pair is selected.",

@@ -8,8 +8,9 @@ from cspadn.imaging.alignment import TILT_DEGREES
 from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
 from cspadn.imaging.geometry import check_volume, tilt, to_axial
 from CSpADNFusionLib.messages import message
+from CSpADNFusionLib.scene.node_contents import dicomValue
 from CSpADNFusionLib.scene.transforms import ijkToIjk, transformed
-from CSpADNFusionLib.scene.volumes import dicomValue, imagesFromVolumeNodes
+from CSpADNFusionLib.scene.volumes import imagesFromVolumeNodes
 
 _LATTICE_POINTS = 24  # largest number of points along each axis of the MRI
 _HALF_VOXEL = 0.5

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from cspadn.errors import UsageError
 from cspadn.metrics.registry import TABLE_METRICS
+from cspadn.settings import check_frames
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.parameters import parameterOf
 
@@ -32,8 +34,18 @@ def explainMetrics(ui):
 
 
 def obstacle(parameters):
-    """Return why the windows or the weights file cannot be used, or None if nothing prevents it."""
-    return _windowObstacle(parameters) or _weightsObstacle(parameters)
+    """Return why the windows, the weights file or the frames cannot be used, or None if nothing prevents it."""
+    return _windowObstacle(parameters) or _weightsObstacle(parameters) or _framesObstacle(parameters)
+
+
+def _framesObstacle(parameters):
+    frames = parameters.settings()["frames"]
+    try:
+        if frames is not None:
+            check_frames(frames)
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 def _windowObstacle(parameters):

@@ -1,4 +1,6 @@
-"""Contents of volume and table nodes."""
+"""Contents of volume and table nodes, and of the DICOM series that they come from."""
+
+import slicer
 
 
 def holdsData(node):
@@ -6,3 +8,10 @@ def holdsData(node):
     if node.IsA("vtkMRMLTableNode"):
         return node.GetNumberOfColumns() > 0
     return node.GetImageData() is not None and node.GetImageData().GetNumberOfPoints() > 0
+
+
+def dicomValue(node, tag):
+    """Return a value of the DICOM series that a node was loaded from, or None if it is not known."""
+    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    return (database.instanceValue(uids[0], tag) or None) if uids and database else None

@@ -32,7 +32,9 @@ from cspadn.imaging.padding import without_padding
 from cspadn.imaging.windowing import FUSED_MAXIMUM, without_holes
 from cspadn.settings import WINDOWS
 from CSpADNFusionLib.messages import message
+from CSpADNFusionLib.scene.node_contents import dicomValue
 from CSpADNFusionLib.scene.node_references import REGISTRATION, registrationOf
+from CSpADNFusionLib.scene.sequences import selectionOf
 from CSpADNFusionLib.scene.transforms import ijkToRas, matrixBetween, relativePositions, transformed
 
 _LABELS = (
@@ -91,7 +93,7 @@ def _registrationProvenance(petNode):
     return {key.removeprefix(PREFIX): node.GetAttribute(key) for key in keys}
 
 
-def imagesFromVolumeNodes(petNode, mriNode, grid="mri"):
+def imagesFromVolumeNodes(petNode, mriNode, grid="mri", frames=None):
     """Return the images (PET, MRI), both in the space of the node that defines the grid; the nodes are not changed.
 
     If a non-linear transform lies between the nodes, the volume that does not define the grid is interpolated on the voxels
@@ -100,14 +102,22 @@ def imagesFromVolumeNodes(petNode, mriNode, grid="mri"):
 
     :param petNode, mriNode: scalar volume nodes, each under any chain of linear or non-linear transforms.
     :param grid: "mri" or "pet".
-    :raises InputError: a node has no voxels, or a degenerate geometry.
+    :param frames: which frames of a PET in a sequence are fused, as in the settings; None for the one that is shown.
+    :raises InputError: a node has no voxels, or a degenerate geometry; or the sequence does not have these frames.
     """
     gridNode, movingNode = (petNode, mriNode) if grid == "pet" else (mriNode, petNode)
-    gridImage = imageFromVolumeNode(gridNode)
-    matrix = matrixBetween(movingNode, gridNode)
-    movingImage = _warped(movingNode, gridNode, gridImage) if matrix is None else imageFromVolumeNode(movingNode, matrix)
+    selection = selectionOf(petNode, frames)
+    voxels = {petNode: selection.voxels} if selection else {}
+    gridImage = imageFromVolumeNode(gridNode, voxels=voxels.get(gridNode))
+    matrix, moving = matrixBetween(movingNode, gridNode), voxels.get(movingNode)
+    if matrix is None:
+        movingImage = _warped(movingNode, gridNode, gridImage, moving)
+    else:
+        movingImage = imageFromVolumeNode(movingNode, matrix, moving)
     for node, image in ((gridNode, gridImage), (movingNode, movingImage)):
         _label(image, node)
+    if selection:
+        selection.mark(gridImage if grid == "pet" else movingImage)
     return (gridImage, movingImage) if grid == "pet" else (movingImage, gridImage)
 
 
@@ -150,22 +160,16 @@ def _declaredPadding(node):
     return f"{ends[0]!r} {ends[1]!r}"
 
 
-def dicomValue(node, tag):
-    """Return a value of the DICOM series that a node was loaded from, or None if it is not known."""
-    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
-    database = getattr(slicer, "dicomDatabase", None)
-    return (database.instanceValue(uids[0], tag) or None) if uids and database else None
-
-
-def imageFromVolumeNode(node, rasToTargetRas=None):
+def imageFromVolumeNode(node, rasToTargetRas=None, voxels=None):
     """Return a copy of the voxels of a volume node as a SimpleITK image.
 
     :param rasToTargetRas: 4x4 array from the RAS of the node to the RAS of the image; default: the identity.
+    :param voxels: array in place of the voxels of the node.
     :raises InputError: the node has no voxels, or a degenerate geometry.
     """
     if node.GetImageData() is None or node.GetImageData().GetNumberOfPoints() == 0:
         raise InputError(message("node-without-voxels", name=node.GetName()))
-    array = slicer.util.arrayFromVolume(node)
+    array = slicer.util.arrayFromVolume(node) if voxels is None else voxels
     image = sitk.GetImageFromArray(array, isVector=array.ndim > 3)
     target = np.eye(4) if rasToTargetRas is None else rasToTargetRas
     _setIjkToLps(image, _RAS_TO_LPS @ target @ ijkToRas(node), node.GetName())
@@ -258,7 +262,7 @@ def moveToStudyOf(node, mriNode):
         hierarchy.SetItemParent(items[0], hierarchy.GetItemParent(items[1]))
 
 
-def _warped(movingNode, gridNode, gridImage):
+def _warped(movingNode, gridNode, gridImage, voxels=None):
     """Interpolate the moving volume linearly at the voxel centres of the grid, through non-linear transforms.
 
     The result is computed slice by slice, and is NaN outside the moving volume.
@@ -266,7 +270,7 @@ def _warped(movingNode, gridNode, gridImage):
     transform = vtk.vtkGeneralTransform()
     parents = gridNode.GetParentTransformNode(), movingNode.GetParentTransformNode()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(*parents, transform)
-    image = imageFromVolumeNode(movingNode)
+    image = imageFromVolumeNode(movingNode, voxels=voxels)
     check_volume(image, f"The volume '{movingNode.GetName()}'")
     _label(image, movingNode)
     image, _undeclared = without_padding(image)  # before interpolation spreads it to neighbouring voxels, as holes

@@ -49,6 +49,12 @@ def add_window(command: argparse.ArgumentParser, name: str, help_text: str) -> N
     command.add_argument(flag(name), type=float, nargs=2, metavar=("LO", "HI"), help=help_text)
 
 
+def add_frames(command: argparse.ArgumentParser) -> None:
+    """Add ``--frames`` to a command that has no other settings."""
+    (record,) = (record for name, record in described() if name == "frames")
+    command.add_argument("--frames", metavar=record.metavar, help=record.help)
+
+
 def add_suv(command: argparse.ArgumentParser) -> None:
     """Add ``--suv``."""
     command.add_argument("--suv", action="store_true", help="scale a DICOM PET to SUV by body weight first")

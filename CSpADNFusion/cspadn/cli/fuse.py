@@ -113,7 +113,10 @@ def _fused(
     from cspadn.io.images import check_storable, read_image
 
     with quiet():
-        pet, mri = read_image(options.pet, "The PET", suv=options.suv), read_image(options.mri, "The MRI")
+        pet, mri = (
+            read_image(options.pet, "The PET", suv=options.suv, frames=settings.frames),
+            read_image(options.mri, "The MRI"),
+        )
     check_storable(mri if settings.grid == "mri" else pet, options.output, series=options.dicom)
 
     from cspadn.fusion import fuse, fuse_pictures

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspadn.cli.common import add_suv, add_window, progress_display
+from cspadn.cli.common import add_frames, add_suv, add_window, progress_display
 from cspadn.errors import InputError
 from cspadn.messages import message
 from cspadn.runtime.terminal import quiet, silence_libraries
@@ -28,6 +28,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("mri", type=Path, metavar="MRI", help="the same")
     command.add_argument("fused", type=Path, metavar="FUSED", help="the result: a volume, or a PNG; better a grey one")
     add_suv(command)
+    add_frames(command)
     for name in WINDOWS:
         add_window(command, name, "of the fusion, in the volume's units; default: as the fused file says, or by percentiles")
     add_window(
@@ -55,7 +56,8 @@ def run(options: argparse.Namespace) -> int:
     if len(pictures) > 1:
         raise InputError(message("pictures-and-volumes"))
     with quiet():
-        images = [read_image(file, name, suv=options.suv and name == "The PET") for name, file in files.items()]
+        chosen = {"The PET": {"suv": options.suv, "frames": options.frames}}
+        images = [read_image(file, name, **chosen.get(name, {})) for name, file in files.items()]
     windows = {name: getattr(options, name) for name in ("pet_window", "mri_window", "fused_window")}
     if pictures == {True}:
         scores = measure_pictures(*images, **windows)

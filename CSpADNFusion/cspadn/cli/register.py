@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspadn.cli.common import add_cancel_file, add_progress, cancelled_by, progress_display, watching
+from cspadn.cli.common import add_cancel_file, add_frames, add_progress, cancelled_by, progress_display, watching
 from cspadn.errors import UsageError
 from cspadn.messages import message
-from cspadn.runtime.terminal import emit, quiet, silence_libraries
+from cspadn.runtime.terminal import emit, in_one_line, quiet, silence_libraries
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -34,6 +34,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     outputs.add_argument(
         "--check", action="store_true", help="write nothing: only say how far apart PET and MRI are, by a short registration"
     )
+    add_frames(command)
     add_progress(command)
     add_cancel_file(command)
     command.add_argument("--overwrite", action="store_true", help="replace an existing output")
@@ -86,10 +87,19 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _read(options: argparse.Namespace) -> tuple[sitk.Image, sitk.Image]:
+    from cspadn.imaging.frames import select_frames
+    from cspadn.imaging.metadata import notes_of
     from cspadn.io.images import read_image
 
     with quiet():
-        return read_image(options.pet, "The PET"), read_image(options.mri, "The MRI")
+        pet = select_frames(read_image(options.pet, "The PET", frames=options.frames), options.frames, "The PET")
+        images = pet, read_image(options.mri, "The MRI")
+    for note in (note for image in images for note in notes_of(image)):
+        if options.progress == "json":
+            emit("warning", identifier=note.identifier, message=in_one_line(note))
+        else:
+            print(f"cspadn: warning: {in_one_line(note)}", file=sys.stderr)
+    return images
 
 
 def _registered(options: argparse.Namespace) -> Registration:

@@ -21,7 +21,7 @@ from cspadn.cohort.failures import FAILED, record_failure, remove_record
 from cspadn.cohort.pairs import Pair, Volume, sha256_of, volumes_of
 from cspadn.errors import FusionError, ModelError, UsageError
 from cspadn.io.atomic_output import Staged, clear, commit
-from cspadn.io.images import check_storable, stage_image, stage_text
+from cspadn.io.images import check_storable, frame_seconds, stage_image, stage_text
 from cspadn.messages import message
 from cspadn.runtime.terminal import explained, quiet, silence_libraries
 from cspadn.settings import FusionSettings
@@ -243,7 +243,7 @@ def _computed(pair: Pair, job: Job, volumes: tuple[Volume, Volume], files: PairF
     from cspadn.fusion import fuse
 
     with quiet():
-        pet, mri = volumes[0].read(suv=job.suv), volumes[1].read()
+        pet, mri = volumes[0].read(suv=job.suv, frames=job.settings.frames), volumes[1].read()
     check_storable(mri if job.settings.grid == "mri" else pet, files.fused)
     result = fuse(pet, mri, job.settings if job.layout.colored else replace(job.settings, palette=None))
     if result.provenance["model_sha256"] != job.model_sha256:
@@ -311,6 +311,7 @@ def _origin(volumes: tuple[Volume, Volume], job: Job) -> dict[str, Any]:
         "model_sha256": job.model_sha256,
         "skull_stripped": _is_stripped(mri.path),
         "suv": job.suv,
+        "frame_seconds": frame_seconds(pet.path) if job.settings.frames else None,
         **job.settings.origin(),
     }
 

@@ -80,20 +80,21 @@ class Volume(NamedTuple):
         """Return where the volume lies; for a study, without anything that identifies the patient but the folder's name."""
         return f"{self.path}: {self.series}" if self.series else str(self.path)
 
-    def read(self, *, suv: bool = False) -> sitk.Image:
+    def read(self, *, suv: bool = False, frames: str | None = None) -> sitk.Image:
         """Read the volume.
 
         Args:
             suv: scale a DICOM series from Bq/ml to SUV by body weight.
+            frames: of a dynamic PET, as in the settings.
 
         Raises:
             InputError, MemoryExhaustedError: as :func:`cspadn.io.images.read_image`.
         """
         if self.series is None:
-            return read_image(self.path, self.name, suv=suv)
+            return read_image(self.path, self.name, suv=suv, frames=frames)
         from cspadn.io.dicom_reader import read_files
 
-        image = read_files(self.series.files, self.path, self.name, suv=suv)
+        image = read_files(self.series.files, self.path, self.name, suv=suv, frames=frames)
         image.SetMetaData(SOURCE_NAME, f"{self.path.name} {self.name.removeprefix('The ')}")
         return image
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cspadn.errors import InputError
 from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
 from cspadn.imaging.geometry import SlicesOnGrid, check_volume, tilt, to_axial
-from cspadn.imaging.metadata import FRAME_UID, MODALITY, NAN_IS_OUTSIDE, SERIES_UID, SOURCE_NAME, UNITS, value_of
+from cspadn.imaging.metadata import FRAME_UID, FRAMES, MODALITY, NAN_IS_OUTSIDE, SERIES_UID, SOURCE_NAME, UNITS, value_of
 from cspadn.imaging.modality import check_modalities
 from cspadn.imaging.padding import without_padding
 from cspadn.imaging.windowing import Window, check_window, to_unit, without_holes
@@ -172,7 +172,13 @@ def _brightness_warnings(image: sitk.Image, window: Window, name: str) -> list[S
 
 def _named(pet: sitk.Image, mri: sitk.Image) -> dict[str, str]:
     """Names, UIDs and units of the sources, as far as they are known."""
-    keys = {"source": SOURCE_NAME, "series_uid": SERIES_UID, "frame_of_reference_uid": FRAME_UID, "units": UNITS}
+    keys = {
+        "source": SOURCE_NAME,
+        "frames": FRAMES,
+        "series_uid": SERIES_UID,
+        "frame_of_reference_uid": FRAME_UID,
+        "units": UNITS,
+    }
     known = {
         f"{kind}_{name}": value_of(image, key) for kind, image in (("pet", pet), ("mri", mri)) for name, key in keys.items()
     }

@@ -108,21 +108,34 @@ def mark_frames(image: sitk.Image, chosen: range, count: int, seconds: Sequence[
         add_note(image, message("frame-durations-unknown", volume=name, count=len(chosen)))
 
 
-def without_axis(image: sitk.Image, values: NDArray[np.generic]) -> sitk.Image:
-    """Return an image with the place of another in the first three dimensions, and its metadata.
+def without_axis(image: sitk.Image, values: NDArray[np.generic], dimension: int = _DIMENSIONS) -> sitk.Image:
+    """Return an image with the place of another in the first dimensions, and its metadata.
 
     Args:
-        image: of four or more dimensions.
-        values: (slices, rows, columns), or with components last.
+        image: of more dimensions.
+        values: of the new image, such as (slices, rows, columns), or with components last.
+        dimension: of the new image.
     """
-    volume = sitk.GetImageFromArray(values, isVector=values.ndim > _DIMENSIONS)
-    direction = np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)[:_DIMENSIONS, :_DIMENSIONS]
+    volume = sitk.GetImageFromArray(values, isVector=values.ndim > dimension)
+    direction = np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)[:dimension, :dimension]
     volume.SetDirection(direction.ravel().tolist())
-    volume.SetSpacing(image.GetSpacing()[:_DIMENSIONS])
-    volume.SetOrigin(image.GetOrigin()[:_DIMENSIONS])
+    volume.SetSpacing(image.GetSpacing()[:dimension])
+    volume.SetOrigin(image.GetOrigin()[:dimension])
     for key in image.GetMetaDataKeys():
         volume.SetMetaData(key, image.GetMetaData(key))
     return volume
+
+
+def without_trailing_axes(image: sitk.Image) -> sitk.Image:
+    """Return an image without the last axes beyond the third that have one voxel, as some converters write them."""
+    dimension, size = image.GetDimension(), image.GetSize()
+    while dimension > _DIMENSIONS and size[dimension - 1] == 1:
+        dimension -= 1
+    if dimension == image.GetDimension():
+        return image
+    values = sitk.GetArrayFromImage(image)
+    components = values.shape[len(size) :]
+    return without_axis(image, values.reshape((*size[dimension - 1 :: -1], *components)), dimension)
 
 
 def seconds_of(image: sitk.Image) -> list[float] | None:

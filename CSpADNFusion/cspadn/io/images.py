@@ -12,8 +12,9 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from cspadn.errors import InputError, MemoryExhaustedError, UsageError
+from cspadn.imaging.frames import select_frames, usable_seconds, without_trailing_axes
 from cspadn.imaging.geometry import has_orthogonal_axes
-from cspadn.imaging.metadata import NOTE, PREFIX, SOURCE_NAME
+from cspadn.imaging.metadata import FRAME_SECONDS, NOTE, PREFIX, SOURCE_NAME
 from cspadn.io.atomic_output import Staged, commit, stage
 from cspadn.io.formats import FORMAT_NAMES, PICTURE_SUFFIXES, format_of_content, format_of_name, suffix_of
 from cspadn.io.formats.file_format import any_voxels, read_with_itk, write_with_itk
@@ -27,18 +28,19 @@ _SIDECAR = ".json"
 _NOTE = f"Fused by CSpADNFusion. {NOTE}"  # NIfTI keeps 79 characters
 
 
-def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
+def read_image(path: Path, name: str, *, suv: bool = False, frames: str | None = None) -> sitk.Image:
     """Read an image file, or a folder with one DICOM series; InputError, calling the image ``name``, where that fails, and
     MemoryExhaustedError where it does not fit into memory.
 
     Args:
         suv: scale a DICOM series from Bq/ml to SUV by body weight.
+        frames: of a dynamic PET, as :class:`cspadn.FusionSettings` describes them; None leaves all frames of an image file.
     """
     check_path(path, name)
     if path.is_dir():
         from cspadn.io.dicom_reader import read_series
 
-        return read_series(path, name, suv=suv)
+        return read_series(path, name, suv=suv, frames=frames)
     if suv:
         raise InputError(message("suv-needs-dicom", volume=name, path=path))
     try:
@@ -53,8 +55,16 @@ def read_image(path: Path, name: str, *, suv: bool = False) -> sitk.Image:
         formats = " or ".join((", ".join(FORMAT_NAMES[:-1]), FORMAT_NAMES[-1]))
         why = message("format-unknown", formats=formats)
         raise InputError(message("image-unreadable", volume=name, path=path, why=why)) from None
+    return _described(image, path) if frames is None else select_frames(_described(image, path), frames, name)
+
+
+def _described(image: sitk.Image, path: Path) -> sitk.Image:
+    """Return an image without axes of one voxel beyond the third, with its name and the durations of its frames."""
     if not image.HasMetaDataKey(SOURCE_NAME):  # Slicer's files carry the name of their node
         image.SetMetaData(SOURCE_NAME, path.name)
+    image = without_trailing_axes(image)
+    if seconds := frame_seconds(path):
+        image.SetMetaData(FRAME_SECONDS, " ".join(map(repr, seconds)))
     return image
 
 
@@ -64,6 +74,15 @@ def _read(path: Path, name: str) -> sitk.Image:
     if found is None or found.itk_name:
         check_content(path, name, found.find_voxels if found else any_voxels)
     return found.read(path) if found else read_with_itk(path)
+
+
+def frame_seconds(path: Path) -> list[float] | None:
+    """Return the durations of frames that the BIDS side file of an image gives; None without."""
+    try:
+        durations = json.loads(sidecar_of(path).read_text(encoding="utf-8"))["FrameDuration"]
+        return usable_seconds(durations, len(durations)) if isinstance(durations, list) else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def check_path(path: Path, name: str) -> None:
