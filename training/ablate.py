@@ -11,7 +11,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from cspadn.models.cspadn import ATTENTION
+from cspadn.models.cspadn import ATTENTION, NetworkConfig
 from cspadn.models.weights import WEIGHTS_SUFFIX
 from cspadn.runtime.allocator import keep_freed_memory
 from training.command import run
@@ -25,8 +25,9 @@ SEEDS = (1, 2, 3)
 
 
 def variant(base: TrainingConfig, attention: str, seed: int) -> TrainingConfig:
-    """The run of one variant: nothing but the attention and the seed differ from ``base``."""
-    return replace(base, name=f"{attention}-{seed}", seed=seed, network=replace(base.network, attention=attention))
+    """Return the options of one variant, which differ from ``base`` only in the attention and the seed."""
+    network = NetworkConfig.from_dict({**base.network.to_dict(), "attention": attention})
+    return replace(base, name=f"{attention}-{seed}", seed=seed, network=network)
 
 
 def ablate(
@@ -49,7 +50,9 @@ def ablate(
         if target.exists():
             continue
         train(config, data, output / config.name)
-        description = f"Ablation: attention '{config.network.attention}', seed {config.seed}. For the evaluation alone."
+        description = (
+            f"Ablation: attention '{config.network.to_dict()['attention']}', seed {config.seed}. For the evaluation alone."
+        )
         command = f"python -m training.ablate --data {data.name} --output DIR --seeds {config.seed}"
         export(output / config.name, data, target, description, command=command, half=True)
         write_curve(output / config.name, curves / f"{config.name}.csv")

@@ -11,8 +11,10 @@ from typing import Any
 import yaml
 
 from cspadn.models.cspadn import NetworkConfig
+from cspadn.models.registry import ARCHITECTURES, Architecture, Config
 from training.losses import TERMS
 
+TFNET = "tfnet"
 _LEAST_PIXELS = {"ssim": 11, "weighted_ssim": 11, "vif": 41}  # of each side of an image, which the windows of these terms need
 
 
@@ -83,7 +85,7 @@ class TrainingConfig:
             weighted_ssim in its place (docs/adr/0003).
         learning_rate: of Adam at the start; falls by a half cosine to ``final_learning_rate`` at the last step.
         validate_every: epochs between two passes over the validation pairs.
-        architecture: ``cspa-dn``, or ``tfnet``, the baseline, which is trained by the same protocol.
+        architecture: a name of :func:`networks`, or ``tfnet``, the baseline, which is trained by the same protocol.
         attention_scale_rate: learning rate of alpha and beta of the attention, as a multiple of that of all other parameters.
         precision: ``auto`` is mixed precision on CUDA; ``bf16`` is the same, and bfloat16 mixed precision on the CPU,
             faster on processors with AVX-512 BF16; ``32`` is float32 everywhere.
@@ -96,7 +98,7 @@ class TrainingConfig:
         start: name or file of a model whose weights the training starts from; empty: from random weights.
         attention_start: alpha and beta of the attention at the first step.
         synthesis: heads to draw patches from; without any, all patches come from the pairs of ``train_subset``.
-        network: the layers of ``cspa-dn``.
+        network: the configuration of the architecture; ``tfnet`` has none.
     """
 
     name: str
@@ -121,7 +123,7 @@ class TrainingConfig:
     attention_start: float = 0.0
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+    network: Config = field(default_factory=NetworkConfig)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps_per_epoch", "batch_size", "validate_every"):
@@ -147,9 +149,11 @@ class TrainingConfig:
     def _check_words(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"name is {self.name!r}: it must be a word.")
-        if not isinstance(self.start, str) or (self.start and self.architecture != "cspa-dn"):
-            raise ValueError(f"start is {self.start!r}: it must be the name or file of a model, for a cspa-dn.")
-        _check_choice("architecture", self.architecture, ("cspa-dn", "tfnet"))
+        if not isinstance(self.start, str) or (self.start and self.architecture == TFNET):
+            raise ValueError(f"start is {self.start!r}: it must be the name or file of a model; tfnet has none.")
+        _check_choice("architecture", self.architecture, (*networks(), TFNET))
+        if self.architecture != TFNET and not isinstance(self.network, config := networks()[self.architecture].config):
+            raise ValueError(f"network is {self.network!r}: it must be a {config.__name__}.")
         _check_choice("precision", self.precision, ("auto", "bf16", "32"))
         _check_subsets("train_subset", self.train_subset)
         _check_subsets("validation_subset", self.validation_subset)
@@ -171,6 +175,11 @@ class TrainingConfig:
         subsets = {name: list(getattr(self, name)) for name in ("train_subset", "validation_subset")}
         synthesis = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.synthesis).items()}
         return {**asdict(self), **subsets, "synthesis": synthesis, "network": self.network.to_dict()}
+
+
+def networks() -> dict[str, Architecture]:
+    """Return the architectures that can be trained and exported as models, by their names in lower case."""
+    return {name.lower(): architecture for name, architecture in ARCHITECTURES.items()}
 
 
 def _check_whole(name: str, value: Any, least: int) -> None:
@@ -240,17 +249,25 @@ def _parts(values: dict[str, Any], source: str) -> dict[str, Any]:
     """The options that YAML cannot hold as they are."""
     augmentation, network = values.get("augmentation", {}), values.get("network", {})
     _check_names(augmentation, {f.name for f in fields(Augmentation)}, set(), f"{source}: augmentation")
-    _check_names(network, {f.name for f in fields(NetworkConfig)}, set(), f"{source}: network")
     synthesis = values.get("synthesis", {})
     _check_names(synthesis, {f.name for f in fields(SynthesisConfig)}, set(), f"{source}: synthesis")
     lists: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in synthesis.items()}
     parts: dict[str, Any] = {"augmentation": Augmentation(**augmentation), "synthesis": SynthesisConfig(**lists)}
-    try:
-        parts["network"] = NetworkConfig.from_dict({**NetworkConfig().to_dict(), **network})
-    except (TypeError, KeyError):
-        raise ValueError(f"network is {network!r}: its widths must be numbers, and decoder_channels a list") from None
+    parts["network"] = _network(values.get("architecture"), network, source)
     for name in {"train_subset", "validation_subset"} & set(values):
         parts[name] = tuple(values[name]) if isinstance(values[name], list) else (values[name],)
     if "precision" in values:
         parts["precision"] = str(values["precision"])  # YAML reads 32 as a number
     return parts
+
+
+def _network(architecture: object, values: Any, source: str) -> Config:
+    """Return the configuration of an architecture with these values, and its defaults for the others."""
+    known = networks()
+    config = known[architecture].config if isinstance(architecture, str) and architecture in known else NetworkConfig
+    defaults = config().to_dict()
+    _check_names(values, set(defaults), set(), f"{source}: network")
+    try:
+        return config.from_dict({**defaults, **values})
+    except (TypeError, KeyError):
+        raise ValueError(f"network is {values!r}: its values must have the types of {defaults!r}") from None

@@ -1,7 +1,7 @@
 """Export a trained network: ``python -m training.export --run DIR --data DATA --output FILE.safetensors --description TEXT``.
 
-Of CSpA-DN it writes the weights and the model card beside them, with metrics that are measured here, on the pairs that it was
-trained and validated on. Of TFNet, which is no model of the extension, it writes the weights alone, as float16.
+Write the weights and the model card beside them, with the fusion metrics of the validation pairs. TFNet is a baseline and not
+a model of the extension: write its weights alone, as float16.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ from torch import nn
 from cspadn import FusionSettings, __version__, metrics
 from cspadn.errors import InputError, UsageError
 from cspadn.fusion import fuse_pictures
-from cspadn.models.cspadn import CSpADN
 from cspadn.models.weights import WEIGHTS_SUFFIX, load_model, save_model
 from cspadn.runtime.allocator import keep_freed_memory
 from training.command import run as run_command
-from training.config import TrainingConfig, config_from_dict, load_config
+from training.config import TFNET, TrainingConfig, config_from_dict, load_config
 from training.data import Pair, read_pairs
 from training.train import CHECKPOINT, FusionTraining, check_weights, fresh, pairs_folder, read_checkpoint, training_data
 
@@ -66,7 +65,7 @@ def measure(model: Path, pairs: Sequence[Pair]) -> dict[str, float]:
 
 
 def export(run: Path, data: Path, output: Path, description: str, *, command: str = "", half: bool = False) -> None:
-    """Write ``output``, and its card where it is a CSpA-DN, with its metrics on the validation pairs.
+    """Write ``output`` and, except for TFNet, its card with the metrics of the validation pairs.
 
     Args:
         command: what trained it; default: ``training.train`` with the preset that it was trained by.
@@ -83,7 +82,7 @@ def export(run: Path, data: Path, output: Path, description: str, *, command: st
         done = f"{checkpoint['global_step']} of {module.config.total_steps} steps"
         raise InputError(f"The run {run} has done {done}: give its training command again, it goes on from there.")
     network = module.network
-    if not isinstance(network, CSpADN):
+    if module.config.architecture == TFNET:
         return save_half(network, output)
     if not description:
         raise UsageError("A model needs a --description for its card: say in a sentence what it is.")

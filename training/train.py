@@ -30,12 +30,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from cspadn.errors import FusionError, InputError
 from cspadn.imaging.windowing import from_network_range, to_network_range
-from cspadn.models.cspadn import CSpADN
 from cspadn.models.weights import load_model
 from cspadn.runtime.allocator import keep_freed_memory
 from cspadn.runtime.device import resolve_device
 from training.command import count, run
-from training.config import TrainingConfig, config_from_dict, load_config
+from training.config import TFNET, TrainingConfig, config_from_dict, load_config, networks
 from training.data import EpochSampler, Pair, PairDataset, PatchDataset, SynthesisDataset, read_exam, read_pairs
 from training.losses import fusion_loss, mse
 from training.parallel import BatchNormSync, whole_batch
@@ -55,11 +54,11 @@ class DivergedError(FusionError):
 
 def build_network(config: TrainingConfig) -> nn.Module:
     """The network of ``config.architecture``: (N, 2, H, W) to (N, 1, H, W), both in [-1, 1]."""
-    if config.architecture == "tfnet":
+    if config.architecture == TFNET:
         from training.baselines.tfnet import TFNet
 
         return TFNet()
-    network = CSpADN(config.network)
+    network = networks()[config.architecture].build(config.network)
     with torch.no_grad():
         for name, scale in network.named_parameters():
             if name.endswith(_SCALES):

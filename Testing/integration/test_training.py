@@ -22,9 +22,11 @@ from torch import nn
 
 from cspadn.errors import InputError
 from cspadn.metrics import NAMES
+from cspadn.models import registry
 from cspadn.models.cspadn import ATTENTION, NetworkConfig
 from cspadn.models.weights import list_models, load_model, models_folder, read_card
 from repository import ROOT
+from toy_network import TOY, ToyConfig
 from training import train
 from training.config import TrainingConfig, config_from_dict, load_config
 from training.data import read_pairs
@@ -85,7 +87,7 @@ BAD_OPTIONS = {
     "augmentation: 3": "holds 3 where options belong",
     "network: {depth: 3}": "unknown options: depth",
     "network: {dense_modules: 0}": "dense_modules is 0",
-    "network: {decoder_channels: 3}": "its widths must be numbers, and decoder_channels a list",
+    "network: {decoder_channels: 3}": "its values must have the types of",
     "epochs: [": "is not YAML",
     "\tepochs: 3": "is not YAML",
 }
@@ -302,6 +304,18 @@ def test_tfnet_trains_by_the_same_protocol_and_exports_half(data: Path, tmp_path
     assert not weights.with_suffix(".json").exists()
     assert set(tensors) == set(module.network.state_dict())
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
+
+
+def test_any_registered_network_is_trained_and_exported(data: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(registry.ARCHITECTURES, "Toy", TOY)
+    options = tiny(epochs=1, validate_every=1).to_dict() | {"architecture": "toy", "network": {"gain": 0.75}}
+    settings = config_from_dict(options, "a test")
+    train.train(settings, data, tmp_path / "run")
+    export.export(tmp_path / "run", data, tmp_path / "toy.safetensors", "a test")
+    model = load_model(tmp_path / "toy.safetensors")
+    assert (model.card.architecture, model.network.config) == ("Toy", ToyConfig(0.75))
+    with pytest.raises(ValueError, match="it must be a NetworkConfig"):
+        replace(settings, architecture="cspa-dn")
 
 
 def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import json
 import pickle
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from cspadn.metrics import NAMES
 from cspadn.models import registry, weights
 from cspadn.models.cspadn import CSpADN, NetworkConfig
 from message_calls import raises
+from toy_network import TOY, Toy, ToyConfig
 from volumes import blobs, volume
 
 TINY = NetworkConfig(common_channels=2, growth_channels=2, dense_modules=1, reduced_channels=1, decoder_channels=(2,))
@@ -63,35 +63,9 @@ def test_shipped_models_load_and_are_described() -> None:
         assert measured <= set(NAMES)
 
 
-class ToyConfig(NamedTuple):
-    """One number."""
-
-    gain: float = 0.5
-
-    def to_dict(self) -> dict[str, object]:
-        return self._asdict()
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, object]) -> ToyConfig:
-        if not 0 < float(fields["gain"]) <= 1:
-            raise ValueError("gain")
-        return cls(**fields)
-
-
-class Toy(torch.nn.Module):
-    """The greater value, made less by a gain."""
-
-    def __init__(self, config: ToyConfig) -> None:
-        super().__init__()
-        self.config, self.shift = config, torch.nn.Parameter(torch.zeros(1))
-
-    def forward(self, sources: torch.Tensor) -> torch.Tensor:
-        return (sources.amax(dim=1, keepdim=True) + 1) * self.config.gain - 1 + self.shift
-
-
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch) -> Path:
-    monkeypatch.setitem(registry.ARCHITECTURES, "toy", registry.Architecture(__name__, "Toy", "ToyConfig"))
+    monkeypatch.setitem(registry.ARCHITECTURES, "toy", TOY)
     path = tmp_path / "toy.safetensors"
     weights.save_model(Toy(ToyConfig(1.0)), path, **FIELDS)
     return path

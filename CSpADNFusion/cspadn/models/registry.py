@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Config(Protocol):
-    """What defines the layers of a network; the field ``network`` of a model card holds it."""
+    """The configuration of a network: what defines its layers. The field ``network`` of a model card stores it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can store them."""
@@ -36,7 +36,7 @@ class Architecture:
         network_class: name of the class that is built, as ``network(config)``. It has the attribute ``config`` and at least
             one parameter. It maps (N, 2, H, W), PET then MRI, to (N, 1, H, W), values in [-1, 1], for every H and W from 1
             pixel up.
-        config_class: name of the class of its configuration.
+        config_class: name of the class of its configuration. Without arguments it gives the defaults of the training.
     """
 
     module: str
