@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.ndimage import gaussian_filter
 
 import cspadn
 from cspadn.cli import entry
@@ -86,6 +88,28 @@ def test_inputs_that_cannot_be_registered(mri: sitk.Image) -> None:
         cspadn.register(noise, sitk.Image(20, 20, sitk.sitkFloat32))
 
 
+@pytest.mark.parametrize("kind", ["uniform", "with foci", "graded"])
+def test_a_phantom_with_the_shape_of_a_head_is_refused(mri: sitk.Image, kind: str) -> None:
+    """Its outline alone fits well."""
+    with raises(InputError, "registration-no-match"):
+        cspadn.register(_ellipsoid(kind), mri)
+
+
+def _ellipsoid(kind: str) -> sitk.Image:
+    """Return a PET of a phantom: an ellipsoid as large as a head, filled with an activity."""
+    z, y, x = np.meshgrid(*(np.arange(count) * 4.0 - 2 * count for count in (56, 64, 64)), indexing="ij")
+    values = ((x / 75) ** 2 + (y / 95) ** 2 + (z / 90) ** 2 < 1).astype(np.float32)
+    if kind == "graded":
+        values *= 1 + 0.3 * z / 90
+    if kind == "with foci":  # spheres, as in a phantom for image quality
+        for angle, radius in zip(np.radians(range(0, 360, 60)), (5, 6.5, 8.5, 11, 14, 18), strict=True):
+            values += 3 * (np.sqrt((x - 57 * np.cos(angle)) ** 2 + (y - 57 * np.sin(angle)) ** 2 + z**2) < radius)
+    noise = np.random.default_rng(4).standard_normal(values.shape)
+    image = sitk.GetImageFromArray((np.abs(gaussian_filter(values, 1) + 0.03 * noise) * 1000).astype(np.float32))
+    image.SetSpacing((4, 4, 4))
+    return image
+
+
 def _legs() -> sitk.Image:
     """Return a PET of two legs."""
     z, y, x = np.meshgrid(*(np.arange(count) * 4.0 - 2 * count for count in (80, 50, 100)), indexing="ij")
@@ -132,6 +156,22 @@ def test_command_reports_to_programs_and_can_be_cancelled(files: tuple[Path, Pat
     (tmp_path / "stop").touch()
     assert entry.main([*options[:-1], str(tmp_path / "u.txt"), "--cancel-file", str(tmp_path / "stop")]) == 130
     assert not (tmp_path / "u.txt").exists()
+
+
+def test_command_writes_a_page_to_look_at(files: tuple[Path, Path], tmp_path: Path, capsys) -> None:
+    page = tmp_path / "page.html"
+    options = ["register", *map(str, files), "--report", str(page)]
+    assert entry.main([*options, "-o", str(tmp_path / "t.tfm")]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.count("PET before the registration, with outlines of the MRI</figcaption>") == 3
+    assert text.count("Checkerboard of PET and MRI</figcaption>") == 3
+    assert says(capsys.readouterr().out, "registration-written", path=tmp_path / "t.tfm")
+    assert re.search(r"Rotation</th><td>2\d\.\d degrees", text)
+    assert entry.main([*options, "--check"]) == 2
+    assert says(capsys.readouterr().err, "report-needs-registration")
+    (tmp_path / "t.tfm").unlink()
+    assert entry.main([*options, "-o", str(tmp_path / "t.tfm")]) == 2  # the page exists
+    assert not (tmp_path / "t.tfm").exists()
 
 
 def test_command_only_checks(files: tuple[Path, Path], tmp_path: Path, capsys) -> None:

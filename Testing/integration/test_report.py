@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -29,6 +30,8 @@ from cspadn.imaging.windowing import FUSED_MAXIMUM, Window
 from cspadn.metrics import SliceScores, VolumeScores, measure_volumes
 from cspadn.metrics.registry import BY_NAME
 from cspadn.palettes import DEFAULT_PALETTE, PALETTES
+from cspadn.registration import Registration
+from cspadn.registration.placing import placed
 from cspadn.report import pages as pages_module
 from cspadn.report.pages import GroupRow, group_page, robust_z, subject_page
 from cspadn.report.planes import CUTS, MOST_SLICES, views_of
@@ -265,9 +268,28 @@ def test_facts_on_the_page() -> None:
     assert 'href="../a%20b%231.html"' in page
 
 
-def test_five_pictures_of_each_plane() -> None:
+_NAMES = ["PET (inverted grey)", "MRI", "Blend", "Fused, grey", "Fused, colour"]
+_COMPARED = ["PET with outlines of the MRI", "Checkerboard of PET and MRI"]
+
+
+def test_pictures_of_each_plane() -> None:
     names = re.findall(r"<figcaption>([^<]+)</figcaption>", page_of(at_points([]), at_points([])))
-    assert names == ["PET (inverted grey)", "MRI", "Blend", "Fused, grey", "Fused, colour"] * 3
+    assert names == [*_NAMES, *_COMPARED] * 3
+
+
+def test_a_registered_pet_is_shown_before_and_after() -> None:
+    """Before, it was 9 mm further to the left."""
+    pet, mri = at_points([(10, 0, 0)]), at_points([(10, 0, 0)])
+    transform = sitk.TranslationTransform(3, (9.0, 0, 0))
+    apart = placed(pet, transform.GetInverse())
+    result = replace(fused_by_hand(pet, mri), registration=Registration(transform, 0.2, 9, 0, 1, 1))
+    page = subject_page(apart, mri, result, None, title="x")
+    names = re.findall(r"<figcaption>([^<]+)</figcaption>", page)
+    assert names == [*_NAMES, "PET before the registration, with outlines of the MRI", *_COMPARED] * 3
+    for plane in views_of(pet, mri, result.image, result.provenance, before=apart).planes:
+        if plane.cut.name != "sagittal":
+            before, after = (np.argwhere(np.nan_to_num(unit) > 0.5)[:, 2].mean() for unit in (plane.pet_before, plane.pet))
+            assert (before - after) * plane.pixel == pytest.approx(9, abs=1)
 
 
 @pytest.mark.parametrize("palette", [pytest.param(name, marks=() if name in SHOWN else pytest.mark.slow) for name in PALETTES])
@@ -507,7 +529,7 @@ def test_the_slider_moves_all_pictures_of_its_plane(opened) -> None:
     slider.press("ArrowRight")
     height = plane.locator(".view").first.evaluate("view => view.getBoundingClientRect().height")
     after = plane.locator(".view img").evaluate_all(tops)
-    assert len(after) == 5 + 3
+    assert len(after) == 5 + 3 + 2 + 2  # the border on three, the outlines on one, and the second of the checkerboard
     np.testing.assert_allclose(np.subtract(before, after), height, atol=0.5)
     assert other.locator(".view img").evaluate_all(tops) == others
     assert plane.locator("output").inner_text() != label
@@ -525,6 +547,17 @@ def test_the_outline_can_be_hidden(opened) -> None:
     assert tab.locator(".sprite").first.is_visible()
 
 
+def test_the_outlines_of_the_mri_can_be_hidden_and_the_checkerboard_moved(opened) -> None:
+    tab = opened("subject")
+    assert tab.locator(".tissues").first.is_visible()
+    tab.get_by_label("Show the outlines").uncheck()
+    assert not tab.locator(".tissues").first.is_visible()
+    board = tab.locator(".board").first
+    before = board.screenshot()
+    tab.get_by_label("Move the checkerboard").fill("100")
+    assert board.screenshot() != before
+
+
 def test_pictures_are_seen_and_have_their_shape(opened) -> None:
     tab = opened("subject")
     shapes = tab.locator(".view").evaluate_all(
@@ -534,7 +567,7 @@ def test_pictures_are_seen_and_have_their_shape(opened) -> None:
             return [view.clientWidth / view.clientHeight, expected, view.querySelector("img").naturalWidth];
         })"""
     )
-    assert len(shapes) == 15
+    assert len(shapes) == 21
     for shown, expected, loaded in shapes:
         assert shown == pytest.approx(expected, rel=0.02)
         assert loaded > 0

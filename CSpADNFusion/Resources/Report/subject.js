@@ -13,3 +13,8 @@ for (const plane of document.querySelectorAll(".plane")) {
   slider.addEventListener("input", show);
   show(); // a page that is opened again may remember where its sliders stood
 }
+const board = document.getElementById("board");
+const moveBoard = () => document.querySelector("main").style.setProperty("--shift", `${board.value / 4}%`);
+board.addEventListener("input", moveBoard);
+moveBoard();
+board.closest(".alignment").hidden = false; // without this script nothing would move

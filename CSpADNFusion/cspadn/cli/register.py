@@ -37,6 +37,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_frames(command)
     add_progress(command)
     add_cancel_file(command)
+    command.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="write a page to look at as well: outlines and a checkerboard"
+    )
     command.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
@@ -50,7 +53,9 @@ def run(options: argparse.Namespace) -> int:
     from cspadn.io.images import is_picture
 
     silence_libraries()
-    check_names(path for path in (options.pet, options.mri, options.output) if path)
+    check_names(path for path in (options.pet, options.mri, options.output, options.report) if path)
+    if options.check and options.report:
+        raise UsageError(message("report-needs-registration"))
     check_different(options.pet, options.mri)
     if is_picture(options.pet) or is_picture(options.mri):
         raise UsageError(message("registration-of-pictures"))
@@ -61,14 +66,22 @@ def run(options: argparse.Namespace) -> int:
 def _register(options: argparse.Namespace) -> int:
     """Register the PET and write the transform; returns 0."""
     from cspadn.io.atomic_output import commit
-    from cspadn.io.images import check_output
+    from cspadn.io.images import PAGE_SUFFIX, check_output, stage_text
     from cspadn.io.transforms import TRANSFORM_SUFFIXES, stage_transform
 
     inputs = (options.pet, options.mri)
     check_output(options.output, TRANSFORM_SUFFIXES, inputs=inputs, overwrite=options.overwrite)
-    result = _registered(options)
+    if options.report:
+        from cspadn.report.pages import check_packages
+
+        check_output(options.report, (PAGE_SUFFIX,), inputs=inputs, overwrite=options.overwrite)
+        check_packages()
+    result, page = _registered(options)
+    stages = [lambda: stage_transform(options.output, result.transform)]
+    if page is not None:
+        stages.append(lambda: stage_text(options.report, page))
     with quiet():
-        commit([lambda: stage_transform(options.output, result.transform)], overwrite=options.overwrite)
+        commit(stages, overwrite=options.overwrite)
     _report(options, result)
     return 0
 
@@ -102,13 +115,20 @@ def _read(options: argparse.Namespace) -> tuple[sitk.Image, sitk.Image]:
     return images
 
 
-def _registered(options: argparse.Namespace) -> Registration:
+def _registered(options: argparse.Namespace) -> tuple[Registration, str | None]:
+    """Return the result and, if requested, its page."""
     pet, mri = _read(options)
 
     from cspadn.registration import register
 
     with progress_display(options.progress, "Registering", "steps") as progress:
-        return register(pet, mri, progress=progress, cancelled=cancelled_by(options.cancel_file))
+        result = register(pet, mri, progress=progress, cancelled=cancelled_by(options.cancel_file))
+    if not options.report:
+        return result, None
+
+    from cspadn.report.registration_page import registration_page
+
+    return result, registration_page(pet, mri, result, title=options.output.name)
 
 
 def _report_check(options: argparse.Namespace, alignment: Alignment) -> None:

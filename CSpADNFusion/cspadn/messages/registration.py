@@ -47,6 +47,11 @@ SECTION = Section(
             "needs the matrix to place the PET as the fusion did.",
         ),
         Message(
+            "report-needs-registration",
+            "--check writes nothing: leave out --report, or give --output instead of --check.",
+            "The page of `cspadn register --report` shows PET and MRI before and after the registration.",
+        ),
+        Message(
             "registration-of-pictures",
             "PNG pictures cannot be registered: give volumes, or leave out --register.",
             "A picture has no position in space and only one slice.",

@@ -82,9 +82,13 @@ class Head:
         """Return points (N, 3) of a sphere that is about where the brain is, at which displacements are measured."""
         offsets = np.arange(-_BRAIN_RADIUS_MM, _BRAIN_RADIUS_MM + 1, step_mm)
         lattice = np.stack(np.meshgrid(offsets, offsets, offsets, indexing="ij"), axis=-1).reshape(-1, 3)
-        centre = np.array([*self.centre[:2], max(self.centre[2], self.top_mm - _BRAIN_DEPTH_MM)])
-        result: Vector = lattice[np.linalg.norm(lattice, axis=1) <= _BRAIN_RADIUS_MM] + centre
+        result: Vector = lattice[np.linalg.norm(lattice, axis=1) <= _BRAIN_RADIUS_MM] + self.brain_centre
         return result
+
+    @property
+    def brain_centre(self) -> Vector:
+        """Return about where the middle of the brain is: (3,), mm, LPS."""
+        return np.array([*self.centre[:2], max(self.centre[2], self.top_mm - _BRAIN_DEPTH_MM)])
 
 
 def blurred(image: sitk.Image, sigma_mm: float) -> sitk.Image:

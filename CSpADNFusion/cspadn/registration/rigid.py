@@ -25,12 +25,15 @@ from cspadn.registration.search import (
     similarity_of,
     turned_starts,
 )
+from cspadn.registration.similarity import Motion, Similarity
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
 LEAST_SIMILARITY = 0.06  # on the coarse level: docs/adr/0023 lists pairs of heads, and others
 _MOST_DEGREES = 45.0  # a head that lies otherwise in its scanner is not a head
 _LEAST_AGREEMENT = 0.25  # of the starts: on heads nearly all end at one place, on other pairs hardly two
 _COARSE_STARTS, _FINE_STARTS = 12, 3
+_INNER_MM = 50.0  # radius of a sphere inside the brain, where the outline of the head is no help
+_LEAST_EXPLAINED, _LEAST_INNER_SIMILARITY = 0.2, 0.03  # share of the PET's variance there, and similarity: docs/adr/0023
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def register(
     agreement = sum(are_close(found.motion, best.motion) for found in rough) / len(rough)
     if best.motion.degrees > _MOST_DEGREES or agreement < _LEAST_AGREEMENT:
         raise InputError(message("registration-no-match"))
+    _check_inside(fine, best.motion, heads[1])
     steps.finish()
     return Registration(
         transform=best.motion.transform(),
@@ -119,6 +123,15 @@ def register(
 
 def _check_similarity(found: Found) -> None:
     if -found.cost < LEAST_SIMILARITY:
+        raise InputError(message("registration-no-match"))
+
+
+def _check_inside(similarity: Similarity, motion: Motion, mri: Head) -> None:
+    """Raise InputError if a PET has the outline of the head, but nothing inside follows the MRI, as of a phantom."""
+    inner = similarity.within(mri.brain_centre, _INNER_MM)
+    if not inner.count:
+        return
+    if inner.correlation_ratio(motion) < _LEAST_EXPLAINED and -inner.cost(motion)[0] < _LEAST_INNER_SIMILARITY:
         raise InputError(message("registration-no-match"))
 
 

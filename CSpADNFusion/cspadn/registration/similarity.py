@@ -8,6 +8,7 @@ computed by one thread in a fixed order: the same inputs give the same bits, wha
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -107,6 +108,13 @@ class Similarity:
     def count(self) -> int:
         """Return the number of points."""
         return int(self._points.shape[1])
+
+    def within(self, centre: Vector, radius_mm: float) -> Similarity:
+        """Return the similarity at the points of a sphere alone; the histogram has the same ends."""
+        inner = copy(self)
+        near = np.linalg.norm(self._points.T + self._centre - centre, axis=1) <= radius_mm
+        inner._points, inner._mri_bins = np.ascontiguousarray(self._points[:, near]), self._mri_bins[near]
+        return inner
 
     def cost(self, motion: Motion) -> tuple[float, Vector]:
         """Return the negative similarity of a motion, from -1 to 0, and its gradient (6,) by the motion's parameters."""

@@ -5,8 +5,6 @@ A page is one file that asks for no other: it opens from the disk, without a net
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,18 +23,14 @@ if TYPE_CHECKING:
 
     from cspadn.fusion import FusionResult
     from cspadn.metrics import VolumeScores
-    from cspadn.report.planes import Plane, Views
+    from cspadn.report.planes import Views
 
 DONE, FAILED = "done", "failed"
 Z_LIMIT = 3.5  # a robust z-score beyond it is flagged
 LEAST_VALUES = 5  # of a metric, for robust z-scores
 _MISSING = "-"
 _PACKAGES = ("jinja2", "matplotlib", "PIL")
-_BORDER_COLOR = (25, 195, 214)
-_QUALITY, _EFFORT = 80, 2  # of WebP: half the bytes of JPEG for such pictures, in 0.4 s for all of a page
 _SOURCES = {"mri": ("PET", "MRI"), "pet": ("MRI", "PET")}  # by the grid: the volume that was interpolated, the one kept
-_PANELS = {"pet": "PET (inverted grey)", "mri": "MRI", "blend": "Blend", "fused": "Fused, grey", "color": "Fused, colour"}
-_OUTLINED = ("mri", "blend", "fused")
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -54,7 +48,7 @@ def templates_folder() -> Path:
     return beside if beside.is_dir() else _PACKAGE / "Resources" / "Report"
 
 
-def _rendered(template: str, **values: object) -> str:
+def rendered(template: str, **values: object) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from cspadn.imaging.metadata import NOTE
@@ -87,16 +81,19 @@ def subject_page(
         palette: of the PET over the MRI, and of the hues: one of :data:`cspadn.palettes.PALETTES`.
         index: the relative path, with "/", from the page to that of the group; None: there is none.
     """
+    from cspadn.report.plane_panels import plane_panels
     from cspadn.report.planes import OPACITY, views_of
 
-    views = views_of(result.placed(pet), mri, result.image, result.provenance)
+    before = None if result.registration is None else pet
+    views = views_of(result.placed(pet), mri, result.image, result.provenance, before=before)
     moving, keeper = _SOURCES[result.provenance["grid"]]
-    return _rendered(
+    return rendered(
         "subject.html.j2",
         title=title,
         index=index,
         warnings=result.warnings,
-        planes=[_plane(plane, palette) for plane in views.planes],
+        planes=[plane_panels(plane, palette) for plane in views.planes],
+        registered=result.registration is not None,
         oblique=any(plane.every is None for plane in views.planes),
         outlined=any(plane.border.any() for plane in views.planes),
         moving=moving,
@@ -109,74 +106,6 @@ def subject_page(
         scores=None if scores is None else _scores(scores),
         provenance=[(name, _shown(value)) for name, value in result.provenance.items()],
     )
-
-
-def _plane(plane: Plane, palette: str) -> dict[str, Any]:
-    """What the template shows of a plane."""
-    from cspadn.report.planes import pictures_of
-
-    cut, (count, rows, columns) = plane.cut, plane.fused.shape
-    pictures = pictures_of(plane, palette)
-    return {
-        "name": cut.name,
-        "cut": cut,
-        "labels": [_place(position, cut.minus, cut.plus, index, count) for index, position in enumerate(plane.positions)],
-        "middle": count // 2,
-        "rows": rows,
-        "columns": columns,
-        "direction": f"from {_SIDES[cut.minus]} to {_SIDES[cut.plus]}",
-        "told": _told(plane),
-        "outline": _outline(plane.border) if plane.border.any() else None,
-        "panels": [
-            {"name": name, "source": _strip(pictures[key]), "outlined": key in _OUTLINED} for key, name in _PANELS.items()
-        ],
-    }
-
-
-_SIDES = {"I": "feet", "S": "head", "R": "right", "L": "left", "A": "front", "P": "back"}
-
-
-def _place(position: float, minus: str, plus: str, index: int, count: int) -> str:
-    side = plus if position > 0 else minus
-    where = f"{abs(position):.1f} mm"
-    if where != "0.0 mm":
-        where += f" {side} ({_SIDES[side]})"
-    return f"{where}, slice {index + 1} of {count}"
-
-
-def _told(plane: Plane) -> str:
-    """Which of the slices there are are shown."""
-    if plane.every is None:
-        return f"One slice every {plane.step:.3g} mm."
-    if plane.every == 1:
-        return f"Every slice of the fused volume, {plane.step:.3g} mm apart."
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(plane.every % 10 if plane.every % 100 not in (11, 12, 13) else 0, "th")
-    return f"Every {plane.every}{ending} slice of the fused volume, {plane.step:.3g} mm apart."
-
-
-def _strip(picture: NDArray[np.uint8]) -> str:
-    """All slices below each other, as a WebP in a URL: (slices, rows, columns), grey, or RGB in (..., 3)."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(picture.reshape(-1, *picture.shape[2:])).save(file, "WEBP", quality=_QUALITY, method=_EFFORT)
-    return _url("image/webp", file.getvalue())
-
-
-def _outline(border: NDArray[np.bool_]) -> str:
-    """Likewise, as a PNG that is transparent but for the border."""
-    import numpy as np
-    from PIL import Image
-
-    image = Image.fromarray(border.reshape(-1, border.shape[2]).view(np.uint8))
-    image.putpalette([0, 0, 0, *_BORDER_COLOR])
-    file = io.BytesIO()
-    image.save(file, "PNG", transparency=0)
-    return _url("image/png", file.getvalue())
-
-
-def _url(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _gradient(palette: str) -> str:
@@ -192,11 +121,12 @@ def _gradient(palette: str) -> str:
 def _legend(palette: str, provenance: Mapping[str, Any]) -> dict[str, str]:
     """The colours of the colour pictures, and the ends of the PET's window, with its units where they are known."""
     from cspadn.imaging.color import legend
+    from cspadn.report.plane_panels import webp_strip
 
     lower, upper = provenance["pet_window"]
     units = str(provenance.get("pet_units", ""))
     return {
-        "source": _strip(legend(palette)[None]),
+        "source": webp_strip(legend(palette)[None]),
         "lower": f"{lower:.6g}",
         "upper": f"{upper:.6g}",
         "uptake": f"uptake ({units})" if units else "uptake",
@@ -308,7 +238,7 @@ def group_page(rows: Sequence[GroupRow], *, title: str, told: Mapping[str, str])
     z_scores = {name: robust_z(column) for name, column in flagged.items()}
     shown = [_row(row, place, columns, z_scores) for place, row in enumerate(rows)]
     failures = [row for row in rows if row.status != DONE]
-    return _rendered(
+    return rendered(
         "index.html.j2",
         title=title,
         told=list(told.items()),

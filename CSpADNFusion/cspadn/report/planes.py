@@ -6,6 +6,7 @@ An oblique volume is cut along the patient's planes, not along its own. Only the
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from cspadn.imaging.color import palette_of, recolored
 from cspadn.imaging.geometry import resample
 from cspadn.imaging.metadata import NAN_IS_OUTSIDE
+from cspadn.imaging.outlines import edges, tissue_levels, tissues
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, to_unit, without_holes
 
 MOST_SLICES = 24  # of a plane
@@ -71,6 +73,8 @@ class Plane:
         pet, mri, fused: in [0, 1]; 0 beyond the field of view.
         pet_seen, mri_seen: whether the PET or the MRI has a field of view there.
         border: the last pixels of the field of view of the volume that did not give the grid, where the other goes on.
+        tissues: outlines of tissues in the MRI.
+        pet_before: the PET before its registration, NaN beyond its field of view; None: it was not registered.
     """
 
     cut: Cut
@@ -84,6 +88,8 @@ class Plane:
     pet_seen: NDArray[np.bool_]
     mri_seen: NDArray[np.bool_]
     border: NDArray[np.bool_]
+    tissues: NDArray[np.bool_]
+    pet_before: _Unit | None
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,8 @@ class _Scene:
     pet_window: Window
     mri_window: Window
     grid: str
+    before: sitk.Image | None
+    levels: tuple[float, ...]
 
     def values(self, grid: sitk.Image) -> tuple[_Unit, _Unit, _Unit]:
         """PET, MRI and fused volume on a grid, in their units; NaN beyond the field of view."""
@@ -121,18 +129,29 @@ class _Scene:
         return pet, mri, to_unit(fused, Window(0, FUSED_MAXIMUM))
 
 
-def views_of(pet: sitk.Image, mri: sitk.Image, fused: sitk.Image, provenance: dict[str, Any]) -> Views:
+def views_of(
+    pet: sitk.Image,
+    mri: sitk.Image,
+    fused: sitk.Image,
+    provenance: Mapping[str, Any],
+    *,
+    before: sitk.Image | None = None,
+) -> Views:
     """Cut a fusion into slices.
 
     Args:
         pet, mri: as given to :func:`cspadn.fuse`.
         fused, provenance: what it made of them; ``provenance`` has the windows and whose grid it is.
+        before: the PET before its registration; None: it was not registered.
     """
     windows = [Window(*provenance[name]) for name in ("pet_window", "mri_window")]
     filled = [_filled(image, window.lower) for image, window in zip((pet, mri), windows, strict=True)]
-    scene = _Scene(filled[0], filled[1], fused, windows[0], windows[1], provenance["grid"])
     lower, upper = _box(fused)
-    survey = scene.values(_lattice(lower, upper, np.full(3, _SURVEY)))
+    lattice = _lattice(lower, upper, np.full(3, _SURVEY))
+    levels = tissue_levels(to_unit(sitk.GetArrayFromImage(resample(filled[1], lattice)), windows[1]))
+    unregistered = None if before is None else _filled(before, windows[0].lower)
+    scene = _Scene(filled[0], filled[1], fused, windows[0], windows[1], provenance["grid"], unregistered, levels)
+    survey = scene.values(lattice)
     shown = _extent(np.maximum.reduce(scene.units(*survey)), lower, upper)
     inside = np.isfinite(survey[2])
     pet_values, mri_values = (values[inside & np.isfinite(values)] for values in survey[:2])
@@ -178,7 +197,18 @@ def _plane(scene: _Scene, cut: Cut, lower: _Vector, upper: _Vector) -> Plane:
     pet, mri, fused = (_turned(unit, cut.axis) for unit in scene.units(*values))
     pet_seen, mri_seen, inside = (_turned(np.isfinite(each), cut.axis) for each in values)
     border = _border(pet_seen if scene.grid == "mri" else mri_seen, inside)
-    return Plane(cut, positions, step, every, pixel, pet, mri, fused, pet_seen & inside, mri_seen & inside, border)
+    seen = pet_seen & inside, mri_seen & inside
+    outlines = edges(tissues(mri, scene.levels, (pixel, pixel)))
+    return Plane(cut, positions, step, every, pixel, pet, mri, fused, *seen, border, outlines, _before(scene, grid, cut.axis))
+
+
+def _before(scene: _Scene, grid: sitk.Image, axis: int) -> _Unit | None:
+    """Return the PET on a grid as it was before its registration, in [0, 1]; NaN beyond its field of view."""
+    if scene.before is None:
+        return None
+    values = sitk.GetArrayFromImage(resample(scene.before, grid))
+    unit = np.where(np.isfinite(values), to_unit(values, scene.pet_window), np.float32(np.nan))
+    return _turned(unit, axis)
 
 
 def _positions(fused: sitk.Image, axis: int, lower: float, upper: float) -> tuple[list[float], float, int | None]:
@@ -222,7 +252,9 @@ def _border(seen: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.bo
 
 
 def pictures_of(plane: Plane, palette: str) -> dict[str, NDArray[np.uint8]]:
-    """PET (inverted grey), MRI, blend, fused and colour fused: (slices, rows, columns), or RGB in (..., 3).
+    """PET (inverted grey), MRI, blend, fused, colour fused, and PET before its registration, if any.
+
+    Each is (slices, rows, columns), or RGB in (..., 3).
 
     Of each slice the first and the last :data:`_RIM` rows are black.
 
@@ -244,6 +276,9 @@ def pictures_of(plane: Plane, palette: str) -> dict[str, NDArray[np.uint8]]:
             plane.pet_seen & plane.mri_seen,
         ),
     }
+    if plane.pet_before is not None:
+        seen = np.isfinite(plane.pet_before)
+        pictures["before"] = np.where(seen, _WHITE - _levels(np.nan_to_num(plane.pet_before)), np.uint8(0))
     for picture in pictures.values():
         picture[:, :_RIM] = picture[:, -_RIM:] = 0
     return pictures
