@@ -1,7 +1,7 @@
-"""The ablation: ``python -m training.ablate --data DATA --output DIR [--seeds N ...]``.
+"""Run the ablation: ``python -m training.ablate --data DATA --output DIR [--seeds N ...]``.
 
-Trains the network with both attention modules, with one of them and with none, once for each seed, and exports each to
-``training/weights/ablation``; :mod:`training.evaluate` measures them. Goes on where it was interrupted.
+Train the network with both attention modules, with each one alone and with none, once per seed, and export each network to
+``training/weights/ablation``; :mod:`training.evaluate` measures them. Run the command again to resume an interrupted run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from cspadn.models.cspadn import ATTENTION, NetworkConfig
 from cspadn.models.weights import WEIGHTS_SUFFIX
 from cspadn.runtime.allocator import keep_freed_memory
-from training.command import run
+from training.command import help_text, run
 from training.config import TrainingConfig, load_config
 from training.export import export, write_curve
 from training.train import train
@@ -60,8 +60,8 @@ def ablate(
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.ablate", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="as for training.train")
+    parser = argparse.ArgumentParser(prog="python -m training.ablate", description=help_text(__doc__))
+    parser.add_argument("--data", type=Path, required=True, help="training data, as for training.train")
     parser.add_argument("--output", type=Path, required=True, help="folder for the runs")
     parser.add_argument(
         "--weights", type=Path, default=WEIGHTS, help="folder for the weights (default: training/weights/ablation)"
@@ -69,8 +69,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--curves", type=Path, default=CURVES, help="folder for the curves (default: training/curves/ablation)"
     )
-    parser.add_argument("--config", type=Path, default=CONFIG, help="default: training/configs/ablation.yaml")
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="default: 1 2 3; share them between machines")
+    parser.add_argument(
+        "--config", type=Path, default=CONFIG, help="options of the runs (default: training/configs/ablation.yaml)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=SEEDS, help="seeds to train here (default: 1 2 3); give each machine its own"
+    )
     options = parser.parse_args(arguments)
     keep_freed_memory()
     return run(

@@ -136,10 +136,10 @@ def compare(steps: int, rounds: int) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.benchmark", description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=count, default=3, help="timed steps of each process (default 3)")
-    parser.add_argument("--rounds", type=count, default=2, help="processes of each side (default 2)")
+    parser.add_argument("--steps", type=count, default=3, help="timed steps of each process (default: 3)")
+    parser.add_argument("--rounds", type=count, default=2, help="processes of each implementation (default: 2)")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
-    parser.add_argument("--output", type=Path, metavar="FILE.json", help="also write the record here")
+    parser.add_argument("--output", type=Path, metavar="FILE.json", help="also write the results to this file")
     options = parser.parse_args(arguments)
     if options.side:
         print(json.dumps(run_side(options.side, options.steps)))

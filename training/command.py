@@ -1,18 +1,17 @@
-"""What the command lines of the training have in common."""
+"""Functions that the commands of the training share."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
-
-from lightning.pytorch.utilities import rank_zero_only
 
 from cspadn.errors import FusionError, InputError
 
 
 def run(name: str, work: Callable[[], object]) -> int:
-    """Do the work and return the exit code; an error is one line on stderr, from the first process alone."""
+    """Call ``work`` and return the exit code. An error is printed as one line on stderr, by the first process only."""
     try:
         work()
     except FusionError as error:
@@ -26,18 +25,24 @@ def run(name: str, work: Callable[[], object]) -> int:
     return 0
 
 
+def help_text(docstring: str | None) -> str:
+    """Return the docstring of a module without its markup, for ``--help``."""
+    return re.sub(r"(?::\w+:)?`+~?([^`]+)`+", r"\1", docstring or "")
+
+
 def _fail(name: str, message: str, code: int) -> int:
     _say(f"{name}: {message}")
     return code
 
 
-@rank_zero_only
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    from lightning.pytorch.utilities import rank_zero_only
+
+    rank_zero_only(print)(line, file=sys.stderr)
 
 
 def count(text: str) -> int:
-    """An argument that counts something."""
+    """Parse a whole number from 1 on, for argparse."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
     return int(text)

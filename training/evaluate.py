@@ -1,6 +1,6 @@
 """Recompute every table and figure of docs/results: ``python -m training.evaluate --data DATA --output DIR``.
 
-Everything comes from the given images and from weights that are shipped; no number is typed in but the published ones.
+Everything is computed from the given images and the shipped weights; only the published values are copied from the paper.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from cspadn.errors import FusionError, InputError
 from cspadn.models.weights import ModelCard, list_models, models_folder
 from cspadn.settings import DEFAULT_MODEL
+from training.command import help_text
 from training.evaluation import ablation, black, curves, paper, sizes, subject2
 from training.evaluation.black import Fused
 from training.evaluation.folder import INDEX, TITLE, file_list, staged
@@ -138,15 +139,20 @@ def _count(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=_PROGRAM, description=__doc__)
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description=help_text(__doc__))
     parser.add_argument("--data", type=Path, required=True, help="folder with data/ and peers/")
-    parser.add_argument("--output", type=Path, required=True, help="folder for tables and figures")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the tables and figures")
     weights, curve_files = _HERE / "weights", _HERE / "curves"
-    parser.add_argument("--weights", type=Path, default=weights, help="folder with tfnet.safetensors, and perhaps ablation/")
     parser.add_argument(
-        "--curves", type=Path, default=curve_files, help="folder with training curves NAME.csv, if there is one"
+        "--weights",
+        type=Path,
+        default=weights,
+        help="folder with tfnet.safetensors and, optionally, ablation/ (default: training/weights)",
     )
-    parser.add_argument("--processes", type=_count, default=2, help="that share the work, of one thread each (default: 2)")
+    parser.add_argument(
+        "--curves", type=Path, default=curve_files, help="folder with training curves NAME.csv (default: training/curves)"
+    )
+    parser.add_argument("--processes", type=_count, default=2, help="number of processes, one thread each (default: 2)")
     return parser
 
 

@@ -29,6 +29,7 @@ from cspadn.errors import InputError, UsageError
 from cspadn.fusion import fuse_pictures
 from cspadn.models.weights import WEIGHTS_SUFFIX, load_model, save_model
 from cspadn.runtime.allocator import keep_freed_memory
+from training.command import help_text
 from training.command import run as run_command
 from training.config import TFNET, TrainingConfig, config_from_dict, load_config
 from training.data import Pair, read_pairs
@@ -129,12 +130,14 @@ def write_curve(run: Path, path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.export", description=help_text(__doc__))
     parser.add_argument("--run", type=Path, required=True, help="output folder of training.train")
-    parser.add_argument("--data", type=Path, required=True, help="the data that it was trained on")
-    parser.add_argument("--output", type=Path, required=True, help="weights to write, ending in .safetensors")
-    parser.add_argument("--curve", type=Path, metavar="FILE.csv", help="also write the curve of the training here")
-    parser.add_argument("--description", default="", help="what the model is, in a sentence; TFNet needs none")
+    parser.add_argument("--data", type=Path, required=True, help="training data of the run")
+    parser.add_argument("--output", type=Path, required=True, help="weights file to write, ending in .safetensors")
+    parser.add_argument("--curve", type=Path, metavar="FILE.csv", help="also write the training curve to this file")
+    parser.add_argument(
+        "--description", default="", help="one sentence that describes the model, for its card; not needed for TFNet"
+    )
     options = parser.parse_args(arguments)
     keep_freed_memory()
     return run_command("export", lambda: _export(options))

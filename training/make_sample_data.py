@@ -219,8 +219,10 @@ def write_pair(label_map: Path, output: Path, icons: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Make the PET/MRI pair that the extension ships.")
-    parser.add_argument("--label-map", type=Path, required=True, help="training_seg_01.nii.gz of SynthSeg")
+    parser = argparse.ArgumentParser(
+        prog="python -m training.make_sample_data", description="Make the PET/MRI pair that the extension ships."
+    )
+    parser.add_argument("--label-map", type=Path, required=True, help="label map training_seg_01.nii.gz of SynthSeg")
     parser.add_argument("--output", type=Path, required=True, help="folder for the two volumes")
     parser.add_argument("--icons", type=Path, help="folder for the two pictures (default: Icons beside OUTPUT)")
     options = parser.parse_args(arguments)

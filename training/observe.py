@@ -1,7 +1,7 @@
 """Read the displays with a numerical observer: ``python -m training.observe --data DATA --output DIR``.
 
-Writes ``observer.md``, its tables as CSV and its pictures: how much of each source's lesions can still be detected in every
-fused display (:mod:`training.evaluation.observer`), and the faults that a mean would hide.
+Write ``observer.md``, its tables as CSV and its pictures. They show how well the lesions of each source can still be detected
+in every fused display (:mod:`training.evaluation.observer`), and list the worst faults, which a mean would hide.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import SimpleITK as sitk
 from cspadn.errors import FusionError, InputError
 from cspadn.settings import DEFAULT_MODEL
 from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS
+from training.command import help_text
 from training.evaluation.cases import TASKS, TEST_HEADS, VALIDATION_HEADS, Case, label_map_cases, real_cases
 from training.evaluation.color_reading import ColorReading, color_summary, read_colors
 from training.evaluation.inputs import label, model_rows
@@ -193,13 +194,13 @@ def _write(path: Path, simulated: Readings, real: Readings) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.observe", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.observe", description=help_text(__doc__))
     parser.add_argument("--data", type=Path, required=True, help="folder with data/ and peers/")
     parser.add_argument("--output", type=Path, required=True, help="folder for the page, its tables and pictures")
     parser.add_argument(
-        "--validation", action="store_true", help="read heads 10 and 11, on which choices are made, in place of the test heads"
+        "--validation", action="store_true", help="read the validation heads 10 and 11 instead of the test heads"
     )
-    parser.add_argument("--processes", type=int, default=2, help="that share the work, of one thread each (default: 2)")
+    parser.add_argument("--processes", type=int, default=2, help="number of processes, one thread each (default: 2)")
     options = parser.parse_args(arguments)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     start = time.monotonic()

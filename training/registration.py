@@ -1,7 +1,8 @@
 """Measure the registration: ``python -m training.registration --data DATA --output docs``.
 
-Writes ``registration.md``, a picture, and the tables as CSV in ``results``. A measurement that the tables hold already is not
-repeated: to measure anew, delete them. antspyx is measured beside, on one case in ``--peer-every``, where it is installed.
+Write ``registration.md``, a picture, and the tables as CSV files in ``results``. Measurements that are already in the tables
+are not repeated: delete the tables to repeat them. If antspyx is installed, it is measured on every Nth case for comparison
+(``--peer-every N``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cspadn.errors import FusionError
+from training.command import help_text
 from training.evaluation.registration import (
     Checked,
     Measured,
@@ -56,11 +58,11 @@ def _measure_checks(case: RegistrationCase, setting: Setting, folder: Path) -> N
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and write the page; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(prog="python -m training.registration", description=help_text(__doc__).split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with data/label_maps and data/volumes")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the documents")
-    parser.add_argument("--limit", type=_positive, help="measure this many cases only")
-    parser.add_argument("--peer-every", type=_positive, default=9, help="measure antspyx on one case in so many; default: 9")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the documents, such as docs")
+    parser.add_argument("--limit", type=_positive, help="measure only the first LIMIT cases")
+    parser.add_argument("--peer-every", type=_positive, default=9, help="measure antspyx on every Nth case (default: 9)")
     options = parser.parse_args(arguments)
     results, pictures = options.output / "results", options.output / "pictures"
     try:

@@ -33,7 +33,7 @@ from cspadn.imaging.windowing import from_network_range, to_network_range
 from cspadn.models.weights import load_model
 from cspadn.runtime.allocator import keep_freed_memory
 from cspadn.runtime.device import resolve_device
-from training.command import count, run
+from training.command import count, help_text, run
 from training.config import TFNET, TrainingConfig, config_from_dict, load_config, networks
 from training.data import EpochSampler, Pair, PairDataset, PatchDataset, SynthesisDataset, read_exam, read_pairs
 from training.losses import fusion_loss, mse
@@ -343,11 +343,20 @@ def _fingerprint(pairs: Sequence[Pair]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="YAML file, as in training/configs")
-    parser.add_argument("--data", type=Path, required=True, help="folder with split.csv, pet/ and mri/; or CSV of volumes")
-    parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and logs; resumes what it holds")
-    parser.add_argument("--devices", type=count, default=1, help="processes that share each batch (default: 1)")
+    parser = argparse.ArgumentParser(prog="python -m training.train", description=help_text(__doc__))
+    parser.add_argument(
+        "--config", type=Path, required=True, help="YAML file with the options, such as those in training/configs"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="folder with split.csv, pet/ and mri/; a CSV file that lists volumes; or a folder with label_maps/",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for checkpoints and logs; an unfinished run in it is resumed"
+    )
+    parser.add_argument("--devices", type=count, default=1, help="number of processes that share each batch (default: 1)")
     options = parser.parse_args(arguments)
     keep_freed_memory()
     _quieten()

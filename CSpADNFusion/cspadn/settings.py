@@ -66,12 +66,12 @@ def setting(default: object, kind: Kind, explained: str, **options: Any) -> Any:
     return field(default=default, metadata={_RECORD: Setting(kind, explained, **options)})
 
 
-_WINDOW_HELP = "in the volume's units; default: automatic"
+_WINDOW_HELP = "black and white, in the volume's units; default: automatic"
 
 
 @dataclass(frozen=True)
 class FusionSettings:
-    """Say how to fuse.
+    """Settings of a fusion.
 
     Attributes:
         model: name of a shipped model, or a .safetensors file with its card beside it.
@@ -84,8 +84,9 @@ class FusionSettings:
         palette: one of :data:`cspadn.palettes.PALETTES` to make a colour volume as well; None: no colour volume.
         register: none, the volumes are fused where their headers place them; or rigid, the PET is registered to the MRI
             first, by :func:`cspadn.register`.
-        skip_alignment_check: do not check whether the two volumes lie on each other.
-        half: compute in half precision on a GPU, at most 0.003 of the range apart (docs/benchmarks.md); no effect on a CPU.
+        skip_alignment_check: do not check whether the two volumes are aligned.
+        half: compute in half precision on a GPU; the result differs by at most 0.003 of the range (docs/benchmarks.md). No
+            effect on a CPU.
 
     Raises:
         UsageError: a value has another type, or is not one of the choices.
@@ -101,20 +102,25 @@ class FusionSettings:
     )
     device: str = setting(AUTOMATIC_DEVICE, "text", "auto (default), cpu, cuda, cuda:N or mps", changes_result=False)
     grid: str = setting(
-        "mri", "choice", "whose voxels the result has; default: mri", choices=GRIDS, labels=("MRI", "PET"), metavar="mri|pet"
+        "mri",
+        "choice",
+        "the volume whose voxel grid the result has; default: mri",
+        choices=GRIDS,
+        labels=("MRI", "PET"),
+        metavar="mri|pet",
     )
     pet_window: tuple[float, float] | None = setting(None, "window", _WINDOW_HELP)
     mri_window: tuple[float, float] | None = setting(None, "window", _WINDOW_HELP)
     frames: str | None = setting(
         None,
         "frames",
-        "of a dynamic PET: their mean by duration, frame N (counted from 1), or the mean of frames A to B",
+        "frames of a dynamic PET: mean of all, weighted by duration; frame N, counted from 1; or mean of frames A to B",
         metavar="mean|N|A:B",
     )
     palette: str | None = setting(
         None,
         "choice",
-        f"hues of the colour volume: {', '.join(PALETTES)}; default: {DEFAULT_PALETTE}",
+        f"palette of the colour volume: {', '.join(PALETTES)}; default: {DEFAULT_PALETTE}",
         choices=PALETTES,
         metavar="NAME",
     )
@@ -125,10 +131,8 @@ class FusionSettings:
         choices=REGISTRATIONS,
         metavar="none|rigid",
     )
-    skip_alignment_check: bool = setting(
-        False, "switch", "do not check whether PET and MRI lie on each other", changes_result=False
-    )
-    half: bool = setting(False, "switch", "half precision, on a GPU: faster, at most 0.003 of the range apart")
+    skip_alignment_check: bool = setting(False, "switch", "do not check whether PET and MRI are aligned", changes_result=False)
+    half: bool = setting(False, "switch", "half precision on a GPU: faster; differs by at most 0.003 of the range")
 
     def __post_init__(self) -> None:
         for name, record in described(type(self)):

@@ -1,7 +1,7 @@
-"""Measure the automatic windows and the check for swapped volumes: ``python -m training.evaluation.windows``, docs/windows.md.
+"""Measure the automatic windows and the check for swapped volumes, and write docs/windows.md.
 
-Inputs are the real pairs and the label maps below DATA, and the sample pair. Lesions, padding, outliers and noise are put into
-simulated heads, so that the right window is known. "Before" is the rule of the versions up to ADR 0021: percentiles alone.
+The inputs are the real pairs and the label maps in DATA, and the sample pair. Lesions, padding, outliers and noise are added
+to simulated heads, so the right window is known. "Before" is the rule used until decision 0021: percentiles alone.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cspadn.imaging.modality import check_modalities
 from cspadn.imaging.windowing import Window
 from cspadn.io.images import read_image
 from training import heads
+from training.command import help_text
 from training.heads import FWHM_PER_SIGMA, MRI_CONTRASTS, TRACERS, Volume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -300,11 +301,13 @@ def _alarm_table(counts: dict[str, tuple[int, int, int]]) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.evaluation.windows", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with volumes and label_maps")
-    parser.add_argument("--output", type=Path, required=True, help="Markdown file")
-    parser.add_argument("--heads", type=int, nargs="+", default=list(range(1, 15)), help="numbers of label maps; default: all")
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.evaluation.windows", description=help_text(__doc__))
+    parser.add_argument("--data", type=Path, required=True, help="folder with volumes/ and label_maps/")
+    parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
+    parser.add_argument(
+        "--heads", type=int, nargs="+", default=list(range(1, 15)), help="numbers of the label maps (default: all)"
+    )
     options = parser.parse_args(arguments)
     try:
         if not options.output.resolve().parent.is_dir():

@@ -14,24 +14,31 @@ _INPUT_HELP = "BIDS dataset, .csv with the columns pet and mri, or folder with o
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     command.description = (
-        "Fuse the PETs of a BIDS dataset, a list or a folder of DICOM studies with their MRIs, into a BIDS derivative with a"
-        " page for each. Pairs that are finished with the same inputs and settings are skipped. Research use only, not for"
-        " diagnosis."
+        "Fuse each PET of a BIDS dataset, a list or a folder of DICOM studies with its MRI. Write a BIDS derivative with a"
+        " page for each pair. Pairs that are finished with the same inputs and settings are skipped. Research use only, not"
+        " for diagnosis."
     )
     command.add_argument("input", type=Path, metavar="INPUT", help=_INPUT_HELP)
     command.add_argument("output", type=Path, metavar="OUTPUT", help="folder of the derivative; created if necessary")
     command.add_argument(
-        "level", nargs="?", choices=("participant", "group"), help="only fuse, or only make the group page; default: both"
+        "level",
+        nargs="?",
+        choices=("participant", "group"),
+        help="participant: only fuse; group: only write the group page; default: both",
     )
     for name, what in (("participant", "subjects"), ("session", "sessions")):
         flags = (f"--{name}-label", f"--{name}_label")
         command.add_argument(*flags, nargs="+", default=[], metavar="LABEL", help=f"only these {what}")
     where = command.add_mutually_exclusive_group()
-    where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster, such as tcp://host:8786; default: one here")
-    where.add_argument("--workers", type=_count, metavar="N", help="of the cluster here; default: one for each processor")
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="scheduler of a Dask cluster, such as tcp://host:8786; default: start a local one",
+    )
+    where.add_argument("--workers", type=_count, metavar="N", help="workers of the local cluster; default: one per processor")
     again = command.add_mutually_exclusive_group()
-    again.add_argument("--force", action="store_true", help="fuse again what is done")
-    again.add_argument("--resume", action="store_true", help="keep what is done (the default)")
+    again.add_argument("--force", action="store_true", help="fuse finished pairs again")
+    again.add_argument("--resume", action="store_true", help="skip finished pairs (default)")
     add_settings(command)
     add_suv(command)
     add_progress(command)

@@ -24,7 +24,7 @@ _WATCH_SECONDS = 0.2  # between two checks whether the application that started 
 
 
 def add_settings(command: argparse.ArgumentParser, settings: type[FusionSettings] = FusionSettings) -> None:
-    """Add an option for each setting of a fusion; without one, its value is None and the default holds."""
+    """Add an option for each setting of a fusion. The value of an option that is not given is None: the default holds."""
     for name, record in described(settings):
         if record.kind == "window":
             add_window(command, name, record.help)
@@ -36,7 +36,12 @@ def add_settings(command: argparse.ArgumentParser, settings: type[FusionSettings
 
 def add_progress(command: argparse.ArgumentParser) -> None:
     """Add ``--progress``."""
-    command.add_argument("--progress", choices=("bar", "json", "none"), default="bar", help="default: bar, on a terminal")
+    command.add_argument(
+        "--progress",
+        choices=("bar", "json", "none"),
+        default="bar",
+        help="how to show progress; default: bar, if stderr is a terminal",
+    )
 
 
 def add_cancel_file(command: argparse.ArgumentParser) -> None:

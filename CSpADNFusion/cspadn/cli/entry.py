@@ -25,8 +25,8 @@ from cspadn.runtime.terminal import emit, explained, in_one_line, take_all_lette
 _COMMANDS = (  # module, name, help
     (fuse, "fuse", "fuse a PET and an MRI"),
     (register, "register", "register a PET to an MRI"),
-    (metrics, "metrics", "measure how good a fused image is"),
-    (cohort, "cohort", "fuse all pairs of a BIDS dataset, or of a list"),
+    (metrics, "metrics", "compute fusion metrics of a fused image"),
+    (cohort, "cohort", "fuse all pairs of a BIDS dataset, a list or a folder of DICOM studies"),
     (models, "models", "list the models"),
     (info, "info", "show versions and devices"),
 )
@@ -105,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"cspadn {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     for module, name, help_text in _COMMANDS:
-        command = commands.add_parser(name, help=help_text)
+        summary = f"{help_text[0].upper()}{help_text[1:]}. Research use only, not for diagnosis."
+        command = commands.add_parser(name, help=help_text, description=summary)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser

@@ -41,9 +41,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     names, pictures = ", ".join(each.name for each in FORMATS if not each.is_picture), ", ".join(PICTURE_SUFFIXES)
     command.add_argument(
-        "pet", type=Path, metavar="PET", help=f"volume ({names}), folder of one DICOM series, or a picture ({pictures})"
+        "pet", type=Path, metavar="PET", help=f"volume ({names}), folder with one DICOM series, or picture ({pictures})"
     )
-    command.add_argument("mri", type=Path, metavar="MRI", help="the same; has the grid of the result, unless --grid says pet")
+    command.add_argument("mri", type=Path, metavar="MRI", help="as for PET; the result has its grid, except with --grid pet")
     command.add_argument(
         *("-o", "--output"),
         type=Path,
@@ -53,22 +53,22 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--dicom: a new folder",
     )
     command.add_argument(
-        "--dicom", action="store_true", help="write a DICOM study: fused, in colour, PET over MRI; the MRI must be a series"
+        "--dicom", action="store_true", help="write a DICOM study: fused, in colour, PET over MRI; MRI must be a DICOM series"
     )
     command.add_argument(
         "--color",
         type=Path,
         metavar="FILE",
-        help=f"write a colour volume as well: {' or '.join(COLOR_SUFFIXES)}; {pictures} for pictures",
+        help=f"also write a colour volume: {' or '.join(COLOR_SUFFIXES)}; {pictures} for pictures",
     )
     add_settings(command)
     add_suv(command)
     add_progress(command)
     command.add_argument(
-        "--metrics", type=Path, metavar="FILE.csv", help="measure each slice as well: the paper's four metrics, MI and SSIM"
+        "--metrics", type=Path, metavar="FILE.csv", help="also write a table with the fusion metrics of each slice"
     )
     command.add_argument(
-        "--report", type=Path, metavar="FILE.html", help="write a page to look at as well: views, windows, metrics, warnings"
+        "--report", type=Path, metavar="FILE.html", help="also write a page with views, windows, metrics and warnings"
     )
     add_cancel_file(command)
     command.add_argument("--overwrite", action="store_true", help="replace an existing output")

@@ -21,20 +21,24 @@ if TYPE_CHECKING:
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     command.description = (
-        "Measure how good a fused image is. Of coloured PNGs the luma counts, which their colours leave as it was fused, but "
-        "for rounding."
+        "Compute standard fusion metrics of a fused image. They do not prove that a fusion is good. The luma of coloured PNGs "
+        "is measured; it matches the fused luma up to rounding."
     )
-    command.add_argument("pet", type=Path, metavar="PET", help="what was fused: volume, folder of one DICOM series, or a PNG")
-    command.add_argument("mri", type=Path, metavar="MRI", help="the same")
-    command.add_argument("fused", type=Path, metavar="FUSED", help="the result: a volume, or a PNG; better a grey one")
+    command.add_argument(
+        "pet", type=Path, metavar="PET", help="a source of the fusion: volume, folder with one DICOM series, or PNG"
+    )
+    command.add_argument("mri", type=Path, metavar="MRI", help="as for PET")
+    command.add_argument(
+        "fused", type=Path, metavar="FUSED", help="the result of the fusion: volume or PNG, if possible the grey one"
+    )
     add_suv(command)
     add_frames(command)
     for name in WINDOWS:
-        add_window(command, name, "of the fusion, in the volume's units; default: as the fused file says, or by percentiles")
+        add_window(command, name, "window of the fusion, in the volume's units; default: from the fused file, else automatic")
     add_window(
         command,
         "fused_window",
-        "black and white of FUSED; default: 0 4095, refused where its values show another scale (a PNG: black to white)",
+        "black and white of FUSED; default: 0 4095 (values on another scale are refused); for a PNG, black to white",
     )
     command.add_argument("--json", action="store_true", help="print JSON")
 

@@ -22,24 +22,22 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     command.description = (
         "Find the rigid transform from an MRI to a PET of the same head. The file maps a point of the MRI to the point of the "
-        "PET, as ITK's resampling takes it. Slicer loads it as a linear transform for the PET. Research use only, not for "
-        "diagnosis."
+        "PET, as ITK needs it to resample the PET onto the MRI. Slicer loads it as a linear transform for the PET. Research use "
+        "only, not for diagnosis."
     )
     command.add_argument(
-        "pet", type=Path, metavar="PET", help="NIfTI, NRRD or MetaImage volume, or folder of one DICOM series"
+        "pet", type=Path, metavar="PET", help="NIfTI, NRRD or MetaImage volume, or folder with one DICOM series"
     )
-    command.add_argument("mri", type=Path, metavar="MRI", help="the same")
+    command.add_argument("mri", type=Path, metavar="MRI", help="as for PET")
     outputs = command.add_mutually_exclusive_group(required=True)
     outputs.add_argument(*("-o", "--output"), type=Path, metavar="TRANSFORM", help="ITK transform: .tfm or .txt")
     outputs.add_argument(
-        "--check", action="store_true", help="write nothing: only say how far apart PET and MRI are, by a short registration"
+        "--check", action="store_true", help="write no transform; estimate and report how far apart PET and MRI are"
     )
     add_frames(command)
     add_progress(command)
     add_cancel_file(command)
-    command.add_argument(
-        "--report", type=Path, metavar="FILE.html", help="write a page to look at as well: outlines and a checkerboard"
-    )
+    command.add_argument("--report", type=Path, metavar="FILE.html", help="also write a page with outlines and a checkerboard")
     command.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
