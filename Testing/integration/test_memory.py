@@ -53,11 +53,19 @@ def test_the_atlas_volume_needs_less_than_600_mb(shared: Path, tmp_path: Path) -
 def test_a_large_volume_needs_less_than_2500_mb(tmp_path: Path) -> None:
     """512 x 512 x 400, float32, of which 60 slices are full of noise, so that no background is left out."""
     voxels = np.zeros((400, 512, 512), np.float32)
-    for name in ("pet", "mri"):
-        voxels[170:230] = np.random.default_rng(len(name)).random((60, 512, 512), np.float32)
+    for seed, name in enumerate(("pet", "mri")):
+        voxels[170:230] = np.random.default_rng(seed).random((60, 512, 512), np.float32)
         sitk.WriteImage(sitk.GetImageFromArray(voxels), str(tmp_path / f"{name}.mha"))
     files = (tmp_path / "pet.mha", tmp_path / "mri.mha")
     assert _peak(*files, tmp_path / "fused.mha", 2800 * MEGABYTE) < 2500
+
+
+def test_a_long_thin_slice_needs_less_than_600_mb(tmp_path: Path) -> None:
+    """20,000 x 8: all affinities of one line would take 1.6 GB."""
+    for seed, name in enumerate(("pet", "mri")):
+        voxels = np.random.default_rng(seed).random((1, 20000, 8), np.float32)
+        sitk.WriteImage(sitk.GetImageFromArray(voxels), str(tmp_path / f"{name}.mha"))
+    assert _peak(tmp_path / "pet.mha", tmp_path / "mri.mha", tmp_path / "fused.mha", 900 * MEGABYTE) < 600
 
 
 def test_with_too_little_memory_it_says_so(shared: Path, tmp_path: Path) -> None:

@@ -31,9 +31,13 @@ def hottest_focus(values: NDArray[np.float32], voxel_ml: float, bright: float, n
         normal: level of hot normal tissue, such as the 97th percentile of the foreground: or than 1.85 times this one, since a
             large focus raises the first level.
     """
-    finite = np.where(np.isfinite(values), values, -np.inf)
     least = max(_LEAST_VOXELS, math.ceil(FOCUS_ML / voxel_ml - 1e-6))
     level = min(_ABOVE_BRIGHT * bright, _ABOVE_NORMAL * normal)
+    hot = (values > _EDGE * level) & np.isfinite(values)
+    if not hot.any():
+        return None
+    box = _box(hot)  # all that follows is small, also in a large volume
+    finite = np.where(hot[box], values[box], -np.inf)
     parts = _large_parts(finite > _EDGE * level, least)
     if not parts.any():
         return None

@@ -63,5 +63,6 @@ def within_region(image: sitk.Image, region: sitk.Image) -> NDArray[np.float32]:
     box = image[tuple(slice(int(first), int(last)) for first, last in zip(low, high, strict=True))]
     inside = sitk.Resample(region, box, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     with np.errstate(over="ignore"):
-        values = sitk.GetArrayFromImage(box).astype(np.float32)
-    return np.where(sitk.GetArrayViewFromImage(inside) > 0, values, np.float32(np.nan))
+        values: NDArray[np.float32] = sitk.GetArrayFromImage(box).astype(np.float32, copy=False)
+    values[sitk.GetArrayViewFromImage(inside) == 0] = np.nan  # in place: a large volume exists only so many times
+    return values

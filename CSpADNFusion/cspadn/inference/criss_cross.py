@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cspadn.inference.head_region import Block, HeadRegion, aligned
-from cspadn.inference.matrix_product import put_product
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +58,6 @@ class CrissCrossSums:
 
     def __init__(self, module: CrissCrossAttention, framed: Tensor, workspace: Workspace, crop: Crop) -> None:
         import torch
-        from torch import Tensor
 
         from cspadn.models.attention import as_matrix
 
@@ -67,60 +65,54 @@ class CrissCrossSums:
         (query, query_bias), (key, key_bias) = as_matrix(module.query), as_matrix(module.key)
         both = workspace.map("queries and keys", framed, 2 * len(query)).permute(0, 2, 3, 1)
         weight = torch.cat([query * _LOG2_E, key])  # affinities are powers of 2, which torch computes faster than powers of e
-        put_product(Tensor.copy_, both.flatten(0, 2), framed.permute(0, 2, 3, 1).flatten(0, 2), weight.mT)
+        torch.mm(framed.permute(0, 2, 3, 1).flatten(0, 2), weight.mT, out=both.flatten(0, 2))
         both += torch.cat([query_bias * _LOG2_E, key_bias]).squeeze(-1)
         self._query, self._key = both[:, 1:-1, 1:-1, : len(query)], both[:, 1:-1, 1:-1, len(query) :]
         self._black_key = key @ crop.black + key_bias.squeeze(-1)
         self._shift = self._maxima() if self._may_overflow() else None
-        self._sums = inner(workspace.map("odd", framed, framed.shape[1]))
-        self._divisors = self._query.new_ones(*self._query.shape[:3], 1)
+        # A further feature, which is 1 everywhere, makes the last of the sums the divisor of the softmax.
+        self._values = workspace.map("values", self._features.permute(0, 3, 1, 2), framed.shape[1] + 1).permute(0, 2, 3, 1)
+        self._values[..., :-1], self._values[..., -1] = self._features, 1
+        self._black = torch.cat([crop.black, crop.black.new_ones(1)])
+        self._sums = inner(workspace.map("odd", framed, framed.shape[1] + 1))
         self._missing = np.zeros(self._query.shape[2], np.int64)
         self._add_columns()
 
     def blocks(self) -> Iterator[tuple[Block, Tensor]]:
         """Yield each block of pixels that needs sums, with its sums (N, rows, columns, C).
 
-        The features of rows that were yielded are not read again, so the caller may overwrite them.
+        The features are not read again, so the caller may overwrite them.
         """
         import torch
-        from torch import Tensor
 
         for rows, columns, keys in self._lines(self._crop.region):
             here, there = at((rows, columns)), at((rows, keys))
-            sums, divisors = self._sums[here], self._divisors[here]
-            affinity = _affinity(self._query[here], self._key[there], self._shift_at(here))
-            put_product(Tensor.add_, sums, affinity, self._features[there])
-            divisors.add_(affinity.sum(-1, keepdim=True))
+            sums = self._sums[here]
+            sums += _affinity(self._query[here], self._key[there], self._shift_at(here)) @ self._values[there]
             count = self._missing[columns.start : columns.stop] + self._crop.width - len(keys)
             if count.any():
-                weights = self._black_affinity(here) * torch.from_numpy(count).to(sums).unsqueeze(-1)
-                sums.addcmul_(weights, self._crop.black)
-                divisors.add_(weights)
-            yield (rows, columns), sums / divisors
+                sums.addcmul_(self._black_affinity(here) * torch.from_numpy(count).to(sums).unsqueeze(-1), self._black)
+            yield (rows, columns), sums[..., :-1] / sums[..., -1:]
 
     def _add_columns(self) -> None:
         """Sum over the column of each pixel, without the pixel itself, which its row contains."""
-        from torch import Tensor
-
-        query, key, features, sums, divisors = map(
-            _turned, (self._query, self._key, self._features, self._sums, self._divisors)
-        )
+        query, key, values, sums = map(_turned, (self._query, self._key, self._values, self._sums))
         shift = None if self._shift is None else _turned(self._shift)
         for columns, rows, keys in self._lines(self._crop.region.transposed):
             here, there = at((columns, rows)), at((columns, keys))
             affinity = _affinity(query[here].contiguous(), key[there].contiguous(), None if shift is None else shift[here])
             affinity.diagonal(rows.start - keys.start, dim1=-2, dim2=-1).zero_()
-            put_product(Tensor.copy_, sums[here], affinity, features[there].contiguous())
-            divisors[here] = affinity.sum(-1, keepdim=True)
+            sums[here] = affinity @ values[there].contiguous()
             self._missing[columns.start : columns.stop] = self._crop.height - len(keys)
 
     def _lines(self, region: HeadRegion) -> Iterator[tuple[range, range, range]]:
-        """Yield some lines at a time, with the range of queries and the range of keys along them."""
+        """Yield lines, queries and keys along them, of which the affinities fit into memory: some lines, or a part of one."""
         length, limit = region.foreground.shape[1], _CPU_AFFINITIES if self._features.is_cpu else _GPU_AFFINITIES
-        step = max(1, limit // (len(self._features) * length**2))
-        for lines, queries in region.blocks(self._crop.decoder_radius, step):
+        at_a_time = max(1, limit // (len(self._features) * length))  # queries
+        for lines, queries in region.blocks(self._crop.decoder_radius, max(1, at_a_time // length)):
             reached = region.columns(lines, max(self._crop.encoder_radius, self._crop.decoder_radius))
-            yield lines, queries, aligned(reached, length)
+            for start in queries[::at_a_time]:
+                yield lines, range(start, min(start + at_a_time, queries.stop)), aligned(reached, length)
 
     def _may_overflow(self) -> bool:
         """Return whether a logit may be too large to be exponentiated directly, by the lengths of queries and keys."""

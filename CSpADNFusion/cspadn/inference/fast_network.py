@@ -5,8 +5,8 @@ docs/inference.md describes it, with a diagram, the terms, and why each step is 
 * Batch norm is folded into the convolution before it.
 * The black background around the head is not computed: there, the features are one vector, which enters both attention modules
   as often as it occurs.
-* Layers compute blocks of a few rows, which fit into a processor's cache, and write into one buffer. Wide layers need a third
-  fewer multiplications (:mod:`cspadn.inference.winograd`).
+* Layers compute bands of rows, and write into one buffer. Wide layers need a third fewer multiplications
+  (:mod:`cspadn.inference.winograd`).
 * Criss-cross attention is computed some lines at a time (:mod:`cspadn.inference.criss_cross`), channel attention from the Gram
   matrix of the features. All remaining 1x1 convolutions are one matrix product.
 """
@@ -24,13 +24,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from cspadn.inference.criss_cross import CrissCrossSums, Crop, at, inner
 from cspadn.inference.feature_maps import ConvLayer, Workspace, convolve, fill_around, reflect_frame
 from cspadn.inference.head_region import Block, HeadRegion, aligned
-from cspadn.inference.matrix_product import put_product
 from cspadn.models.attention import ChannelAttention, CrissCrossAttention, as_matrix
 from cspadn.models.cspadn import CSpADN, reflect_pad
 
 _BLACK = -1.0  # in the network's range
 # Rows per block: on a CPU, as many as its cache holds in a layer of many or of few channels; on a GPU, all.
-_WIDE_ROWS, _NARROW_ROWS, _GPU_ROWS = 16, 64, 2**20
+_WIDE_ROWS, _NARROW_ROWS, _GPU_ROWS = 16, 256, 2**20
 
 
 def ready_to_fuse(network: nn.Module) -> nn.Module:
@@ -102,15 +101,15 @@ class FusionNetwork(nn.Module):
         features, done = self._workspace.map("even", framed, len(self.black_features)), 0
         source, blacks = framed, iter(self.black_middles)
         for margin, layer in enumerate(_typed(self._encoder), start=1):
-            blocks = self._blocks(region, margin, layer)
+            bands = self._bands(region, margin, layer)
             if margin % 2:  # the common block or the second layer of a dense module: part of F0
                 new = slice(done, done := done + layer.out_channels)
                 target, black, following = features[:, new], self.black_features[new], features[:, :done]
             else:
                 black = next(blacks)
                 target = following = self._workspace.map("odd", framed, layer.out_channels)
-            fill_around(target, blocks, black)
-            convolve(layer, source, target, blocks)
+            fill_around(target, bands, black)
+            convolve(layer, source, target, bands)
             source = following
         return features
 
@@ -123,9 +122,7 @@ class FusionNetwork(nn.Module):
         for block, sums in self._sums(framed, crop):
             own = features[at(block)]
             inputs = (torch.cat([own, sums], dim=-1) if sums is not None else own).flatten(1, 2)
-            attended = inputs.new_empty(*inputs.shape[:2], own.shape[-1])
-            put_product(Tensor.copy_, attended, inputs, weight)
-            own.copy_(attended.add_(bias).view_as(own))
+            own.copy_(torch.baddbmm(bias, inputs, weight).view_as(own))
         reflect_frame(framed)
         return framed
 
@@ -159,7 +156,7 @@ class FusionNetwork(nn.Module):
         gram, total = (features.new_zeros(count, *size, dtype=torch.float32) for size in ((channels, channels), (channels,)))
         for block in self._blocks(crop.region, self.encoder_radius):
             some = features[at(block)].flatten(1, 2).float()
-            put_product(Tensor.add_, gram, (some / positions).mT, some)
+            gram.baddbmm_((some / positions).mT, some)
             total += some.sum(1) / positions
             left -= some.shape[1]
         black = crop.black.float()
@@ -170,14 +167,18 @@ class FusionNetwork(nn.Module):
         for margin, layer in zip(reversed(range(self.decoder_radius)), _typed(self._decoder), strict=True):
             name = "odd" if (self.decoder_radius - margin) % 2 else "even"
             target = self._workspace.map(name, features, layer.out_channels)
-            convolve(layer, features, target, self._blocks(region, margin, layer), torch.relu_ if margin else torch.tanh_)
+            convolve(layer, features, target, self._bands(region, margin, layer), torch.relu_ if margin else torch.tanh_)
             features = target
         return features[..., 1:-1, 1:-1]
 
-    def _blocks(self, region: HeadRegion, margin: int, layer: ConvLayer | None = None) -> list[Block]:
-        """Return the blocks that a layer computes, within ``margin`` of the foreground."""
-        rows = _NARROW_ROWS if layer and not layer.winograd else _WIDE_ROWS
-        return list(region.blocks(margin, rows if self.black_features.is_cpu else _GPU_ROWS))
+    def _bands(self, region: HeadRegion, margin: int, layer: ConvLayer) -> list[range]:
+        """Return the bands of rows that a layer computes: all rows within ``margin`` of the foreground."""
+        rows = _WIDE_ROWS if layer.winograd else _NARROW_ROWS
+        return region.bands(margin, rows if self.black_features.is_cpu else _GPU_ROWS)
+
+    def _blocks(self, region: HeadRegion, margin: int) -> list[Block]:
+        """Return the blocks of pixels within ``margin`` of the foreground."""
+        return list(region.blocks(margin, _WIDE_ROWS if self.black_features.is_cpu else _GPU_ROWS))
 
 
 def _layers(network: nn.Module) -> list[ConvLayer]:

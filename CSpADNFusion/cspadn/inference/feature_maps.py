@@ -1,6 +1,6 @@
-"""Feature maps with a frame of one pixel, (N, C, H + 2, W + 2), which convolutions fill block by block.
+"""Feature maps with a frame of one pixel, (N, C, H + 2, W + 2), which convolutions fill in bands of rows.
 
-A convolution over a few rows at a time works within a processor's cache, and can skip the background beside a head.
+A band of whole rows lies in one piece of memory, so that a convolution reads it without copying it first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cspadn.inference.head_region import Block
 from cspadn.inference.winograd import WinogradConv2d, is_wide
 
 Activation = Callable[[Tensor], Tensor]
@@ -75,30 +74,26 @@ class ConvLayer(nn.Module):
 
 
 def convolve(
-    layer: ConvLayer, source: Tensor, target: Tensor, blocks: Sequence[Block], activation: Activation = torch.relu_
+    layer: ConvLayer, source: Tensor, target: Tensor, bands: Sequence[range], activation: Activation = torch.relu_
 ) -> None:
-    """Convolve one framed map into another within some blocks, then let the target's frame reflect its border."""
-    for rows, columns in blocks:
-        some = source[:, :, rows.start : rows.stop + 2, columns.start : columns.stop + 2]
-        target[:, :, rows.start + 1 : rows.stop + 1, columns.start + 1 : columns.stop + 1] = activation(layer(some))
+    """Convolve one framed map into another in some bands of rows, then let the target's frame reflect its border."""
+    for rows in bands:
+        band = source[:, :, rows.start : rows.stop + 2]
+        target[:, :, rows.start + 1 : rows.stop + 1, 1:-1] = activation(layer(band))
     reflect_frame(target)
 
 
-def fill_around(target: Tensor, blocks: Sequence[Block], value: Tensor) -> None:
-    """Set all pixels of a framed map that lie in none of the blocks.
+def fill_around(target: Tensor, bands: Sequence[range], value: Tensor) -> None:
+    """Set the rows of a framed map that lie in none of the bands.
 
     Args:
         target: (N, C, H + 2, W + 2).
-        blocks: ordered by rows.
+        bands: ordered, without gaps.
         value: (C,).
     """
-    vector, done = value.view(-1, 1, 1), 0
-    for rows, columns in blocks:
-        target[:, :, done : rows.start + 1] = vector
-        done = rows.stop + 1
-        target[:, :, rows.start + 1 : done, : columns.start + 1] = vector
-        target[:, :, rows.start + 1 : done, columns.stop + 1 :] = vector
-    target[:, :, done:] = vector
+    vector = value.view(-1, 1, 1)
+    target[:, :, : bands[0].start + 1] = vector
+    target[:, :, bands[-1].stop + 1 :] = vector
 
 
 def reflect_frame(framed: Tensor) -> None:

@@ -48,18 +48,23 @@ class HeadRegion:
         first, stop = int(self._first[near].min()), int(self._stop[near].max())
         return _widened(np.array([first, stop - 1]), margin, self.foreground.shape[1]) if first < stop else range(0)
 
+    def bands(self, margin: int, step: int) -> list[range]:
+        """Return the rows within ``margin`` of the foreground, in bands of at most ``step`` rows.
+
+        Bands begin and end at multiples of 8 rows, or at the border of the slice.
+        """
+        rows = aligned(self.rows(margin), len(self.foreground), _ROW_MULTIPLE)
+        return [range(start, min(start + step, rows.stop)) for start in rows[::step]]
+
     def blocks(self, margin: int, step: int) -> Iterator[Block]:
         """Yield blocks of at most ``step`` rows that together contain all pixels within ``margin`` of a foreground pixel.
 
         Blocks begin and end at multiples of 8 rows and 16 columns, or at the border of the slice.
         """
-        height, width = self.foreground.shape
-        rows = aligned(self.rows(margin), height, _ROW_MULTIPLE)
-        for start in rows[::step]:
-            some = range(start, min(start + step, rows.stop))
-            columns = self.columns(some, margin)
+        for rows in self.bands(margin, step):
+            columns = self.columns(rows, margin)
             if columns:
-                yield some, aligned(columns, width)
+                yield rows, aligned(columns, self.foreground.shape[1])
 
 
 def aligned(pixels: range, length: int, multiple: int = _COLUMN_MULTIPLE) -> range:

@@ -71,10 +71,29 @@ def published(name: str) -> Callable[[Slices], Fuse]:
     return make
 
 
+def layers(name: str) -> Callable[[Slices], Fuse]:
+    """The layers of a published network, with random weights."""
+
+    def make(_: Slices) -> Fuse:
+        import peers
+
+        network = getattr(peers, name)().eval()
+
+        @torch.inference_mode()
+        def fuse(some: Slices) -> None:
+            for each in some[:, None]:
+                network(torch.from_numpy(each))
+
+        return fuse
+
+    return make
+
+
 SIDES = {
     "ours": ours,
     "straightforward": straightforward,
     **{name: published(name) for name in ("IFCNN", "TFNet", "MSVD", "GTF")},
+    **{name: layers(name) for name in ("DenseFuse", "SDNet")},
 }
 
 
@@ -82,11 +101,8 @@ def operations(slices: Slices) -> float:
     """Floating point operations of ours in matrix products and convolutions, per slice."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    def linear(left: tuple[int, ...], right: tuple[int, ...], *_: object, **__: object) -> int:
-        return 2 * left[0] * left[1] * right[0]
-
     network = FusionNetwork(load_model().network)
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.mkldnn._linear_pointwise: linear}) as counter:
+    with FlopCounterMode(display=False) as counter:
         for each in slices[:, None]:
             network(torch.from_numpy(each) * 2 - 1)
     return float(counter.get_total_flops()) / len(slices)
