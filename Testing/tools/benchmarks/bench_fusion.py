@@ -25,8 +25,19 @@ from cspadn.imaging.alignment import Pair
 from cspadn.settings import FusionSettings
 
 HERE = Path(__file__).resolve().parent
-METHODS = ("straightforward", "ours", "IFCNN", "TFNet", "MSVD", "GTF")
+METHODS = ("straightforward", "ours", "IFCNN", "TFNet", "DenseFuse", "SDNet", "MSVD", "GTF")
 ROUNDS, ATLAS_ROUNDS = range(3), range(2)
+ATLAS_STEP = 2  # every second slice of the atlas
+# What limits each library that computes to AVX2: oneDNN, torch's own kernels, MKL, and the OpenBLAS of NumPy and SciPy.
+INSTRUCTIONS = {
+    "own": {},
+    "AVX2": {
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+    },
+}
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +52,13 @@ def atlas(shared: Path) -> np.ndarray:
 def run(benchmark: Any, tmp_path: Path) -> Any:
     """Measure once, and keep what came out."""
 
-    def run(name: str, slices: np.ndarray, threads: int, passes: int = 1) -> None:
+    def run(name: str, slices: np.ndarray, threads: int, passes: int = 1, instructions: str = "own") -> None:
         np.save(file := tmp_path / "slices.npy", slices)
         command = [sys.executable, str(HERE / "measure.py"), name, str(file), str(threads), str(passes)]
-        environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+        environment = {
+            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)),
+            **INSTRUCTIONS[instructions],
+        }
         done = benchmark.pedantic(_output, (command, environment), rounds=1, iterations=1)
         benchmark.extra_info.update(json.loads(done.splitlines()[-1]))
 
@@ -63,23 +77,23 @@ def noise(size: int, count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("instructions", INSTRUCTIONS)
 @pytest.mark.parametrize("turn", ATLAS_ROUNDS)
-def test_atlas(run: Any, atlas: np.ndarray, turn: int, threads: int, method: str) -> None:
-    run(method, atlas, threads)
+def test_atlas(run: Any, atlas: np.ndarray, turn: int, instructions: str, method: str) -> None:
+    run(method, atlas[::ATLAS_STEP], 1, instructions=instructions)
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("turn", ROUNDS)
-def test_pair(run: Any, atlas: np.ndarray, turn: int, threads: int, method: str) -> None:
-    run(method, atlas[len(atlas) // 2 :][:1], threads, passes=5)
+@pytest.mark.parametrize("turn", ATLAS_ROUNDS)
+def test_two_threads(run: Any, atlas: np.ndarray, turn: int, method: str) -> None:
+    run(method, atlas[::ATLAS_STEP], 2)
 
 
 @pytest.mark.parametrize("method", ["straightforward", "ours"])
+@pytest.mark.parametrize("instructions", INSTRUCTIONS)
 @pytest.mark.parametrize("turn", ROUNDS)
-def test_noise(run: Any, turn: int, method: str) -> None:
-    run(method, noise(256, 8), 1)
+def test_noise(run: Any, turn: int, instructions: str, method: str) -> None:
+    run(method, noise(256, 8), 1, instructions=instructions)
 
 
 @pytest.mark.parametrize("size", [128, 256, 512])
@@ -97,29 +111,44 @@ def test_slices(run: Any, atlas: np.ndarray, turn: int, count: int) -> None:
 
 @pytest.mark.parametrize("source", ["atlas", "noise"])
 def test_operations(run: Any, atlas: np.ndarray, source: str) -> None:
-    run("operations", atlas if source == "atlas" else noise(256, 1), 1)
+    run("operations", atlas[::ATLAS_STEP] if source == "atlas" else noise(256, 1), 1)
 
 
 _PRODUCTS = """
 import json, time, torch
 torch.set_num_threads(1)
 a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
-def rate(product):
+layer = torch.nn.Conv2d(64, 64, 3).to(memory_format=torch.channels_last)
+image = torch.rand(1, 64, 66, 66).contiguous(memory_format=torch.channels_last)
+def rate(operations, compute):
     times = []
     with torch.inference_mode():
         for _ in range(30):
-            start = time.perf_counter(); product(); times.append(time.perf_counter() - start)
-    return 2 * 1024**3 / sorted(times)[15]
-from cspadn.inference.matrix_product import put_product
-out = torch.empty(1024, 1024)
-print(json.dumps({"BLAS": rate(lambda: a @ b), "oneDNN": rate(lambda: put_product(torch.Tensor.copy_, out, a, b))}))
+            start = time.perf_counter(); compute(); times.append(time.perf_counter() - start)
+    return operations / sorted(times)[15]
+print(json.dumps({"product": rate(2 * 1024**3, lambda: a @ b), "convolution": rate(2 * 9 * 64**4, lambda: layer(image))}))
 """
 
 
+@pytest.mark.parametrize("instructions", INSTRUCTIONS)
 @pytest.mark.parametrize("turn", ROUNDS)
-def test_matrix_product(benchmark: Any, turn: int) -> None:
-    """The limit: products of 1024 x 1024 matrices, one thread, operations per second."""
-    benchmark.extra_info.update(json.loads(benchmark.pedantic(_output, ([sys.executable, "-c", _PRODUCTS],), rounds=1)))
+def test_rates(benchmark: Any, turn: int, instructions: str) -> None:
+    """The limit: operations per second of large matrix products and of wide convolutions, one thread."""
+    command = [sys.executable, "-c", _PRODUCTS]
+    done = benchmark.pedantic(_output, (command, INSTRUCTIONS[instructions]), rounds=1)
+    benchmark.extra_info.update(json.loads(done))
+
+
+@pytest.mark.parametrize("instructions", INSTRUCTIONS)
+@pytest.mark.parametrize("turn", ROUNDS)
+def test_whole_run(benchmark: Any, shared: Path, tmp_path: Path, turn: int, instructions: str) -> None:
+    """``cspadn fuse`` of the atlas volume, with colour, on two threads."""
+    folder = shared / "data" / "volumes" / "aanlib"
+    files = [folder / "PET_axial.nii.gz", folder / "MRI_axial.nii.gz", tmp_path / "fused.nrrd", tmp_path / "color.nrrd"]
+    command = [sys.executable, str(HERE / "whole_run.py"), *map(str, files)]
+    environment = {"OMP_NUM_THREADS": "2", **INSTRUCTIONS[instructions]}
+    done = benchmark.pedantic(_output, (command, environment), rounds=1)
+    benchmark.extra_info.update(json.loads(done.splitlines()[-1]), wall=benchmark.stats.stats.max)
 
 
 def test_training_step(benchmark: Any) -> None:

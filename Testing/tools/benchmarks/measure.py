@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT), str(ROOT / "CSpADNFusion")]
+sys.path[:0] = [str(ROOT), str(ROOT / "CSpADNFusion"), str(ROOT / "Testing" / "tools")]
 DATA = Path(os.environ.get("DATA", ROOT.parent / "shared"))
 
 import torch  # noqa: E402
@@ -75,9 +75,9 @@ def layers(name: str) -> Callable[[Slices], Fuse]:
     """The layers of a published network, with random weights."""
 
     def make(_: Slices) -> Fuse:
-        import peers
+        import published_layers
 
-        network = getattr(peers, name)().eval()
+        network = getattr(published_layers, name)().eval()
 
         @torch.inference_mode()
         def fuse(some: Slices) -> None:

@@ -7,6 +7,7 @@ real-time image fusion. International Journal of Computer Vision 129, 2021; its 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -56,7 +57,7 @@ def _conv(inputs: int, outputs: int = _GROWTH, size: int = 3, mode: str = "refle
     return nn.Conv2d(inputs, outputs, size, padding=size // 2, padding_mode=mode)
 
 
-def _dense(layers: nn.ModuleList, source: Tensor, activation) -> Tensor:
+def _dense(layers: nn.ModuleList, source: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
     """Apply layers of which each but the first sees the outputs of all before it; return all their outputs, joined."""
     features = activation(layers[0](source))
     for layer in layers[1:]:
