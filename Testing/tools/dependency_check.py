@@ -129,9 +129,9 @@ def check_indirect(said: dict[str, str]) -> Iterator[str]:
         return
     direct = {canonicalize_name(name) for name in _asked(project()["project"]["dependencies"])}
     others = set(needed(OURS)) - direct
-    table = {canonicalize_name(name): (by, licence) for name, by, licence in rows("What these need themselves")}
+    table = {canonicalize_name(name): (by, licence) for name, by, licence in rows("Needed by these packages")}
     for name in sorted(table.keys() ^ others):
-        yield f"{name} is {'not needed' if name in table else 'missing'} in the table 'What these need themselves'"
+        yield f"{name} is {'not needed' if name in table else 'missing'} in the table 'Needed by these packages'"
     for name in sorted(table.keys() & others):
         by, licence = table[name]
         if licence != said[name]:

@@ -22,8 +22,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     command.description = (
         "Find the rigid transform from an MRI to a PET of the same head. The file maps a point of the MRI to the point of the "
-        "PET, as ITK needs it to resample the PET onto the MRI. Slicer loads it as a linear transform for the PET. Research use "
-        "only, not for diagnosis."
+        "PET, as ITK needs it to resample the PET onto the MRI. Slicer loads it as a linear transform for the PET. Research "
+        "use only, not for diagnosis."
     )
     command.add_argument(
         "pet", type=Path, metavar="PET", help="NIfTI, NRRD or MetaImage volume, or folder with one DICOM series"
