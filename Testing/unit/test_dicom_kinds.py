@@ -10,13 +10,23 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    generate_uid,
+)
 
 from cspadn.errors import InputError, UsageError
 from cspadn.imaging.metadata import FRAMES, notes_of, value_of
-from cspadn.io.dicom_headers import is_dicom
+from cspadn.io.dicom_headers import SLICE, kind_of_file
 from cspadn.io.dicom_reader import read_headers, read_series
 from cspadn.io.dicom_study import series_below
+from cspadn.io.dicom_writer.references import series_reference, source_image
+from cspadn.io.images import read_image
 from dicom_files import edit_series, set_keyword, write_dynamic, write_enhanced, write_series
 from message_calls import identifiers, raises
 from volumes import volume
@@ -143,6 +153,41 @@ def test_enhanced_files_that_are_cut_are_refused(mri, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1000])
     with raises(InputError, "dicom-file-damaged", path=file):
         read_series(tmp_path / "mr", "The MRI")
+
+
+def test_an_enhanced_file_is_a_volume_by_itself(mri, frames, tmp_path: Path) -> None:
+    write_enhanced(tmp_path / "mr" / "all.dcm", [mri], "MR")
+    write_enhanced(tmp_path / "mr" / "another", [mri], "MR")
+    image = read_image(tmp_path / "mr" / "all.dcm", "The MRI")
+    _same_place(image, mri)
+    np.testing.assert_array_equal(_values(image), _values(mri))
+    write_enhanced(tmp_path / "pet", frames, "PT")
+    assert value_of(read_image(tmp_path / "pet", "The PET", frames="2"), FRAMES) == "2 of 3, 2 s"
+
+
+@pytest.mark.parametrize("enhanced", [True, False])
+def test_an_unknown_compression_is_named(mri, enhanced: bool, tmp_path: Path) -> None:
+    if enhanced:
+        write_enhanced(tmp_path / "mr" / "all.dcm", [mri], "MR")
+    else:
+        write_series(tmp_path / "mr", mri, "MR")
+
+    def packed(dataset: Dataset, _: int) -> None:
+        dataset.PixelData = encapsulate([b"no image"] * int(dataset.get("NumberOfFrames", 1)))
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
+
+    edit_series(tmp_path / "mr", packed)
+    with raises(InputError, "dicom-compression-unknown", syntax=HTJ2KLossless.name):
+        read_series(tmp_path / "mr", "The MRI")
+
+
+def test_derived_images_refer_to_frames(mri, tmp_path: Path) -> None:
+    write_enhanced(tmp_path / "mr" / "all.dcm", [mri], "MR")
+    headers = read_headers(tmp_path / "mr", "The MRI")
+    assert [source_image(header).ReferencedFrameNumber for header in headers] == list(range(1, mri.GetSize()[2] + 1))
+    (series,) = series_reference(headers)
+    assert len(series.ReferencedInstanceSequence) == 1
 
 
 # Dynamic PET
@@ -321,10 +366,12 @@ def test_files_without_a_preamble_are_read(mri, syntax, suffix: str, tmp_path: P
         little = syntax != ExplicitVRBigEndian
         bare.save_as(path.with_suffix(suffix), implicit_vr=syntax.is_implicit_VR, little_endian=little)
         assert path.with_suffix(suffix).read_bytes()[:2] in (b"\x08\0", b"\0\x08")
-        assert is_dicom(path.with_suffix(suffix))
+        assert kind_of_file(path.with_suffix(suffix), "The MRI") == SLICE
     image = read_series(folder, "The MRI")
     _same_place(image, mri)
     np.testing.assert_array_equal(_values(image), _values(mri))
+    with raises(InputError, "image-is-one-dicom-slice"):
+        read_image(sorted(folder.iterdir())[0], "The MRI")
     (series,) = series_below(tmp_path)
     assert len(series.files) == mri.GetSize()[2]
 

@@ -135,6 +135,19 @@ def stored_frames(path: Path) -> NDArray[Any]:
     return np.reshape(pixels, (-1, *pixels.shape[-2:]))
 
 
+def unknown_compression(path: Path) -> str:
+    """Return the name of the compression of a file if neither pydicom nor GDCM decodes it; empty otherwise."""
+    from pydicom import uid
+    from pydicom.filereader import read_file_meta_info
+
+    try:
+        syntax = uid.UID(str(read_file_meta_info(path).get("TransferSyntaxUID", "")))
+        known = (*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes, uid.JPEG2000Lossless, uid.JPEG2000, uid.RLELossless)
+        return "" if syntax in known or not syntax.is_encapsulated else syntax.name
+    except Exception:  # no such tag, or an unknown UID
+        return ""
+
+
 def _decoded_by_itk(dataset: Dataset) -> NDArray[Any]:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import MultiFrameGrayscaleWordSecondaryCaptureImageStorage, generate_uid

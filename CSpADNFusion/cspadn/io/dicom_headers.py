@@ -14,6 +14,7 @@ from cspadn.messages import message
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+SLICE, VOLUME = "slice", "volume"
 Series = Path | Sequence[Path]  # the folder of a series, or its files
 _SUFFIXES, _PREAMBLE, _MAGIC = (".dcm", ".dicom", ".ima"), 128, b"DICM"  # of file names; bytes before the magic
 _FIRST_GROUPS, _LAST_FIRST_ELEMENT, _MOST_LENGTH = (2, 8), 0x90, 1024  # of the first tag of a file without a preamble
@@ -88,16 +89,27 @@ def read_header(path: Path, name: str) -> Dataset | None:
     return header if "Rows" in header or not kind or "Image Storage" in kind.name else None
 
 
-def is_dicom(path: Path) -> bool:
-    """Return whether a file begins as DICOM files do, with or without a preamble; OSError if it cannot be read."""
+def kind_of_file(path: Path, name: str) -> str:
+    """Return whether a file is a slice of a DICOM series, a whole volume of many frames, or neither (empty).
+
+    Args:
+        path: any file.
+        name: the volume's name in error messages.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     start = _start_of(path)
-    return start[_PREAMBLE:] == _MAGIC or _begins_with_a_tag(start)
-
-
-def is_multiframe(path: Path, name: str) -> bool:
-    """Return whether a file is a DICOM image whose frames are the slices of a volume."""
-    header = read_header(path, name) if is_dicom(path) else None
-    return header is not None and is_enhanced(header)
+    with_preamble = start[_PREAMBLE:] == _MAGIC
+    if not (with_preamble or _begins_with_a_tag(start)):
+        return ""
+    try:
+        header = read_header(path, name)
+    except InputError:  # damaged, or not DICOM after all
+        header = None
+    if header is None or "SOPClassUID" not in header:
+        return SLICE if with_preamble else ""
+    return VOLUME if is_enhanced(header) else SLICE
 
 
 def _start_of(path: Path) -> bytes:

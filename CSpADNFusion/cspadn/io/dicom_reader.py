@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cspadn.errors import InputError, MemoryExhaustedError
 from cspadn.imaging.frames import chosen_frames, frame_weights, mark_frames
 from cspadn.imaging.metadata import FRAME_UID, MODALITY, PADDING, SERIES_UID, SOURCE_NAME, UNITS, add_note
-from cspadn.io.dicom_frames import frame_of, stored_frames
+from cspadn.io.dicom_frames import frame_of, stored_frames, unknown_compression
 from cspadn.io.dicom_headers import Series, files_in, headers_of, read_header, read_headers
 from cspadn.io.dicom_negative import NEGATIVE, inverted_if_negative
 from cspadn.io.dicom_padding import mark_padding
@@ -206,6 +206,8 @@ def _decoded(path: Path, read: Callable[[Path], Voxels], name: str) -> Voxels:
     except Exception as error:  # as in read_header
         if is_out_of_memory(error):
             raise MemoryExhaustedError(message("memory-to-read", path=path)) from None
+        if unknown := unknown_compression(path):
+            raise InputError(message("dicom-compression-unknown", volume=name, path=path, syntax=unknown)) from None
         raise InputError(message("dicom-file-damaged", volume=name, path=path)) from None
 
 

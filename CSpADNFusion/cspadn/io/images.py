@@ -16,7 +16,9 @@ from cspadn.imaging.frames import select_frames, usable_seconds, without_trailin
 from cspadn.imaging.geometry import has_orthogonal_axes
 from cspadn.imaging.metadata import FRAME_SECONDS, NOTE, PREFIX, SOURCE_NAME
 from cspadn.io.atomic_output import Staged, commit, stage
-from cspadn.io.formats import FORMAT_NAMES, PICTURE_SUFFIXES, format_of_content, format_of_name, suffix_of
+from cspadn.io.dicom_headers import SLICE, VOLUME, kind_of_file
+from cspadn.io.foreign_formats import reason_of
+from cspadn.io.formats import PICTURE_SUFFIXES, format_of_content, format_of_name, suffix_of
 from cspadn.io.formats.file_format import any_voxels, read_with_itk, write_with_itk
 from cspadn.io.header_checks import DamageError, check_content
 from cspadn.messages import message
@@ -41,6 +43,10 @@ def read_image(path: Path, name: str, *, suv: bool = False, frames: str | None =
         from cspadn.io.dicom_reader import read_series
 
         return read_series(path, name, suv=suv, frames=frames)
+    if kind_of_file(path, name) == VOLUME:
+        from cspadn.io.dicom_reader import read_files
+
+        return read_files([path], path, name, suv=suv, frames=frames)
     if suv:
         raise InputError(message("suv-needs-dicom", volume=name, path=path))
     try:
@@ -52,9 +58,7 @@ def read_image(path: Path, name: str, *, suv: bool = False, frames: str | None =
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise MemoryExhaustedError(message("memory-to-read", path=path)) from None
-        formats = " or ".join((", ".join(FORMAT_NAMES[:-1]), FORMAT_NAMES[-1]))
-        why = message("format-unknown", formats=formats)
-        raise InputError(message("image-unreadable", volume=name, path=path, why=why)) from None
+        raise InputError(message("image-unreadable", volume=name, path=path, why=reason_of(path))) from None
     return _described(image, path) if frames is None else select_frames(_described(image, path), frames, name)
 
 
@@ -93,9 +97,8 @@ def check_path(path: Path, name: str) -> None:
             return
         if not stat.S_ISREG(kind):
             raise InputError(message("image-not-a-file", volume=name, path=path))
-        with path.open("rb") as file:
-            if file.read(132)[128:] == b"DICM":
-                raise InputError(message("image-is-one-dicom-slice", volume=name, path=path))
+        if kind_of_file(path, name) == SLICE:
+            raise InputError(message("image-is-one-dicom-slice", volume=name, path=path))
     except (FileNotFoundError, ValueError):  # ValueError: no file may have such a name
         raise InputError(message("image-missing", volume=name, path=path)) from None
     except OSError as error:

@@ -96,6 +96,13 @@ SERIES = Section(
             "The file is shorter than its headers say, or cannot be decoded; usually an interrupted transfer.",
         ),
         Message(
+            "dicom-compression-unknown",
+            "{volume}: the DICOM file {path} cannot be read: its compression, {syntax}, is not supported. Export the series "
+            "uncompressed.",
+            "Such as High-Throughput JPEG 2000, JPEG XL or a video. The tools *dcmdjpeg* and *gdcmconv* decompress many "
+            "others.",
+        ),
+        Message(
             "dicom-file-unreadable",
             "{volume}: the DICOM file {path} cannot be read: it is damaged, or its permissions forbid it. Copy it again.",
             "If other programs open the file, check its permissions first.",

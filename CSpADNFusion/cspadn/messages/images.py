@@ -51,6 +51,18 @@ SECTION = Section(
             "*dcm2niix*, or Slicer itself, can convert it.",
         ),
         Message(
+            "format-foreign",
+            "it is {format}, which is not read. Convert it to NIfTI-1, NRRD or MetaImage.",
+            "The content shows another format, whatever the ending of the name. nibabel converts NIfTI-2, MINC, MGH, ECAT and "
+            "PAR files; Slicer converts others. A web page or an archive in place of an image is a download that went "
+            "wrong, or was not unpacked.",
+        ),
+        Message(
+            "file-empty",
+            "it is empty. Copy it again.",
+            "The file has no content: an interrupted copy or download, or a full disk when it was written.",
+        ),
+        Message(
             "compressed-data-cut",
             "it is damaged: its compressed data are incomplete. Copy it again.",
             "A `.nii.gz` or another compressed file ends too early: an interrupted download or copy, or a full disk when it "

@@ -420,7 +420,8 @@ def _half(size: int) -> int:
     return size // 2
 
 
-for _byte in (0, 1, 100, 347):
+case("NIfTI cut at byte 0", identifier="file-empty")(partial(_cut, ".nii", _at(0)))
+for _byte in (1, 100, 347):
     case(f"NIfTI cut at byte {_byte}", identifier="format-unknown")(partial(_cut, ".nii", _at(_byte)))
 for _byte in (348, 351, 352, 400):
     case(f"NIfTI cut at byte {_byte}", identifier="voxels-missing")(partial(_cut, ".nii", _at(_byte)))
@@ -491,8 +492,8 @@ def _other(name: str, content: bytes, folder: Path) -> list[str]:
 
 _NOISE = np.random.default_rng(0).bytes(5000)
 case("text called NIfTI", identifier="format-unknown")(partial(_other, "pet.nii", b"a list of patients\n" * 50))
-case("empty MetaImage", identifier="format-unknown")(partial(_other, "pet.mha", b""))
-case("empty compressed NIfTI", identifier="format-unknown")(partial(_other, "pet.nii.gz", b""))
+case("empty MetaImage", identifier="file-empty")(partial(_other, "pet.mha", b""))
+case("empty compressed NIfTI", identifier="file-empty")(partial(_other, "pet.nii.gz", b""))
 case("noise called NRRD", identifier="format-unknown")(partial(_other, "pet.nrrd", _NOISE))
 case("noise behind the first line of NRRD", identifier="format-unknown")(partial(_other, "pet.nrrd", b"NRRD0004\n" + _NOISE))
 case("noise in gzip", identifier="format-unknown")(partial(_other, "pet.nii.gz", gzip.compress(_NOISE)))
@@ -679,14 +680,12 @@ case("pipe", identifier="image-not-a-file")(_path("pipe.nii.gz", os.mkfifo))
 case("name that is too long", identifier="image-not-accessible")(_path(f"{'a' * 300}.nrrd", _nothing))
 case("folder without DICOM", identifier="dicom-none")(_path("empty", Path.mkdir))
 case("folder with two DICOM series", identifier="dicom-several-series")(_path("two", _two_series))
-case("name with a line break", identifier="format-unknown", names="\\n")(_path("a\nb.nrrd", Path.touch))
+case("name with a line break", identifier="file-empty", names="\\n")(_path("a\nb.nrrd", Path.touch))
 case("missing file with a line break", identifier="image-missing")(_path("a\nb.nrrd", _nothing))
-case("name with commands to the terminal", identifier="format-unknown", names="\\x1b")(
+case("name with commands to the terminal", identifier="file-empty", names="\\x1b")(
     _path("\x1b[2J\x1b]0;title\x07.nrrd", Path.touch)
 )
-case("name that turns the direction of writing", identifier="format-unknown", names="\\u202e")(
-    _path("\u202eexe.nrrd", Path.touch)
-)
+case("name that turns the direction of writing", identifier="file-empty", names="\\u202e")(_path("\u202eexe.nrrd", Path.touch))
 case("name that is no UTF-8", identifier="name-not-utf8", names="M\\udcfcller")(_path("M\udcfcller.nrrd", Path.touch))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from cspadn.io.dicom_frames import frame_of
 from cspadn.io.dicom_tags import slice_axes, slice_thickness
 from cspadn.io.dicom_writer.headers import code, item
 
@@ -64,6 +65,8 @@ def instance(header: Dataset) -> Dataset:
 def source_image(header: Dataset) -> Dataset:
     """Return an item of the source image sequence."""
     reference = instance(header)
+    if (frame := frame_of(header)) is not None:
+        reference.ReferencedFrameNumber = frame + 1
     reference.PurposeOfReferenceCodeSequence = [code("121322", "DCM", "Source image for image processing operation")]
     return reference
 
@@ -72,9 +75,14 @@ def series_reference(headers: Iterable[Dataset], images: str = "ReferencedInstan
     """Return an item for each series of some images, which lists these images in the sequence of the given keyword."""
     referred = sorted(headers, key=_series)
     return [
-        item(SeriesInstanceUID=uid, **{images: [instance(header) for header in group]})
+        item(SeriesInstanceUID=uid, **{images: [instance(header) for header in _instances(group)]})
         for uid, group in groupby(referred, key=_series)
     ]
+
+
+def _instances(headers: Iterable[Dataset]) -> Iterable[Dataset]:
+    """Return the headers of an image once, also if they are those of its frames."""
+    return {str(header.SOPInstanceUID): header for header in headers}.values()
 
 
 def refer_to(new: Dataset, headers: list[Dataset]) -> None:

@@ -1,0 +1,64 @@
+"""Say why a file cannot be read: it has a format that is not read, is empty, or is damaged."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+from cspadn.io.formats import FORMAT_NAMES
+from cspadn.messages import Sentence, message
+
+_START = 512  # bytes
+_GZIP = b"\x1f\x8b"
+_NIFTI_2 = {(540).to_bytes(4, order) for order in ("little", "big")}  # size of the header
+_MGH = (1).to_bytes(4, "big")  # version
+_BEGINNINGS = {
+    b"\x89HDF\r\n\x1a\n": "a MINC 2 or another HDF5 file",
+    b"CDF\x01": "a MINC 1 or another NetCDF file",
+    b"MATRIX7": "an ECAT 7 file",
+    b"!INTERFILE": "an Interfile header",
+    b"# === DATA DESCRIPTION FILE": "a Philips PAR file",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x93NUMPY": "a NumPy array",
+    b"MATLAB 5.0 MAT-file": "a MATLAB file",
+    b"<!doctype html": "a web page",
+    b"<html": "a web page",
+    b"%PDF": "a PDF",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"II*\0": "a TIFF picture",
+    b"MM\0*": "a TIFF picture",
+}
+
+
+def reason_of(path: Path) -> Sentence:
+    """Return why the readers refuse a file, as the end of a sentence about it; OSError if it cannot be opened."""
+    start = _start_of(path)
+    if not start:
+        return message("file-empty")
+    if found := _format_of(start, path.name.lower()):
+        return message("format-foreign", format=found)
+    return message("format-unknown", formats=" or ".join((", ".join(FORMAT_NAMES[:-1]), FORMAT_NAMES[-1])))
+
+
+def _start_of(path: Path) -> bytes:
+    """Return the first bytes of a file, unpacked if it is packed by gzip; those of a damaged one as they are."""
+    with path.open("rb") as file:
+        start = file.read(_START)
+    if not start.startswith(_GZIP):
+        return start
+    try:
+        with gzip.open(path) as packed:
+            return packed.read(_START)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return start
+
+
+def _format_of(start: bytes, name: str) -> str:
+    """Return the format that the first bytes show, with its article; empty if they show none."""
+    if start[:4] in _NIFTI_2 and start[4:7] in (b"n+2", b"ni2"):
+        return "a NIfTI-2 file"
+    if start[:4] == _MGH and name.endswith((".mgh", ".mgz")):
+        return "a FreeSurfer MGH file"
+    beginning = start.lstrip().lower()
+    return next((kind for mark, kind in _BEGINNINGS.items() if start.startswith(mark) or beginning.startswith(mark)), "")
