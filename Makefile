@@ -59,7 +59,7 @@ registration-report: $(READY) ## register simulated heads, about 15 minutes of C
 geometry-report: $(READY) ## fuse real pairs in all stored orders, turned, moved and resampled: docs/geometry.md
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/geometry_report.py --data $(DATA)/data --output docs/geometry.md
 
-windows-report: $(READY) ## measure the automatic windows and the check for swapped volumes, about 25 minutes of CPU time: docs/windows.md
+windows-report: $(READY) ## measure the automatic windows and the check for swapped volumes, about 8 minutes of CPU time: docs/windows.md
 	$(BIN)/python -m training.evaluation.windows --data $(DATA)/data --output docs/windows.md
 
 benchmark: $(READY) ## time a training step against the straightforward one
