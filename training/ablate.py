@@ -33,13 +33,13 @@ def variant(base: TrainingConfig, attention: str, seed: int) -> TrainingConfig:
 def ablate(
     base: TrainingConfig, data: Path, output: Path, weights: Path, curves: Path, seeds: tuple[int, ...] = SEEDS
 ) -> None:
-    """Train and export every variant; skips those whose weights exist.
+    """Train and export every variant; skip those whose weights exist.
 
     Args:
         data: as :func:`training.data.read_pairs` reads it.
-        output: receives the folder of each run.
-        weights: receives ``ATTENTION-SEED.safetensors`` (float16) and a card of each.
-        curves: receives the curve of each, ``ATTENTION-SEED.csv``.
+        output: folder of the runs, with a folder for each.
+        weights: folder for ``ATTENTION-SEED.safetensors`` (float16) and their cards.
+        curves: folder for the training curves ``ATTENTION-SEED.csv``.
 
     Raises:
         InputError, ValueError, DivergedError: as :func:`training.train.train`.
@@ -59,7 +59,7 @@ def ablate(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.ablate", description=help_text(__doc__))
     parser.add_argument("--data", type=Path, required=True, help="training data, as for training.train")
     parser.add_argument("--output", type=Path, required=True, help="folder for the runs")

@@ -1,9 +1,9 @@
-"""Time a training step against the straightforward one: ``python -m training.benchmark [--output FILE.json]``.
+"""Compare the time of a training step with a straightforward implementation.
 
-Straightforward means: attention as the equations stand (one joined criss-cross map, all maps of the channel attention),
-SSIM from torchmetrics, the allocator and the memory layout as they come. Both sides start from the same weights and patches
-and must give the same loss; ours is also timed in bfloat16 mixed precision, whose loss may differ. Each runs in a process of
-its own, in turns, so that none profits from another's memory.
+The straightforward implementation follows the equations (one joined criss-cross map, all maps of the channel attention) and
+uses SSIM from torchmetrics, the default allocator and the default memory layout. Both start from the same weights and patches
+and must give the same loss. Ours is also timed in bfloat16 mixed precision, whose loss may differ. Each run has its own
+process, in turns, so that none reuses the memory of another.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from training.losses import fusion_loss
 
 BATCH, PATCH = 64, 64
 LOSS = {"mse": 1.0, "ssim": 1.0}
-SAME = ("straightforward", "ours")  # in float32, so with the same loss
+SAME = ("straightforward", "ours")  # in float32: these must give the same loss
 SIDES = (*SAME, "ours_bf16")
 
 
 class JoinedCrissCross(nn.Module):
-    """Equations 1 and 2 with the affinities of row and column joined in one (N, H, W, H + W) map."""
+    """Equations 1 and 2, with the affinities of row and column joined in one (N, H, W, H + W) map."""
 
     def __init__(self, ours: CrissCrossAttention) -> None:
         super().__init__()
@@ -46,7 +46,9 @@ class JoinedCrissCross(nn.Module):
         row = torch.einsum("nchw,nchv->nhwv", query, key)
         column = torch.einsum("nchw,ncgw->nhwg", query, key)
         height, width = features.shape[-2:]
-        itself = torch.eye(height, dtype=torch.bool, device=features.device).unsqueeze(1)  # counted in the row
+        itself = torch.eye(height, dtype=torch.bool, device=features.device).unsqueeze(
+            1
+        )  # the pixel itself is already counted in the row
         weights = torch.cat([row, column.masked_fill(itself, float("-inf"))], dim=-1).softmax(-1)
         of_row, of_column = torch.split(weights, [width, height], dim=-1)
         attended = torch.einsum("nhwv,nchv->nchw", of_row, value) + torch.einsum("nhwg,ncgw->nchw", of_column, value)
@@ -54,7 +56,7 @@ class JoinedCrissCross(nn.Module):
 
 
 class PlainChannel(nn.Module):
-    """Equations 3 and 4 through the maps C1, C2 and C3."""
+    """Equations 3 and 4, with the maps C1, C2 and C3."""
 
     def __init__(self, ours: ChannelAttention) -> None:
         super().__init__()
@@ -67,7 +69,7 @@ class PlainChannel(nn.Module):
 
 
 def straightforward_loss(fused: Tensor, sources: Tensor) -> Tensor:
-    """MSE and the mean SSIM, which torchmetrics has."""
+    """Compute MSE and the mean SSIM by torchmetrics."""
     targets = torch.cat([sources[:, :1], sources[:, 1:]])
     twice = torch.cat([fused, fused])
     similarity = structural_similarity_index_measure(twice, targets, data_range=1.0)
@@ -76,7 +78,7 @@ def straightforward_loss(fused: Tensor, sources: Tensor) -> Tensor:
 
 
 def make_straightforward(network: CSpADN) -> CSpADN:
-    """The same network, with the same parameters, and the plain attention."""
+    """Replace the attention of a network by the plain one, with the same parameters."""
     assert isinstance(network.attention, ParallelAttention)
     plain: Any = network.attention
     plain.spatial, plain.channel = JoinedCrissCross(plain.spatial), PlainChannel(plain.channel)
@@ -84,7 +86,7 @@ def make_straightforward(network: CSpADN) -> CSpADN:
 
 
 def run_side(side: str, steps: int) -> dict[str, Any]:
-    """Time ``steps`` steps of one side after one that warms up; wall and CPU seconds of each, and the losses."""
+    """Time ``steps`` steps of one side after a warm-up step; return wall and CPU seconds per step, and the losses."""
     torch.manual_seed(1)
     network, sources = CSpADN(), torch.rand(BATCH, 2, PATCH, PATCH)
     plain = side == "straightforward"
@@ -110,7 +112,7 @@ def run_side(side: str, steps: int) -> dict[str, Any]:
 
 
 def compare(steps: int, rounds: int) -> dict[str, Any]:
-    """Run both sides in turns, each in a fresh process; median seconds a step, and the ratios."""
+    """Run the implementations in turns, each in a new process; return median seconds per step, and the ratios."""
     results: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
     for _ in range(rounds):
         for side in SIDES:
@@ -134,7 +136,7 @@ def compare(steps: int, rounds: int) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.benchmark", description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=count, default=3, help="timed steps of each process (default: 3)")
     parser.add_argument("--rounds", type=count, default=2, help="processes of each implementation (default: 2)")

@@ -1,4 +1,4 @@
-"""What defines a training run; read from a YAML file."""
+"""The options of a training run, read from a YAML file."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from cspadn.models.registry import ARCHITECTURES, Architecture, Config
 from training.losses import TERMS
 
 TFNET = "tfnet"
-_LEAST_PIXELS = {"ssim": 11, "weighted_ssim": 11, "vif": 41}  # of each side of an image, which the windows of these terms need
+_LEAST_PIXELS = {"ssim": 11, "weighted_ssim": 11, "vif": 41}  # pixels along each side that the windows of these terms need
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How a patch is varied; the defaults are those of the paper preset (docs/adr/0003).
+    """Random changes of a patch. The defaults are those of the paper preset (docs/adr/0003).
 
     Attributes:
-        flip: along each axis, one time in two.
-        rotate: by 0 to 3 quarter turns, each as often.
+        flip: whether to flip each axis with a probability of one half.
+        rotate: whether to rotate by 0 to 3 quarter turns, all equally likely.
         gain: each source is multiplied by its own random factor from [1 - gain, 1].
         curve: each source is raised to its own random power from [1 / (1 + curve), 1 + curve].
     """
@@ -44,13 +44,13 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """What synthetic patches are drawn from (:mod:`training.synthesis`); no heads: none are.
+    """Sources of the synthetic patches (:mod:`training.synthesis`). Without heads, no patch is synthetic.
 
     Attributes:
         heads, validation_heads: numbers of the label maps in the folder ``label_maps`` of the data.
-        real: share of the patches that is cut from real pairs.
-        flat: share of the patches that is flat, or a plateau, in both sources.
-        exams: of the folder ``spect_mri`` of the data: their pairs are among the real ones.
+        real: share of the patches that are cut from real pairs, 0 to 1.
+        flat: share of the patches that are flat, or a plateau, in both sources, 0 to 1.
+        exams: examinations in the folder ``spect_mri`` of the data whose pairs are added to the real ones.
     """
 
     heads: tuple[int, ...] = ()
@@ -74,31 +74,34 @@ class SynthesisConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One training run. Raises ValueError, with the name and the value, where an option has an impossible value.
+    """The options of one training run.
 
-    An epoch is ``steps_per_epoch`` batches: the paper does not define it (docs/adr/0003).
+    An epoch has ``steps_per_epoch`` batches, since the paper does not define it (docs/adr/0003).
 
     Attributes:
-        name: name of the model that comes out.
-        batch_size: patches of one step, over all processes together.
-        loss: the weights of the terms in :data:`training.losses.TERMS` by their names; equation 5 is mse: 1, ssim: gamma, or
-            weighted_ssim in its place (docs/adr/0003).
-        learning_rate: of Adam at the start; falls by a half cosine to ``final_learning_rate`` at the last step.
-        validate_every: epochs between two passes over the validation pairs.
-        architecture: a name of :func:`networks`, or ``tfnet``, the baseline, which is trained by the same protocol.
-        attention_scale_rate: learning rate of alpha and beta of the attention, as a multiple of that of all other parameters.
-        precision: ``auto`` is mixed precision on CUDA; ``bf16`` is the same, and bfloat16 mixed precision on the CPU,
-            faster on processors with AVX-512 BF16; ``32`` is float32 everywhere.
+        name: name of the trained model.
+        batch_size: patches per step, in all processes together.
+        loss: weights of the terms in :data:`training.losses.TERMS`, by name. Equation 5 is mse: 1, ssim: gamma, with
+            weighted_ssim as an alternative to ssim (docs/adr/0003).
+        learning_rate: initial learning rate of Adam; falls by a half cosine to ``final_learning_rate`` at the last step.
+        validate_every: epochs from one validation to the next.
+        architecture: a name of :func:`networks`, or ``tfnet`` for the baseline, which is trained with the same protocol.
+        attention_scale_rate: learning rate of the attention's alpha and beta, as a multiple of the learning rate.
+        precision: ``auto``: mixed precision on CUDA; ``bf16``: also bfloat16 mixed precision on the CPU, which is faster on
+            processors with AVX-512 BF16; ``32``: float32 everywhere.
         train_subset: one or more values of the column ``subset``; in a file, a list or one word.
-        validation_subset: the same, for validation. The two have nothing in common.
-        pictures_every: epochs between two pictures of validation pairs, drawn when these are validated; 0: none.
-        foreground: share of a patch, 0 to 1, that is not dark in both sources: patches of the background alone teach little.
-        mse_steps: optimiser steps at the start that minimise the MSE alone: for the term ``ssim``, of which black is a trap
-            (docs/adr/0003).
-        start: name or file of a model whose weights the training starts from; empty: from random weights.
+        validation_subset: likewise, for validation. The two must not overlap.
+        pictures_every: epochs from one picture of validation pairs to the next, drawn during validation; 0: no pictures.
+        foreground: share of a patch, 0 to 1, that should not be dark in both sources: background teaches the network little.
+        mse_steps: optimiser steps at the start that minimise the MSE alone. The term ``ssim`` needs them, because the
+            network can get stuck at black (docs/adr/0003).
+        start: name or file of a model to start from; empty: start from random weights.
         attention_start: alpha and beta of the attention at the first step.
-        synthesis: heads to draw patches from; without any, all patches come from the pairs of ``train_subset``.
+        synthesis: sources of synthetic patches; without heads, all patches come from the pairs of ``train_subset``.
         network: the configuration of the architecture; ``tfnet`` has none.
+
+    Raises:
+        ValueError: an option has an invalid value; the message gives its name and value.
     """
 
     name: str
@@ -162,7 +165,7 @@ class TrainingConfig:
 
     @property
     def least_pixels(self) -> int:
-        """Length of the shortest side of a slice or patch that the loss can be computed of."""
+        """Shortest side, in pixels, of a slice or patch for which the loss can be computed."""
         return max(_LEAST_PIXELS.get(name, 1) for name in self.loss)
 
     @property
@@ -171,7 +174,7 @@ class TrainingConfig:
         return self.epochs * self.steps_per_epoch
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as YAML, JSON and checkpoints can hold them."""
+        """Return the options as plain values for YAML, JSON and checkpoints."""
         subsets = {name: list(getattr(self, name)) for name in ("train_subset", "validation_subset")}
         synthesis = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.synthesis).items()}
         return {**asdict(self), **subsets, "synthesis": synthesis, "network": self.network.to_dict()}
@@ -214,7 +217,11 @@ def _check_subsets(name: str, value: Any) -> None:
 
 
 def load_config(path: Path) -> TrainingConfig:
-    """Read a YAML file; raises ValueError, with the offending names, on unknown, missing or impossible options."""
+    """Read a YAML file.
+
+    Raises:
+        ValueError: options are unknown, missing or invalid; the message names them.
+    """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -227,7 +234,15 @@ def load_config(path: Path) -> TrainingConfig:
 
 
 def config_from_dict(values: dict[str, Any], source: str) -> TrainingConfig:
-    """The reverse of :meth:`TrainingConfig.to_dict`; ``source`` names the origin in errors (ValueError)."""
+    """Reverse :meth:`TrainingConfig.to_dict`.
+
+    Args:
+        values: the options by name.
+        source: where they come from, for error messages.
+
+    Raises:
+        ValueError: as :func:`load_config`.
+    """
     required = {f.name for f in fields(TrainingConfig) if f.default is MISSING and f.default_factory is MISSING}
     _check_names(values, {f.name for f in fields(TrainingConfig)}, required, source)
     try:
@@ -246,7 +261,7 @@ def _check_names(values: Any, known: set[str], required: set[str], source: str) 
 
 
 def _parts(values: dict[str, Any], source: str) -> dict[str, Any]:
-    """The options that YAML cannot hold as they are."""
+    """Return the options that YAML stores in another form than :class:`TrainingConfig`."""
     augmentation, network = values.get("augmentation", {}), values.get("network", {})
     _check_names(augmentation, {f.name for f in fields(Augmentation)}, set(), f"{source}: augmentation")
     synthesis = values.get("synthesis", {})

@@ -1,4 +1,4 @@
-"""PET/MRI slice pairs from pictures or volumes, and the random patches that the network is trained on."""
+"""Read PET/MRI slice pairs from pictures or volumes, and cut random patches from them for training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.config import Augmentation
 from training.synthesis import INTERPOLATED, Synthesis, flat_patches, interpolated, with_target
 from training.volumes import read_slices
 
-Pair = NDArray[np.float32]  # (2, H, W) in [0, 1]: PET (of a coloured one the luma), MRI
+Pair = NDArray[np.float32]  # (2, H, W) in [0, 1]: PET (luma, if coloured), MRI
 TABLE = "split.csv"
 ATLAS_MM = 0.86  # of a pixel of the Whole Brain Atlas, by the size of a head
 _DARK = 0.04  # of white: what is not brighter in either source shows nothing
@@ -29,18 +29,18 @@ _ALPHA = 4  # bit of a PNG's colour type
 
 
 def read_pairs(data: Path, *subsets: str) -> list[Pair]:
-    """Read the pairs of some subsets, in the order of the table; they may differ in size.
+    """Read the pairs of some subsets, in the order of the table. The pairs may differ in size.
 
     Args:
         data: pictures or volumes. Pictures: a folder with ``split.csv`` (columns ``id`` and ``subset``), ``pet/ID.png``
-            (pseudo-coloured or grey) and ``mri/ID.png``, all of 8 bits and without alpha. Volumes: a CSV file with the columns
-            ``pet``, ``mri`` (NIfTI files; paths from the CSV file on) and ``subset``; :func:`training.volumes.read_slices`
-            says which slices they give.
+            (pseudo-coloured or grey) and ``mri/ID.png``, all with 8 bits and without alpha. Volumes: a CSV file with the
+            columns ``pet``, ``mri`` (NIfTI files; paths relative to the CSV file) and ``subset``;
+            :func:`training.volumes.read_slices` selects the slices.
         subsets: values of the column ``subset``.
 
     Raises:
-        InputError: the table lacks a column, or one of the subsets; an image is missing, has another form, or does not fit
-            its partner.
+        InputError: the table lacks a column or a subset, or an image is missing, has another format, or differs in size
+            from its partner.
     """
     if data.suffix.lower() == ".csv":
         rows = read_rows(data, ("pet", "mri", "subset"), subsets)
@@ -49,10 +49,10 @@ def read_pairs(data: Path, *subsets: str) -> list[Pair]:
 
 
 def read_exam(folder: Path) -> list[Pair]:
-    """The pairs of an examination: ``spect/NAME.png`` (pseudo-coloured) and ``mri/NAME.png``, by name.
+    """Read the pairs of an examination, ``spect/NAME.png`` (pseudo-coloured) and ``mri/NAME.png``, sorted by name.
 
     Raises:
-        InputError: there are none, or one is damaged or does not fit its partner.
+        InputError: there are no pairs, or an image is damaged or differs in size from its partner.
     """
     names = sorted(path.stem for path in (folder / "spect").glob("*.png"))
     if not names:
@@ -68,10 +68,10 @@ def _read_volumes(table: Path, line: int, row: dict[str, str]) -> NDArray[np.flo
 
 
 def read_rows(table: Path, columns: Sequence[str], subsets: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a CSV table that belong to some subsets, each with the number of its line in the file.
+    """Return the rows of a CSV table that belong to some subsets, each with its line number in the file.
 
     Raises:
-        InputError: the table cannot be read, lacks one of ``columns``, or has no row of one of ``subsets``.
+        InputError: the table cannot be read, lacks one of ``columns``, or has no row for one of ``subsets``.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -91,7 +91,7 @@ def read_rows(table: Path, columns: Sequence[str], subsets: Sequence[str]) -> li
 
 
 def _read_pictures(folder: Path, name: str, emission: str = "pet") -> Pair:
-    """The pair called ``name``, as the network sees it in use: grey, or luma, from 0 to 1."""
+    """Read the pair called ``name`` as the product gives it to the network: grey or luma, from 0 to 1."""
     pet, mri = (_read_grey(folder / kind / f"{name}.png") for kind in (emission, "mri"))
     if pet.shape != mri.shape:
         sizes = " and ".join(f"{grey.shape[1]} x {grey.shape[0]}" for grey in (pet, mri))
@@ -111,7 +111,7 @@ def _read_grey(path: Path) -> NDArray[np.float32]:
 
 
 def _png_form(path: Path) -> tuple[int, int]:
-    """Bits and colour type in the header of a PNG: not all that is written there can be read. Zeros where it is none."""
+    """Return bits and colour type from the header of a PNG; zeros if it is not a PNG."""
     if not path.is_file():
         return 0, 0
     with path.open("rb") as file:
@@ -120,12 +120,12 @@ def _png_form(path: Path) -> tuple[int, int]:
 
 
 class PatchDataset(Dataset[Tensor]):
-    """Random patches, (2, size, size) in [0, 1]; item ``i`` of an endless row depends on (seed, i) alone.
+    """An endless sequence of random patches, (2, size, size) in [0, 1]. Item ``i`` depends only on (seed, i).
 
-    Every pair is used equally often: items walk through one permutation of the pairs after the other.
+    Every pair is used equally often: the items go through one random permutation of the pairs after the other.
 
     Args:
-        foreground: share of a patch, 0 to 1, that should show something.
+        foreground: share of a patch, 0 to 1, that should not be dark in both sources.
 
     Raises:
         InputError: a pair is smaller than a patch.
@@ -152,14 +152,14 @@ class PatchDataset(Dataset[Tensor]):
 
 
 def _check_sizes(pairs: Sequence[Pair], least: int, problem: str) -> None:
-    """InputError, which begins with ``problem``, where a side of a slice is shorter than ``least`` pixels."""
+    """Raise InputError, beginning with ``problem``, if a side of a slice is shorter than ``least`` pixels."""
     height, width = min((pair.shape[-2:] for pair in pairs), key=min)
     if min(height, width) < least:
         raise InputError(f"{problem} slices of {width} x {height} pixels.")
 
 
 def _cut(pair: Pair, size: int, foreground: float, random: np.random.Generator) -> Pair:
-    """A square at a random position that shows enough, or the last of some tries: a slice may be nearly empty."""
+    """Cut a square with enough foreground at a random position; after several tries, return the last one."""
     for _ in range(_TRIES):
         top, left = (int(random.integers(extent - size + 1)) for extent in pair.shape[-2:])
         patch = pair[:, top : top + size, left : left + size]
@@ -169,7 +169,7 @@ def _cut(pair: Pair, size: int, foreground: float, random: np.random.Generator) 
 
 
 def augment(patch: Pair, augmentation: Augmentation, random: np.random.Generator) -> Pair:
-    """Vary a patch; what is switched off draws nothing, so it does not change what is drawn for the rest."""
+    """Vary a patch at random. Options that are off draw no random numbers, so the others are not affected."""
     if augmentation.flip:
         patch = np.flip(patch, tuple(axis for axis in (1, 2) if random.random() < 0.5))
     if augmentation.rotate:
@@ -183,14 +183,14 @@ def augment(patch: Pair, augmentation: Augmentation, random: np.random.Generator
 
 
 class SynthesisDataset(Dataset[Tensor]):
-    """Drawn patches with flat and real ones among them, (3, size, size) in [0, 1]: PET, MRI and the target.
+    """Synthetic patches, mixed with flat and real ones, (3, size, size) in [0, 1]: PET, MRI and the target.
 
-    Items are asked for in their order.
+    Request the items in ascending order.
 
     Args:
         synthesis: draws the patches.
         real: cuts patches from real pairs.
-        real_share, flat_share: of all patches.
+        real_share, flat_share: shares of all patches, 0 to 1.
     """
 
     def __init__(self, synthesis: Synthesis, real: PatchDataset, real_share: float, flat_share: float) -> None:
@@ -215,22 +215,22 @@ class SynthesisDataset(Dataset[Tensor]):
         return joined[random.permutation(len(joined))]
 
     def _real_patch(self, patch: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-        """A patch (2, size, size) of a real pair, at times interpolated, with its target: (1, 3, size, size)."""
+        """Return a patch (2, size, size) of a real pair, sometimes interpolated, with its target: (1, 3, size, size)."""
         factor = float(random.uniform(1.2, 2.2)) if random.random() < INTERPOLATED else 1.0
         pair = patch[np.newaxis] if factor == 1 else interpolated(patch[np.newaxis], factor, random)
         return with_target(pair, ATLAS_MM / factor)
 
 
 class EpochSampler(Sampler[int]):
-    """The items of one epoch of :class:`PatchDataset`: a resumed run sees the patches that the uninterrupted one would.
+    """Select the items of one epoch of :class:`PatchDataset`. A resumed run gets the same patches as an uninterrupted one.
 
-    Of several processes, each gets its part of every batch: together they see the items that one alone would.
+    Each of several processes gets its part of every batch. Together they get the items of a single process.
 
     Args:
-        steps: batches of an epoch.
-        batch: items of a batch, over all processes together.
+        steps: batches per epoch.
+        batch: items per batch, in all processes together.
         rank: number of this process.
-        processes: how many there are; divides ``batch``.
+        processes: number of processes; it must divide ``batch``.
     """
 
     def __init__(self, steps: int, batch: int, rank: int = 0, processes: int = 1) -> None:
@@ -239,7 +239,7 @@ class EpochSampler(Sampler[int]):
         self.first = rank * self.part
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
+        """Set the epoch; Lightning calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -252,7 +252,11 @@ class EpochSampler(Sampler[int]):
 
 
 class PairDataset(Dataset[Tensor]):
-    """Whole slices, (2, H, W) in [0, 1]; InputError where a side of one is shorter than ``least`` pixels."""
+    """Whole slices, (2, H, W) in [0, 1].
+
+    Raises:
+        InputError: a side of a slice is shorter than ``least`` pixels.
+    """
 
     def __init__(self, pairs: Sequence[Pair], least: int = 1) -> None:
         _check_sizes(pairs, least, f"The loss needs {least} pixels along each side, more than has the smallest of the")

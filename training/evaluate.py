@@ -29,11 +29,11 @@ _PROGRAM = "python -m training.evaluate"
 
 
 def evaluate(inputs: Inputs) -> list[Section]:
-    """All tables and figures, written to ``inputs.output``, which exists, and the parts of the index.
+    """Write all tables and figures to the existing folder ``inputs.output``; return the sections of the index.
 
     Raises:
-        InputError: an image, a table or a curve is missing or damaged: before the work starts.
-        ModelError: so are weights.
+        InputError: an image, a table or a curve is missing or damaged; raised before the work starts.
+        ModelError: weights are missing or damaged; raised before the work starts.
     """
     _say(f"{len(inputs.same_head)} pairs of the same head, {len(inputs.second_subject)} of the second subject")
     of_paper, of_subject2 = paper.rows(inputs), subject2.rows(inputs)
@@ -77,7 +77,7 @@ def _curves(inputs: Inputs, runs: list[Path]) -> list[Section]:
 
 
 def write_index(folder: Path, sections: list[Section], seconds: float, processes: int, command: str) -> None:
-    """The page that shows all of it, and lists every file that was made."""
+    """Write the page with all sections and a list of all files."""
     contents = "\n".join(f"- [{section.title}]({section.name}.md)" for section in sections)
     intro = (
         f"Made by `{command}` in {seconds / 60:.1f} minutes, with {counted(processes, 'process', 'processes')} of one thread "
@@ -93,7 +93,7 @@ def write_index(folder: Path, sections: list[Section], seconds: float, processes
 
 
 def _models() -> str:
-    """What the cards of the shipped models say."""
+    """Describe the shipped models by their cards."""
     header = ["model", "steps", "seed", "trained on", "weights", "SHA-256"]
     return markdown(header, [_model_line(card) for card in list_models()])
 
@@ -115,10 +115,10 @@ def _say(line: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run the command; return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's remarks on harmless headers
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK warns about harmless headers
     start = time.monotonic()
     try:
         with workers(options.processes) as mapper, staged(options.output) as folder:

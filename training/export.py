@@ -40,11 +40,11 @@ PRESETS = Path(__file__).resolve().parent / "configs"
 
 
 def load_run(run: Path) -> tuple[FusionTraining, dict[str, Any]]:
-    """The trained module in evaluation mode, and its checkpoint, from the output folder of a training run.
+    """Load the trained module, in evaluation mode, and its checkpoint from the output folder of a training run.
 
     Raises:
-        InputError: there is no checkpoint, or it is damaged, or its weights are not those of its options.
-        ValueError: its options are not those of this version.
+        InputError: the checkpoint is missing or damaged, or its weights do not fit its options.
+        ValueError: its options are not valid in this version.
     """
     path = run / CHECKPOINT
     checkpoint = read_checkpoint(path)
@@ -55,7 +55,7 @@ def load_run(run: Path) -> tuple[FusionTraining, dict[str, Any]]:
 
 
 def measure(model: Path, pairs: Sequence[Pair]) -> dict[str, float]:
-    """Means of all metrics over whole slices, fused by a model file as the product does it, in 8 bits."""
+    """Fuse whole slices with a model file, in 8 bits as the product does, and return the mean of each metric."""
     settings = FusionSettings(model=str(model), device="cpu")
     scores = []
     for pair in pairs:
@@ -69,12 +69,12 @@ def export(run: Path, data: Path, output: Path, description: str, *, command: st
     """Write ``output`` and, except for TFNet, its card with the metrics of the validation pairs.
 
     Args:
-        command: what trained it; default: ``training.train`` with the preset that it was trained by.
-        half: write float16 and measure nothing, as for the networks of the experiments, which the evaluation measures.
+        command: the training command for the card; default: ``training.train`` with the preset of the run.
+        half: write float16 without metrics, for networks that the evaluation measures.
 
     Raises:
-        UsageError: ``output`` has another ending, or a model without description.
-        InputError, ValueError: as :func:`load_run` and :func:`training.data.read_pairs`; or the run is not at its end.
+        UsageError: ``output`` does not end in ``.safetensors``, or the description is missing.
+        InputError, ValueError: as :func:`load_run` and :func:`training.data.read_pairs`; or the run is not finished.
     """
     if output.suffix != WEIGHTS_SUFFIX:
         raise UsageError(f"The output {output} must end in {WEIGHTS_SUFFIX}.")
@@ -106,7 +106,7 @@ def export(run: Path, data: Path, output: Path, description: str, *, command: st
 
 
 def save_half(network: nn.Module, path: Path) -> None:
-    """Write the weights as float16, to a temporary name that is renamed."""
+    """Write the weights as float16, to a temporary file that is then renamed."""
     content = safetensors.torch.save({name: tensor.half().contiguous() for name, tensor in network.state_dict().items()})
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(content)
@@ -114,7 +114,7 @@ def save_half(network: nn.Module, path: Path) -> None:
 
 
 def write_curve(run: Path, path: Path) -> None:
-    """Write the losses that a run logged at the end of each epoch as a CSV table; empty where nothing was validated.
+    """Write the losses of each epoch as a CSV table; the validation loss is empty in epochs without validation.
 
     Raises:
         InputError: as :func:`training.train.read_checkpoint`.
@@ -129,7 +129,7 @@ def write_curve(run: Path, path: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.export", description=help_text(__doc__))
     parser.add_argument("--run", type=Path, required=True, help="output folder of training.train")
     parser.add_argument("--data", type=Path, required=True, help="training data of the run")
@@ -151,14 +151,14 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _command(config: TrainingConfig, data: Path) -> str:
-    """What trains the model again: by the preset that says the same as the run's options, else by these themselves."""
+    """Return the command that repeats the training: with the preset that has the options of the run, or else the run's own."""
     presets = (path for path in sorted(PRESETS.glob("*.yaml")) if load_config(path) == config)
     path = next((f"training/configs/{preset.name}" for preset in presets), "config.yaml")
     return shlex.join(["python", "-m", "training.train", "--config", path, "--data", data.name, "--output", "DIR"])
 
 
 def _training_record(module: FusionTraining, checkpoint: dict[str, Any], data: Path, command: str) -> dict[str, Any]:
-    """What the card says of the training."""
+    """Return the field ``training`` of the card."""
     pairs, _, _ = training_data(module.config, data)
     names = [f"'{name}'" for name in module.config.train_subset]
     subsets = f"{'subset' if len(names) == 1 else 'subsets'} {', '.join(names)}"

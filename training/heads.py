@@ -1,4 +1,4 @@
-"""Simulate the MRI and the PET of a head from its label map: the tissue tables, the scanners, and lesions.
+"""Simulate the MRI and the PET of a head from its label map: tissue tables, scanners and lesions.
 
 A label map gives every voxel a tissue. A table gives every tissue an intensity, and the scanner adds resolution, texture, bias
 field and noise. :mod:`training.synthesis` draws the tables at random for training; :mod:`training.evaluation.observer` and
@@ -75,7 +75,7 @@ MRI_CONTRASTS = _by_column(
     },
 )
 MRI_CONTRASTS["T1c"] = {**MRI_CONTRASTS["T1"], "vessel": 1.0, "lesion": 0.9, "soft": 0.5}
-# Uptake relative to the cortex, or to the hottest tissue where that is another.
+# Uptake relative to the cortex, or to the hottest tissue if that is not the cortex.
 TRACERS = _by_column(
     ("FDG", "amyloid", "FET", "dopamine"),
     {
@@ -104,11 +104,11 @@ def read_tissues(path: Path) -> NDArray[np.uint8]:
     """Read a label map as tissues.
 
     Returns:
-        (slices, rows, columns) of indices into :data:`NAMES`, 1 mm, RAS: slices run up, rows to the front, columns
+        Indices into :data:`NAMES`, (slices, rows, columns), 1 mm, RAS: slices run upwards, rows to the front, columns
         to the right.
 
     Raises:
-        InputError: the file is missing or no label map.
+        InputError: the file is missing or not a label map.
     """
     if not path.is_file():
         raise InputError(f"The label map {path} does not exist: check the folder of the data.")
@@ -125,7 +125,7 @@ def read_tissues(path: Path) -> NDArray[np.uint8]:
 
 
 def of_tissues(tissues: NDArray[np.uint8], names: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Where one of the named tissues is."""
+    """Return a mask of the voxels with one of the named tissues."""
     wanted = np.zeros(len(NAMES), bool)
     wanted[[NAMES.index(name) for name in names]] = True
     result: NDArray[np.bool_] = wanted[tissues]
@@ -133,13 +133,13 @@ def of_tissues(tissues: NDArray[np.uint8], names: tuple[str, ...]) -> NDArray[np
 
 
 def paint(tissues: NDArray[np.uint8], table: Table) -> Volume:
-    """Each voxel's intensity from its tissue."""
+    """Return the intensity of each voxel from its tissue."""
     result: Volume = np.array([table[name] for name in NAMES], np.float32)[tissues]
     return result
 
 
 def blob(shape: tuple[int, ...], centre: tuple[float, ...], fwhm: tuple[float, ...]) -> Volume:
-    """A Gaussian lesion of height 1; ``centre`` and ``fwhm`` in voxels, one value an axis."""
+    """Return a Gaussian lesion of height 1; ``centre`` and ``fwhm`` in voxels, one value per axis."""
     profiles = [
         np.exp(-0.5 * ((np.arange(length) - middle) * FWHM_PER_SIGMA / width) ** 2)
         for length, middle, width in zip(shape, centre, fwhm, strict=True)
@@ -152,7 +152,7 @@ def blob(shape: tuple[int, ...], centre: tuple[float, ...], fwhm: tuple[float, .
 
 
 def smooth_noise(shape: tuple[int, ...], sigma: tuple[float, ...], random: np.random.Generator) -> Volume:
-    """Gaussian noise of standard deviation 1, correlated over ``sigma`` voxels of each axis."""
+    """Return Gaussian noise with standard deviation 1, correlated over ``sigma`` voxels along each axis."""
     noise = gaussian_filter(random.standard_normal(shape, np.float32), sigma, mode="wrap")
     result: Volume = noise / max(float(noise.std()), 1e-6)
     return result
@@ -167,13 +167,13 @@ def scan_mri(
     bias: float = 0.1,
     noise: float = 0.015,
 ) -> Volume:
-    """An MRI of painted tissues.
+    """Simulate an MRI of painted tissues.
 
     Args:
         painted: intensities, at most about 1.
-        blur: standard deviation of the point spread, voxels of each axis.
-        texture, noise: standard deviations; the texture is in the tissue, the noise everywhere (Rician).
-        bias: the field is exp(bias * smooth noise).
+        blur: standard deviation of the point spread along each axis, in voxels.
+        texture, noise: standard deviations; the texture is only in tissue, the (Rician) noise is everywhere.
+        bias: strength of the bias field, which is exp(bias * smooth noise).
     """
     sharp = painted * (1 + texture * smooth_noise(painted.shape, (1.2, 1.2, 1.2), random))
     image = gaussian_filter(sharp, blur)
@@ -185,7 +185,7 @@ def scan_mri(
 
 
 def bias_field(shape: tuple[int, ...], strength: float, random: np.random.Generator) -> Volume:
-    """A smooth positive factor, about 1: the exponential of a few cosines across the volume."""
+    """Return a smooth positive factor around 1: the exponential of a few cosines across the volume."""
     field = np.zeros(shape, np.float32)
     grids = np.meshgrid(*(np.linspace(-1, 1, length, dtype=np.float32) for length in shape), indexing="ij", sparse=True)
     for grid in grids:
@@ -203,13 +203,13 @@ def scan_pet(
     texture: float = 0.06,
     noise: float = 0.03,
 ) -> Volume:
-    """A PET of painted uptake.
+    """Simulate a PET of painted uptake.
 
     Args:
-        painted: uptake, about 1 where it is greatest.
-        fwhm: of the point spread, voxels of each axis; the noise has about the same correlation.
-        texture: standard deviation of the uptake inside a tissue.
-        noise: standard deviation where the uptake is 1; it follows the root of the uptake.
+        painted: uptake, at most about 1.
+        fwhm: width of the point spread along each axis, in voxels; the noise has about the same correlation.
+        texture: standard deviation of the uptake within a tissue.
+        noise: standard deviation where the uptake is 1; it is proportional to the square root of the uptake.
     """
     sigma = tuple(width / FWHM_PER_SIGMA for width in fwhm)
     uptake = painted * (1 + texture * smooth_noise(painted.shape, sigma, random))

@@ -1,9 +1,9 @@
-"""The terms of the training loss. None needs a ground truth: a fused slice is compared with its two sources alone.
+"""Terms of the training loss. No term needs a ground truth: a fused slice is compared only with its two sources.
 
-``mse`` and ``ssim`` are the paper's (equation 5), ``weighted_ssim`` is how we take its second to two sources, ``l1`` is
-TFNet's. ``target`` and ``target_gradient`` train the default model. The others are differentiable forms of published fusion
-measures (:mod:`cspadn.metrics` has the measures themselves). Sums over pixels are taken over the whole batch before they are
-divided: a patch without any edge would otherwise divide by zero.
+``mse`` and ``ssim`` are the terms of the paper (equation 5); ``weighted_ssim`` is our extension of SSIM to two sources; ``l1``
+is the loss of TFNet. ``target`` and ``target_gradient`` train the default model. The others are differentiable forms of
+published fusion metrics (:mod:`cspadn.metrics` has the metrics themselves). Sums over pixels are taken over the whole batch
+before they are divided, because a patch without edges would cause a division by zero.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.nn import functional
 from training.target import layered_target
 
 Term = Callable[[Tensor, Tensor], Tensor]
-"""Maps fused (N, 1, H, W) and sources (N, 2, H, W; PET then MRI), both in [0, 1], to a scalar that falls as it improves."""
+"""Maps fused (N, 1, H, W) and sources (N, 2, H, W; PET then MRI), both in [0, 1], to a scalar; lower is better."""
 
 _GREY_LEVELS = 255.0
 _SSIM_WINDOW, _SSIM_SIGMA = 11, 1.5  # pixels
@@ -30,15 +30,15 @@ _TINY = 1e-10
 
 
 def fusion_loss(fused: Tensor, sources: Tensor, weights: Mapping[str, float]) -> dict[str, Tensor]:
-    """The weighted sum of the terms named by ``weights``.
+    """Compute the weighted sum of the terms named in ``weights``.
 
     Args:
         fused: (N, 1, H, W) in [0, 1].
         sources: (N, 2, H, W) in [0, 1], PET then MRI; for ``target`` and ``target_gradient`` (N, 3, H, W), the target last.
-        weights: by names of :data:`TERMS`; equation 5 is ``{"mse": 1, "ssim": gamma}``, of two sources the mean.
+        weights: by name in :data:`TERMS`; equation 5 is ``{"mse": 1, "ssim": gamma}``, averaged over the two sources.
 
     Returns:
-        Scalars: ``loss`` (to be minimised), and each term as ``NAME_loss``: 0 is perfect, so it is not the measure itself.
+        Scalars: ``loss`` (to be minimised), and each term as ``NAME_loss``, which is 0 for a perfect value of the metric.
     """
     terms = {name: TERMS[name](fused, sources if name in OF_TARGET else sources[:, :2]) for name in weights}
     total = torch.stack([weight * terms[name] for name, weight in weights.items()]).sum()
@@ -46,29 +46,29 @@ def fusion_loss(fused: Tensor, sources: Tensor, weights: Mapping[str, float]) ->
 
 
 def mse(fused: Tensor, sources: Tensor) -> Tensor:
-    """Mean squared difference, the mean over the two sources."""
+    """Compute the mean squared difference from the two sources."""
     return functional.mse_loss(fused.expand_as(sources), sources)
 
 
 def l1(fused: Tensor, sources: Tensor) -> Tensor:
-    """Mean absolute difference, the mean over the two sources."""
+    """Compute the mean absolute difference from the two sources."""
     return functional.l1_loss(fused.expand_as(sources), sources)
 
 
 def ssim(fused: Tensor, sources: Tensor) -> Tensor:
-    """1 - SSIM, the mean over the two sources.
+    """Compute 1 - SSIM, averaged over the two sources.
 
-    As published by Wang et al. (IEEE TIP 13, 2004): Gaussian window of 11 pixels, sigma 1.5; at the borders the
-    images are reflected, so every pixel counts. Sides of 11 pixels or more: the window's.
+    As published by Wang et al. (IEEE TIP 13, 2004): Gaussian window of 11 pixels, sigma 1.5. The images are reflected at the
+    borders, so every pixel counts. Each side needs at least 11 pixels, the size of the window.
     """
     return 1 - _ssim_maps(fused, sources)[0].mean()
 
 
 def weighted_ssim(fused: Tensor, sources: Tensor) -> Tensor:
-    """1 - SSIM, where each source counts by its share of the local variance, as in Piella and Heijmans' index (ICIP 2003).
+    """Compute 1 - SSIM, weighting each source by its share of the local variance (Piella and Heijmans, ICIP 2003).
 
-    Where one source is black, as the PET is on the skull, nothing in it can be resembled: it counts for little, for less than
-    a fifth where the other varies by five grey levels. ``_LEAST_VARIANCE`` lets sources share evenly where both are flat.
+    Where one source is black, such as the PET on the skull, it has no structure to preserve and a low weight: less than a
+    fifth where the other source varies by five grey levels. ``_LEAST_VARIANCE`` gives equal weights where both are flat.
     """
     similarity, variance = _ssim_maps(fused, sources)
     share = (variance + _LEAST_VARIANCE) / (variance + _LEAST_VARIANCE).sum(1, keepdim=True)
@@ -76,7 +76,7 @@ def weighted_ssim(fused: Tensor, sources: Tensor) -> Tensor:
 
 
 def _ssim_maps(fused: Tensor, sources: Tensor) -> tuple[Tensor, Tensor]:
-    """SSIM to each source at each pixel, and the sources' variances in its window: (N, 2, H, W) each."""
+    """Return the SSIM to each source at each pixel, and the sources' variances in its window, (N, 2, H, W) each."""
     images = torch.cat([fused, sources], dim=1)
     products = torch.cat([images, images**2, fused * sources], dim=1)
     margin = _SSIM_WINDOW // 2
@@ -89,7 +89,7 @@ def _ssim_maps(fused: Tensor, sources: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def qabf(fused: Tensor, sources: Tensor) -> Tensor:
-    """1 - Qabf: how much of the sources' edges is kept, weighted by their strength (Xydeas and Petrovic, 2000)."""
+    """Compute 1 - Qabf, with the share of the sources' edges that is kept, by strength (Xydeas and Petrovic, 2000)."""
     of_fused, of_sources = _sobel(fused), _sobel(sources)
     strength = _length(of_sources)
     kept = _edge_strength_kept(_length(of_fused), strength) * _edge_angle_kept(of_fused, of_sources)
@@ -97,7 +97,7 @@ def qabf(fused: Tensor, sources: Tensor) -> Tensor:
 
 
 def _sobel(image: Tensor) -> Tensor:
-    """Horizontal and vertical differences in grey levels: (N, C, H, W) to (2, N, C, H, W); black outside."""
+    """Return horizontal and vertical differences in grey levels, (N, C, H, W) to (2, N, C, H, W); black outside the image."""
     kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
     single = image.reshape(-1, 1, *image.shape[-2:])
     both = _GREY_LEVELS * functional.conv2d(single, torch.stack([kernel, kernel.T]).unsqueeze(1), padding=1)
@@ -105,7 +105,7 @@ def _sobel(image: Tensor) -> Tensor:
 
 
 def _length(gradient: Tensor) -> Tensor:
-    return torch.sqrt(gradient.square().sum(0) + 1e-3)  # the root of 0 has no slope
+    return torch.sqrt(gradient.square().sum(0) + 1e-3)  # the square root has no gradient at 0
 
 
 def _edge_strength_kept(fused: Tensor, source: Tensor) -> Tensor:
@@ -114,17 +114,19 @@ def _edge_strength_kept(fused: Tensor, source: Tensor) -> Tensor:
 
 
 def _edge_angle_kept(fused: Tensor, source: Tensor) -> Tensor:
-    """How much of an edge's direction is kept, whichever side of it is brighter: without the jump that published code has at
-    the vertical, where the angle leaves (-pi/2, pi/2)."""
+    """Return how well the direction of an edge is kept, regardless of which side is brighter.
+
+    Unlike in the published code, there is no jump at the vertical, where the angle leaves (-pi/2, pi/2).
+    """
     cosine = (fused * source).sum(0).abs() / (_length(fused) * _length(source))
     closeness = 1 - torch.acos(cosine.clamp(max=1 - 1e-6)) * (2 / math.pi)
     return 0.9879 * torch.sigmoid(22 * (closeness - 0.8))
 
 
 def vif(fused: Tensor, sources: Tensor) -> Tensor:
-    """2 - VIF, the sum over the two sources: visual information of each that is in the fused image (Sheikh and Bovik, 2006).
+    """Compute 2 - VIF: the visual information of each source in the fused image, added (Sheikh and Bovik, 2006).
 
-    In the pixel domain, on four scales. Patches need 41 pixels or more on each side.
+    In the pixel domain, on four scales. Each side of a patch needs at least 41 pixels.
     """
     kept = fused.new_zeros(2)
     offered = fused.new_zeros(2)
@@ -138,7 +140,7 @@ def vif(fused: Tensor, sources: Tensor) -> Tensor:
 
 
 def _visual_information(fused: Tensor, sources: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """What is kept of each source, and what each source offers, on one scale: (2,) and (2,)."""
+    """Return the information kept of each source and the information in each source, on one scale: (2,) and (2,)."""
     products = (fused, sources, fused * fused, sources * sources, fused * sources)
     mean_f, mean_s, square_f, square_s, cross = (_blur(product, window, window / 5) for product in products)
     var_f, var_s = (square_f - mean_f**2).clamp_min(0), (square_s - mean_s**2).clamp_min(0)
@@ -149,16 +151,16 @@ def _visual_information(fused: Tensor, sources: Tensor, window: int) -> tuple[Te
 
 
 def _blur(image: Tensor, window: int, sigma: float) -> Tensor:
-    """Gaussian mean of each channel, without the pixels whose window leaves the image.
+    """Compute the Gaussian mean of each channel, without the pixels whose window leaves the image.
 
-    As two products with banded matrices: on a CPU, convolutions of single channels took ten times as long.
+    It uses two products with banded matrices: on a CPU, convolutions of single channels took ten times as long.
     """
     columns, rows = (_gaussian_band(length, window, sigma, image) for length in image.shape[-2:])
     return torch.matmul(columns.mT, image @ rows)
 
 
 def _gaussian_band(length: int, window: int, sigma: float, like: Tensor) -> Tensor:
-    """(length, length - window + 1): column i holds the weights of the window that begins at i."""
+    """Return a matrix (length, length - window + 1) whose column i holds the weights of the window that begins at i."""
     place = torch.arange(length, device=like.device, dtype=like.dtype)
     offset = place.unsqueeze(1) - place[: length - window + 1] - window // 2
     weights = torch.exp(-0.5 * (offset / sigma) ** 2) * (offset.abs() <= window // 2)
@@ -166,7 +168,7 @@ def _gaussian_band(length: int, window: int, sigma: float, like: Tensor) -> Tens
 
 
 def scd(fused: Tensor, sources: Tensor) -> Tensor:
-    """2 - SCD: correlation of what one source did not bring with the other source (Aslantas and Bendes, 2015)."""
+    """Compute 2 - SCD, from the correlation of (fused - one source) with the other source (Aslantas and Bendes, 2015)."""
     difference = fused - sources.flip(1)  # fused - MRI belongs to the PET, fused - PET to the MRI
     difference, sources = (image - image.mean((2, 3), keepdim=True) for image in (difference, sources))
     covariance = (difference * sources).sum((0, 2, 3))
@@ -175,12 +177,12 @@ def scd(fused: Tensor, sources: Tensor) -> Tensor:
 
 
 def target(fused: Tensor, sources: Tensor) -> Tensor:
-    """Mean absolute difference from the target: :func:`training.target.layered_target` where the sources bring none."""
+    """Compute the mean absolute difference from the target; without one, from :func:`training.target.layered_target`."""
     return functional.l1_loss(fused, _target_of(sources))
 
 
 def target_gradient(fused: Tensor, sources: Tensor) -> Tensor:
-    """Mean absolute difference of the gradients, with their signs, from those of the target."""
+    """Compute the mean absolute difference of the signed gradients from those of the target."""
     difference = fused - _target_of(sources)
     return difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
 
@@ -189,7 +191,7 @@ def _target_of(sources: Tensor) -> Tensor:
     return sources[:, 2:] if sources.shape[1] > 2 else layered_target(sources)
 
 
-OF_TARGET = ("target", "target_gradient")  # terms that see the target beside the sources
+OF_TARGET = ("target", "target_gradient")  # terms that need the target in addition to the sources
 TERMS: dict[str, Term] = {
     "mse": mse,
     "l1": l1,

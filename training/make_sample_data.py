@@ -1,4 +1,4 @@
-"""Make the sample pair that the extension ships: a simulated T1-weighted MRI and FDG-PET of one head, with three lesions.
+"""Make the shipped sample pair: a simulated T1-weighted MRI and FDG-PET of one head, with three lesions.
 
 The head is a public label map, ``training_seg_01.nii.gz`` of BBillot/SynthSeg (Apache-2.0). :mod:`training.heads` simulates
 both images from it. Nothing is downloaded::
@@ -6,8 +6,8 @@ both images from it. Nothing is downloaded::
     python -m training.make_sample_data --label-map head01.nii.gz --output CSpADNFusion/Resources/SampleData
 
 Both volumes show the same head at the same place in the world, but on grids that differ in spacing, size, position and
-orientation: the PET's is rotated and shifted, and its header says so. Software that goes by voxel index instead of by
-position in the world therefore fuses them visibly wrong. The same command writes the same voxels every time.
+orientation: the PET grid is rotated and shifted, as its header states. Software that uses voxel indices instead of physical
+positions therefore fuses them visibly wrong. The same command always writes the same voxels.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Lesion:
     """A round lesion.
 
     Attributes:
-        centre: its place, LPS, mm.
+        centre: position, LPS, mm.
         radius: mm.
     """
 
@@ -51,7 +51,7 @@ class Lesion:
 
     @property
     def centre_ras(self) -> Point:
-        """The same place in RAS, as Slicer shows it, mm."""
+        """The centre in RAS, as Slicer shows it, mm."""
         x, y, z = self.centre
         return -x, -y, z
 
@@ -69,7 +69,7 @@ MRI_SLICE_MM = 2  # from the label map's 1 mm; 1 mm in the plane
 MRI_SCALE = 200.0  # grey level of intensity 1
 MRI_BLUR_MM = 0.6  # standard deviation of the point spread: the partial volume at borders
 MRI_TEXTURE, MRI_BIAS, MRI_NOISE = 0.03, 0.08, 0.022  # see training.heads.scan_mri; the mean of two planes has less noise
-SOFT_TEXTURE, SOFT_TEXTURE_MM = 0.16, (1.5, 2.5, 2.5)  # muscle and fat, which the label map does not tell apart
+SOFT_TEXTURE, SOFT_TEXTURE_MM = 0.16, (1.5, 2.5, 2.5)  # muscle and fat, which the label map does not distinguish
 
 PET_SIZE = (128, 128, 74)  # voxels: 320 x 320 x 222 mm, the field of view of a whole-body scanner with a brain matrix
 PET_SPACING_MM = (2.5, 2.5, 3.0)
@@ -94,13 +94,13 @@ THUMBNAIL_WINDOWS = {MRI_NAME: (5.0, 195.0), PET_NAME: (500.0, 21_000.0)}
 
 
 def read_label_map(path: Path) -> sitk.Image:
-    """Read the tissues of the label map, without the specks that lie apart from the head.
+    """Read the tissues of the label map, without specks outside the head.
 
     Returns:
         uint8 indices into :data:`training.heads.NAMES`, 256 x 256 x 256, 1 mm, stored LPS.
 
     Raises:
-        InputError: the file is missing, or is not the one that the shipped pair was made from.
+        InputError: the file is missing, or is not the label map of the shipped pair.
     """
     tissues = heads.read_tissues(path)
     if hashlib.sha256(path.read_bytes()).hexdigest() != LABEL_MAP_SHA256:
@@ -115,7 +115,7 @@ def read_label_map(path: Path) -> sitk.Image:
 
 
 def sphere(image: sitk.Image, lesion: Lesion) -> Volume:
-    """The share of each voxel that a lesion fills, (slices, rows, columns), 0 to 1; its edge is 1 mm wide."""
+    """Return the share of each voxel that a lesion fills, (slices, rows, columns), 0 to 1; its edge is 1 mm wide."""
     index = image.TransformPhysicalPointToContinuousIndex(lesion.centre)
     parts = [
         np.square((np.arange(size) - middle) * spacing)
@@ -130,7 +130,7 @@ def sphere(image: sitk.Image, lesion: Lesion) -> Volume:
 def make_mri(tissues: sitk.Image) -> sitk.Image:
     """Simulate the T1, uint8 0..255, stored LPS, 1 x 1 x 2 mm; each slice is the mean of two planes of the label map.
 
-    Air around the head is 0, as in images of scanners that suppress it.
+    Air around the head is 0, as in images from scanners that mask the background.
     """
     random = np.random.default_rng(SEED)
     planes, rows, columns = MRI_BOX
@@ -151,20 +151,20 @@ def make_mri(tissues: sitk.Image) -> sitk.Image:
 
 
 def grid_centre(image: sitk.Image) -> Matrix:
-    """The world position (LPS, mm) of the middle of an image's grid."""
+    """Return the centre of an image's grid in world coordinates (LPS, mm)."""
     middle = [(extent - 1) / 2 for extent in image.GetSize()]
     return np.array(image.TransformContinuousIndexToPhysicalPoint(middle))
 
 
 def offset_rotation() -> Matrix:
-    """The rotation (3, 3) that turns the axes of the MRI grid into those of the PET grid, in the world."""
+    """Return the rotation (3, 3), in world coordinates, from the axes of the MRI grid to those of the PET grid."""
     turn = sitk.Euler3DTransform()
     turn.SetRotation(*(math.radians(angle) for angle in PET_ROTATION_DEGREES))
     return np.array(turn.GetMatrix()).reshape(3, 3)
 
 
 def pet_grid(mri: sitk.Image) -> sitk.Image:
-    """An empty image on the PET's grid: that of the MRI rotated and shifted, with a size and spacing of its own."""
+    """Return an empty image on the PET's grid: rotated and shifted against the MRI grid, with another size and spacing."""
     grid = sitk.Image(PET_SIZE, sitk.sitkFloat64)
     grid.SetSpacing(PET_SPACING_MM)
     grid.SetDirection((offset_rotation() @ np.array(mri.GetDirection()).reshape(3, 3)).ravel())
@@ -174,7 +174,7 @@ def pet_grid(mri: sitk.Image) -> sitk.Image:
 
 
 def make_pet(tissues: sitk.Image, grid: sitk.Image) -> sitk.Image:
-    """Simulate the FDG-PET, int16, Bq/ml in steps of :data:`BQ_PER_ML_STEP`, on a grid of its own."""
+    """Simulate the FDG-PET on its own grid, int16, Bq/ml in steps of :data:`BQ_PER_ML_STEP`."""
     names = sitk.GetArrayFromImage(tissues)
     painted = heads.paint(names, UPTAKE)
     painted *= 1 - (1 - COLD_FACTOR) * sphere(tissues, COLD) * heads.of_tissues(names, heads.BRAIN)
@@ -188,14 +188,14 @@ def make_pet(tissues: sitk.Image, grid: sitk.Image) -> sitk.Image:
 
 
 def make_pair(label_map: Path) -> dict[str, sitk.Image]:
-    """MRI and PET by name, as they are shipped."""
+    """Return the shipped MRI and PET, by name."""
     tissues = read_label_map(label_map)
     mri = make_mri(tissues)
     return {MRI_NAME: mri, PET_NAME: make_pet(tissues, pet_grid(mri))}
 
 
 def make_thumbnail(image: sitk.Image, name: str) -> sitk.Image:
-    """One axial slice as RGB, anterior up and the patient's left on the right: the MRI in grey, the PET in a hot palette."""
+    """Draw one axial slice as RGB, anterior up, patient's left on the right: the MRI in grey, the PET in a hot palette."""
     plane = sitk.Image((*THUMBNAIL_PIXELS, 1), sitk.sitkFloat64)
     plane.SetSpacing((THUMBNAIL_PIXEL_MM, THUMBNAIL_PIXEL_MM, 1.0))
     plane.SetOrigin(np.array(THUMBNAIL_CENTRE_MM) - grid_centre(plane))
@@ -218,7 +218,7 @@ def write_pair(label_map: Path, output: Path, icons: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m training.make_sample_data", description="Make the PET/MRI pair that the extension ships."
     )

@@ -46,7 +46,7 @@ Readings = dict[str, list[Reading]]
 
 
 def rows(data: Path) -> list[Row]:
-    """Every grey display: the sources, methods without and with weights, our models."""
+    """Return every grey display: the sources, methods without and with weights, and our models."""
     trained = [
         Row("IFCNN", "trained", str(data / IFCNN_WEIGHTS)),
         Row("TFNet", "trained", str(_WEIGHTS / "tfnet.safetensors")),
@@ -58,7 +58,7 @@ def rows(data: Path) -> list[Row]:
 def read_all(
     table: Sequence[Row], simulated: Sequence[Case], real: Sequence[Case], mapper: Mapper
 ) -> tuple[Readings, list[ColorReading]]:
-    """Read every case in every row; of the default model the simulated cases in colour as well."""
+    """Read every case in every row, and the simulated cases with the default model also in colour."""
     cases = [(case, True) for case in simulated] + [(case, False) for case in real]
     tasks = [(row, case, wanted and row.source == DEFAULT_MODEL) for row in table for case, wanted in cases]
     results = list(mapper(_read, tasks))
@@ -76,7 +76,7 @@ def _read(task: tuple[Row, Case, bool]) -> tuple[Reading, list[ColorReading]]:
 def report(
     table: Sequence[Row], simulated: Readings, real: Readings, in_color: Sequence[ColorReading], folder: Path
 ) -> Section:
-    """The page; writes ``observer.csv`` as well."""
+    """Return the page, and write ``observer.csv``."""
     _write(folder / "observer.csv", simulated, real)
     parts = [
         _INTRODUCTION,
@@ -176,7 +176,7 @@ def _faults(table: Sequence[Row], simulated: Readings, real: Readings) -> str:
 
 
 def _tumours(readings: Sequence[Reading]) -> list[str]:
-    """The least and the mean contrast that hot tumours keep; of tumours in both the least margin over the darker source."""
+    """Describe the least and mean contrast of hot tumours, and the least margin of tumours in both over the darker source."""
     kept, above = (np.concatenate([getattr(reading, name) for reading in readings]) for name in ("tumours", "in_both"))
     return [f"{kept.mean():.2f} ({kept.min():.2f})" if len(kept) else "", f"{above.min():+.2f}"]
 
@@ -193,7 +193,7 @@ def _write(path: Path, simulated: Readings, real: Readings) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.observe", description=help_text(__doc__))
     parser.add_argument("--data", type=Path, required=True, help="folder with data/ and peers/")
     parser.add_argument("--output", type=Path, required=True, help="folder for the page, its tables and pictures")

@@ -1,7 +1,7 @@
-"""Several processes train as one with the whole batch would: to the rounding of a sum, on any device.
+"""Make several processes train like a single one with the whole batch, up to rounding, on any device.
 
-Two things are not means over the batch, and therefore not right where each process has a part of it alone: the statistics of
-batch normalisation, and some terms of the loss. torch's own synchronised batch normalisation does not exist on the CPU.
+Two things are not means over the batch, so they would be wrong if each process saw only its own part: the statistics of batch
+normalisation, and some terms of the loss. torch's own synchronised batch normalisation does not work on the CPU.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, distributed, nn
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """The sum of a tensor over all processes, which each receives; so does the gradient."""
+    """Sum a tensor over all processes; every process receives the sum. Gradients are summed in the same way."""
 
     @staticmethod
     def forward(_context: Any, part: Tensor) -> Tensor:
@@ -37,15 +37,15 @@ def _sum_over_processes(part: Tensor) -> Tensor:
 
 
 def is_parallel() -> bool:
-    """Whether several processes train together."""
+    """Return whether several processes train together."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def whole_batch(part: Tensor) -> Tensor:
-    """The parts (N, ...) of all processes as one batch, in the order of their ranks; alone, the part itself.
+    """Join the parts (N, ...) of all processes into one batch, in the order of their ranks.
 
-    A loss that each process computes of the whole batch has ``processes`` times its gradient in each; the mean over the
-    processes, which is what their weights receive, is the gradient that one process with the whole batch would have.
+    If every process computes the loss of the whole batch, its gradient is ``processes`` times as large in each. The weights
+    receive the mean over the processes, which is the gradient of a single process with the whole batch.
     """
     if not is_parallel():
         return part
@@ -55,7 +55,7 @@ def whole_batch(part: Tensor) -> Tensor:
 
 
 class SyncedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation with the statistics of the whole batch; all processes have parts of one size."""
+    """Batch normalisation with the statistics of the whole batch; the parts of all processes must have the same size."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalise (N, C, H, W)."""
@@ -69,11 +69,11 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         return centred * scale + self.bias.view(1, -1, 1, 1)
 
     def _mean_of_all(self, features: Tensor) -> Tensor:
-        """Mean of each channel, (1, C, 1, 1)."""
+        """Return the mean of each channel over all processes, (1, C, 1, 1)."""
         return _sum_over_processes(features.mean((0, 2, 3), keepdim=True)) / distributed.get_world_size()
 
     def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Update what is used in evaluation, as :class:`torch.nn.BatchNorm2d` does: with the unbiased variance."""
+        """Update the running statistics as :class:`torch.nn.BatchNorm2d` does, with the unbiased variance."""
         assert self.num_batches_tracked is not None
         assert self.running_mean is not None
         assert self.running_var is not None
@@ -84,17 +84,17 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
 
 
 class BatchNormSync(LayerSync):
-    """Tells Lightning to synchronise batch normalisation where torch's own cannot. No tensor, and no name of one, changes."""
+    """Lightning plugin that synchronises batch normalisation on any device. Tensors and their names do not change."""
 
     def apply(self, model: nn.Module) -> nn.Module:
-        """Let all layers compute as :class:`SyncedBatchNorm2d`."""
+        """Turn all batch normalisation layers into :class:`SyncedBatchNorm2d`."""
         for layer in model.modules():
             if type(layer) is nn.BatchNorm2d:
                 layer.__class__ = SyncedBatchNorm2d
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
-        """The reverse."""
+        """Reverse :meth:`apply`."""
         for layer in model.modules():
             if type(layer) is SyncedBatchNorm2d:
                 layer.__class__ = nn.BatchNorm2d  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Pictures of how the validation pairs are fused, while the training runs."""
+"""Draw fused validation pairs during the training."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from cspadn.io.images import write_image
 from training.data import Pair
 
 Levels = NDArray[np.uint8]
-_PAIRS = 3  # the first of the validation pairs
+_PAIRS = 3  # pairs that are drawn: the first ones
 
 
 class PairPictures(lightning.Callback):
-    """Draws PET, MRI and fused image of some pairs into a PNG and into TensorBoard, after validation.
+    """Draw PET, MRI and fused image of some pairs into a PNG file and into TensorBoard, after validation.
 
     Args:
-        pairs: as :class:`training.data.PairDataset` has them; the first three are drawn.
-        folder: receives ``epoch_N.png``.
-        every: epochs between two pictures; a picture is drawn only when the pairs are validated; 0: none.
+        pairs: as in :class:`training.data.PairDataset`; the first three are drawn.
+        folder: where ``epoch_N.png`` is written.
+        every: epochs from one picture to the next; pictures are drawn only in epochs with validation; 0: none.
     """
 
     def __init__(self, pairs: Sequence[Pair], folder: Path, every: int) -> None:
         self.pairs, self.folder, self.every = pairs[:_PAIRS], folder, every
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Called by Lightning, with the network in evaluation mode."""
+        """Draw the pictures; Lightning calls this with the network in evaluation mode."""
         epochs = trainer.current_epoch + 1
         if not self.every or epochs % self.every or not trainer.is_global_zero:
             return
@@ -45,14 +45,14 @@ class PairPictures(lightning.Callback):
 
 
 def _row(pair: Pair, module: lightning.LightningModule) -> Levels:
-    """PET, MRI and fused image side by side."""
+    """Put PET, MRI and fused image side by side."""
     fused = module(torch.from_numpy(pair[np.newaxis, :2]).to(module.device))[0, 0].clamp(0, 1).cpu().numpy()
     levels: Levels = np.rint(np.hstack([pair[0], pair[1], fused]) * 255).astype(np.uint8)
     return levels
 
 
 def contact_sheet(rows: Sequence[Levels]) -> Levels:
-    """Rows of any size below each other, on black."""
+    """Stack rows of any size on a black background."""
     sheet = np.zeros((sum(len(row) for row in rows), max(row.shape[1] for row in rows)), np.uint8)
     top = 0
     for row in rows:

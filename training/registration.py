@@ -31,7 +31,7 @@ REGISTRATIONS, CHECKS = "registration.csv", "registration_check.csv"
 
 
 def measure(data: Path, folder: Path, limit: int | None, peer_every: int) -> None:
-    """Measure the cases that the tables in a folder do not hold yet."""
+    """Measure the cases that are not yet in the tables of a folder."""
     done = read_rows(folder / REGISTRATIONS, Measured)
     have = {(row.method, row.head, row.contrast, row.tracer, row.slice_mm) for row in done}
     for index, setting in enumerate(all_settings()[:limit]):
@@ -57,7 +57,7 @@ def _measure_checks(case: RegistrationCase, setting: Setting, folder: Path) -> N
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and write the page; returns the exit code."""
+    """Measure and write the page; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.registration", description=help_text(__doc__).split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with data/label_maps and data/volumes")
     parser.add_argument("--output", type=Path, required=True, help="folder of the documents, such as docs")

@@ -2,7 +2,7 @@
 
 Each drawn slab is a few planes of a label map, bent, scaled and turned, with a random intensity for each tissue in the MRI and
 a random uptake in the PET, scanners of random quality, lesions of many kinds, and windows that are sometimes wrong. The idea
-is SynthSeg's (Billot et al., Medical Image Analysis 86, 2023): a network that has seen every contrast needs to know none.
+comes from SynthSeg (Billot et al., Medical Image Analysis 86, 2023): a network trained on all contrasts works with any.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from training.heads import MRI_CONTRASTS, NAMES, TRACERS, Volume
 from training.target import layered_target
 
 Patches = NDArray[np.float32]  # (N, 3, size, size) in [0, 1]: PET, MRI, and the target; pairs have no target
-_PLANES, _MARGIN = 6, 4  # planes of a slab that are used, and those beyond, which the PET's point spread reaches
+_PLANES, _MARGIN = 6, 4  # planes of a slab that are used, and further planes on each side, for the PET's point spread
 _SIDE = 200  # pixels of a drawn plane
 _DARK = 0.04
 INTERPOLATED, _BINNED = 0.3, 0.15  # probabilities
@@ -32,12 +32,12 @@ _TRIES = 12
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What patches are drawn from, and how.
+    """Draw training patches from label maps.
 
     Attributes:
         label_maps: folder of the label maps.
-        heads: the numbers of those that are used.
-        seed: the draws follow from it and the number of the block alone.
+        heads: numbers of the label maps to use.
+        seed: the patches depend only on the seed and the index of the block.
         size: pixels along each side of a patch.
         slabs, patches: a block holds ``slabs`` slabs with ``patches`` patches from each.
     """
@@ -50,18 +50,18 @@ class Synthesis:
     patches: int = 32
 
     def block(self, index: int) -> Patches:
-        """All patches of one block, shuffled: the same for the same seed and index."""
+        """Return all patches of one block, shuffled; the same for the same seed and index."""
         random = np.random.default_rng((self.seed, index))
         parts = [cut_patches(self.slab(random), self.size, self.patches, random) for _ in range(self.slabs)]
         patches = np.concatenate(parts)
         return patches[random.permutation(len(patches))]
 
     def slices(self, count: int) -> list[NDArray[np.float32]]:
-        """Whole planes (3, H, W), each of another draw, for validation."""
+        """Return whole planes (3, H, W) for validation, each from a different random slab."""
         return [self.slab(np.random.default_rng((self.seed, index, 2)))[_PLANES // 2] for index in range(count)]
 
     def slab(self, random: np.random.Generator) -> Patches:
-        """Planes (N, 3, H, W) of one head, drawn at random."""
+        """Return planes (N, 3, H, W) of one head, drawn at random."""
         path = self.label_maps / f"head{random.choice(self.heads):02d}.nii.gz"
         spacing = float(random.uniform(0.75, 1.45))
         tissues = _drawn_planes(_read(path), spacing, random)
@@ -74,7 +74,7 @@ def _read(path: Path) -> NDArray[np.uint8]:
 
 
 def _drawn_planes(tissues: NDArray[np.uint8], spacing: float, random: np.random.Generator) -> NDArray[np.uint8]:
-    """A slab at a random height, of ``spacing`` mm, in the plane turned, scaled, sheared and bent; mostly axial."""
+    """Return a slab at a random height, mostly axial, with pixels of ``spacing`` mm, rotated, scaled, sheared and bent."""
     view = tissues
     if random.random() < 0.15:
         view = np.moveaxis(tissues, int(random.integers(1, 3)), 0)
@@ -101,7 +101,7 @@ def _drawn_planes(tissues: NDArray[np.uint8], spacing: float, random: np.random.
 
 
 def draw_pair(tissues: NDArray[np.uint8], spacing: float, random: np.random.Generator) -> Patches:
-    """PET and MRI of some planes of tissues, (N + 2 margins, H, W) to (N, 2, H, W) in [0, 1]."""
+    """Simulate PET and MRI of some planes of tissues, (N + 2 margins, H, W) to (N, 2, H, W) in [0, 1]."""
     step = random.uniform(1, 3)
     mri_blur = random.uniform(0.2, 0.9)
     mri = heads.paint(tissues, _mri_table(random))
@@ -133,7 +133,7 @@ def draw_pair(tissues: NDArray[np.uint8], spacing: float, random: np.random.Gene
 
 
 def _mri_table(random: np.random.Generator) -> dict[str, float]:
-    """A known contrast with changes, a mixture of two, or any contrast at all."""
+    """Return a known contrast with random changes, a mixture of two, or an arbitrary contrast."""
     names = list(MRI_CONTRASTS)
     kind = random.random()
     if kind < 0.2:
@@ -148,7 +148,7 @@ def _mri_table(random: np.random.Generator) -> dict[str, float]:
 
 
 def _pet_table(random: np.random.Generator) -> dict[str, float]:
-    """A known tracer with changes, or any uptake at all."""
+    """Return the uptake of a known tracer with random changes, or an arbitrary uptake."""
     if random.random() < 0.2:
         table = {name: float(random.uniform(0, 1)) for name in NAMES}
         outside = float(random.uniform(0, 0.5))
@@ -162,7 +162,7 @@ def _pet_table(random: np.random.Generator) -> dict[str, float]:
 def _put_lesions(
     pet: Volume, mri: Volume, inside: NDArray[np.bool_], spacing: float, step: float, random: np.random.Generator
 ) -> None:
-    """Hot, cold, dark and bright lesions, in PET, MRI or both, soft or with an edge; and at times a large tumour."""
+    """Add 2 to 13 hot, cold, dark or bright lesions of any size to PET, MRI or both, soft or with a sharp edge."""
     places = np.argwhere(inside)
     if not len(places):
         return
@@ -183,7 +183,7 @@ def _put_lesions(
 
 
 def _windowed(volume: Volume, random: np.random.Generator, wrong: float) -> Volume:
-    """A volume in a window: that of its bright end, or with the probability ``wrong`` one that saturates or is too wide."""
+    """Scale a volume to [0, 1] by its bright end; with probability ``wrong``, the window is too narrow or too wide."""
     bright = volume[volume > 0.1 * volume.max()] if volume.max() > 0 else volume
     upper = float(np.percentile(bright, random.uniform(98.5, 99.9))) if bright.size else 1.0
     if random.random() < wrong:
@@ -194,7 +194,7 @@ def _windowed(volume: Volume, random: np.random.Generator, wrong: float) -> Volu
 
 
 def resampled(pairs: Patches, spacing: float, random: np.random.Generator) -> tuple[Patches, float]:
-    """Pairs (N, 2, H, W) and their spacing in mm, at times resampled: many scanners interpolate slices to finer pixels."""
+    """Resample some pairs (N, 2, H, W), since many scanners interpolate slices; return the pairs and their spacing in mm."""
     kind = random.random()
     if kind < INTERPOLATED:
         factor = float(random.uniform(1.2, 2.2))
@@ -206,7 +206,7 @@ def resampled(pairs: Patches, spacing: float, random: np.random.Generator) -> tu
 
 
 def interpolated(pairs: Patches, factor: float, random: np.random.Generator) -> Patches:
-    """The middle of pairs (N, 2, H, W), interpolated to the same number of pixels."""
+    """Interpolate the middle of pairs (N, 2, H, W) to the same number of pixels."""
     height, width = (round(length / factor) for length in pairs.shape[2:])
     top, left = (pairs.shape[2] - height) // 2, (pairs.shape[3] - width) // 2
     middle = torch.from_numpy(np.ascontiguousarray(pairs[:, :, top : top + height, left : left + width]))
@@ -215,13 +215,13 @@ def interpolated(pairs: Patches, factor: float, random: np.random.Generator) -> 
 
 
 def with_target(pairs: Patches, spacing: float) -> Patches:
-    """Pairs (N, 2, H, W) with what the network is to make of them: (N, 3, H, W)."""
+    """Append the target to pairs (N, 2, H, W): return (N, 3, H, W)."""
     sources = torch.from_numpy(np.ascontiguousarray(pairs))
     return torch.cat([sources, layered_target(sources, spacing)], dim=1).numpy()
 
 
 def cut_patches(planes: Patches, size: int, count: int, random: np.random.Generator) -> Patches:
-    """Squares at random places that show something, flipped and turned at random."""
+    """Cut squares that show something at random places, and flip and rotate them at random."""
     patches = np.empty((count, planes.shape[1], size, size), np.float32)
     for index in range(count):
         for _ in range(_TRIES):
@@ -236,7 +236,7 @@ def cut_patches(planes: Patches, size: int, count: int, random: np.random.Genera
 
 
 def flat_patches(count: int, size: int, random: np.random.Generator) -> Patches:
-    """Flat PET and MRI, some with a plateau in the middle: what a saturated window, or an empty one, gives."""
+    """Return flat PET and MRI, half of them with a plateau in the middle, as from saturated or empty windows."""
     patches = np.empty((count, 2, size, size), np.float32)
     patches[:] = random.uniform(0, 1, (count, 2, 1, 1))
     patches[random.random((count, 2)) < 0.15] = 0.0

@@ -43,17 +43,17 @@ from training.synthesis import Synthesis
 
 CHECKPOINT = "last.ckpt"
 _VALIDATION_SLICES = 16
-_SCALES = (".alpha", ".beta")  # how the names of the attention's learned scales end
+_SCALES = (".alpha", ".beta")  # endings of the names of the attention's learned scales
 
 
 class DivergedError(FusionError):
-    """The training has left the numbers: going on would only spoil its checkpoint."""
+    """The loss or a weight is NaN or infinite. Continuing would overwrite the last good checkpoint."""
 
     exit_code = 3
 
 
 def build_network(config: TrainingConfig) -> nn.Module:
-    """The network of ``config.architecture``: (N, 2, H, W) to (N, 1, H, W), both in [-1, 1]."""
+    """Build the network of ``config.architecture``; it maps (N, 2, H, W) to (N, 1, H, W), both in [-1, 1]."""
     if config.architecture == TFNET:
         from training.baselines.tfnet import TFNet
 
@@ -67,24 +67,24 @@ def build_network(config: TrainingConfig) -> nn.Module:
 
 
 class FusionTraining(lightning.LightningModule):
-    """The network, its loss and its optimiser."""
+    """A network with its loss and optimiser."""
 
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
         self.config = config
         self.save_hyperparameters(config.to_dict())
-        # The convolutions of CPUs and tensor cores work on channels-last: no copies. Torch's stubs lack this form.
+        # Convolutions on CPUs and tensor cores use channels-last: this avoids copies. Torch's stubs lack this overload.
         self.network = build_network(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data_sha256 = ""  # of the training pairs
-        self.history: list[dict[str, float]] = []  # what was logged at the end of each epoch, kept in the checkpoint
+        self.history: list[dict[str, float]] = []  # the values logged at the end of each epoch, stored in the checkpoint
 
     def forward(self, sources: Tensor) -> Tensor:
-        """Fuse (N, 2, H, W) in [0, 1] to (N, 1, H, W) in [0, 1], float32 whatever the network computes in."""
+        """Fuse (N, 2, H, W) in [0, 1] to (N, 1, H, W) in [0, 1], in float32 even under mixed precision."""
         fused: Tensor = from_network_range(self.network(to_network_range(sources)).float())
         return fused
 
     def loss_terms(self, fused: Tensor, sources: Tensor) -> dict[str, Tensor]:
-        """Scalars to log, among them ``loss``, which is minimised; computed in float32 whatever the network computes in.
+        """Return the scalars to log, including ``loss``, which is minimised; in float32 even under mixed precision.
 
         Args:
             fused: (N, 1, H, W) in [0, 1].
@@ -111,13 +111,13 @@ class FusionTraining(lightning.LightningModule):
         )
 
     def on_train_start(self) -> None:
-        """Begin the log with the epochs before: a run may have been killed after its checkpoint and before its log."""
+        """Log the earlier epochs again: a run may have been killed between writing its checkpoint and its log."""
         for row in self.history:
             for log in self.loggers:
                 log.log_metrics(row, step=int(row["step"]))
 
     def on_train_epoch_end(self) -> None:
-        """Log what attention has learned so far, and remember the epoch; the checkpoint is written after this."""
+        """Log the attention's scales and store the values of the epoch, before the checkpoint is written."""
         if not all(bool(tensor.isfinite().all()) for tensor in self.state_dict().values()):
             raise self._diverged(f"A weight is not a number after step {self.global_step}")
         scales = {name: scale for name, scale in self.named_parameters() if name.endswith(_SCALES)}
@@ -134,7 +134,7 @@ class FusionTraining(lightning.LightningModule):
         self.history = checkpoint["history"]
 
     def validation_step(self, sources: Tensor) -> None:
-        """In float32, as the network is used: sums over a whole slice leave the range of float16."""
+        """Validate in float32, as in use: sums over a whole slice exceed the range of float16."""
         with _full_precision(sources.device):
             terms = self.loss_terms(self(sources[:, :2]), sources)
         self.log_dict({f"validation_{name}": term for name, term in terms.items()}, on_epoch=True, sync_dist=True)
@@ -145,46 +145,46 @@ class FusionTraining(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """The attention's scales have a learning rate of their own."""
+        """Return the parameter groups: the attention's scales have their own learning rate."""
         scales = [parameter for name, parameter in self.named_parameters() if name.endswith(_SCALES)]
         others = [parameter for name, parameter in self.named_parameters() if not name.endswith(_SCALES)]
         rate = self.config.learning_rate * self.config.attention_scale_rate
         return [{"params": others}, {"params": scales, "lr": rate}] if scales else [{"params": others}]
 
     def _rate_factor(self, step: int) -> float:
-        """A half cosine from 1 to ``final_learning_rate / learning_rate``, for each group."""
+        """Compute a half cosine from 1 to ``final_learning_rate / learning_rate``."""
         final = self.config.final_learning_rate / self.config.learning_rate
         return final + (1 - final) * (1 + math.cos(math.pi * step / self.config.total_steps)) / 2
 
 
 def fresh(row: dict[str, float], validate_every: int) -> dict[str, float]:
-    """The row of an epoch without the validation of an earlier one, which Lightning goes on to show."""
+    """Return the values of an epoch without those of an earlier validation, which Lightning keeps repeating."""
     if (row["epoch"] + 1) % validate_every == 0:
         return row
     return {name: value for name, value in row.items() if not name.startswith("validation_")}
 
 
 def _full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Float32 inside mixed precision; on Apple's MPS nothing is mixed, and older versions of torch know no autocast there."""
+    """Switch mixed precision off. On Apple's MPS there is none, and older versions of torch have no autocast there."""
     return nullcontext() if device.type == "mps" else torch.autocast(device.type, enabled=False)
 
 
 def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | None = None, devices: int = 1) -> FusionTraining:
-    """Train, or go on from ``output/last.ckpt`` where there is one.
+    """Train a network, or resume from ``output/last.ckpt`` if it exists.
 
     Args:
         data: as :func:`training.data.read_pairs` reads it.
-        output: receives ``last.ckpt`` after every epoch, ``config.yaml``, ``pictures/``, and ``logs/version_N/metrics.csv``
-            and the same for TensorBoard in ``tensorboard/``, one version a start; the newest holds the curve from the first
-            epoch on.
-        epochs: stop after so many epochs in all, as an interruption would; the schedule stays that of ``config``.
-        devices: processes that share each batch, each with its own processor; torchrun's number goes before.
+        output: folder for ``last.ckpt`` (written after every epoch), ``config.yaml``, ``pictures/``, and the curves in
+            ``logs/version_N/metrics.csv`` and, for TensorBoard, in ``tensorboard/``. Each start writes a new version, which
+            contains the curve from the first epoch on.
+        epochs: stop after this epoch, as an interruption would; the learning rate still follows the schedule of ``config``.
+        devices: number of processes that share each batch, each on its own device; under torchrun its number is used.
 
     Raises:
-        InputError: the data cannot be read, or the checkpoint is not one, or the model to start from has other layers.
+        InputError: the data or the checkpoint cannot be read, or the model to start from has other layers.
         ModelError: the model to start from cannot be loaded.
-        ValueError: the checkpoint is of a run with other options or on other pairs, or a batch cannot be shared evenly.
-        DivergedError: the loss, or a weight, is not a number any more.
+        ValueError: the checkpoint belongs to a run with other options or pairs, or the processes cannot share a batch evenly.
+        DivergedError: the loss or a weight became NaN or infinite.
     """
     pairs, patches, validation = training_data(config, data)
     lightning.seed_everything(config.seed, verbose=False)
@@ -211,19 +211,19 @@ def train(config: TrainingConfig, data: Path, output: Path, *, epochs: int | Non
 
 
 def pairs_folder(config: TrainingConfig, data: Path) -> Path:
-    """Where the real pairs are: ``data`` itself, or its folder ``aanlib_pet_mri`` beside the heads to synthesise from."""
+    """Return the folder of the real pairs: ``data``, or its subfolder ``aanlib_pet_mri`` if patches are synthesised."""
     return data / "aanlib_pet_mri" if config.synthesis.heads else data
 
 
 def training_data(config: TrainingConfig, data: Path) -> tuple[list[Pair], Dataset[Tensor], PairDataset]:
-    """The real pairs, the patches to train on, and the slices to validate on.
+    """Return the real pairs, the patches to train on, and the slices to validate on.
 
     Args:
         data: as :func:`training.data.read_pairs` reads it; with heads to synthesise from, a folder with ``label_maps``,
             ``aanlib_pet_mri`` (as for ``read_pairs``) and, where the options name exams, ``spect_mri``.
 
     Raises:
-        InputError: something in the data is missing or damaged.
+        InputError: a file of the data is missing or damaged.
     """
     if not config.synthesis.heads:
         pairs = read_pairs(data, *config.train_subset)
@@ -240,7 +240,7 @@ def training_data(config: TrainingConfig, data: Path) -> tuple[list[Pair], Datas
 
 
 def _start_from(module: FusionTraining) -> None:
-    """Take over the weights of ``config.start``."""
+    """Copy the weights of ``config.start``."""
     model = load_model(module.config.start)
     if model.card.network != module.config.network:
         raise InputError(
@@ -250,7 +250,7 @@ def _start_from(module: FusionTraining) -> None:
 
 
 def _place(config: TrainingConfig, devices: int) -> dict[str, Any]:
-    """Where and in how many processes to train, as arguments of Lightning's trainer."""
+    """Return device and number of processes as arguments of Lightning's trainer."""
     device = resolve_device("auto")
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", devices))  # LOCAL_WORLD_SIZE: only under torchrun
     nodes = int(os.environ["WORLD_SIZE"]) // devices if "LOCAL_WORLD_SIZE" in os.environ else 1
@@ -292,7 +292,7 @@ def _trainer(
 
 
 def choose_precision(config: TrainingConfig, device: torch.device) -> Any:
-    """Lightning's name of the precision: mixed on CUDA unless ``config.precision`` is ``32``; on the CPU if it is ``bf16``."""
+    """Return Lightning's name of the precision: mixed on CUDA, except for ``32``; on the CPU, mixed only for ``bf16``."""
     if config.precision == "bf16" and device.type == "cpu":
         return "bf16-mixed"
     if config.precision == "32" or device.type != "cuda":
@@ -301,7 +301,7 @@ def choose_precision(config: TrainingConfig, device: torch.device) -> Any:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of this training; InputError where it is none."""
+    """Read a checkpoint; InputError if it cannot be read or was not written by this training."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -314,14 +314,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_weights(module: FusionTraining, weights: dict[str, Tensor], path: Path) -> None:
-    """InputError where the weights in the checkpoint ``path`` are not those of the module's layers."""
+    """Raise InputError if the weights of the checkpoint ``path`` do not fit the layers of the module."""
     expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
     if {name: tensor.shape for name, tensor in weights.items()} != expected:
         raise InputError(f"{path} is of another architecture than its options say: train anew.")
 
 
 def _check_same_run(module: FusionTraining, path: Path) -> None:
-    """ValueError where the checkpoint is of other options: going on would mix two runs and follow the old schedule."""
+    """Raise ValueError if the checkpoint has other options: resuming would mix two runs and follow the old schedule."""
     checkpoint = read_checkpoint(path)
     saved = config_from_dict(checkpoint["hyper_parameters"], source=str(path)).to_dict()
     options = module.config.to_dict()
@@ -334,7 +334,7 @@ def _check_same_run(module: FusionTraining, path: Path) -> None:
 
 
 def _fingerprint(pairs: Sequence[Pair]) -> str:
-    """SHA-256 of the pairs, in their order."""
+    """Return the SHA-256 of the pairs, in their order."""
     digest = hashlib.sha256()
     for pair in pairs:
         digest.update(pair.tobytes())
@@ -342,7 +342,7 @@ def _fingerprint(pairs: Sequence[Pair]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.train", description=help_text(__doc__))
     parser.add_argument(
         "--config", type=Path, required=True, help="YAML file with the options, such as those in training/configs"
@@ -364,7 +364,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _quieten() -> None:
-    """Keep Lightning's tips and its remarks on its own and our files out of the terminal: an error is one line there."""
+    """Silence Lightning's tips and warnings, so that an error is the only line on the terminal."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for remark in (".*Checkpoint directory.*not empty", ".*isinstance.treespec, LeafSpec", ".*does not have many workers"):

@@ -1,4 +1,4 @@
-"""PET/MRI slice pairs from a pair of registered volumes in NIfTI files."""
+"""Read PET/MRI slice pairs from a pair of registered volumes in NIfTI files."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from cspadn.imaging.geometry import check_volume, resample, thinned, to_axial
 from cspadn.imaging.windowing import automatic_window, to_unit
 
 _FOREGROUND = 0.1  # of the window
-_LEAST_SHARE = 0.05  # of a slice that must be foreground, in both sources
+_LEAST_SHARE = 0.05  # share of a slice that must be foreground, in both sources
 
 
 def read_slices(pet_path: Path, mri_path: Path) -> NDArray[np.float32]:
-    """The patient-axial slices of two volumes that are registered in physical space, as fusing them would give the network.
+    """Return the patient-axial slices of two registered volumes, as a fusion gives them to the network.
 
     The PET is resampled to the MRI's grid (0 outside its field of view). Each volume has one window for all its slices, by
-    :func:`cspadn.imaging.windowing.automatic_window`, the PET by what the MRI sees of it. Left out are slices with next to
-    nothing in them: those in which, in the PET or in the MRI, less than 5 % of the pixels are above a tenth of the window.
+    :func:`cspadn.imaging.windowing.automatic_window`; the PET's is computed within the MRI's field of view. Nearly empty
+    slices are left out: those in which less than 5 % of the pixels of PET or MRI are above a tenth of the window.
 
     Returns:
         (slices, 2, H, W) in [0, 1]: PET, MRI.
 
     Raises:
-        InputError: a file is missing or no such volume, the two do not overlap, or no slice is left.
+        InputError: a file is missing or not a scalar volume, the two do not overlap, or no slice is left.
     """
     pet, mri = read_volume(pet_path, "The PET"), read_volume(mri_path, "The MRI")
     axial = to_axial(mri)
@@ -50,7 +50,7 @@ def read_slices(pet_path: Path, mri_path: Path) -> NDArray[np.float32]:
 
 
 def read_volume(path: Path, name: str) -> sitk.Image:
-    """Read a NIfTI volume, float32; InputError, calling it ``name``, where that fails or it is no scalar volume."""
+    """Read a NIfTI volume as float32; InputError, with ``name``, if it cannot be read or is not a scalar volume."""
     if not path.is_file():
         raise InputError(f"{name} {path} does not exist: check the name.")
     try:
@@ -68,15 +68,15 @@ def read_volume(path: Path, name: str) -> sitk.Image:
 
 
 def to_image(values: NDArray[np.generic], affine: NDArray[np.float64], name: str) -> sitk.Image:
-    """An image in LPS, as SimpleITK has it, from one in RAS, as nibabel has it.
+    """Convert an image in RAS, as nibabel stores it, to an image in LPS, as SimpleITK stores it.
 
     Args:
         values: (columns, rows, slices).
         affine: (4, 4), from voxel indices to RAS millimetres.
-        name: of the volume, in errors.
+        name: name of the volume in error messages.
 
     Raises:
-        InputError: the affine maps the volume to a plane, a line, a point or nowhere.
+        InputError: the affine is singular or not finite.
     """
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)

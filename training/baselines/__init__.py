@@ -1,7 +1,7 @@
-"""The methods of fusion that ours is compared with, each written after its publication (docs/adr/0006).
+"""Fusion methods for comparison, each implemented from its publication (docs/adr/0006).
 
-Every method takes a PET and an MRI, (H, W) in [0, 1], and returns the fused image, (H, W) in [0, 1]. Saved, it is rounded to
-255 levels and never stretched.
+Every method takes a PET and an MRI, (H, W) in [0, 1], and returns the fused image, (H, W) in [0, 1]. A saved image is rounded
+to 255 levels and never stretched.
 """
 
 from __future__ import annotations

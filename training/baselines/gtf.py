@@ -17,20 +17,19 @@ from training.baselines.form import Image, check_pair
 
 LAMBDA = 4.0
 _ROUNDS = 5  # of new weights
-_GAIN, _MOST_STEPS = 5, 500  # conjugate gradients stop when they have divided a round's residual by the gain
+_GAIN, _MOST_STEPS = 5, 500  # conjugate gradients stop when the residual of the round has fallen by this factor
 _DISTANCE_SHARE, _SLOPE_SHARE = 0.05, 0.01  # of the pixels, whose weights would be the greatest: they are bounded
 _LEVELS = 1000  # of the histogram in which that share is found
-_FIRST_DISTANCE = 0.8  # for the first round, which starts at the target
-_SMALLEST = 1e-12  # of what is divided by
+_FIRST_DISTANCE = 0.8  # for the first round, which starts from the target
+_SMALLEST = 1e-12  # smallest divisor
 
 Vector = NDArray[np.float64]  # the pixels of an image in a row
 
 
 def gtf(pet: Image, mri: Image) -> Image:
-    """The PET's intensities with the MRI's gradients: f of a small |f - PET|_1 + 4 TV(f - MRI).
+    """Combine the PET's intensities with the MRI's gradients: minimise |f - PET|_1 + 4 TV(f - MRI).
 
-    The PET stands where the publication has the infrared image, the MRI where it has the visible one. Any size; the result is
-    clipped.
+    The PET replaces the infrared image of the publication, and the MRI the visible one. Any size; the result is clipped.
 
     Raises:
         ValueError: the sizes differ.
@@ -41,10 +40,11 @@ def gtf(pet: Image, mri: Image) -> Image:
 
 
 def _smooth_l1(target: Vector, gradient: sparse.csr_array) -> Vector:
-    """The image with a small |image - target|_1 + 4 TV(image).
+    """Return an image that approximately minimises |image - target|_1 + 4 TV(image).
 
-    Least squares with weights 2 / distance and 2 / slope from the round before: (I + 4 S G' W G S) y = target / S, where G is
-    the gradient, W the slopes' weights, S the root of the inverse distances' weights, and image = S y.
+    Each round solves a least squares problem with weights 2 / distance and 2 / slope from the round before:
+    (I + 4 S G' W G S) y = target / S, where G is the gradient, W the weights of the slopes, S the root of the inverse weights of
+    the distances, and image = S y.
     """
     image = target
     for round_ in range(_ROUNDS):
@@ -66,26 +66,26 @@ def _normal_matrix(scale: Vector, weights: Vector, gradient: sparse.csr_array) -
 
 
 def _slope_weights(gradient: Vector) -> Vector:
-    """2 / slope for both directions, where a pixel's slope is the length of its gradient."""
+    """Return 2 / slope for both directions; the slope of a pixel is the length of its gradient."""
     squares = (gradient.reshape(2, -1) ** 2).sum(axis=0)
     return np.tile(2 / np.sqrt(_bounded(squares, _SLOPE_SHARE)), 2)
 
 
 def _gradient(height: int, width: int) -> sparse.csr_array:
-    """The matrix from an image's pixels to all differences along the rows, then all along the columns; 0 at the far border."""
+    """Return the matrix that maps pixels to all differences along rows, then along columns; 0 at the far border."""
     along_rows = sparse.kron(sparse.eye_array(height), _differences(width))
     along_columns = sparse.kron(_differences(height), sparse.eye_array(width))
     return sparse.vstack([along_rows, along_columns], format="csr")
 
 
 def _differences(length: int) -> sparse.csr_array:
-    """The next element less this one; 0 for the last."""
+    """Return the next element minus this one; 0 for the last."""
     inner = sparse.diags_array((np.arange(length) < length - 1).astype(float))
     return (inner @ (sparse.eye_array(length, k=1) - sparse.eye_array(length))).tocsr()
 
 
 def _bounded(values: Vector, share: float) -> Vector:
-    """Values from 0 on, the least of them raised to a bound: the level above that of the given share of the pixels."""
+    """Raise the smallest values to a lower bound: the level below which the given share of the pixels lies."""
     levels = np.linspace(values.min(), values.max(), _LEVELS)
     places = np.rint((values - levels[0]) / max(levels[1] - levels[0], _SMALLEST)).astype(int)
     counts = np.cumsum(np.bincount(places, minlength=_LEVELS))

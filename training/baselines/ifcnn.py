@@ -16,16 +16,16 @@ from cspadn.errors import ModelError
 from training.baselines.form import Method
 from training.baselines.networks import as_method, load_weights
 
-WEIGHTS = Path("peers") / "ifcnn" / "IFCNN-MAX.pth"  # where the weights usually lie, below the folder of the evaluation data
+WEIGHTS = Path("peers") / "ifcnn" / "IFCNN-MAX.pth"  # usual path of the weights in the folder of the evaluation data
 _SHA256 = "6022b44c88a2f0367ba9b08fcdf0d663745d9a966fca0ee1f41867797b6ff53f"  # of the published file
-_LUMA = (0.299, 0.587, 0.114)  # BT.601: the network answers in colour
+_LUMA = (0.299, 0.587, 0.114)  # BT.601: the output of the network has colours
 
 
 class IFCNN(nn.Module):
-    """Features of each source by the first layer of a ResNet-101 and one block; their maximum; one block and a 1x1 layer.
+    """Network: first layer of a ResNet-101 and one block per source, the maximum of both, one block and a 1x1 layer.
 
-    Names of layers as in the published weights. As in the authors' code for medical images, each grey source is repeated to
-    three channels in [0, 1], without ImageNet's normalisation, and the luma of the coloured answer, clipped, is the result.
+    Layers are named as in the published weights. As in the authors' code for medical images, each grey source is repeated to
+    three channels in [0, 1], without ImageNet's normalisation, and the result is the clipped luma of the coloured output.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class IFCNN(nn.Module):
 
 
 class _Block(nn.Module):
-    """A 3x3 layer with batch normalisation and ReLU that repeats the border."""
+    """A 3x3 convolution that repeats the border, with batch normalisation and ReLU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,13 +55,13 @@ class _Block(nn.Module):
 
 
 def ifcnn(weights: Path) -> Method:
-    """The method with the published weights, which are not part of this project.
+    """Load the method with the published weights, which are not part of this project.
 
     Args:
         weights: the authors' file IFCNN-MAX.pth.
 
     Raises:
-        ModelError: the file cannot be read, or is another one.
+        ModelError: the file cannot be read, or is not the published one.
     """
     try:
         content = weights.read_bytes()

@@ -11,14 +11,14 @@ from scipy import ndimage
 from training.baselines.form import Image, check_pair
 
 LEVELS = 4
-_KERNEL = np.array([1, 4, 6, 4, 1]) / 16  # Burt and Adelson's, with a = 3/8; borders are mirrored at the last pixel
+_KERNEL = np.array([1, 4, 6, 4, 1]) / 16  # kernel of Burt and Adelson with a = 3/8; borders are mirrored at the last pixel
 
 
 def laplacian(pet: Image, mri: Image) -> Image:
-    """Fuse two pyramids of four levels of detail and a base.
+    """Fuse two pyramids with four levels of detail and a base.
 
-    Of each detail the coefficient with the greater magnitude is taken (the PET's where they are equal), of the base the
-    maximum. Any size; the result is clipped.
+    In the levels of detail, take the coefficient with the greater magnitude (the PET's if both are equal); in the base, take
+    the maximum. Any size; the result is clipped.
     """
     pet, mri = check_pair(pet, mri)
     details = []
@@ -32,13 +32,13 @@ def laplacian(pet: Image, mri: Image) -> Image:
 
 
 def _split(image: Image) -> tuple[Image, Image]:
-    """The image at half size, and what is lost by that, (H, W)."""
+    """Return the image at half size, and the detail that this loses, (H, W)."""
     half = _smooth(image)[::2, ::2]
     return half, image - _expand(half, image.shape)
 
 
 def _expand(half: Image, shape: tuple[int, ...]) -> Image:
-    """From every second pixel to all of them, by the same kernel."""
+    """Interpolate to twice the size with the same kernel."""
     sparse = np.zeros(shape)
     sparse[::2, ::2] = half
     return 4 * _smooth(sparse)

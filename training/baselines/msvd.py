@@ -11,15 +11,15 @@ from training.baselines.form import Image, check_pair
 
 
 def msvd(pet: Image, mri: Image) -> Image:
-    """Fuse what the four left singular vectors of all blocks of 2 x 2 pixels see.
+    """Fuse the components of all blocks of 2 x 2 pixels along their four left singular vectors.
 
-    Of the first component the mean is taken, of the three others the coefficient with the greater magnitude (the PET's where
-    they are equal); the mean of both images' singular vectors leads back. One level, as published.
+    Average the first component; in the other three, take the coefficient with the greater magnitude (the PET's if both are
+    equal). Transform back with the mean singular vectors. One level, as published.
 
-    The signs of singular vectors are arbitrary, and where those of PET and MRI are opposite, their mean loses that component.
-    They are taken as LAPACK gives them, as the author's MATLAB code does.
+    The signs of singular vectors are arbitrary. If PET and MRI have opposite signs, the mean loses that component. The signs
+    are those of LAPACK, as in the author's MATLAB code.
 
-    Any size: an odd row or column at the lower or right border is repeated, and cut off again. The result is clipped.
+    Any size: an odd last row or column is repeated, and removed at the end. The result is clipped.
 
     Raises:
         ValueError: the sizes differ.
@@ -39,12 +39,12 @@ def _even(image: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _to_blocks(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(4, blocks): each block's left column from above, then its right one."""
+    """Return (4, blocks): the left column of each block from top to bottom, then its right one."""
     height, width = image.shape
     return image.reshape(height // 2, 2, width // 2, 2).transpose(3, 1, 0, 2).reshape(4, -1)
 
 
 def _from_blocks(blocks: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """The reverse of :func:`_to_blocks`."""
+    """Reverse :func:`_to_blocks`."""
     height, width = shape
     return blocks.reshape(2, 2, height // 2, width // 2).transpose(2, 1, 3, 0).reshape(height, width)

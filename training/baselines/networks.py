@@ -1,4 +1,4 @@
-"""What the baselines that are networks share: weights that are verified, and the form of every method."""
+"""Functions shared by baselines that are networks: load verified weights, and convert a network to a method."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor, nn
 from cspadn.errors import ModelError
 from training.baselines.form import Image, Method, check_pair
 
-_NOT_WEIGHTS = "num_batches_tracked"  # how the names of batch normalisation's counters end
+_NOT_WEIGHTS = "num_batches_tracked"  # endings of the names of batch normalisation's counters
 
 
 def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Give the network its weights, cast to float32, and set it to evaluation.
+    """Load weights into a network as float32, and set it to evaluation mode.
 
     Args:
-        path: where the tensors come from; named in errors.
+        path: file of the tensors, for error messages.
 
     Raises:
-        ModelError: the names or shapes are not those of the network, or a value is not a number.
+        ModelError: the names or shapes are not those of the network, or a value is not finite.
     """
     found = {name: tensor.float() for name, tensor in tensors.items() if not name.endswith(_NOT_WEIGHTS)}
     expected = {name: tensor.shape for name, tensor in network.state_dict().items() if not name.endswith(_NOT_WEIGHTS)}
@@ -35,7 +35,7 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) 
 
 
 def as_method(network: Callable[[Tensor], Tensor]) -> Method:
-    """The method of a network that fuses (1, 2, H, W), PET then MRI, float32 in [0, 1], to (1, 1, H, W); on the CPU."""
+    """Convert a network that maps (1, 2, H, W), PET then MRI, float32 in [0, 1], to (1, 1, H, W) to a method; on the CPU."""
 
     @torch.inference_mode()
     def method(pet: Image, mri: Image) -> Image:

@@ -1,8 +1,8 @@
 """TFNet: the two-stream fusion network (X. Liu, Q. Liu, Y. Wang: Remote sensing image fusion based on two-stream fusion
 network. Information Fusion 55, 2020, pages 1 to 15).
 
-The published network sharpens a satellite's colour image of four channels with its panchromatic one. Here each stream has one
-channel. There are no public weights for PET and MRI, so it is trained on our patches (docs/adr/0006).
+The published network sharpens a four-channel satellite image with a panchromatic one. Here each stream has one channel. There
+are no public weights for PET and MRI, so it is trained on our patches (docs/adr/0006).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _STEP = 4  # the network halves its input twice
 
 
 class TFNet(nn.Module):
-    """Each source has an encoder of its own; their features are fused at half size, and restored with skip connections.
+    """Encode each source separately, fuse the features at half size, and decode them with skip connections.
 
-    Widths, kernels, PReLU, zero padding, Tanh and the start of the weights are those of the authors' published code.
+    Widths, kernels, PReLU, zero padding, Tanh and the initial weights are those of the authors' published code.
 
-    Its published loss is the L1 distance to a target, the colour image in full resolution. PET and MRI have no such target:
-    what stands in for it is the mean of the L1 distances to the two sources, as in our own loss (docs/adr/0003).
+    The published loss is the L1 distance to a target, the colour image at full resolution. PET and MRI have no such target, so
+    the loss here is the mean of the L1 distances to the two sources, as in our own loss (docs/adr/0003).
     """
 
     def __init__(self) -> None:
@@ -48,8 +48,8 @@ class TFNet(nn.Module):
         """Fuse.
 
         Args:
-            sources: (N, 2, H, W), PET then MRI, values in [-1, 1]; of any size: rows and columns are repeated at the lower and
-                right border up to a multiple of 4, and the result is cropped.
+            sources: (N, 2, H, W), PET then MRI, values in [-1, 1], of any size. The last rows and columns are repeated up
+                to a multiple of 4, and the result is cropped.
 
         Returns:
             (N, 1, H, W), values in [-1, 1].
@@ -68,7 +68,7 @@ class TFNet(nn.Module):
 
 
 def _convolutions(in_channels: int, *widths: int) -> nn.Sequential:
-    """3x3 convolutions that keep the size, each with its PReLU."""
+    """Return 3x3 convolutions that keep the size, each with a PReLU."""
     layers: list[nn.Module] = []
     for out_channels in widths:
         layers += [nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1), nn.PReLU()]
@@ -85,7 +85,7 @@ def _double(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def _start(module: nn.Module) -> None:
-    """Normal weights by the fan out, no bias; transposed convolutions keep PyTorch's start."""
+    """Initialise weights normally by fan-out, and biases with 0; transposed convolutions keep PyTorch's defaults."""
     if isinstance(module, nn.Conv2d):
         assert module.bias is not None
         fan_out = module.out_channels * module.kernel_size[0] * module.kernel_size[1]
@@ -94,7 +94,7 @@ def _start(module: nn.Module) -> None:
 
 
 def tfnet(weights: Path) -> Method:
-    """The method with trained weights.
+    """Load the method with trained weights.
 
     Args:
         weights: a safetensors file of :class:`TFNet`'s state dict, float32 or float16.
