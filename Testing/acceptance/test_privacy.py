@@ -429,7 +429,7 @@ def test_no_error_says_who_the_patient_is(kind: str, marked: Path, tmp_path: Pat
 
 def test_the_derived_series_says_it(marked: Path, tmp_path: Path) -> None:
     """That is its purpose; and what is looked for would be found."""
-    _fuse_series(marked, tmp_path / "out", *GOOD["series"])
+    assert _fuse_series(marked, tmp_path / "out", *GOOD["series"])[0] == 0
     files = list((tmp_path / "out" / "f").rglob("*.dcm"))
     assert {file.parent.name for file in files} == {"grey", "color", "blending"}
     assert all(marks_in(file.read_bytes()) == COPIED for file in files)
