@@ -11,7 +11,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.uid import EnhancedMRImageStorage, generate_uid
 
 from cspadn.cli import entry
 from cspadn.errors import InputError
@@ -22,7 +22,7 @@ from cspadn.io.dicom_writer import read_sources
 from cspadn.io.dicom_writer.srgb import srgb_profile
 from cspadn.io.suv import suv_factor
 from cspadn.registration.placing import matrix_of
-from dicom_files import STUDY, edit_series, set_keyword, write_series
+from dicom_files import STUDY, edit_series, set_keyword, write_enhanced, write_series
 from dicom_studies import (
     errors_in,
     inconsistencies_in,
@@ -119,6 +119,25 @@ def test_one_slice_of_odd_size_is_valid(tmp_path: Path) -> None:
     study = write_study(tmp_path / "out", write_sources(tmp_path), result_images(like))
     assert errors_in(sorted(study.rglob("*.dcm"))) == []
     assert len(objects(study, "color")[0].PixelData) == 106
+
+
+@needs("dciodvfy")
+def test_frames_of_one_file_are_referred_to_by_their_numbers(tmp_path: Path) -> None:
+    """As current scanners send MRI and PET; each frame of a PET has its own slope."""
+    images = dict(zip(("PT", "MR"), source_images(), strict=True))
+    for kind, image in images.items():
+        write_enhanced(tmp_path / kind / "all.dcm", [image], kind)
+    sources = {"PT": tmp_path / "PT", "MR": tmp_path / "MR" / "all.dcm"}  # a folder, or the file itself
+    study = write_study(tmp_path / "out", sources, result_images(images["MR"]), **MOVED)
+    assert errors_in(sorted(study.rglob("*.dcm"))) == []
+    for index, each in enumerate(objects(study, "grey")):
+        frames = {image.ReferencedSOPClassUID: image.ReferencedFrameNumber for image in each.SourceImageSequence}
+        assert frames[EnhancedMRImageStorage] == index + 1
+        assert len(each.ReferencedSeriesSequence[0].ReferencedInstanceSequence) == 1
+    (state,) = objects(study, "blending")
+    windows = state.BlendingSequence[1].SoftcopyVOILUTSequence
+    numbers = [np.atleast_1d(window.ReferencedImageSequence[0].ReferencedFrameNumber) for window in windows]
+    assert sorted(np.concatenate(numbers)) == list(range(1, 8))
 
 
 # Voxels and position

@@ -11,7 +11,7 @@ import numpy as np
 from cspadn.imaging.color import palette_of
 from cspadn.io.dicom_tags import slice_axes, tag_numbers
 from cspadn.io.dicom_writer.headers import item, new_object, number, plain, series_number
-from cspadn.io.dicom_writer.references import instance, series_reference
+from cspadn.io.dicom_writer.references import images, instance, series_images
 from cspadn.io.dicom_writer.sources import Sources
 from cspadn.io.dicom_writer.srgb import srgb_profile
 from cspadn.io.suv import suv_factor
@@ -84,15 +84,15 @@ def _blended(position: str, headers: list[Dataset], window: list[float], name: s
         groups[_rescaling(header, name)].append(header)
     shared = next(iter(groups)) if len(groups) == 1 else (1.0, 0.0)
     blended = item(BlendingPosition=position, StudyInstanceUID=headers[0].StudyInstanceUID)
-    blended.ReferencedSeriesSequence = series_reference(headers, "ReferencedImageSequence")
+    blended.ReferencedSeriesSequence = series_images(headers)
     blended.RescaleSlope, blended.RescaleIntercept = (number(value) for value in shared)
     blended.RescaleType = "US"
     blended.SoftcopyVOILUTSequence = []
-    for rescaling, images in groups.items():
+    for rescaling, slices in groups.items():
         slope, intercept = (1.0, 0.0) if len(groups) == 1 else rescaling
         voi = _window([(end - intercept) / slope for end in window])
         if len(groups) > 1:
-            voi.ReferencedImageSequence = [instance(header) for header in images]
+            voi.ReferencedImageSequence = images(slices)
         blended.SoftcopyVOILUTSequence.append(voi)
     return blended
 

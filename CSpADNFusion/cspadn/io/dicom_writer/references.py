@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,46 +57,60 @@ def corners_of(image: sitk.Image, index: int) -> NDArray[np.float64]:
     return np.array([image.TransformIndexToPhysicalPoint((x, y, index)) for x, y in ends])
 
 
+def images(headers: Iterable[Dataset]) -> list[Dataset]:
+    """Return an item for each image that some slices are, with the numbers of the frames where a file has several."""
+    made = []
+    for items in _by(headers, "SOPInstanceUID"):
+        reference = instance(items[0])
+        if frames := [frame + 1 for frame in map(frame_of, items) if frame is not None]:
+            reference.ReferencedFrameNumber = frames
+        made.append(reference)
+    return made
+
+
 def instance(header: Dataset) -> Dataset:
-    """Return an item that refers to an image."""
+    """Return an item that refers to an object as a whole."""
     return item(ReferencedSOPClassUID=header.SOPClassUID, ReferencedSOPInstanceUID=header.SOPInstanceUID)
 
 
-def source_image(header: Dataset) -> Dataset:
-    """Return an item of the source image sequence."""
-    reference = instance(header)
-    if (frame := frame_of(header)) is not None:
-        reference.ReferencedFrameNumber = frame + 1
-    reference.PurposeOfReferenceCodeSequence = [code("121322", "DCM", "Source image for image processing operation")]
-    return reference
+def source_images(headers: Iterable[Dataset]) -> list[Dataset]:
+    """Return the items of the source image sequence."""
+    references = images(headers)
+    for reference in references:
+        reference.PurposeOfReferenceCodeSequence = [code("121322", "DCM", "Source image for image processing operation")]
+    return references
 
 
-def series_reference(headers: Iterable[Dataset], images: str = "ReferencedInstanceSequence") -> list[Dataset]:
-    """Return an item for each series of some images, which lists these images in the sequence of the given keyword."""
-    referred = sorted(headers, key=_series)
+def series_images(headers: Iterable[Dataset]) -> list[Dataset]:
+    """Return an item for each series of some slices, which lists their images."""
     return [
-        item(SeriesInstanceUID=uid, **{images: [instance(header) for header in _instances(group)]})
-        for uid, group in groupby(referred, key=_series)
+        item(SeriesInstanceUID=items[0].SeriesInstanceUID, ReferencedImageSequence=images(items))
+        for items in _by(headers, "SeriesInstanceUID")
     ]
 
 
-def _instances(headers: Iterable[Dataset]) -> Iterable[Dataset]:
-    """Return the headers of an image once, also if they are those of its frames."""
-    return {str(header.SOPInstanceUID): header for header in headers}.values()
-
-
 def refer_to(new: Dataset, headers: list[Dataset]) -> None:
-    """List the series and images to which an object refers: those of its own study, and those of another."""
-    own = [header for header in headers if header.StudyInstanceUID == new.StudyInstanceUID]
-    others = [header for header in headers if header.StudyInstanceUID != new.StudyInstanceUID]
-    if own:
-        new.ReferencedSeriesSequence = series_reference(own)
-    if others:
-        uid = others[0].StudyInstanceUID
-        new.StudiesContainingOtherReferencedInstancesSequence = [
-            item(StudyInstanceUID=uid, ReferencedSeriesSequence=series_reference(others))
+    """List the series and objects to which an object refers: those of its own study, and those of others."""
+    others = []
+    for items in _by(headers, "StudyInstanceUID"):
+        series = [
+            item(
+                SeriesInstanceUID=each[0].SeriesInstanceUID,
+                ReferencedInstanceSequence=[instance(same[0]) for same in _by(each, "SOPInstanceUID")],
+            )
+            for each in _by(items, "SeriesInstanceUID")
         ]
+        if items[0].StudyInstanceUID == new.StudyInstanceUID:
+            new.ReferencedSeriesSequence = series
+        else:
+            others.append(item(StudyInstanceUID=items[0].StudyInstanceUID, ReferencedSeriesSequence=series))
+    if others:
+        new.StudiesContainingOtherReferencedInstancesSequence = others
 
 
-def _series(header: Dataset) -> str:
-    return str(header.SeriesInstanceUID)
+def _by(headers: Iterable[Dataset], keyword: str) -> list[list[Dataset]]:
+    """Return the headers in groups of one value, in the order of the first of each."""
+    groups: dict[str, list[Dataset]] = defaultdict(list)
+    for header in headers:
+        groups[str(header[keyword].value)].append(header)
+    return list(groups.values())

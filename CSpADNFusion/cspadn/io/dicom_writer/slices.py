@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.io.dicom_writer.headers import number
-from cspadn.io.dicom_writer.references import SourceSlices, corners_of, refer_to, source_image
+from cspadn.io.dicom_writer.references import SourceSlices, corners_of, refer_to, source_images
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -33,7 +33,7 @@ def slice_objects(image: sitk.Image, slices: list[SourceSlices], common: Dataset
         new.SOPInstanceUID, new.InstanceNumber = generate_uid(None), index + 1
         _place(new, image, index)
         touching = [header for each in slices for header in each.touching(corners_of(image, index))]
-        new.SourceImageSequence = [source_image(header) for header in touching]
+        new.SourceImageSequence = source_images(touching)
         refer_to(new, touching)
         new.Rows, new.Columns = values.shape[:2]
         yield new, values

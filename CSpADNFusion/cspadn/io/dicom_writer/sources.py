@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError, UsageError
-from cspadn.io.dicom_reader import Series, check_one_volume, read_headers
+from cspadn.io.dicom_headers import Series, is_multiframe, read_headers
+from cspadn.io.dicom_stack import check_one_volume
 from cspadn.io.dicom_tags import slice_axes, tag_value
 from cspadn.messages import message
 
@@ -81,18 +82,21 @@ def read_sources(mri: Series, pet: Series | None) -> Sources:
         UsageError: the MRI is not a series.
         InputError: a source lacks a tag to which the new objects must refer, or the two have different patient IDs.
     """
-    if not _is_series(mri):
+    mri, pet = _series_at(mri, "The MRI"), _series_at(pet, "The PET")
+    if not mri:
         raise UsageError(message("dicom-output-needs-series"))
-    sources = Sources(_checked_headers(mri, "The MRI"), _checked_headers(pet, "The PET") if _is_series(pet) else [])
-    patients = {str(tag_value(headers[0], "PatientID", "It") or "") for headers in sources.series}
+    sources = Sources(_checked_headers(mri, "The MRI"), _checked_headers(pet, "The PET") if pet else [])
+    patients = {str(tag_value(header, "PatientID", "It") or "") for header in sources.headers}
     if len(patients) > 1:
         raise InputError(message("dicom-patients-differ"))
     return sources
 
 
-def _is_series(series: Series | None) -> TypeGuard[Series]:
-    """Return whether it is a folder, or a list of files."""
-    return series.is_dir() if isinstance(series, Path) else bool(series)
+def _series_at(given: Series | None, name: str) -> Series | None:
+    """Return the folder or the files of a series; None for an image file of another format."""
+    if isinstance(given, Path) and not given.is_dir():
+        return [given] if given.is_file() and is_multiframe(given, name) else None
+    return given
 
 
 def _checked_headers(series: Series, name: str) -> list[Dataset]:

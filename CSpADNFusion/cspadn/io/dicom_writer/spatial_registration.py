@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cspadn.io.dicom_writer.headers import code, frame_of_reference, item, new_object, number, plain, series_number
-from cspadn.io.dicom_writer.references import instance, refer_to
+from cspadn.io.dicom_writer.references import images, refer_to
 from cspadn.io.dicom_writer.sources import Sources
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _registered(headers: list[Dataset], matrix: np.ndarray, comment: str, method
         RegistrationTypeCodeSequence=kinds,
         MatrixSequence=[transform],
     )
-    registered = item(MatrixRegistrationSequence=[registration], ReferencedImageSequence=[instance(each) for each in headers])
+    registered = item(MatrixRegistrationSequence=[registration], ReferencedImageSequence=images(headers))
     if frame := headers[0].get("FrameOfReferenceUID"):
         registered.FrameOfReferenceUID = frame
     return registered
