@@ -19,7 +19,7 @@ from browsers import browser
 from cspadn.imaging.color import recolored
 from cspadn.registration.placing import matrix_of
 from dicom_files import STUDY
-from dicom_studies import errors_in, needs, write_sources, write_study
+from dicom_studies import errors_in, needs, to_one, write_sources, write_study
 from head_phantom import phantom_mri, phantom_pet, rigid
 
 pytestmark = needs(*PROGRAMS)
@@ -34,7 +34,7 @@ SPACING = (5.0, 5.0, 5.0)
 def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two series, PT and MR, and a derived study of a registered PET: a head, without the network's time."""
     folder = tmp_path_factory.mktemp("sent")
-    pet, mri = (_to_one(each) for each in (phantom_pet(MOVED, (6.0, 6.0, 6.0)), phantom_mri(SPACING)))
+    pet, mri = (to_one(each) for each in (phantom_pet(MOVED, (6.0, 6.0, 6.0)), phantom_mri(SPACING)))
     sources = write_sources(folder, (pet * 80, mri * 900))
     levels = [sitk.GetArrayFromImage(each) for each in (sitk.Resample(pet, mri, MOVED), mri)]
     fused = np.mean(levels, axis=0)
@@ -46,10 +46,6 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
         each.CopyInformation(mri)
     write_study(folder / "out", sources, images, registration="rigid", registration_matrix=matrix_of(MOVED))
     return folder
-
-
-def _to_one(image: sitk.Image) -> sitk.Image:
-    return sitk.Clamp(image / float(np.percentile(sitk.GetArrayViewFromImage(image), 99.5)), sitk.sitkFloat32, 0, 1)
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ from dicom_studies import (
     needs,
     result_images,
     source_images,
+    to_one,
     write_sources,
     write_study,
 )
@@ -461,7 +462,7 @@ def test_two_examinations_become_a_study_in_one_command(tmp_path: Path) -> None:
     moved = rigid((4, -3, 6), (9, -7, 12))
     sources = write_sources(
         tmp_path,
-        (phantom_pet(moved) * 100, phantom_mri((4.0, 4.0, 4.0)) * 1000),
+        (to_one(phantom_pet(moved)) * 80, to_one(phantom_mri((4.0, 4.0, 4.0))) * 900),
         pet={"FrameOfReferenceUID": generate_uid(), "StudyInstanceUID": generate_uid()},
     )
     assert _fuse(sources, tmp_path / "out", "--dicom", "--register", "rigid", "--palette", "PET-Rainbow2") == 0

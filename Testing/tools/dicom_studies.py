@@ -44,6 +44,11 @@ def source_images(direction: Sequence[float] | None = None) -> tuple[sitk.Image,
     return pet, mri
 
 
+def to_one(image: sitk.Image) -> sitk.Image:
+    """Scale an image so that nearly all of its values lie from 0 to 1, and clip the others."""
+    return sitk.Clamp(image / float(np.percentile(sitk.GetArrayViewFromImage(image), 99.5)), sitk.sitkFloat32, 0, 1)
+
+
 def write_sources(
     folder: Path, images: tuple[sitk.Image, sitk.Image] | None = None, pet: dict[str, Any] | None = None, **mri: Any
 ) -> dict[str, Path]:

@@ -82,10 +82,10 @@ def read_sources(mri: Series, pet: Series | None) -> Sources:
         UsageError: the MRI is not a series.
         InputError: a source lacks a tag to which the new objects must refer, or the two have different patient IDs.
     """
-    mri, pet = _series_at(mri, "The MRI"), _series_at(pet, "The PET")
-    if not mri:
+    mri_series, pet_series = _series_at(mri, "The MRI"), _series_at(pet, "The PET")
+    if not mri_series:
         raise UsageError(message("dicom-output-needs-series"))
-    sources = Sources(_checked_headers(mri, "The MRI"), _checked_headers(pet, "The PET") if pet else [])
+    sources = Sources(_checked_headers(mri_series, "The MRI"), _checked_headers(pet_series, "The PET") if pet_series else [])
     patients = {str(tag_value(header, "PatientID", "It") or "") for header in sources.headers}
     if len(patients) > 1:
         raise InputError(message("dicom-patients-differ"))
