@@ -163,8 +163,9 @@ def test_command_writes_a_page_to_look_at(files: tuple[Path, Path], tmp_path: Pa
     options = ["register", *map(str, files), "--report", str(page)]
     assert entry.main([*options, "-o", str(tmp_path / "t.tfm")]) == 0
     text = page.read_text(encoding="utf-8")
-    assert text.count("PET before the registration, with outlines of the MRI</figcaption>") == 3
-    assert text.count("Checkerboard of PET and MRI</figcaption>") == 3
+    modes = re.findall(r'name="mode" id="mode-\w+" value="(\w+)"', text)
+    assert modes == ["outlines", "before", "checker", "blend", "pet", "mri"]
+    assert text.count("MRI outlines on the PET</figcaption>") == 7
     assert says(capsys.readouterr().out, "registration-written", path=tmp_path / "t.tfm")
     assert re.search(r"Rotation</th><td>2\d\.\d degrees", text)
     assert entry.main([*options, "--check"]) == 2

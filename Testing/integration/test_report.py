@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
+import itertools
 import json
 import math
 import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -30,12 +32,17 @@ from cspadn.imaging.windowing import FUSED_MAXIMUM, Window
 from cspadn.metrics import SliceScores, VolumeScores, measure_volumes
 from cspadn.metrics.registry import BY_NAME
 from cspadn.palettes import DEFAULT_PALETTE, PALETTES
-from cspadn.registration import Registration
+from cspadn.registration import Alignment, Registration
 from cspadn.registration.placing import placed
-from cspadn.report import pages as pages_module
-from cspadn.report.pages import GroupRow, group_page, robust_z, subject_page
-from cspadn.report.planes import CUTS, MOST_SLICES, views_of
+from cspadn.report import lattice as lattice_module
+from cspadn.report import templates
+from cspadn.report.group_page import GroupRow, group_page, robust_z
+from cspadn.report.key_slices import slice_pictures, thumbnails
+from cspadn.report.lattice import CUTS
+from cspadn.report.pages import subject_page
 from cspadn.report.plots import histogram
+from cspadn.report.scene import BEYOND, Scene, scene_of
+from cspadn.report.viewer import hottest_places, viewer_data
 from message_calls import raises, says
 from repository import ROOT
 from volumes import volume
@@ -58,21 +65,29 @@ def page_of(pet: sitk.Image, mri: sitk.Image, scores: VolumeScores | None = None
     return subject_page(pet, mri, fused_by_hand(pet, mri, **more), scores, title=title)
 
 
-def strips(page: str, picture: str) -> dict[str, np.ndarray]:
-    """By plane, the slices of one picture, decoded from the page: (slices, rows, columns), or RGB in (..., 3)."""
-    found = {}
-    for plane in ("axial", "sagittal", "coronal"):
-        section = page[page.index(f'aria-labelledby="{plane}"') :]
-        rows = int(re.search(r"--rows: (\d+)", section)[1])
-        url = re.search(rf'src="data:image/webp;base64,([^"]+)" alt="{re.escape(picture)}, {plane}"', section)[1]
-        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(url))).convert("L"))
-        found[plane] = pixels.reshape(-1, rows, pixels.shape[1])
-    return found
+def scene_by_hand(pet: sitk.Image, mri: sitk.Image, grid: str = "mri") -> Scene:
+    result = fused_by_hand(pet, mri, grid)
+    return scene_of(pet, mri, result.image, result.provenance, DEFAULT_PALETTE)
 
 
-def labels_of(page: str, plane: str) -> list[str]:
-    text = re.search(rf'aria-labelledby="{plane}" data-labels="([^"]*)"', page)[1]
-    return json.loads(text.replace("&#34;", '"'))
+def stored_scene(page: str) -> dict:
+    return json.loads(re.search(r'id="scene">(.*?)</script>', page)[1])
+
+
+def stored_volume(page: str, name: str) -> np.ndarray:
+    """(z, y, x), decoded from the page as its script does."""
+    scene, slices = stored_scene(page), []
+    tiles, (columns, rows, count) = scene["tiles"], scene["size"]
+    for url in re.findall(rf'data-volume="{name}" src="data:image/webp;base64,([^"]+)"', page):
+        atlas = np.asarray(Image.open(io.BytesIO(base64.b64decode(url))).convert("L"))
+        grid = atlas.reshape(-1, tiles["height"], tiles["columns"], tiles["width"]).swapaxes(1, 2)
+        slices.append(grid.reshape(-1, tiles["height"], tiles["width"])[: tiles["count"], :rows, :columns])
+    return np.concatenate(slices)[:count]
+
+
+def centre_of(levels: np.ndarray, lattice) -> np.ndarray:
+    """Of what is bright, in LPS."""
+    return np.argwhere(levels > 150).mean(axis=0)[::-1] * lattice.spacing + lattice.origin
 
 
 def at_points(bright: list[tuple[float, float, float]], direction=None, spacing=(2, 2, 3)) -> sitk.Image:
@@ -116,57 +131,52 @@ def test_robust_z(values: list[float], expected: list[float]) -> None:
 
 @pytest.mark.parametrize("stored", ["LPS", "PIR"])
 def test_sides_of_the_patient(stored: str) -> None:
-    """A bright cube at the patient's left, front and top is where the marks say, however the volume is stored."""
-    mri = sitk.DICOMOrient(at_points([(30, -20, 15)]), stored)
-    page = page_of(at_points([]), mri)
-    where = {"axial": ("right", "top"), "sagittal": ("left", "top"), "coronal": ("right", "top")}
-    for (plane, sides), cut in zip(where.items(), CUTS, strict=True):
-        slices = strips(page, "MRI")[plane].astype(float)
-        slices[slices < 200] = 0
-        brightest = slices[slices.sum(axis=(1, 2)).argmax()]
-        rows, columns = brightest.shape
-        assert brightest[:, columns // 2 :].any() == (sides[0] == "right"), plane
-        assert brightest[: rows // 2].any() == (sides[1] == "top"), plane
-        assert brightest[rows // 2 :].sum() == 0, plane
-        section = page[page.index(f'aria-labelledby="{plane}"') :]
-        marks = dict(re.findall(r'<span class="mark (\w+)" aria-hidden="true">(\w)</span>', section)[:4])
-        assert marks == {"top": cut.top, "bottom": cut.bottom, "left": cut.left, "right": cut.right}
-        assert marks[sides[0]] in {"axial": "L", "sagittal": "A", "coronal": "L"}[plane]
-        assert marks["top"] in {"axial": "A", "sagittal": "S", "coronal": "S"}[plane]
+    """A bright cube at the patient's left, front and top is there in each picture, however the volume is stored."""
+    scene = scene_by_hand(at_points([]), sitk.DICOMOrient(at_points([(30, -20, 15)]), stored))
+    where = {"axial": ("right", "top"), "coronal": ("right", "top"), "sagittal": ("left", "top")}
+    for cut in CUTS:
+        index = scene.lattice.index_of((30, -20, 15))[cut.axis]
+        bright = slice_pictures(scene, cut, index, DEFAULT_PALETTE)["mri"] > 200
+        rows, columns = bright.shape
+        across, down = where[cut.name]
+        assert bright[:, columns // 2 :].any() == (across == "right"), cut.name
+        assert bright[: rows // 2].any() == (down == "top"), cut.name
+        assert not bright[rows // 2 :].any(), cut.name
+        assert {"right": cut.right, "left": cut.left}[across] in {"axial": "L", "coronal": "L", "sagittal": "A"}[cut.name]
+        assert cut.top == {"axial": "A", "coronal": "S", "sagittal": "S"}[cut.name]
 
 
 @pytest.mark.parametrize("direction", [None, OBLIQUE], ids=["aligned", "oblique"])
-def test_positions_and_distances(direction) -> None:
-    """Slices are where they say, and pixels as large as they say, in the patient's planes; oblique volumes as well."""
-    first, second = np.array([26.0, -18, 12]), np.array([-22.0, 20, -14])
-    pet, mri = at_points([], direction), at_points([tuple(first), tuple(second)], direction)
-    result = fused_by_hand(pet, mri)
-    for plane in views_of(pet, mri, result.image, result.provenance).planes:
-        across = {"axial": (0, 1), "sagittal": (1, 2), "coronal": (0, 2)}[plane.cut.name]
-        centres = []
-        for point in (first, second):
-            near = np.abs(np.array(plane.positions) - point[plane.cut.axis]).argmin()
-            assert abs(plane.positions[near] - point[plane.cut.axis]) <= plane.step / 2 + 1e-6
-            centres.append(np.argwhere(plane.mri[near] > 0.6).mean(axis=0)[::-1] * plane.pixel)
-        expected = (first - second)[list(across)] * ([1, 1] if plane.cut.name == "axial" else [1, -1])
-        np.testing.assert_allclose(centres[0] - centres[1], expected, atol=1.5)
-        assert (plane.every is None) == (direction is not None)
+def test_positions(direction) -> None:
+    """What is at a place of the patient is there on the page, of oblique volumes as well."""
+    point = np.array([26.0, -18, 12])
+    pet, mri = at_points([], direction), at_points([tuple(point)], direction)
+    scene = scene_by_hand(pet, mri)
+    assert scene.lattice.aligned == (direction is None)
+    np.testing.assert_allclose(centre_of(scene.mri, scene.lattice), point, atol=1)
+    page = page_of(pet, mri)
+    np.testing.assert_allclose(centre_of(stored_volume(page, "mri"), scene.lattice), point, atol=1)
+    assert ("The fused volume is oblique" in page) == (direction is not None)
 
 
-def test_slices_are_those_of_the_volume() -> None:
-    """Of aligned volumes no slice is interpolated across: each so-many-th is shown, as the labels say."""
+def test_all_slices_of_the_volume_are_shown() -> None:
+    """Of aligned volumes nothing is interpolated: each voxel is one of the volume."""
     mri = at_points([(0, 0, 0)])
-    result = fused_by_hand(mri, mri)
-    for plane in views_of(mri, mri, result.image, result.provenance).planes:
-        axis = plane.cut.axis
-        steps = (np.array(plane.positions) - mri.GetOrigin()[axis]) / mri.GetSpacing()[axis]
-        np.testing.assert_allclose(steps, np.rint(steps), atol=1e-6)
-        np.testing.assert_allclose(np.diff(steps), plane.every)
-        assert 1 < len(plane.positions) <= MOST_SLICES
-    page = page_of(mri, mri)
-    assert "Every 3rd slice of the fused volume, 6 mm apart." in page
-    assert labels_of(page, "axial")[0].endswith(f"mm I (feet), slice 1 of {len(labels_of(page, 'axial'))}")
-    assert re.match(r"[\d.]+ mm L \(left\)", labels_of(page, "sagittal")[-1])
+    lattice = scene_by_hand(mri, mri).lattice
+    np.testing.assert_allclose(lattice.spacing, mri.GetSpacing())
+    steps = (np.array(lattice.origin) - mri.GetOrigin()) / mri.GetSpacing()
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-6)
+    assert np.prod(lattice.size) > 0.3 * mri.GetNumberOfPixels()
+    np.testing.assert_allclose(stored_scene(page_of(mri, mri))["spacing"], mri.GetSpacing())
+
+
+def test_a_volume_with_very_many_voxels(monkeypatch) -> None:
+    monkeypatch.setattr(lattice_module, "MOST_VOXELS", 20_000)
+    mri = at_points([(26, -18, 12)])
+    scene = scene_by_hand(mri, mri)
+    assert scene.mri.size < 30_000
+    np.testing.assert_allclose(centre_of(scene.mri, scene.lattice), (26, -18, 12), atol=3)
+    assert "smaller voxels than are shown" in page_of(mri, mri)
 
 
 def test_a_volume_one_slice_wide() -> None:
@@ -176,14 +186,46 @@ def test_a_volume_one_slice_wide() -> None:
         image = sitk.Cast(sitk.Image(size, sitk.sitkUInt8) + 50, sitk.sitkInt16)
         image[0, 0, 0] = 100
         page = page_of(image, image)
-        name = next(cut.name for cut in CUTS if cut.axis == place)
-        assert labels_of(page, name) == ["0.0 mm, slice 1 of 1"]
-        assert strips(page, "MRI")[name].max() > 100
+        assert stored_scene(page)["size"] == size
+        assert stored_volume(page, "mri").max() > 100
 
 
 def test_empty_volumes_are_shown_whole() -> None:
     black = sitk.Image(20, 20, 20, sitk.sitkFloat32)
-    assert strips(page_of(black, black), "MRI")["axial"].max() == 0
+    page = page_of(black, black)
+    assert stored_scene(page)["size"] == [20, 20, 20]
+    assert stored_volume(page, "mri").max() == 0
+    assert "Hottest places" not in page
+
+
+def test_the_stored_pet_has_its_values() -> None:
+    """To 16 bits of its range, above the window as well."""
+    values = np.random.default_rng(0).normal(50, 30, (12, 14, 16)).astype(np.float32)
+    values[3, 4, 5] = 400
+    pet = volume(values, (2, 3, 4), direction=OBLIQUE)
+    scene = scene_by_hand(pet, sitk.Cast(pet > 0, sitk.sitkFloat32) * 60)
+    data = viewer_data(scene, DEFAULT_PALETTE, "")
+    facts = data["scene"]["pet"]
+    halves = np.frombuffer(zlib.decompress(base64.b64decode(data["pet"])), np.uint8).reshape(2, -1).astype(np.uint16)
+    codes = np.cumsum((halves[0] << 8 | halves[1]).reshape(facts["size"][::-1]), axis=2, dtype=np.uint16)
+    stored = facts["lowest"] + facts["step"] * (codes - 1.0)
+    matrix = np.array(facts["matrix"])
+    place = np.array(pet.TransformIndexToPhysicalPoint((5, 4, 3)))
+    x, y, z = np.rint(matrix[:, :3] @ place + matrix[:, 3]).astype(int)
+    assert stored[z, y, x] == pytest.approx(400, abs=0.01)
+    assert facts["step"] == pytest.approx(np.ptp(values) / 65534, rel=0.05)
+
+
+def test_hottest_places() -> None:
+    """The hottest first, apart from each other, and within the head."""
+    pet, mri = at_points([(30, -20, 15), (-30, 20, -15)]), at_points([])
+    pet = pet + at_points([(30, -20, 15)]) * 0.2 + at_points([(54, 54, 50)])  # the last one is in the air
+    found = hottest_places(scene_by_hand(pet, mri))
+    np.testing.assert_allclose(found[0]["point"], (30, -20, 15), atol=3)
+    np.testing.assert_allclose(found[1]["point"], (-30, 20, -15), atol=3)
+    assert found[0]["value"] > found[1]["value"] >= 100
+    distances = [np.linalg.norm(np.subtract(a["point"], b["point"])) for a, b in itertools.combinations(found, 2)]
+    assert all(distance >= 25 for distance in distances)
 
 
 # The field of view
@@ -192,32 +234,29 @@ def test_empty_volumes_are_shown_whole() -> None:
 def test_a_pet_that_covers_a_part() -> None:
     mri, pet = at_points([]), at_points([])[10:50, 10:50, 5:30]
     page = page_of(pet, mri)
-    assert "Where the field of view of the PET ends" in page
-    assert "the MRI was kept" in page
-    assert page.count('class="outline"') == 3 * 3
-    assert 'id="outline"' in page
-    result = fused_by_hand(pet, mri)
-    axial = views_of(pet, mri, result.image, result.provenance).planes[0]
-    border = axial.border[len(axial.border) // 2]
-    rows, columns = np.flatnonzero(border.any(axis=1)), np.flatnonzero(border.any(axis=0))
-    np.testing.assert_allclose(np.array([np.ptp(columns), np.ptp(rows)]) * axial.pixel, 80, atol=2)  # 40 voxels of 2 mm
-    assert not border[rows[0] + 2 : rows[-1] - 1, columns[0] + 2 : columns[-1] - 1].any()
-    shown = strips(page, "PET (inverted grey)")["axial"]
-    assert shown[:, shown.shape[1] // 2, 0].max() < 20  # beyond, it is not white
+    assert "Beyond the field of view of the PET, the fused pictures show the MRI alone." in page
+    assert 'id="border"' in page
+    scene = scene_by_hand(pet, mri)
+    middle = (scene.marks & BEYOND)[scene.lattice.size[2] // 2] == 0
+    rows, columns = np.flatnonzero(middle.any(axis=1)), np.flatnonzero(middle.any(axis=0))
+    extent = np.array([len(columns), len(rows)]) * scene.lattice.spacing[:2]
+    np.testing.assert_allclose(extent, 80, atol=2)  # 40 voxels of 2 mm
+    pictures = slice_pictures(scene, CUTS[0], scene.lattice.size[2] // 2, DEFAULT_PALETTE)
+    assert pictures["pet"][0, 0] == 0  # beyond, it is not white
+    np.testing.assert_array_equal(pictures["blend"][0, 0], pictures["mri"][0, 0])
 
 
 def test_a_pet_that_covers_all() -> None:
     page = page_of(at_points([]), at_points([]))
-    assert "covers all that is shown here" in page
-    assert 'id="outline"' not in page
+    assert 'id="border"' not in page
     assert "All subjects" not in page  # it was given no index
 
 
 def test_the_grid_of_the_pet() -> None:
     pet, mri = at_points([]), at_points([])[10:50, 10:50, 5:30]
     page = page_of(pet, mri, grid="pet")
-    assert "Where the field of view of the MRI ends" in page
-    assert "the PET was kept" in page
+    assert "Beyond the field of view of the MRI, the fused pictures show the PET alone." in page
+    assert "coordinates of the PET" in page
 
 
 def test_holes_of_the_pet_are_background_unless_it_says_otherwise() -> None:
@@ -227,11 +266,12 @@ def test_holes_of_the_pet_are_background_unless_it_says_otherwise() -> None:
     pet = sitk.GetImageFromArray(values)
     pet.CopyInformation(mri)
     result = fused_by_hand(mri, mri)
-    assert not any(plane.border.any() for plane in views_of(pet, mri, result.image, result.provenance).planes)
+    assert not scene_of(pet, mri, result.image, result.provenance, DEFAULT_PALETTE).has_border
     pet.SetMetaData(NAN_IS_OUTSIDE, "1")
-    axial = views_of(pet, mri, result.image, result.provenance).planes[0]
-    assert axial.border.any()
-    assert set(np.unique(axial.pet[~axial.pet_seen])) == {0}
+    scene = scene_of(pet, mri, result.image, result.provenance, DEFAULT_PALETTE)
+    assert scene.has_border
+    shown, seen = scene.pet_slice(CUTS[0], scene.lattice.size[2] // 2)
+    assert set(np.unique(shown[~seen])) == {0}
 
 
 # What the page says
@@ -263,33 +303,51 @@ def test_facts_on_the_page() -> None:
     assert "The fusion gave no warnings." in page
     shown = {"grid": "mri", "pet_window": "0, 100", "mri_window": "0, 100", "model_sha256": "0f" * 32}
     assert set(shown) == set(result.provenance)
+    assert "Alignment: not determined (the check was skipped)" in page
     for name, value in shown.items():
         assert f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' in page
     assert 'href="../a%20b%231.html"' in page
 
 
-_NAMES = ["PET (inverted grey)", "MRI", "Blend", "Fused, grey", "Fused, colour"]
-_COMPARED = ["PET with outlines of the MRI", "Checkerboard of PET and MRI"]
-
-
-def test_pictures_of_each_plane() -> None:
-    names = re.findall(r"<figcaption>([^<]+)</figcaption>", page_of(at_points([]), at_points([])))
-    assert names == [*_NAMES, *_COMPARED] * 3
+@pytest.mark.parametrize(("millimetres", "verdict"), [(1.2, "Aligned"), (6.5, "Not aligned")])
+def test_the_alignment_is_on_top(millimetres: float, verdict: str) -> None:
+    pet, mri = at_points([]), at_points([])
+    result = dataclasses.replace(fused_by_hand(pet, mri), alignment=Alignment(millimetres, 0.5))
+    page = subject_page(pet, mri, result, None, title="x")
+    assert f"{verdict}: PET and MRI are {millimetres} mm and 0.5° apart" in page
+    assert ('class="badge alarm"' in page) == (verdict == "Not aligned")
 
 
 def test_a_registered_pet_is_shown_before_and_after() -> None:
-    """Before, it was 9 mm further to the left."""
+    """Before, it was 9 mm further to the left: the same voxels at other places."""
     pet, mri = at_points([(10, 0, 0)]), at_points([(10, 0, 0)])
     transform = sitk.TranslationTransform(3, (9.0, 0, 0))
     apart = placed(pet, transform.GetInverse())
-    result = replace(fused_by_hand(pet, mri), registration=Registration(transform, 0.2, 9, 0, 1, 1))
+    result = dataclasses.replace(fused_by_hand(pet, mri), registration=Registration(transform, 0.2, 9, 0, 1, 1))
     page = subject_page(apart, mri, result, None, title="x")
+    assert "the PET was registered to the MRI, and moved by 9.0 mm and 0.0°" in page
+    assert 'value="before"' in page
+    assert 'value="before"' not in page_of(pet, mri)
+    stored = stored_scene(page)
+    now, then = (np.array(matrix) @ [10, 0, 0, 1] for matrix in (stored["pet"]["matrix"], stored["before"]))
+    np.testing.assert_allclose(np.array(stored["pet"]["matrix"])[:, :3] @ (9, 0, 0), now - then, atol=1e-6)
+
+
+def test_key_slices() -> None:
+    """For print and browsers without scripts: each with all pictures and the patient's sides."""
+    page = page_of(at_points([]), at_points([]))
     names = re.findall(r"<figcaption>([^<]+)</figcaption>", page)
-    assert names == [*_NAMES, "PET before the registration, with outlines of the MRI", *_COMPARED] * 3
-    for plane in views_of(pet, mri, result.image, result.provenance, before=apart).planes:
-        if plane.cut.name != "sagittal":
-            before, after = (np.argwhere(np.nan_to_num(unit) > 0.5)[:, 2].mean() for unit in (plane.pet_before, plane.pet))
-            assert (before - after) * plane.pixel == pytest.approx(9, abs=1)
+    assert names[:35] == ["PET", "MRI outlines on the PET", "MRI", "Fused, grey", "Fused, colour"] * 7
+    labels = re.findall(r'class="slice">\s*<p>([^<]+)</p>', page)
+    assert [label.split(",")[0] for label in labels] == ["Axial"] * 5 + ["Coronal", "Sagittal"]
+
+
+def test_thumbnails_are_small() -> None:
+    for url in thumbnails(scene_by_hand(at_points([]), at_points([])), DEFAULT_PALETTE):
+        assert len(url) < 12_000
+        picture = Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))
+        assert picture.height <= 110
+        assert picture.width <= 3 * 114
 
 
 @pytest.mark.parametrize("palette", [pytest.param(name, marks=() if name in SHOWN else pytest.mark.slow) for name in PALETTES])
@@ -343,9 +401,9 @@ def test_importing_the_module_is_cheap() -> None:
 
 @pytest.mark.parametrize(("module", "package"), [("jinja2", "jinja2"), ("PIL", "pillow")])
 def test_a_missing_package_is_told(monkeypatch, module: str, package: str) -> None:
-    monkeypatch.setattr(pages_module, "find_spec", lambda name: None if name == module else object())
+    monkeypatch.setattr(templates, "find_spec", lambda name: None if name == module else object())
     with raises(MissingPackageError, "report-package-missing", package=package):
-        pages_module.check_packages()
+        templates.check_packages()
 
 
 # The group
@@ -450,7 +508,7 @@ def test_no_output_without_the_page(files: dict[str, Path], monkeypatch, capsys)
 def test_pages_that_cannot_be_are_told_before_the_work(files: dict[str, Path], monkeypatch, capsys) -> None:
     monkeypatch.setattr("cspadn.fusion.fuse", lambda *_args, **_options: pytest.fail("the work started"))
     with monkeypatch.context() as missing:
-        missing.setattr(pages_module, "find_spec", lambda name: None if name == "matplotlib" else object())
+        missing.setattr(templates, "find_spec", lambda name: None if name == "matplotlib" else object())
         assert run(files) == 1
     assert says(capsys.readouterr().err, "report-package-missing", package="matplotlib")
     files["report"] = files["report"].with_suffix(".htm")
@@ -481,6 +539,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     mri = sitk.ReadImage(str(SAMPLES / "SimulatedHead_T1.nrrd"))[::3, ::3, ::2]
     pet = sitk.ReadImage(str(SAMPLES / "SimulatedHead_FDG.nrrd"))[:, :, :40]
     result = fuse(pet, mri, FusionSettings(device="cpu"))
+    result.provenance["pet_units"] = "Bq/ml"
     scores = measure_volumes(pet, mri, result.image, names=("EN", "SSIM"), fused_window=(0, FUSED_MAXIMUM))
     told = {
         "subject": subject_page(pet, mri, result, scores, title="sub-01 ses-2", index="group.html"),
@@ -496,81 +555,233 @@ def pages(tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture
 def opened(browser, pages) -> Iterator:
     """Opens a page by its name; fails in the end if the console said anything, or anything but the file was asked for."""
-    said, asked, opened_urls, tabs = [], [], [], []
+    said, asked, tabs = [], [], []
 
-    def open_page(name: str, width: int = 1280):
-        tab = browser.new_page(viewport={"width": width, "height": 800})
+    def open_page(name: str, width: int = 1280, height: int = 800, script: str = ""):
+        tab = browser.new_page(viewport={"width": width, "height": height})
+        if script:
+            tab.add_init_script(script)
         tab.on("console", lambda message: said.append(message.text))
         tab.on("pageerror", lambda error: said.append(str(error)))
         tab.on("request", lambda request: asked.append(request.url))
         tabs.append(tab)
-        opened_urls.append(pages[name].as_uri())
-        tab.goto(opened_urls[-1])
+        tab.goto(pages[name].as_uri())
+        if name == "subject" and not script:
+            tab.wait_for_selector("body.interactive", timeout=120_000)
+            settle(tab)
         return tab
 
     yield open_page
     for tab in tabs:
         tab.close()
     assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [
-        pages_url for pages_url in asked if "file://" in pages_url
-    ]
-    assert len([url for url in asked if url.startswith("file://")]) == len(tabs)
+    assert {url.split(":")[0] for url in asked} <= {"file", "data"}
+    assert len([url for url in asked if url.startswith("file:")]) == len(tabs)
 
 
-def test_the_slider_moves_all_pictures_of_its_plane(opened) -> None:
-    tab = opened("subject")
-    plane, other = tab.locator(".plane").nth(0), tab.locator(".plane").nth(1)
-    tops = "images => images.map(image => image.getBoundingClientRect().top - image.parentElement.getBoundingClientRect().top)"
-    before, others = (each.locator(".view img").evaluate_all(tops) for each in (plane, other))
-    label = plane.locator("output").inner_text()
-    slider = plane.get_by_role("slider", name="Axial slice, from feet to head")
-    slider.focus()
-    slider.press("ArrowRight")
-    height = plane.locator(".view").first.evaluate("view => view.getBoundingClientRect().height")
-    after = plane.locator(".view img").evaluate_all(tops)
-    assert len(after) == 5 + 3 + 2 + 2  # the border on three, the outlines on one, and the second of the checkerboard
-    np.testing.assert_allclose(np.subtract(before, after), height, atol=0.5)
-    assert other.locator(".view img").evaluate_all(tops) == others
-    assert plane.locator("output").inner_text() != label
-    assert slider.get_attribute("aria-valuetext") == plane.locator("output").inner_text()
-    slider.press("End")
-    labels = json.loads(plane.get_attribute("data-labels"))
-    assert plane.locator("output").inner_text() == labels[-1]
+def settle(tab) -> None:
+    """Wait until what has changed is drawn."""
+    tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def test_the_outline_can_be_hidden(opened) -> None:
-    tab = opened("subject")
-    assert tab.locator(".outline").first.is_visible()
-    tab.get_by_label("Show the border").uncheck()
-    assert not tab.locator(".outline").first.is_visible()
-    assert tab.locator(".sprite").first.is_visible()
+def drawn(tab, view: int = 0) -> np.ndarray:
+    """The pixels of a view: (rows, columns, 3)."""
+    url = tab.locator("canvas").nth(view).evaluate("canvas => canvas.toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB")).astype(int)
 
 
-def test_the_outlines_of_the_mri_can_be_hidden_and_the_checkerboard_moved(opened) -> None:
-    tab = opened("subject")
-    assert tab.locator(".tissues").first.is_visible()
-    tab.get_by_label("Show the outlines").uncheck()
-    assert not tab.locator(".tissues").first.is_visible()
-    board = tab.locator(".board").first
-    before = board.screenshot()
-    tab.get_by_label("Move the checkerboard").fill("100")
-    assert board.screenshot() != before
+def slice_numbers(tab) -> list[int]:
+    return [int(label.split("slice ")[1].split(" ")[0]) for label in tab.locator(".under output").all_inner_texts()]
 
 
-def test_pictures_are_seen_and_have_their_shape(opened) -> None:
-    tab = opened("subject")
-    shapes = tab.locator(".view").evaluate_all(
-        """views => views.map(view => {
-            const styles = getComputedStyle(view);
-            const expected = styles.getPropertyValue("--columns") / styles.getPropertyValue("--rows");
-            return [view.clientWidth / view.clientHeight, expected, view.querySelector("img").naturalWidth];
-        })"""
+def point_at(tab, which: str) -> list[float]:
+    """The place in LPS (mm) that the page shows for the pointer or the crosshair."""
+    places = tab.locator(f"#{which}-place").inner_text().split(", ")
+    return [float(place.split(" ")[0]) * (-1 if place[-1] in "RAI" else 1) for place in places]
+
+
+def in_view(tab, view: int, across: float, down: float) -> tuple[float, float]:
+    """The place on the screen at two shares of a view."""
+    box = tab.locator("canvas").nth(view).bounding_box()
+    return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+
+def pet_value(place: list[float]) -> float:
+    """The uptake of the sample at a place, by another program than the page's."""
+    pet = sitk.ReadImage(str(SAMPLES / "SimulatedHead_FDG.nrrd"), sitk.sitkFloat64)[:, :, :40]
+    grid = sitk.Image(1, 1, 1, sitk.sitkUInt8)
+    grid.SetOrigin(place)
+    return sitk.GetArrayFromImage(sitk.Resample(pet, grid, sitk.Transform(), sitk.sitkLinear, math.nan)).item()
+
+
+SCREENS = pytest.mark.parametrize(("width", "height"), [(1366, 768), (1920, 1080)])
+
+
+@SCREENS
+def test_what_a_reader_needs_is_on_the_first_screen(opened, width: int, height: int) -> None:
+    """Three large views in proportion, whether it is aligned, the pictures to choose from, and the values."""
+    tab = opened("subject", width, height)
+    for selector in ("#alignment", ".modes", "#opacity", "#at-pointer", "#at-crosshair", ".scale:not([hidden])"):
+        box = tab.locator(selector).first.bounding_box()
+        assert box["y"] >= 0, selector
+        assert box["y"] + box["height"] <= height, selector
+    boxes = [tab.locator("canvas").nth(view).bounding_box() for view in range(3)]
+    assert all(box["y"] + box["height"] <= height for box in boxes)
+    assert sum(box["width"] for box in boxes) > 0.9 * width
+    assert min(box["height"] for box in boxes) > 0.5 * height
+    assert "marks" not in tab.locator("body").inner_text()
+    marks = tab.locator(".frame .mark").all_inner_texts()
+    assert marks == ["A", "P", "R", "L", "S", "I", "R", "L", "S", "I", "A", "P"]
+
+
+@SCREENS
+def test_the_pointer_reads_the_uptake(opened, width: int, height: int) -> None:
+    tab = opened("subject", width, height)
+    for view, across, down in ((0, 0.4, 0.75), (1, 0.55, 0.75), (2, 0.5, 0.75)):
+        tab.mouse.move(*in_view(tab, view, across, down))
+        settle(tab)
+        shown = tab.locator("#at-pointer").inner_text()
+        assert shown.endswith(" Bq/ml"), (view, shown)
+        value = float(shown.split(" ")[0])
+        assert value == pytest.approx(pet_value(point_at(tab, "pointer")), rel=0.03)  # places have one decimal
+        assert value > 0
+    tab.mouse.move(*in_view(tab, 1, 0.5, 0.02))
+    settle(tab)
+    assert tab.locator("#at-pointer").inner_text() == "outside the field of view"
+
+
+@SCREENS
+def test_the_views_are_linked(opened, width: int, height: int) -> None:
+    tab = opened("subject", width, height)
+    before = slice_numbers(tab)
+    tab.mouse.click(*in_view(tab, 0, 0.35, 0.6))  # axial: the coronal and the sagittal view follow
+    settle(tab)
+    after = slice_numbers(tab)
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    assert after[2] != before[2]
+    assert np.abs(np.subtract(point_at(tab, "pointer"), point_at(tab, "crosshair"))[:2]).max() < 3  # half a voxel
+    tab.mouse.wheel(0, 100)
+    settle(tab)
+    assert slice_numbers(tab) == [after[0] - 1, after[1], after[2]]
+    tab.mouse.wheel(0, -300)
+    settle(tab)
+    assert slice_numbers(tab)[0] == after[0]
+    assert tab.evaluate("window.scrollY") == 0
+    assert float(tab.locator("#at-crosshair").inner_text().split(" ")[0]) == pytest.approx(
+        pet_value(point_at(tab, "crosshair")), rel=0.02
     )
-    assert len(shapes) == 21
-    for shown, expected, loaded in shapes:
-        assert shown == pytest.approx(expected, rel=0.02)
-        assert loaded > 0
+
+
+def test_zoom_keeps_the_place_under_the_pointer(opened) -> None:
+    tab = opened("subject", 1366, 768)
+    tab.mouse.move(*in_view(tab, 0, 0.3, 0.6))
+    settle(tab)
+    place, whole = point_at(tab, "pointer"), drawn(tab)
+    tab.keyboard.down("Control")
+    for _ in range(3):
+        tab.mouse.wheel(0, -100)
+    tab.keyboard.up("Control")
+    settle(tab)
+    tab.mouse.move(*in_view(tab, 0, 0.3001, 0.6))
+    settle(tab)
+    assert tab.locator("#zoom").inner_text() != "100 %"
+    np.testing.assert_allclose(point_at(tab, "pointer"), place, atol=0.5)
+    assert (drawn(tab) != whole).any()
+    tab.get_by_role("button", name="Whole head").click()
+    settle(tab)
+    assert tab.locator("#zoom").inner_text() == "100 %"
+    np.testing.assert_array_equal(drawn(tab), whole)
+
+
+def test_by_keyboard(opened) -> None:
+    tab = opened("subject", 1366, 768)
+    before = slice_numbers(tab)
+    tab.locator("canvas").first.focus()
+    for key in ("PageUp", "ArrowLeft", "ArrowUp"):
+        tab.keyboard.press(key)
+    settle(tab)
+    assert slice_numbers(tab) == [before[0] + 1, before[1] - 1, before[2] - 1]
+    tab.keyboard.press("+")
+    tab.keyboard.press("c")
+    settle(tab)
+    assert tab.locator("#zoom").inner_text() == "125 %"
+    assert [label.split(",")[0] for label in tab.locator(".under output").all_inner_texts()] == ["PET", "MRI", "Fused"]
+    tab.keyboard.press("4")
+    assert tab.get_by_label("PET", exact=True).is_checked()
+    tab.keyboard.press("h")
+    settle(tab)
+    assert slice_numbers(tab) != before
+    slider = tab.get_by_role("slider", name="Axial slice, from feet to head").first
+    slider.focus()
+    slider.press("Home")
+    settle(tab)
+    assert set(slice_numbers(tab)) == {1}
+    assert slider.get_attribute("aria-valuetext") == tab.locator(".under output").first.inner_text().split(": ")[1]
+
+
+def test_pictures_differ_and_the_opacity_is_live(opened) -> None:
+    tab = opened("subject", 1366, 768)
+    tab.get_by_label("Crosshair").uncheck()
+    seen = {}
+    for mode in ("color", "fused", "blend", "pet", "mri", "outlines", "checker"):
+        tab.locator(f"label[for=mode-{mode}]").click()
+        settle(tab)
+        seen[mode] = drawn(tab)
+        legend = tab.locator(".scale:not([hidden])")
+        assert legend.count() == 1
+    assert all((seen[a] != seen[b]).any() for a, b in itertools.combinations(seen, 2))
+    for mode in ("fused", "pet", "mri"):
+        inner = seen[mode][60:-60, 60:-60]
+        border = np.abs(inner - [25, 195, 214]).sum(axis=-1) < 150
+        assert np.ptp(inner, axis=-1)[~border].mean() < 3  # grey
+    tab.locator("label[for=mode-blend]").click()
+    slider = tab.get_by_label("Opacity of the PET")
+    for key, mode in (("Home", "mri"), ("End", None)):
+        slider.press(key)
+        settle(tab)
+        shown = drawn(tab)
+        if mode:
+            np.testing.assert_array_equal(shown, seen[mode])
+        else:
+            assert np.abs(shown - seen["blend"]).mean() > 1
+
+
+def test_the_border_of_the_field_of_view_can_be_hidden(opened) -> None:
+    tab = opened("subject")
+    tab.locator("label[for=mode-mri]").click()
+    settle(tab)
+    is_border = lambda: (np.abs(drawn(tab, 1) - [25, 195, 214]).max(axis=-1) < 60).sum()  # noqa: E731
+    shown = is_border()
+    tab.get_by_label("End of the PET's field of view").uncheck()
+    settle(tab)
+    assert shown > 100
+    assert is_border() == 0
+
+
+def test_the_hottest_places(opened) -> None:
+    tab = opened("subject", 1366, 768)
+    buttons = tab.locator("[data-hottest]")
+    assert 2 <= buttons.count() <= 5
+    values = []
+    for number in range(buttons.count()):
+        buttons.nth(number).click()
+        settle(tab)
+        values.append(float(tab.locator("#at-crosshair").inner_text().split(" ")[0]))
+        assert values[-1] == pytest.approx(float(buttons.nth(number).inner_text()), rel=0.15)  # at the nearest voxel
+    assert max(values) > 0.8 * pet_window_end()
+
+
+def pet_window_end() -> float:
+    pet = sitk.GetArrayFromImage(sitk.ReadImage(str(SAMPLES / "SimulatedHead_FDG.nrrd")))
+    return float(np.percentile(pet[pet > 0.1 * pet.max()], 99))
+
+
+def test_a_browser_that_is_too_old_shows_the_key_slices(opened) -> None:
+    tab = opened("subject", script="delete window.DecompressionStream")
+    tab.wait_for_selector("#no-viewer:visible", timeout=60_000)
+    assert tab.locator("#key-slices").is_visible()
+    assert not tab.locator("#viewer").is_visible()
 
 
 @pytest.mark.parametrize("name", ["subject", "group"])
@@ -641,20 +852,17 @@ def test_printed(opened) -> None:
     tab = opened("subject", 700)  # about the width of A4
     tab.emulate_media(media="print")
     assert not tab.get_by_role("slider").first.is_visible()
-    assert tab.locator(".sprite").first.is_visible()
+    assert tab.locator("#key-slices img").count() == 35
+    assert tab.locator("#key-slices img").first.is_visible()
     assert tab.evaluate("document.documentElement.scrollWidth") <= 700
-    kept = tab.locator(".plane").evaluate_all("planes => planes.map(plane => getComputedStyle(plane).breakInside)")
-    assert kept == ["avoid"] * 3
     assert tab.pdf(prefer_css_page_size=True).startswith(b"%PDF")
 
 
-def test_without_scripts_the_middle_slices_are_seen(browser, pages) -> None:
+def test_without_scripts_the_key_slices_are_seen(browser, pages) -> None:
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
     tab.goto(pages["subject"].as_uri())
-    assert tab.locator("input[type=range]:visible").count() == 0
-    style = tab.locator(".plane").first.get_attribute("style")
-    slice_, count = (int(re.search(rf"--{name}: (\d+)", style)[1]) for name in ("slice", "count"))
-    assert slice_ == count // 2 > 0
-    assert f"slice {slice_ + 1} of {count}" in tab.locator("output").first.inner_text()
+    assert tab.locator("#key-slices img").first.is_visible()
+    assert tab.locator("#key-slices img").first.evaluate("image => image.naturalWidth") > 100
+    assert tab.locator("input:visible").count() == 0
     context.close()

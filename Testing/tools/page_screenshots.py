@@ -10,7 +10,7 @@ from pathlib import Path
 
 from browsers import browser
 
-_WIDTH, _HEIGHT = 1280, 1000
+_WIDTH, _HEIGHT = 1366, 768
 
 
 def main() -> None:
@@ -19,9 +19,11 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     first = min(derivative.glob("sub-*.html"))
     with browser() as opened:
-        for name, page, whole in (("cohort", derivative / "index.html", False), ("subject", first, True)):
+        for name, page, whole in (("cohort", derivative / "index.html", False), ("subject", first, False)):
             tab = opened.new_page(viewport={"width": _WIDTH, "height": _HEIGHT})
             tab.goto(page.resolve().as_uri())
+            if name == "subject":
+                tab.wait_for_selector("body.interactive")
             tab.screenshot(path=str(folder / f"{name}.png"), full_page=whole)
     print(f"Pictures: {folder.resolve()}")
 

@@ -173,7 +173,7 @@ def _check_table_and_page(options: argparse.Namespace, pictures: bool) -> None:
             raise UsageError(message("metrics-not-for-pictures"))
         check_output(options.metrics, (TABLE_SUFFIX,), inputs=(options.pet, options.mri), overwrite=options.overwrite)
     if options.report:
-        from cspadn.report.pages import check_packages
+        from cspadn.report.templates import check_packages
 
         if pictures:
             raise UsageError(message("report-not-for-pictures"))

@@ -70,7 +70,7 @@ def _register(options: argparse.Namespace) -> int:
     inputs = (options.pet, options.mri)
     check_output(options.output, TRANSFORM_SUFFIXES, inputs=inputs, overwrite=options.overwrite)
     if options.report:
-        from cspadn.report.pages import check_packages
+        from cspadn.report.templates import check_packages
 
         check_output(options.report, (PAGE_SUFFIX,), inputs=inputs, overwrite=options.overwrite)
         check_packages()

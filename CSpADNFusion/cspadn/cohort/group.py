@@ -18,7 +18,7 @@ from cspadn.messages import message
 from cspadn.metrics import TABLE_NAMES
 
 if TYPE_CHECKING:
-    from cspadn.report.pages import GroupRow
+    from cspadn.report.group_page import GroupRow
 
 TABLE = "group_metrics.tsv"
 _FACTS = {"software": "Software", "model": "Model", "model_sha256": "SHA-256 of its weights", "grid": "Grid"}
@@ -31,7 +31,7 @@ def write_group(output: Path) -> Path:
     Raises:
         UsageError: it cannot be written.
     """
-    from cspadn.report.pages import group_page
+    from cspadn.report.group_page import group_page
 
     made = dict(_made(output))
     failures = {file.stem: read_failure(file) for file in sorted((output / LOGS).glob("sub-*.json"))}
@@ -50,14 +50,14 @@ def _made(output: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _rows(made: dict[str, dict[str, Any]], failures: dict[str, tuple[str, tuple[str, ...]]]) -> list[GroupRow]:
     """Return a row for each pair. A pair that has failed after it was done counts as failed."""
-    from cspadn.report.pages import GroupRow
+    from cspadn.report.group_page import GroupRow
 
     failed = [GroupRow(name, FAILED, None, text, warnings) for name, (text, warnings) in failures.items()]
     return failed + [_row(name, ours) for name, ours in made.items() if name not in failures]
 
 
 def _row(name: str, ours: dict[str, Any]) -> GroupRow:
-    from cspadn.report.pages import GroupRow
+    from cspadn.report.group_page import GroupRow
 
     try:
         means = {str(key): None if value is None else float(value) for key, value in ours["metrics"]["mean"].items()}

@@ -1,20 +1,12 @@
-"""HTML pages for quality control: one per subject, and one for a group. Needs jinja2, matplotlib and pillow.
-
-A page is one file that asks for no other: it opens from the disk, without a network.
-"""
+"""The page of a pair: a viewer of all slices, key slices, metrics, windows, provenance. Needs jinja2, matplotlib, pillow."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cspadn.errors import MissingPackageError
-from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
+from cspadn.report.templates import explanations, number_text, rendered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,42 +15,20 @@ if TYPE_CHECKING:
 
     from cspadn.fusion import FusionResult
     from cspadn.metrics import VolumeScores
-    from cspadn.report.planes import Views
+    from cspadn.registration import Registration
+    from cspadn.report.scene import Scene
 
-DONE, FAILED = "done", "failed"
-Z_LIMIT = 3.5  # a robust z-score beyond it is flagged
-LEAST_VALUES = 5  # of a metric, for robust z-scores
-_MISSING = "-"
-_PACKAGES = ("jinja2", "matplotlib", "PIL")
 _SOURCES = {"mri": ("PET", "MRI"), "pet": ("MRI", "PET")}  # by the grid: the volume that was interpolated, the one kept
-_PACKAGE = Path(__file__).resolve().parents[1]
-
-
-def check_packages() -> None:
-    """MissingPackageError where a package that makes pages is not installed."""
-    for name in _PACKAGES:
-        if find_spec(name) is None:
-            package = {"PIL": "pillow"}.get(name, name)
-            raise MissingPackageError(message("report-package-missing", package=package))
-
-
-def templates_folder() -> Path:
-    """Where the templates are: beside the package in the extension, inside it in a wheel."""
-    beside = _PACKAGE.parent / "Resources" / "Report"
-    return beside if beside.is_dir() else _PACKAGE / "Resources" / "Report"
-
-
-def rendered(template: str, **values: object) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    from cspadn.imaging.metadata import NOTE
-
-    loader = FileSystemLoader(templates_folder())
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.get_template(template).render(note=NOTE, **values)
-
-
-# One subject
+MODES = {
+    "color": "Fused, colour",
+    "fused": "Fused, grey",
+    "blend": "Blend",
+    "pet": "PET",
+    "mri": "MRI",
+    "outlines": "MRI outlines on the PET",
+    "before": "Outlines before the registration",
+    "checker": "Checkerboard",
+}
 
 
 def subject_page(
@@ -71,7 +41,7 @@ def subject_page(
     palette: str = DEFAULT_PALETTE,
     index: str | None = None,
 ) -> str:
-    """The page of one fusion: views in three planes, windows, metrics, warnings and provenance.
+    """The page of one fusion: a viewer in three planes, windows, metrics, warnings and provenance.
 
     Args:
         pet, mri: as given to :func:`cspadn.fuse`.
@@ -81,31 +51,82 @@ def subject_page(
         palette: of the PET over the MRI, and of the hues: one of :data:`cspadn.palettes.PALETTES`.
         index: the relative path, with "/", from the page to that of the group; None: there is none.
     """
-    from cspadn.report.plane_panels import plane_panels
-    from cspadn.report.planes import OPACITY, views_of
+    from cspadn.report.scene import scene_of
 
     before = None if result.registration is None else pet
-    views = views_of(result.placed(pet), mri, result.image, result.provenance, before=before)
-    moving, keeper = _SOURCES[result.provenance["grid"]]
+    scene = scene_of(result.placed(pet), mri, result.image, result.provenance, palette, before=before)
+    return page_of_scene(scene, result, scores, title=title, palette=palette, index=index)
+
+
+def page_of_scene(
+    scene: Scene, result: FusionResult, scores: VolumeScores | None, *, title: str, palette: str, index: str | None = None
+) -> str:
+    """Return the page as :func:`subject_page`, of a scene that was made with the same palette."""
     return rendered(
         "subject.html.j2",
         title=title,
         index=index,
+        alignment={"text": alignment_text(result), "suspect": result.alignment.is_suspect},
         warnings=result.warnings,
-        planes=[plane_panels(plane, palette) for plane in views.planes],
-        registered=result.registration is not None,
-        oblique=any(plane.every is None for plane in views.planes),
-        outlined=any(plane.border.any() for plane in views.planes),
-        moving=moving,
-        keeper=keeper,
+        **viewer_values(scene, result.provenance, palette, tuple(MODES)),
         palette=palette,
-        gradient=_gradient(palette),
-        legend=_legend(palette, result.provenance),
-        opacity=f"{OPACITY:.0%}",
-        histograms=_histograms(views, result.provenance),
+        histograms=_histograms(scene, result.provenance),
         scores=None if scores is None else _scores(scores),
         provenance=[(name, _shown(value)) for name, value in result.provenance.items()],
     )
+
+
+def viewer_values(scene: Scene, provenance: Mapping[str, Any], palette: str, modes: Sequence[str]) -> dict[str, Any]:
+    """Return what the templates of the viewer and of the key slices show.
+
+    Args:
+        scene: what is shown.
+        provenance: has the windows, the grid, and the PET's units if they are known.
+        palette: one of :data:`cspadn.palettes.PALETTES`.
+        modes: keys of :data:`MODES`, the first shown one first.
+    """
+    from cspadn.report.key_slices import PICTURES, key_slices
+    from cspadn.report.lattice import CUTS
+    from cspadn.report.viewer import viewer_data
+
+    moving, keeper = _SOURCES[provenance["grid"]]
+    units = str(provenance.get("pet_units", ""))
+    viewer = viewer_data(scene, palette, units)
+    pictures = {name: text for name, text in PICTURES.items() if name in modes}
+    return {
+        "viewer": viewer,
+        "modes": {mode: MODES[mode] for mode in modes if mode != "before" or scene.before is not None},
+        "cuts": CUTS,
+        "units": units,
+        "hottest": [_value_text(place["value"]) for place in viewer["scene"]["hottest"]],
+        "key_slices": key_slices(scene, palette, tuple(pictures)),
+        "key_pictures": pictures,
+        "shown": "fused volume" if "fused" in modes else "MRI",
+        "oblique": not scene.lattice.aligned,
+        "finer": scene.lattice.finer,
+        "bordered": scene.has_border,
+        "moving": moving,
+        "keeper": keeper,
+        "gradient": _gradient(palette),
+        "legend": _legend(palette, provenance),
+    }
+
+
+def alignment_text(result: FusionResult) -> str:
+    """Say how PET and MRI lie to each other, for the top of a page."""
+    if result.registration is not None:
+        return registration_text(result.registration)
+    alignment = result.alignment
+    if alignment.displacement_mm is None or alignment.rotation_degrees is None:
+        return f"Alignment: not determined ({alignment.reason})"
+    verdict = "Not aligned" if alignment.is_suspect else "Aligned"
+    return f"{verdict}: PET and MRI are {alignment.displacement_mm:.1f} mm and {alignment.rotation_degrees:.1f}° apart"
+
+
+def registration_text(registration: Registration) -> str:
+    """Say how far a registration has moved the PET."""
+    moved = f"{registration.displacement_mm:.1f} mm and {registration.rotation_degrees:.1f}°"
+    return f"Alignment: the PET was registered to the MRI, and moved by {moved}"
 
 
 def _gradient(palette: str) -> str:
@@ -119,26 +140,28 @@ def _gradient(palette: str) -> str:
 
 
 def _legend(palette: str, provenance: Mapping[str, Any]) -> dict[str, str]:
-    """The colours of the colour pictures, and the ends of the PET's window, with its units where they are known."""
+    """The colours of the colour pictures, and the ends of the windows, with the PET's units where they are known."""
     from cspadn.imaging.color import legend
-    from cspadn.report.plane_panels import webp_strip
+    from cspadn.report.viewer import picture_url
 
-    lower, upper = provenance["pet_window"]
+    (lower, upper), (mri_lower, mri_upper) = provenance["pet_window"], provenance["mri_window"]
     units = str(provenance.get("pet_units", ""))
     return {
-        "source": webp_strip(legend(palette)[None]),
+        "source": picture_url(legend(palette)),
         "lower": f"{lower:.6g}",
         "upper": f"{upper:.6g}",
+        "mri_lower": f"{mri_lower:.6g}",
+        "mri_upper": f"{mri_upper:.6g}",
         "uptake": f"uptake ({units})" if units else "uptake",
     }
 
 
-def _histograms(views: Views, provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _histograms(scene: Scene, provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
     from cspadn.report.plots import histogram
 
     shown = []
-    for name, values in (("PET", views.pet_values), ("MRI", views.mri_values)):
-        kind = name.lower()
+    for name, sampled in (("PET", scene.survey.pet), ("MRI", scene.survey.mri)):
+        kind, values = name.lower(), scene.survey.seen(sampled)
         lower, upper = provenance[f"{kind}_window"]
         units = str(provenance.get(f"{kind}_units", ""))
         label = f"{name} ({units})" if units else f"{name}, in the volume's units"
@@ -170,150 +193,23 @@ def _scores(scores: VolumeScores) -> dict[str, Any]:
     label = "mm towards the head"
     return {
         "names": names,
-        "explanations": _explanations(names),
+        "explanations": explanations(names),
         "counted": len(counted),
-        "means": [_number(value) for value in scores.mean.values()],
+        "means": [number_text(value) for value in scores.mean.values()],
         "plot": curves(positions, series, label=label, key="metrics") if counted else "",
         "rows": [
-            [str(row.index), f"{row.position:.1f}", *(_number(row.scores[name]) for name in names)] for row in scores.slices
+            [str(row.index), f"{row.position:.1f}", *(number_text(row.scores[name]) for name in names)]
+            for row in scores.slices
         ],
     }
 
 
-def _explanations(names: Iterable[str]) -> dict[str, str]:
-    """Return what each metric measures, for tooltips; a metric of another version has only its name."""
-    from cspadn.metrics.registry import BY_NAME
-
-    return {name: BY_NAME[name].explanation if name in BY_NAME else name for name in names}
-
-
-def _number(value: float | None, digits: int = 4) -> str:
-    return _MISSING if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+def _value_text(value: float) -> str:
+    """Return a value with four digits, and without an exponent where it is not very large: "25310", "6.482"."""
+    return f"{float(f'{value:.4g}'):.7g}"
 
 
 def _shown(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(_shown(each) for each in value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-# A group
-
-
-@dataclass(frozen=True)
-class GroupRow:
-    """What became of one subject.
-
-    Attributes:
-        name: what it is called.
-        status: "done" or "failed".
-        page: the relative path, with "/", from the group's page to that of the subject; None: there is none.
-        message: why it failed, in a sentence.
-        warnings: of the fusion.
-        means: metrics, by the names of :data:`cspadn.metrics.TABLE_NAMES` or others; None or NaN where there is no
-            number.
-        seconds: that it took.
-    """
-
-    name: str
-    status: str
-    page: str | None = None
-    message: str = ""
-    warnings: tuple[str, ...] = ()
-    means: Mapping[str, float | None] = field(default_factory=dict)
-    seconds: float | None = None
-
-
-def group_page(rows: Sequence[GroupRow], *, title: str, told: Mapping[str, str]) -> str:
-    """The page of a group: failures first, and a table of all subjects that can be sorted, with outliers marked.
-
-    Args:
-        rows: in the order of the table, in which those that failed come first.
-        title: what the group is called.
-        told: facts that stand at the top, such as software, model and date.
-    """
-    names = list(dict.fromkeys(name for row in rows for name in row.means))
-    columns = {name: [_mean(row, name) for row in rows] for name in names}
-    flagged = {name: column for name, column in columns.items() if _present(column) >= LEAST_VALUES}
-    z_scores = {name: robust_z(column) for name, column in flagged.items()}
-    shown = [_row(row, place, columns, z_scores) for place, row in enumerate(rows)]
-    failures = [row for row in rows if row.status != DONE]
-    return rendered(
-        "index.html.j2",
-        title=title,
-        told=list(told.items()),
-        counts=_counts(rows, shown),
-        failures=failures,
-        names=names,
-        explanations=_explanations(names),
-        rows=sorted(shown, key=lambda row: not row["failed"]),
-        flagged=bool(flagged),
-        unflagged=[name for name in names if name not in flagged],
-        limit=Z_LIMIT,
-        least=LEAST_VALUES,
-        medians=[_number(_median(column)) for column in columns.values()],
-        median_seconds=_number(_median(_finite(row.seconds) for row in rows if row.status == DONE), 1),
-    )
-
-
-def _mean(row: GroupRow, name: str) -> float:
-    """NaN where there is none, as of a subject that failed."""
-    return _finite(row.means.get(name)) if row.status == DONE else math.nan
-
-
-def _finite(value: float | None) -> float:
-    return math.nan if value is None or not math.isfinite(value) else float(value)
-
-
-def _present(values: Iterable[float]) -> int:
-    return sum(math.isfinite(value) for value in values)
-
-
-def _row(row: GroupRow, place: int, columns: Mapping[str, list[float]], z_scores: Mapping[str, list[float]]) -> dict[str, Any]:
-    """What the template shows of a subject; a cell is its text and, of an outlier, the z-score."""
-    cells = []
-    for name, column in columns.items():
-        z = z_scores[name][place] if name in z_scores else math.nan
-        cells.append((_number(column[place]), f"{z:+.1f}" if abs(z) > Z_LIMIT else ""))
-    return {
-        "name": row.name,
-        "status": row.status,
-        "failed": row.status != DONE,
-        "page": row.page,
-        "warnings": row.warnings,
-        "cells": cells,
-        "outlier": any(z for _, z in cells),
-        "seconds": _number(row.seconds, 1),
-    }
-
-
-def _counts(rows: Sequence[GroupRow], shown: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
-    failed = sum(row["failed"] for row in shown)
-    return [
-        ("done", len(rows) - failed),
-        ("failed", failed),
-        ("with warnings", sum(bool(row.warnings) for row in rows)),
-        ("with outliers", sum(row["outlier"] for row in shown)),
-    ]
-
-
-def _median(values: Iterable[float]) -> float:
-    import statistics
-
-    present = [value for value in values if math.isfinite(value)]
-    return statistics.median(present) if present else math.nan
-
-
-def robust_z(values: Sequence[float]) -> list[float]:
-    """Robust z-scores: 0.6745 (x - median) / MAD (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993).
-
-    Where the MAD, the median of the absolute deviations from the median, is 0: (x - median) / (1.253314 times their mean). 0
-    where all values are equal. What is no finite number does not count, and has NaN.
-    """
-    finite = [_finite(value) for value in values]
-    centre = _median(finite)
-    deviations = [abs(value - centre) for value in finite if math.isfinite(value)]
-    spread = _median(deviations) / 0.6745 if deviations else math.nan
-    if spread == 0:
-        spread = 1.253314 * sum(deviations) / len(deviations)
-    return [(value - centre) / spread if spread else 0 * value for value in finite]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from cspadn.registration import Registration
 
-_SHOWN = ("pet", "mri", "blend")
+_SHOWN = ("outlines", "before", "checker", "blend", "pet", "mri")
 
 
 def registration_page(pet: sitk.Image, mri: sitk.Image, result: Registration, *, title: str) -> str:
@@ -24,18 +24,13 @@ def registration_page(pet: sitk.Image, mri: sitk.Image, result: Registration, *,
     """
     from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
     from cspadn.imaging.geometry import to_axial
-    from cspadn.report.pages import rendered
-    from cspadn.report.plane_panels import plane_panels
-    from cspadn.report.planes import views_of
+    from cspadn.report.pages import registration_text, viewer_values
+    from cspadn.report.scene import scene_of
+    from cspadn.report.templates import rendered
 
     registered, axial = result.placed(pet), to_axial(mri)
     windows = {"pet_window": automatic_pet_window(registered, axial), "mri_window": automatic_mri_window(axial)}
-    views = views_of(registered, mri, mri, {**windows, "grid": "mri"}, before=pet)
-    return rendered(
-        "registration.html.j2",
-        title=title,
-        planes=[plane_panels(plane, DEFAULT_PALETTE, _SHOWN) for plane in views.planes],
-        outlined=any(plane.border.any() for plane in views.planes),
-        registered=True,
-        result=result,
-    )
+    provenance = {**windows, "grid": "mri"}
+    scene = scene_of(registered, mri, mri, provenance, DEFAULT_PALETTE, before=pet)
+    values = viewer_values(scene, provenance, DEFAULT_PALETTE, _SHOWN)
+    return rendered("registration.html.j2", title=title, alignment=registration_text(result), result=result, **values)

@@ -1,0 +1,133 @@
+"""The page of a group: failures first, and a table of all subjects with thumbnails. Needs jinja2."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cspadn.report.templates import explanations, number_text, rendered
+
+DONE, FAILED = "done", "failed"
+Z_LIMIT = 3.5  # a robust z-score beyond it is flagged
+LEAST_VALUES = 5  # of a metric, for robust z-scores
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """What became of one subject.
+
+    Attributes:
+        name: what it is called.
+        status: "done" or "failed".
+        page: the relative path, with "/", from the group's page to that of the subject; None: there is none.
+        message: why it failed, in a sentence.
+        warnings: of the fusion.
+        means: metrics, by the names of :data:`cspadn.metrics.TABLE_NAMES` or others; None or NaN where there is no
+            number.
+        seconds: that it took.
+    """
+
+    name: str
+    status: str
+    page: str | None = None
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    means: Mapping[str, float | None] = field(default_factory=dict)
+    seconds: float | None = None
+
+
+def group_page(rows: Sequence[GroupRow], *, title: str, told: Mapping[str, str]) -> str:
+    """The page of a group: failures first, and a table of all subjects that can be sorted, with outliers marked.
+
+    Args:
+        rows: in the order of the table, in which those that failed come first.
+        title: what the group is called.
+        told: facts that stand at the top, such as software, model and date.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row.means))
+    columns = {name: [_mean(row, name) for row in rows] for name in names}
+    flagged = {name: column for name, column in columns.items() if _present(column) >= LEAST_VALUES}
+    z_scores = {name: robust_z(column) for name, column in flagged.items()}
+    shown = [_row(row, place, columns, z_scores) for place, row in enumerate(rows)]
+    failures = [row for row in rows if row.status != DONE]
+    return rendered(
+        "index.html.j2",
+        title=title,
+        told=list(told.items()),
+        counts=_counts(rows, shown),
+        failures=failures,
+        names=names,
+        explanations=explanations(names),
+        rows=sorted(shown, key=lambda row: not row["failed"]),
+        flagged=bool(flagged),
+        unflagged=[name for name in names if name not in flagged],
+        limit=Z_LIMIT,
+        least=LEAST_VALUES,
+        medians=[number_text(_median(column)) for column in columns.values()],
+        median_seconds=number_text(_median(_finite(row.seconds) for row in rows if row.status == DONE), 1),
+    )
+
+
+def _mean(row: GroupRow, name: str) -> float:
+    """NaN where there is none, as of a subject that failed."""
+    return _finite(row.means.get(name)) if row.status == DONE else math.nan
+
+
+def _finite(value: float | None) -> float:
+    return math.nan if value is None or not math.isfinite(value) else float(value)
+
+
+def _present(values: Iterable[float]) -> int:
+    return sum(math.isfinite(value) for value in values)
+
+
+def _row(row: GroupRow, place: int, columns: Mapping[str, list[float]], z_scores: Mapping[str, list[float]]) -> dict[str, Any]:
+    """What the template shows of a subject; a cell is its text and, of an outlier, the z-score."""
+    cells = []
+    for name, column in columns.items():
+        z = z_scores[name][place] if name in z_scores else math.nan
+        cells.append((number_text(column[place]), f"{z:+.1f}" if abs(z) > Z_LIMIT else ""))
+    return {
+        "name": row.name,
+        "status": row.status,
+        "failed": row.status != DONE,
+        "page": row.page,
+        "warnings": row.warnings,
+        "cells": cells,
+        "outlier": any(z for _, z in cells),
+        "seconds": number_text(row.seconds, 1),
+    }
+
+
+def _counts(rows: Sequence[GroupRow], shown: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    failed = sum(row["failed"] for row in shown)
+    return [
+        ("done", len(rows) - failed),
+        ("failed", failed),
+        ("with warnings", sum(bool(row.warnings) for row in rows)),
+        ("with outliers", sum(row["outlier"] for row in shown)),
+    ]
+
+
+def _median(values: Iterable[float]) -> float:
+    import statistics
+
+    present = [value for value in values if math.isfinite(value)]
+    return statistics.median(present) if present else math.nan
+
+
+def robust_z(values: Sequence[float]) -> list[float]:
+    """Robust z-scores: 0.6745 (x - median) / MAD (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993).
+
+    Where the MAD, the median of the absolute deviations from the median, is 0: (x - median) / (1.253314 times their mean). 0
+    where all values are equal. What is no finite number does not count, and has NaN.
+    """
+    finite = [_finite(value) for value in values]
+    centre = _median(finite)
+    deviations = [abs(value - centre) for value in finite if math.isfinite(value)]
+    spread = _median(deviations) / 0.6745 if deviations else math.nan
+    if spread == 0:
+        spread = 1.253314 * sum(deviations) / len(deviations)
+    return [(value - centre) / spread if spread else 0 * value for value in finite]

@@ -1,0 +1,90 @@
+"""Pictures of a few slices: for print, for browsers that run no scripts, and for the rows of a group. Needs pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cspadn.report.lattice import CUTS, Cut, place_text
+from cspadn.report.scene import Levels, Scene, blended, colored, inverted
+from cspadn.report.viewer import picture_url
+
+OUTLINE_COLOR = (214, 32, 107)
+_PER_MM, _MOST_PIXELS = 1.6, 300  # pixels of a millimetre in print, and along a side
+_AXIAL = (0.3, 0.42, 0.54, 0.66, 0.78)  # of the height of what is shown: where key slices are cut
+_THUMBNAIL = 110  # pixels along the longer side
+PICTURES = {
+    "pet": "PET",
+    "outlines": "MRI outlines on the PET",
+    "mri": "MRI",
+    "fused": "Fused, grey",
+    "color": "Fused, colour",
+}
+
+
+def key_slices(scene: Scene, palette: str, shown: Sequence[str] = tuple(PICTURES)) -> list[dict[str, Any]]:
+    """Return the key slices: some axial ones and one of each other plane, with all pictures as URLs.
+
+    Args:
+        scene: the fusion.
+        palette: one of :data:`cspadn.palettes.PALETTES`.
+        shown: keys of :data:`PICTURES`.
+    """
+    axial, coronal, sagittal = CUTS
+    last = scene.lattice.size[2] - 1
+    places = list(dict.fromkeys(round(share * last) for share in _AXIAL))
+    chosen = [(axial, index) for index in places] + [(cut, scene.lattice.size[cut.axis] // 2) for cut in (coronal, sagittal)]
+    return [_key_slice(scene, cut, index, palette, shown) for cut, index in chosen]
+
+
+def _key_slice(scene: Scene, cut: Cut, index: int, palette: str, names: Sequence[str]) -> dict[str, Any]:
+    pictures = slice_pictures(scene, cut, index, palette)
+    shown = {name: picture_url(_sized(pictures[name], scene, cut, _PER_MM, _MOST_PIXELS), quality=85) for name in names}
+    place = place_text(scene.lattice.position(cut.axis, index), cut)
+    return {"cut": cut, "label": f"{cut.name.capitalize()}, {place}", "pictures": shown}
+
+
+def thumbnails(scene: Scene, palette: str) -> list[str]:
+    """Return the middle slices of the three planes as one picture of the colours, and one of the MRI's outlines on the PET."""
+    rows: list[list[Levels]] = [[], []]
+    per_mm = _THUMBNAIL / max(size * step for size, step in zip(scene.lattice.size, scene.lattice.spacing, strict=True))
+    for cut in CUTS:
+        pictures = slice_pictures(scene, cut, scene.lattice.size[cut.axis] // 2, palette)
+        for row, name in zip(rows, ("color", "outlines"), strict=True):
+            row.append(_sized(pictures[name], scene, cut, per_mm, _THUMBNAIL))
+    return [picture_url(_beside(row), quality=75) for row in rows]
+
+
+def slice_pictures(scene: Scene, cut: Cut, index: int, palette: str) -> dict[str, Levels]:
+    """Return the pictures of a slice of the lattice: (rows, columns) grey, or RGB in (..., 3), seen as the cut says."""
+    pet, seen = scene.pet_slice(cut, index)
+    mri, fused, bright = (np.take(cut.turned(each), index, axis=0) for each in (scene.mri, scene.fused, scene.bright))
+    grey = np.repeat(inverted(pet, seen)[..., np.newaxis], 3, axis=2)
+    edge = (np.take(cut.turned(scene.marks), index, axis=0) & (1 << cut.axis)) > 0
+    return {
+        "pet": inverted(pet, seen),
+        "outlines": np.where(edge[..., np.newaxis], np.array(OUTLINE_COLOR, np.uint8), grey),
+        "mri": mri,
+        "blend": blended(pet, seen, mri, palette),
+        "fused": fused,
+        "color": colored(pet * seen, bright, palette),
+    }
+
+
+def _sized(picture: Levels, scene: Scene, cut: Cut, per_mm: float, most: int) -> Levels:
+    """Scale a picture to square pixels."""
+    from PIL import Image
+
+    width, height = (scene.lattice.size[axis] * scene.lattice.spacing[axis] for axis in (cut.across, cut.down))
+    scale = min(per_mm, most / max(width, height))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+
+
+def _beside(pictures: list[Levels]) -> Levels:
+    """Put RGB pictures beside each other, on black."""
+    height = max(len(each) for each in pictures)
+    padded = [np.pad(each, ((0, height - len(each)), (0, 4), (0, 0))) for each in pictures]
+    return np.concatenate(padded, axis=1)

@@ -1,0 +1,55 @@
+"""Templates of the pages, and how numbers are written in them. Needs jinja2.
+
+A page is one file that asks for no other: it opens from the disk, without a network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+from cspadn.errors import MissingPackageError
+from cspadn.messages import message
+
+MISSING = "-"
+_PACKAGES = ("jinja2", "matplotlib", "PIL")
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def check_packages() -> None:
+    """MissingPackageError where a package that makes pages is not installed."""
+    for name in _PACKAGES:
+        if find_spec(name) is None:
+            package = {"PIL": "pillow"}.get(name, name)
+            raise MissingPackageError(message("report-package-missing", package=package))
+
+
+def templates_folder() -> Path:
+    """Where the templates are: beside the package in the extension, inside it in a wheel."""
+    beside = _PACKAGE.parent / "Resources" / "Report"
+    return beside if beside.is_dir() else _PACKAGE / "Resources" / "Report"
+
+
+def rendered(template: str, **values: object) -> str:
+    """Return a template with its values; what is written is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from cspadn.imaging.metadata import NOTE
+
+    loader = FileSystemLoader(templates_folder())
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.get_template(template).render(note=NOTE, **values)
+
+
+def explanations(names: Iterable[str]) -> dict[str, str]:
+    """Return what each metric measures, for tooltips; a metric of another version has only its name."""
+    from cspadn.metrics.registry import BY_NAME
+
+    return {name: BY_NAME[name].explanation if name in BY_NAME else name for name in names}
+
+
+def number_text(value: float | None, digits: int = 4) -> str:
+    """Return a number with so many decimals; :data:`MISSING` if it is none."""
+    return MISSING if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
