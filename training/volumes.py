@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -13,8 +14,10 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError
-from cspadn.imaging.geometry import check_volume, resample, thinned, to_axial
-from cspadn.imaging.windowing import automatic_window, to_unit
+from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
+from cspadn.imaging.geometry import check_volume, resample, to_axial
+from cspadn.imaging.padding import without_padding
+from cspadn.imaging.windowing import Window, to_unit
 
 _FOREGROUND = 0.1  # of the window
 _LEAST_SHARE = 0.05  # share of a slice that must be foreground, in both sources
@@ -23,9 +26,9 @@ _LEAST_SHARE = 0.05  # share of a slice that must be foreground, in both sources
 def read_slices(pet_path: Path, mri_path: Path) -> NDArray[np.float32]:
     """Return the patient-axial slices of two registered volumes, as a fusion gives them to the network.
 
-    The PET is resampled to the MRI's grid (0 outside its field of view). Each volume has one window for all its slices, by
-    :func:`cspadn.imaging.windowing.automatic_window`; the PET's is computed within the MRI's field of view. Nearly empty
-    slices are left out: those in which less than 5 % of the pixels of PET or MRI are above a tenth of the window.
+    The PET is resampled to the MRI's grid (0 outside its field of view). Padding is background, and each volume has the
+    automatic window of the product for all its slices (:mod:`cspadn.imaging.automatic_windows`). Nearly empty slices are left
+    out: those in which less than 5 % of the pixels of PET or MRI are above a tenth of the window.
 
     Returns:
         (slices, 2, H, W) in [0, 1]: PET, MRI.
@@ -33,20 +36,27 @@ def read_slices(pet_path: Path, mri_path: Path) -> NDArray[np.float32]:
     Raises:
         InputError: a file is missing or not a scalar volume, the two do not overlap, or no slice is left.
     """
-    pet, mri = read_volume(pet_path, "The PET"), read_volume(mri_path, "The MRI")
+    pet, mri = (without_padding(read_volume(*each))[0] for each in ((pet_path, "The PET"), (mri_path, "The MRI")))
     axial = to_axial(mri)
     seen = resample(pet, axial)
     pet_values, mri_values = sitk.GetArrayFromImage(seen), sitk.GetArrayFromImage(axial)
     if not np.isfinite(pet_values).any():
         raise InputError(f"The PET {pet_path} and the MRI {mri_path} do not overlap in space: register them first.")
-    pet_window = automatic_window(sitk.GetArrayFromImage(thinned(seen)), f"The PET {pet_path}")
-    mri_window = automatic_window(mri_values, f"The MRI {mri_path}")
+    pet_window = _window(lambda: automatic_pet_window(pet, axial), pet_path)
+    mri_window = _window(lambda: automatic_mri_window(axial), mri_path)
     slices = np.stack([to_unit(pet_values, pet_window), to_unit(mri_values, mri_window)], axis=1)
     shares = (slices > _FOREGROUND).mean(axis=(2, 3)).min(axis=1)
     if not (shares >= _LEAST_SHARE).any():
         raise InputError(f"The PET {pet_path} and the MRI {mri_path} have no slice with something in both: check them.")
     kept: NDArray[np.float32] = slices[shares >= _LEAST_SHARE]
     return kept
+
+
+def _window(find: Callable[[], Window], path: Path) -> Window:
+    try:
+        return find()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def read_volume(path: Path, name: str) -> sitk.Image:

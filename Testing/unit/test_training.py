@@ -12,8 +12,10 @@ import torch
 from PIL import Image as pillow
 
 from cspadn.errors import InputError
+from cspadn.imaging.alignment import Pair
 from cspadn.imaging.windowing import automatic_window, to_unit
 from cspadn.models.cspadn import NetworkConfig
+from cspadn.settings import FusionSettings
 from training.config import Augmentation, config_from_dict, load_config
 from training.data import EpochSampler, PairDataset, PatchDataset, augment, read_pairs
 from training.losses import fusion_loss
@@ -185,6 +187,24 @@ def test_slices_are_what_fusing_would_give_the_network(tmp_path: Path) -> None:
     assert 5 < kept.sum() < 40
     np.testing.assert_allclose(slices[:, 1], expected[kept], atol=1e-4)
     np.testing.assert_allclose(slices[:, 0], expected[kept], atol=0.02)  # its window is taken from a thinned grid
+
+
+def test_windows_of_training_are_those_of_the_product(tmp_path: Path) -> None:
+    """Padding is background, and the PET's window reaches a small hot focus."""
+    head = np.pad(blobs((40, 60, 56), seed=3), 8)
+    padded, hot = head.copy(), head.copy()
+    padded[:6] = -1000
+    hot[26:34, 34:42, 30:38] *= 4
+    pet, mri = (volume(values, spacing=(2, 2, 2), origin=(-70, -70, -50)) for values in (hot, padded))
+    sitk.WriteImage(pet, str(tmp_path / "pet.nii.gz"))
+    sitk.WriteImage(mri, str(tmp_path / "mri.nii.gz"))
+    slices = read_slices(tmp_path / "pet.nii.gz", tmp_path / "mri.nii.gz")
+    plain = volume(head, spacing=(2, 2, 2), origin=(-70, -70, -50))
+    windows = Pair.of(pet, mri, FusionSettings())
+    assert windows.pet.window.upper > 1.5 * automatic_window(head, "it").upper
+    expected = [to_unit(hot, windows.pet.window), to_unit(sitk.GetArrayFromImage(plain), windows.mri.window)]
+    kept = (np.stack(expected) > 0.1).mean(axis=(2, 3)).min(axis=0) >= 0.05
+    np.testing.assert_allclose(slices, np.stack(expected, axis=1)[kept], atol=1e-3)
 
 
 def test_pairs_of_volumes_may_differ_in_size(volumes: Path) -> None:
