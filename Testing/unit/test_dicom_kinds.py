@@ -25,7 +25,7 @@ from cspadn.imaging.metadata import FRAMES, notes_of, value_of
 from cspadn.io.dicom_headers import SLICE, kind_of_file
 from cspadn.io.dicom_reader import read_headers, read_series
 from cspadn.io.dicom_study import series_below
-from cspadn.io.dicom_writer.references import series_reference, source_image
+from cspadn.io.dicom_writer.references import refer_to, source_images
 from cspadn.io.images import read_image
 from dicom_files import edit_series, set_keyword, write_dynamic, write_enhanced, write_series
 from message_calls import identifiers, raises
@@ -185,9 +185,12 @@ def test_an_unknown_compression_is_named(mri, enhanced: bool, tmp_path: Path) ->
 def test_derived_images_refer_to_frames(mri, tmp_path: Path) -> None:
     write_enhanced(tmp_path / "mr" / "all.dcm", [mri], "MR")
     headers = read_headers(tmp_path / "mr", "The MRI")
-    assert [source_image(header).ReferencedFrameNumber for header in headers] == list(range(1, mri.GetSize()[2] + 1))
-    (series,) = series_reference(headers)
-    assert len(series.ReferencedInstanceSequence) == 1
+    (image,) = source_images(headers)
+    assert image.ReferencedFrameNumber == list(range(1, mri.GetSize()[2] + 1))
+    new = Dataset()
+    new.StudyInstanceUID = headers[0].StudyInstanceUID
+    refer_to(new, headers)
+    assert len(new.ReferencedSeriesSequence[0].ReferencedInstanceSequence) == 1
 
 
 # Dynamic PET

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError, UsageError
-from cspadn.io.dicom_headers import Series, is_multiframe, read_headers
+from cspadn.io.dicom_headers import VOLUME, Series, kind_of_file, read_headers
 from cspadn.io.dicom_stack import check_one_volume
 from cspadn.io.dicom_tags import slice_axes, tag_value
 from cspadn.messages import message
@@ -95,7 +95,7 @@ def read_sources(mri: Series, pet: Series | None) -> Sources:
 def _series_at(given: Series | None, name: str) -> Series | None:
     """Return the folder or the files of a series; None for an image file of another format."""
     if isinstance(given, Path) and not given.is_dir():
-        return [given] if given.is_file() and is_multiframe(given, name) else None
+        return [given] if given.is_file() and kind_of_file(given, name) == VOLUME else None
     return given
 
 
