@@ -43,8 +43,8 @@ def _smooth_l1(target: Vector, gradient: sparse.csr_array) -> Vector:
     """Return an image that approximately minimises |image - target|_1 + 4 TV(image).
 
     Each round solves a least squares problem with weights 2 / distance and 2 / slope from the round before:
-    (I + 4 S G' W G S) y = target / S, where G is the gradient, W the weights of the slopes, S the root of the inverse weights of
-    the distances, and image = S y.
+    (I + 4 S G' W G S) y = target / S, where G is the gradient, W the weights of the slopes, S the root of the inverse weights
+    of the distances, and image = S y.
     """
     image = target
     for round_ in range(_ROUNDS):

@@ -1,1 +1,1 @@
-"""What ``python -m training.evaluate`` measures and draws: each table or figure of docs/results is made by one module here."""
+"""Measurements and drawings of ``python -m training.evaluate``: one module per table or figure of docs/results."""

@@ -1,4 +1,4 @@
-"""The paper's ablation (figure 7) with numbers: the network with both attentions, with one alone, and with none."""
+"""The paper's ablation (figure 7) with numbers: the network with both attention modules, with one alone, and with none."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ Means = dict[str, dict[int, Scores]]  # by variant, or contrast of two, and seed
 
 
 class Findings(NamedTuple):
-    """What was measured: the variants' means, with the learned scales, and the differences to no attention."""
+    """Measurements: the means of the variants, with the learned scales, and the differences to no attention."""
 
     means: Means
     differences: Means
 
 
 def rows(folder: Path) -> list[Row]:
-    """A row for each file VARIANT-SEED.safetensors; none where there is no such folder."""
+    """Return a row for each file VARIANT-SEED.safetensors; none if the folder does not exist."""
     found = [path for path in folder.glob(f"*{WEIGHTS_SUFFIX}") if _NAME.fullmatch(path.stem)]
     found.sort(key=lambda path: (ATTENTION.index(_parts(path.stem)[0]), _parts(path.stem)[1]))
     return [Row(path.stem, "model", str(path)) for path in found]
@@ -59,12 +59,12 @@ def _parts(name: str) -> tuple[str, int]:
 
 
 def find_curves(folder: Path) -> list[Path]:
-    """The curves of the variants, below the folder of all curves."""
+    """Return the curves of the variants, from a subfolder of the folder of all curves."""
     return [path for path in find(folder / FOLDER) if _NAME.fullmatch(path.stem)]
 
 
 def report(inputs: Inputs, table: Sequence[Row], outcomes: Outcomes) -> Section:
-    """Write the table and the figures, and say what attention changes."""
+    """Write the table and the figures, and report the effect of attention."""
     means: Means = {}
     for row in table:
         variant, seed = _parts(row.name)
@@ -77,7 +77,7 @@ def report(inputs: Inputs, table: Sequence[Row], outcomes: Outcomes) -> Section:
 
 
 def _differences(means: Means) -> Means:
-    """With attention less without, for each seed that has both."""
+    """Return the values with attention minus those without, for each seed that has both."""
     without = means.get(WITHOUT, {})
     found = {
         f"{variant} - {WITHOUT}": {
@@ -94,13 +94,13 @@ def _difference(scores: Scores, others: Scores) -> Scores:
 
 
 def _spread(of_seeds: dict[int, Scores], measure: str) -> Spread | None:
-    """None where no seed has the measure, as no alpha without spatial attention."""
+    """Return the spread over the seeds; None if no seed has the measure, such as alpha without spatial attention."""
     values = [scores[measure] for scores in of_seeds.values() if measure in scores]
     return spread(values) if values else None
 
 
 def _write_table(inputs: Inputs, findings: Findings) -> None:
-    """Every seed, and what follows from them; the intervals only of differences."""
+    """Write the values of every seed and their statistics; intervals only for differences."""
     lines: list[list[object]] = []
     for name, of_seeds in {**findings.means, **findings.differences}.items():
         lines += [[name, str(seed), *map(scores.get, _COLUMNS)] for seed, scores in of_seeds.items()]
@@ -125,7 +125,7 @@ def _intro(inputs: Inputs, table: Sequence[Row]) -> str:
 
 
 def trap(options: Iterable[Options]) -> str:
-    """What is to be said where a run was trained on the mean SSIM; else nothing."""
+    """Return a caution if a run was trained on the mean SSIM; otherwise an empty text."""
     return _TRAP if any("ssim" in each.get("loss", {}) for each in options) else ""
 
 
@@ -135,7 +135,7 @@ def _loss(options: Options) -> str:
 
 
 def _all_of(texts: Iterable[str]) -> str:
-    """The text that all share, or all there are."""
+    """Return the text if all runs share one; otherwise all texts."""
     return " or ".join(sorted(set(texts)))
 
 
@@ -159,7 +159,7 @@ def _with_spread(found: Spread | None) -> str:
 
 
 def _contrasts(findings: Findings, pairs: Sequence[Pair]) -> str:
-    """The differences of equal seeds, with their intervals, and how far these can be trusted."""
+    """Describe the differences between runs of equal seeds, with their intervals and limits."""
     told = {name: of_seeds for name, of_seeds in findings.differences.items() if len(of_seeds) > 1}
     if not told:
         return "There are not enough seeds with and without attention to tell a difference from its spread."
@@ -190,14 +190,14 @@ def _caution(told: Means, intervals: int, pairs: Sequence[Pair]) -> str:
 
 
 def _alikeness(pairs: Sequence[Pair]) -> str:
-    """The least and greatest correlation of neighbouring slices."""
+    """Return the least and greatest correlation of neighbouring slices."""
     images = [(a, b) for one, other in pairwise(pairs) for a, b in ((one.pet, other.pet), (one.mri, other.mri))]
     found = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in images if a.std() and b.std() and a.shape == b.shape]
     return f" (the levels of neighbouring slices correlate by {min(found):.2f} to {max(found):.2f})" if found else ""
 
 
 def _curves(inputs: Inputs, table: Sequence[Row]) -> str:
-    """The mean training loss of each variant over its seeds, where there are curves."""
+    """Draw the mean training loss of each variant over its seeds, if there are curves."""
     of_variants: dict[str, list[Curve]] = {}
     for path in sorted(find_curves(inputs.curves), key=lambda path: ATTENTION.index(_parts(path.stem)[0])):
         of_variants.setdefault(_parts(path.stem)[0], []).append(read_curve(path)[0])
@@ -211,14 +211,14 @@ def _curves(inputs: Inputs, table: Sequence[Row]) -> str:
 
 
 def _mean_curve(curves: Sequence[Curve]) -> Curve:
-    """As far as the shortest goes."""
+    """Average curves over the length of the shortest."""
     shortest = min(map(len, curves))
     mean: Curve = np.mean([curve[:shortest] for curve in curves], axis=0)
     return mean
 
 
 def _figure(inputs: Inputs, outcomes: Outcomes, findings: Findings) -> str:
-    """Figure 7, of the first seed that has both."""
+    """Draw figure 7 for the first seed that has both variants."""
     seeds = findings.differences.get(f"{WITH} - {WITHOUT}")
     if not seeds:
         return ""

@@ -1,4 +1,4 @@
-"""Whether a fused image is black where PET and MRI are both black."""
+"""Check whether a fused image is black where PET and MRI are both black."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEADER = ("method", "pairs", "black pixels", "of them not black", "largest leve
 
 
 class Fused(NamedTuple):
-    """What was fused of one set of pairs."""
+    """The fused images of one set of pairs."""
 
     pairs: Sequence[Pair]
     rows: Sequence[Row]
@@ -27,7 +27,7 @@ class Fused(NamedTuple):
 
 
 def largest_level_on_black(pairs: Sequence[Pair], outcomes: Sequence[Outcome]) -> tuple[int, int, int]:
-    """Of all pairs the pixels that are 0 in both sources, how many of them are not 0 when fused, the greatest level there."""
+    """Return how many pixels are 0 in both sources, how many of those are not 0 when fused, and their greatest level."""
     levels = [
         outcome.fused[(pair.pet == 0) & (pair.mri == 0)].astype(int) for pair, outcome in zip(pairs, outcomes, strict=True)
     ]
@@ -36,7 +36,7 @@ def largest_level_on_black(pairs: Sequence[Pair], outcomes: Sequence[Outcome]) -
 
 
 def report(inputs: Inputs, sets: Mapping[str, Fused]) -> Section:
-    """For every row of each set of pairs, by the sets' names."""
+    """Report every row of each set of pairs, by the names of the sets."""
     found = [
         (row, name, *largest_level_on_black(fused.pairs, fused.outcomes[row.name]))
         for name, fused in sets.items()

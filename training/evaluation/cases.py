@@ -1,4 +1,4 @@
-"""The cases that the observer reads: planes of PET and MRI of one head, and lesions put into them at known places."""
+"""Cases for the observer: planes of PET and MRI of one head, with lesions at known places."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training import heads
 from training.data import ATLAS_MM, read_exam, read_pairs
 from training.heads import Volume
 
-DISTANCE_MM = 26  # of lesions from each other, so that none reaches into another's patch centre
+DISTANCE_MM = 26  # distance between lesions, so that none reaches into the centre of another's patch
 BACKGROUND_MM = 13  # of places without a lesion
 PLANE_STEP_MM = 12  # each plane is an image of its own: its lesions are in no other
 _INSIDE_MM = 4  # of the brain's edge from the middle of a lesion
@@ -28,8 +28,8 @@ _INSIDE_MM = 4  # of the brain's edge from the middle of a lesion
 CONTRASTS = (("T1", "FDG"), ("T2", "FDG"), ("FLAIR", "amyloid"), ("T1c", "FET"))
 TEST_HEADS, VALIDATION_HEADS = (12, 13, 14), (10, 11)
 TEST_EXAMS = (25, 36, 40)
-_ATLAS_PLANES = 8  # about so many are used of each set, evenly spaced
-_REAL_INSIDE_MM = 17  # of the head's edge: scalp and skull are no places for a lesion
+_ATLAS_PLANES = 8  # approximate number used from each set, evenly spaced
+_REAL_INSIDE_MM = 17  # distance from the head's edge: no lesions in scalp and skull
 _TUMOUR_MM = 12  # radius
 _TUMOUR_UPTAKE, _TUMOUR_SIGNAL = 3.0, 0.4  # times the local uptake; of the MRI's window
 _TUMOUR_EDGE_MM = 1.5  # of its logistic edge, which the PET's point spread makes soft
@@ -42,7 +42,7 @@ Tumours = list[tuple[NDArray[np.bool_], int]]  # inner half of each, (H, W), and
 
 @dataclass(frozen=True)
 class Task:
-    """A lesion. ``amount`` is a share of the local uptake (PET) or of the window (MRI)."""
+    """A lesion to detect. ``amount`` is a share of the local uptake (PET) or of the window (MRI)."""
 
     name: str
     source: str
@@ -61,15 +61,16 @@ TASKS = (
 
 @dataclass(frozen=True)
 class Case:
-    """One head in two scans.
+    """A PET and an MRI of one head.
 
     Attributes:
-        name: of head, MRI contrast and tracer.
-        pet, mri: planes (N, H, W) in [0, 1] of their windows, in which the lesions are.
-        places: (places, 3) of plane, row, column, so far apart that one lesion does not disturb another.
-        spacing: millimetres of a pixel.
-        head: what the bootstrap draws.
-        background: (more places, 3), denser, where no lesion is put: the observer learns from them how backgrounds vary.
+        name: head, MRI contrast and tracer.
+        pet, mri: planes (N, H, W) for the lesions, in [0, 1] of their windows.
+        places: (places, 3), plane, row and column of the lesions, far enough apart not to disturb each other.
+        spacing: side of a pixel in mm.
+        head: the unit that the bootstrap draws.
+        background: (more places, 3), a denser set of places without lesions, from which the observer learns how backgrounds
+            vary.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Case:
             object.__setattr__(self, "background", self.places)
 
     def with_lesions(self, task: Task) -> tuple[Volume, Volume]:
-        """PET and MRI with the task's lesion at every place, clipped to their windows."""
+        """Return PET and MRI with the task's lesion at every place, clipped to their windows."""
         sources = {"pet": self.pet.copy(), "mri": self.mri.copy()}
         target = sources[task.source]
         for plane, row, column in self.places:
@@ -98,7 +99,7 @@ class Case:
         return sources["pet"], sources["mri"]
 
     def with_tumours(self) -> tuple[Volume, Volume, Tumours, Tumours]:
-        """Put hot tumours of radius 12 mm into the PET, every second one into the MRI as well, where it is bright.
+        """Put hot tumours of radius 12 mm into the PET, and every second one also into the MRI, as a bright lesion.
 
         Returns:
             PET and MRI, clipped to their windows, the tumours that only the PET shows, and those that both show.
@@ -124,13 +125,13 @@ class Case:
         return np.clip(pet, 0, 1), np.clip(mri, 0, 1), in_pet, in_both
 
     def profile(self, task: Task, row: int, column: int) -> Volume:
-        """The task's lesion of height 1 at a place: (H, W)."""
+        """Return the profile (H, W) of the task's lesion at a place, with height 1."""
         width = task.fwhm_mm / self.spacing
         return heads.blob(self.pet.shape[1:], (row, column), (width, width))
 
 
 def simulated_case(path: Path, contrast: str, tracer: str, seed: int, *, skull: bool = True) -> Case:
-    """A case from a label map: MRI of ``contrast`` and PET of ``tracer``, each in the window that the product takes."""
+    """Simulate a case from a label map: MRI of ``contrast`` and PET of ``tracer``, each in its automatic window."""
     tissues = heads.read_tissues(path)
     inside = heads.of_tissues(tissues, heads.INSIDE_SKULL)
     box = _box(tissues > 0 if skull else inside, inside)
@@ -152,7 +153,7 @@ def simulated_case(path: Path, contrast: str, tracer: str, seed: int, *, skull: 
 
 
 def _box(head: NDArray[np.bool_], inside: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    """The head in the plane, and along the body what of it is at the height of the brain."""
+    """Return the box of the head in the plane and of the brain along the body."""
     along = np.flatnonzero(inside.any((1, 2)))
     rows, columns = (np.flatnonzero(head[along[0] : along[-1] + 1].any(axes)) for axes in ((0, 2), (0, 1)))
     margin = 8
@@ -164,7 +165,7 @@ def _box(head: NDArray[np.bool_], inside: NDArray[np.bool_]) -> tuple[slice, sli
 
 
 def _tumour(inside: NDArray[np.bool_], random: np.random.Generator) -> Volume:
-    """A round tumour of radius 12 mm and uptake 1, somewhere deep in the brain."""
+    """Return a round tumour of radius 12 mm and uptake 1 at a random place deep in the brain."""
     deep = np.argwhere(binary_erosion(inside, iterations=18))
     centre = deep[random.integers(len(deep))]
     offsets = [np.arange(length) - middle for length, middle in zip(inside.shape, centre, strict=True)]
@@ -176,7 +177,7 @@ def _tumour(inside: NDArray[np.bool_], random: np.random.Generator) -> Volume:
 def _lattice(
     brain: NDArray[np.bool_], random: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Planes of the volume, and places (plane, row, column) in them: for lesions, and denser ones for backgrounds."""
+    """Return planes of the volume, and places (plane, row, column): for lesions, and denser ones for backgrounds."""
     deep = binary_erosion(brain | (gaussian_filter(brain.astype(np.float32), 2) > 0.7), iterations=_INSIDE_MM) & brain
     height = np.flatnonzero(deep.any((1, 2)))
     planes, places, background = list[int](), list[tuple[int, int, int]](), list[tuple[int, int, int]]()
@@ -191,7 +192,7 @@ def _lattice(
 
 
 def _hexagons(shape: tuple[int, ...], distance: float, random: np.random.Generator) -> Iterator[tuple[int, int]]:
-    """Places of a plane, each ``distance`` pixels from the nearest others, shifted at random."""
+    """Return places in a plane on a randomly shifted hexagonal grid with neighbours ``distance`` pixels apart."""
     shift = random.uniform(0, distance, 2)
     for index, row in enumerate(np.arange(shift[0], shape[0] - 1, distance * np.sqrt(3) / 2)):
         for column in np.arange((shift[1] + index % 2 * distance / 2) % distance, shape[1] - 1, distance):
@@ -199,7 +200,7 @@ def _hexagons(shape: tuple[int, ...], distance: float, random: np.random.Generat
 
 
 def label_map_cases(data: Path, numbers: Sequence[int]) -> list[Case]:
-    """Every contrast of :data:`CONTRASTS` of some label maps below ``data/label_maps``."""
+    """Return a case for every contrast of :data:`CONTRASTS` of some label maps in ``data/label_maps``."""
     return [
         simulated_case(data / "label_maps" / f"head{number:02d}.nii.gz", contrast, tracer, 10 * number + index)
         for number in numbers
@@ -208,7 +209,7 @@ def label_map_cases(data: Path, numbers: Sequence[int]) -> list[Case]:
 
 
 def real_cases(data: Path) -> list[Case]:
-    """The atlas's volume, the second subject and the SPECT examinations of the test, below ``data``."""
+    """Return the atlas volume, the second subject and the SPECT examinations of the test, from the folder ``data``."""
     folder = data / "volumes" / "aanlib"
     mri = read_image(folder / "MRI_axial.nii.gz", "The MRI")
     pet = resample(read_image(folder / "PET_axial.nii.gz", "The PET"), mri)
@@ -223,7 +224,7 @@ def real_cases(data: Path) -> list[Case]:
 
 
 def real_case(name: str, pairs: Sequence[NDArray[np.float32]]) -> Case:
-    """A case of real planes, (2, H, W) each in [0, 1]: lesions lie where PET and MRI both show tissue, away from its edge."""
+    """Make a case of real planes, (2, H, W) each in [0, 1], with lesions where PET and MRI both show tissue, off its edge."""
     pet, mri = np.stack(pairs, axis=1)
     random = np.random.default_rng(zlib.crc32(name.encode()))
     places, background = list[tuple[int, int, int]](), list[tuple[int, int, int]]()

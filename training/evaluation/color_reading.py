@@ -1,4 +1,4 @@
-"""What the observer reads in colour: the colour volume and the opacity slider, in every palette."""
+"""Read colour displays with the observer: the colour volume and the opacity slider, in every palette."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ OURS = "ours"
 
 @dataclass(frozen=True)
 class ColorReading:
-    """The displays of one case in one palette.
+    """Results for the displays of one case in one palette.
 
     Attributes:
-        efficiency: (noises, tasks) of each display: ``ours``, and the slider by its opacity.
-        errors: median and 95th percentile of the PET level that is read back from the colour volume.
-        step: smallest CIEDE2000 difference of colours a tenth of the window apart, where both occur in the head.
+        efficiency: (noises, tasks) for each display: ``ours``, and the slider at each opacity.
+        errors: median and 95th percentile of the error of the PET level that is read back from the colour volume.
+        step: smallest CIEDE2000 difference between colours a tenth of the window apart that both occur in the head.
     """
 
     case: str
@@ -40,7 +40,7 @@ class ColorReading:
 
 
 def read_colors(case: Case, planes: Planes) -> list[ColorReading]:
-    """Read one case in every palette, with the planes that the default model fused."""
+    """Read one case in every palette, given the planes fused by the default model."""
     plain = planes.plain
     sources = [case.with_lesions(task) for task in TASKS]
     empty = (case.pet, case.mri, plain, colors.detail_of(case.mri, case))
@@ -53,7 +53,7 @@ def read_colors(case: Case, planes: Planes) -> list[ColorReading]:
 
 
 def _patches(volumes: Sequence[Volume], places: NDArray[np.int64]) -> Patches:
-    """Displays show pixel by pixel, so patches of the sources are enough."""
+    """Cut patches of the sources; they are sufficient, since displays map each pixel separately."""
     return tuple(observer.patches(planes, places) for planes in volumes)
 
 
@@ -80,7 +80,7 @@ def _read_palette(
 
 
 def _displays(palette: str) -> dict[str, Callable[[Patches], NDArray[np.float64]]]:
-    """Each makes colours of patches."""
+    """Return the displays by name; each maps patches to colours."""
     sliders = {f"{opacity:g}": partial(_slider, palette, opacity) for opacity in colors.OPACITIES}
     return {OURS: partial(_ours, palette), **sliders}
 
@@ -109,7 +109,7 @@ def _efficiencies(
 
 
 def color_summary(readings: Sequence[ColorReading]) -> str:
-    """The table of all palettes: the slider at its best opacity, and the colour volume."""
+    """Return the table of all palettes: the slider at its best opacity, and the colour volume."""
     header = ["palette", "slider, best opacity", "slider, worst", "colour volume, worst", "95 %", "lowest case", "half noise"]
     header += ["double noise", *(task.name for task in TASKS), "read back, median", "95th percentile", "smallest step"]
     return markdown(header, [_line(palette, readings) for palette in PALETTES])

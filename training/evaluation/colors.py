@@ -1,4 +1,4 @@
-"""Colour displays of PET and MRI, what the observer's channels make of them, and the PET level read back from the colours.
+"""Colour displays of PET and MRI, the responses of the observer's channels, and the PET level read back from the colours.
 
 The displays are arrays of sRGB in [0, 1]; :mod:`training.evaluation.color_reading` compares them with the single sources.
 """
@@ -20,9 +20,9 @@ from training.heads import Volume
 
 Floats = NDArray[np.float64]
 OPACITIES = (0.3, 0.4, 0.5, 0.6, 0.7)  # of the slider
-FOREGROUND = 0.04  # of a window: above it in PET or MRI lies the head
+FOREGROUND = 0.04  # of a window: a pixel above it in PET or MRI belongs to the head
 _WHITE = 255
-_SEEN, _NEARBY = 5, 5  # pixels that make a combination of levels count, and levels around it
+_SEEN, _NEARBY = 5, 5  # pixels for a combination of levels to count, and levels around it
 _GAMMA, _FIRST_CHROMA = 25.0**7, 1e-12
 
 
@@ -91,9 +91,9 @@ def read_back(palette: str, rgb: NDArray[np.floating]) -> Floats:
 
 
 def read_back_errors(case: Case, palette: str, fused: Volume) -> tuple[float, float]:
-    """Median and 95th percentile of the error of the PET level that is read back, as shares of the window.
+    """Return the median and 95th percentile of the error of the read back PET level, as shares of the window.
 
-    Over the pixels of the head: where PET or MRI is above :data:`FOREGROUND`.
+    Only pixels of the head count: those where PET or MRI is above :data:`FOREGROUND`.
     """
     head = (case.pet > FOREGROUND) | (case.mri > FOREGROUND)
     rgb = ours(case.pet, case.mri, palette, fused, detail_of(case.mri, case))[head]
@@ -102,10 +102,10 @@ def read_back_errors(case: Case, palette: str, fused: Volume) -> tuple[float, fl
 
 
 def smallest_step(palette: str, where: NDArray[np.bool_] | None = None, step: float = 0.1) -> float:
-    """Smallest CIEDE2000 difference between colours of the table that are ``step`` of the PET's window apart.
+    """Return the smallest CIEDE2000 difference between colours of the table that are ``step`` of the PET's window apart.
 
     Args:
-        where: (256, 256) of PET level and brightness, which cells count: both of the two must; None: all.
+        where: (256, 256) by PET level and brightness: cells that count; both colours of a pair must count. None: all.
     """
     lab, apart = cielab(np.rint(color_table(palette) * _WHITE) / _WHITE), round(step * _WHITE)
     differences = ciede2000(lab[:-apart], lab[apart:])
@@ -115,7 +115,7 @@ def smallest_step(palette: str, where: NDArray[np.bool_] | None = None, step: fl
 
 
 def step_in_head(case: Case, palette: str, fused: Volume) -> float:
-    """:func:`smallest_step` over the PET levels and brightnesses that occur in the head of a case, in some pixels each."""
+    """Return :func:`smallest_step` over the combinations of PET level and brightness that occur in the head of a case."""
     head = (case.pet > FOREGROUND) | (case.mri > FOREGROUND)
     shown = brightness(palette, case.mri, fused, detail_of(case.mri, case))
     pet, bright = (np.rint(each[head] * _WHITE).astype(int) for each in (case.pet, shown))
@@ -126,7 +126,7 @@ def step_in_head(case: Case, palette: str, fused: Volume) -> float:
 
 
 def cielab(rgb: NDArray[np.floating]) -> Floats:
-    """CIELAB (L 0 to 100) of sRGB colours in [0, 1], white point D65; both (..., 3)."""
+    """Convert sRGB colours in [0, 1] to CIELAB (L 0 to 100), white point D65; both (..., 3)."""
     xyz = oklab.linear_light(rgb) @ _TO_XYZ.T / _TO_XYZ.sum(axis=1)
     root = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
     x, y, z = np.moveaxis(root, -1, 0)
@@ -137,9 +137,9 @@ _TO_XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.
 
 
 def ciede2000(first: NDArray[np.floating], second: NDArray[np.floating]) -> Floats:
-    """Colour difference CIEDE2000 of CIELAB colours (..., 3): (...).
+    """Return the colour difference CIEDE2000 (...) of CIELAB colours (..., 3).
 
-    Sharma, Wu and Dalal, Color Research and Application 30 (2005), with all weights 1.
+    Source: Sharma, Wu and Dalal, Color Research and Application 30 (2005), with all weights 1.
     """
     (light1, a1, b1), (light2, a2, b2) = np.moveaxis(first, -1, 0), np.moveaxis(second, -1, 0)
     mean = (np.hypot(a1, b1) + np.hypot(a2, b2)) / 2
@@ -163,12 +163,12 @@ def ciede2000(first: NDArray[np.floating], second: NDArray[np.floating]) -> Floa
 
 
 def responses(shown: Floats) -> Floats:
-    """The channels' outputs for patches as they are displayed, (places, size, size, 3)."""
+    """Return the outputs of the channels for displayed patches, (places, size, size, 3)."""
     return observer.responses(np.moveaxis(oklab.from_srgb(shown), -1, 1))
 
 
 @lru_cache(maxsize=2)
 def _tree(palette: str) -> tuple[KDTree, NDArray[np.intp]]:
-    """The table's colours in OKLab, and their PET levels."""
+    """Return a search tree of the table's colours in OKLab, and their PET levels."""
     colors = oklab.from_srgb(color_table(palette)).reshape(-1, 3)
     return KDTree(colors), np.arange(len(colors)) // color_table(palette).shape[1]

@@ -1,4 +1,4 @@
-"""The curves of the trainings, and whether they have come to rest."""
+"""Draw the training curves, and check whether the losses have converged."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from training.evaluation.tables import Section, markdown, number, write_csv
 from training.evaluation.trained import options_by_name
 
 _COLUMNS = ("step", "train_loss", "validation_loss")
-_WINDOW = 0.02  # of a run, over which the loss of the epochs is smoothed
+_WINDOW = 0.02  # share of a run over which the loss is smoothed
 _HEADER = ("run", "steps", "tenth before the last", "last tenth", "change", "first validation", "last validation")
 
 
 def find(folder: Path) -> list[Path]:
-    """The curves NAME.csv; none where there is no such folder."""
+    """Return the curves NAME.csv; none if the folder does not exist."""
     return sorted(folder.glob("*.csv"), key=lambda path: path.stem)
 
 
 def report(inputs: Inputs, files: list[Path]) -> Section:
-    """Draw the curves, and compare the last two tenths of each."""
+    """Draw the curves, and compare the last two tenths of each run."""
     runs = {path.stem: read_curve(path) for path in files}
     drawn = {name: Training(raw, _smooth(raw), val, mse_steps(name)) for name, (raw, val) in runs.items()}
     draw_training(inputs.output / "training.png", drawn)
@@ -47,7 +47,7 @@ def report(inputs: Inputs, files: list[Path]) -> Section:
 
 
 def mse_steps(name: str) -> int:
-    """How many steps at the start of the run minimise the MSE alone."""
+    """Return the number of steps at the start of the run that minimise the MSE alone."""
     return int(options_by_name(name).get("mse_steps", 0))
 
 
@@ -57,10 +57,10 @@ def _cells(values: list[float]) -> list[str]:
 
 
 def read_curve(path: Path) -> tuple[Curve, Curve]:
-    """Step and loss of the training, and of the validation, (epochs, 2) each; cells are empty where nothing was validated.
+    """Read step and loss of training and validation, (epochs, 2) each; epochs without validation have empty cells.
 
     Raises:
-        InputError: a column is missing, or holds no numbers.
+        InputError: a column is missing, or contains other text than numbers.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -77,14 +77,14 @@ def read_curve(path: Path) -> tuple[Curve, Curve]:
 
 
 def _smooth(curve: Curve) -> Curve:
-    """The running mean over a fiftieth of the run, at its middle."""
+    """Return the centred running mean over a fiftieth of the run."""
     width = max(round(_WINDOW * len(curve)), 1)
     kernel = np.full(width, 1 / width)
     return np.stack([np.convolve(column, kernel, mode="valid") for column in curve.T], axis=-1)
 
 
 def _rest(raw: Curve, validation: Curve) -> list[float]:
-    """The two tenths' losses, their relative change, and the first and last validation."""
+    """Return the losses of the last two tenths, their relative change, and the first and last validation loss."""
     tenth = max(len(raw) // 10, 1)
     last, before = raw[-tenth:, 1].mean(), raw[-2 * tenth : -tenth, 1].mean()
     ends = [float(validation[i, 1]) if len(validation) else float("nan") for i in (0, -1)]

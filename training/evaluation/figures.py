@@ -20,21 +20,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 Curve = NDArray[np.float64]
-COLORS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#000000")  # told apart also by the colour-blind
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#000000")  # safe for colour blindness
 _MARKERS = ("s", "^", "D", "v", "o")
 _DPI = 100
-_CELL = 1.25  # inches that a slice is wide
+_CELL = 1.25  # width of a slice in inches
 _HEAD = 0.3  # inches for the names of the columns
-_LETTER, _GAP = 0.075, 0.15  # inches of a letter in the names of the rows, and between these and the slices
+_LETTER, _GAP = 0.075, 0.15  # inches per letter in the names of the rows, and between names and slices
 _MARGIN = 4  # pixels kept around the head
 _STEPS = 32  # from black to white, in each colour: invisible, and half the bytes
 
 
 def draw_grid(path: Path, rows: Mapping[str, Sequence[Levels]], columns: Sequence[str]) -> None:
-    """Pictures in rows with names on the left and columns with names above.
+    """Draw pictures in rows with names on the left and columns with names above.
 
     Args:
-        rows: for each name as many pictures as there are columns, (H, W) or (H, W, 3), all of one size.
+        rows: pictures by name, one per column, (H, W) or (H, W, 3), all of the same size.
     """
     rows_, columns_ = next(iter(rows.values()))[0].shape[:2]
     label, height = _LETTER * max(map(len, rows)) + _GAP, _CELL * rows_ / columns_
@@ -49,7 +49,7 @@ def draw_grid(path: Path, rows: Mapping[str, Sequence[Levels]], columns: Sequenc
 
 
 def head_box(pictures: Sequence[Levels]) -> tuple[slice, slice]:
-    """Rows and columns in which one of (H, W) pictures has something, with a margin; everything where all are black."""
+    """Return rows and columns in which any (H, W) picture is not black, with a margin; everything if all are black."""
     seen = np.any(pictures, axis=0)
     return _range(seen.any(axis=1)), _range(seen.any(axis=0))
 
@@ -70,10 +70,10 @@ def _draw_line(line: Sequence[Axes], name: str, pictures: Sequence[Levels]) -> N
 
 
 def draw_scores(path: Path, panels: Mapping[str, Mapping[str, Sequence[float]]], x_label: str) -> None:
-    """A panel for each measure with a curve for each method; the last method is drawn thick and black.
+    """Draw a panel for each measure with a curve for each method; the last method is drawn thick and black.
 
     Args:
-        panels: by measure and method, the scores of the pairs in their order; at most five methods.
+        panels: scores of the pairs in their order, by measure and method; at most five methods.
     """
     figure, axes = plt.subplots(2, 2, figsize=(10, 7), dpi=_DPI, layout="constrained")
     for axis, (measure, curves) in zip(axes.flat, panels.items(), strict=True):
@@ -97,7 +97,7 @@ def _draw_curves(axis: Axes, curves: Mapping[str, Sequence[float]]) -> None:
 
 
 class Training(NamedTuple):
-    """What is drawn of a run: curves are (points, 2), step and value; the first ``mse_steps`` steps minimise the MSE alone."""
+    """The curves of a run, (points, 2) of step and value; the first ``mse_steps`` steps minimise the MSE alone."""
 
     raw: Curve
     smooth: Curve
@@ -106,7 +106,7 @@ class Training(NamedTuple):
 
 
 def draw_training(path: Path, runs: Mapping[str, Training]) -> None:
-    """A panel for each run: the loss of each epoch faint, its running mean, and markers where the pairs were validated."""
+    """Draw a panel for each run: the loss of each epoch (faint), its running mean, and markers for validations."""
     figure, axes = plt.subplots(1, len(runs), figsize=(4.4 * len(runs), 3.8), dpi=_DPI, layout="constrained", squeeze=False)
     for axis, (name, run) in zip(axes[0], runs.items(), strict=True):
         _shade(axis, run.mse_steps)
@@ -119,7 +119,7 @@ def draw_training(path: Path, runs: Mapping[str, Training]) -> None:
 
 
 def draw_losses(path: Path, curves: Mapping[str, Curve], mse_steps: int) -> None:
-    """The loss of several trainings in one panel; (points, 2) each, at most five."""
+    """Draw the loss of up to five trainings in one panel, (points, 2) each."""
     figure, axis = plt.subplots(figsize=(5.6, 3.6), dpi=_DPI, layout="constrained")
     _shade(axis, mse_steps)
     for i, (name, curve) in enumerate(curves.items()):

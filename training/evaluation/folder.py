@@ -1,4 +1,4 @@
-"""The folder of results: made beside it, and exchanged when all of it is there."""
+"""Write the results to a new folder, and move them to the output folder once they are complete."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tempfile import TemporaryDirectory
 from cspadn.errors import UsageError
 
 INDEX = "README.md"
-TITLE = "# Results"  # how an index begins
-FILES = "## Files"  # what follows lists every file that was made
+TITLE = "# Results"  # first line of an index
+FILES = "## Files"  # heading of the list of all written files
 _LINE = re.compile(r"^- \[([\w-]+\.(?:csv|md|png))\]\(\1\)$", re.MULTILINE)
 
 
 @contextmanager
 def staged(output: Path) -> Iterator[Path]:
-    """A new folder beside ``output``; if nothing went wrong, its files are moved to ``output`` at the end.
+    """Yield a new folder beside ``output``; if no error occurs, move its files to ``output`` at the end.
 
-    Files that an earlier index lists and that were not made again are removed. All others stay.
+    Files that an earlier index lists and that were not written again are removed. All others stay.
 
     Raises:
-        UsageError: ``output`` is a file, or holds a README.md that is no index of results.
+        UsageError: ``output`` is a file, or contains a README.md that is not an index of results.
     """
     earlier = _listed(output)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def staged(output: Path) -> Iterator[Path]:
 
 
 def _listed(output: Path) -> set[str]:
-    """The files that the index in ``output`` says were made."""
+    """Return the files that the index in ``output`` lists."""
     if output.exists() and not output.is_dir():
         raise UsageError(f"The output {output} is a file: give a folder.")
     index = output / INDEX
@@ -47,7 +47,7 @@ def _listed(output: Path) -> set[str]:
 
 
 def _move(folder: Path, output: Path, earlier: set[str]) -> None:
-    """The index comes last: until then the earlier one knows what is to be removed."""
+    """Move the files, the index last: until then, the earlier index still lists the files to remove."""
     made = sorted(folder.iterdir(), key=lambda path: path.name == INDEX)
     output.mkdir(exist_ok=True)
     for name in earlier - {path.name for path in made}:
@@ -57,6 +57,6 @@ def _move(folder: Path, output: Path, earlier: set[str]) -> None:
 
 
 def file_list(folder: Path) -> str:
-    """The part of the index that lists what ``folder`` holds."""
+    """Return the part of the index that lists the files in ``folder``."""
     names = sorted(path.name for path in folder.iterdir() if path.name != INDEX)
     return f"{FILES}\n\n" + "\n".join(f"- [{name}]({name})" for name in names)

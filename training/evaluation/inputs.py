@@ -1,4 +1,4 @@
-"""What an evaluation is made from: the given images, the shipped weights, and who shares the work."""
+"""The inputs of an evaluation: images, weights, and the processes that share the work."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS
 from training.evaluation.pairs import SAME_HEAD, SECOND_SUBJECT, Pair, read_set
 from training.evaluation.rows import Mapper, Row
 
-PAPER_MODEL = "cspadn-paper"  # ours, where the paper is repeated
+PAPER_MODEL = "cspadn-paper"  # our model for the experiments of the paper
 FUSED_BY_PEERS = Path("peers") / "fused" / "subject2"
 _TFNET = "tfnet.safetensors"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where everything is.
+    """Folders and processes of an evaluation.
 
     Attributes:
-        data: the folder with ``data/`` and ``peers/``.
-        output: receives the tables and figures.
-        weights: the folder with the weights of TFNet, and ``ablation/`` if there is one.
-        curves: the folder with the training curves, if there is one.
+        data: folder with ``data/`` and ``peers/``.
+        output: folder for the tables and figures.
+        weights: folder with the weights of TFNet and, optionally, ``ablation/``.
+        curves: folder with the training curves; it may be missing.
         mapper: a ``map`` that may share the tasks among processes.
     """
 
@@ -37,16 +37,16 @@ class Inputs:
 
     @cached_property
     def same_head(self) -> list[Pair]:
-        """The test pairs of the head that was trained on."""
+        """Return the test pairs of the head that was used in the training."""
         return read_set(self.data / SAME_HEAD[0], SAME_HEAD[1])
 
     @cached_property
     def second_subject(self) -> list[Pair]:
-        """The pairs of a head that no training has seen."""
+        """Return the pairs of a head that no training has seen."""
         return read_set(self.data / SECOND_SUBJECT[0], SECOND_SUBJECT[1])
 
     def trained_rows(self) -> list[Row]:
-        """The baselines with weights."""
+        """Return the baselines with weights."""
         return [
             Row("IFCNN", "trained", str(self.data / IFCNN_WEIGHTS)),
             Row("TFNet", "trained", str(self.weights / _TFNET)),
@@ -54,14 +54,14 @@ class Inputs:
 
 
 def model_rows() -> list[Row]:
-    """All installed models of ours: that of the paper first, the default last."""
+    """Return all installed models: the paper's first, the default last."""
     names = [card.name for card in list_models()]
     names.sort(key=lambda name: (name == DEFAULT_MODEL, name != PAPER_MODEL, name))
     return [Row(name, "model", name) for name in names]
 
 
 def network_rows() -> list[Row]:
-    """The networks of all installed models, without what the product does after them."""
+    """Return the networks of all installed models, without the postprocessing of the product."""
     return [Row(f"{row.name}, network alone", "network", row.source) for row in model_rows()]
 
 
@@ -74,10 +74,10 @@ RULE = (
 
 
 def label(row: Row) -> str:
-    """The row's name; of a model of ours marked."""
+    """Return the name of the row, with a mark if it is one of our models."""
     return f"{row.name} (ours)" if row.kind == "model" else row.name
 
 
 def span(pairs: list[Pair]) -> str:
-    """Such as ``20 pairs (41056 to 41075)``."""
+    """Describe pairs, such as ``20 pairs (41056 to 41075)``."""
     return f"{len(pairs)} pairs ({pairs[0].name} to {pairs[-1].name})"

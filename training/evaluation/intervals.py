@@ -1,4 +1,4 @@
-"""How certain a mean over a few seeds is: Student's interval."""
+"""Confidence intervals of means over a few seeds, by Student's t."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHARE = 0.95  # of an interval
 
 
 class Spread(NamedTuple):
-    """Mean, standard deviation, and the ends of the 95 % interval of the mean; NaN where one value cannot tell."""
+    """Mean, standard deviation, and the ends of the 95 % interval of the mean; NaN for a single value."""
 
     mean: float
     deviation: float
@@ -22,12 +22,12 @@ class Spread(NamedTuple):
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval does; False where there is none."""
+        """Return whether the interval excludes 0; False if there is no interval."""
         return self.lower > 0 or self.upper < 0
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """With Student's t of n - 1 degrees of freedom."""
+    """Compute mean, deviation and interval, by Student's t with n - 1 degrees of freedom."""
     mean, count = float(np.mean(values)), len(values)
     if count < 2:
         return Spread(mean, math.nan, math.nan, math.nan)

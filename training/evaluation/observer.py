@@ -1,9 +1,9 @@
-"""A numerical observer: how well a lesion of a source can still be detected in a display of both.
+"""A numerical observer that measures how well a lesion of one source can be detected in a display of both.
 
 The channelised Hotelling observer of medical imaging (Barrett and Myers, Foundations of Image Science, 2004), with the dense
 difference-of-Gaussians channels of Abbey and Barrett (J. Opt. Soc. Am. A 18, 2001). It looks at a patch around a known place,
-with and without a lesion, through a few channels, and forms the best linear template of their outputs. Lightness, and the two
-colour axes where there are colours, are those of OKLab (Ottosson, 2020), to which the display adds noise.
+with and without a lesion, through a few channels, and forms the best linear template of their outputs. It works on the
+lightness of OKLab (Ottosson, 2020) and, for colour displays, on its two colour axes. The display adds noise to them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COLOR_NOISE = 2.0  # that of the colour axes, as a multiple
 
 @lru_cache(maxsize=4)
 def channels(size: int = PATCH) -> Floats:
-    """The templates of the channels, (CHANNELS, size * size), centred on the pixel ``size // 2``."""
+    """Return the templates of the channels, (CHANNELS, size * size), centred on the pixel ``size // 2``."""
     frequency = np.fft.fftfreq(size)
     radius = np.hypot(frequency[:, np.newaxis], frequency)
     templates = []
@@ -38,14 +38,14 @@ def channels(size: int = PATCH) -> Floats:
 
 
 def responses(patches: NDArray[np.floating]) -> Floats:
-    """Outputs of the channels for patches (N, axes, size, size): (N, axes * CHANNELS)."""
+    """Return the outputs of the channels (N, axes * CHANNELS) for patches (N, axes, size, size)."""
     count, axes, size = patches.shape[:3]
     outputs = patches.reshape(count * axes, -1).astype(np.float64) @ channels(size).T
     return outputs.reshape(count, axes * CHANNELS)
 
 
 def noise_covariance(axes: int, noise: float = LIGHTNESS_NOISE, size: int = PATCH) -> Floats:
-    """Covariance of the channel outputs that independent display noise in each pixel gives."""
+    """Return the covariance of the channel outputs for independent display noise in each pixel."""
     gram = channels(size) @ channels(size).T
     variances = [noise**2] + [(_COLOR_NOISE * noise) ** 2] * (axes - 1)
     return np.asarray(np.kron(np.diag(variances), gram), np.float64)
@@ -53,14 +53,14 @@ def noise_covariance(axes: int, noise: float = LIGHTNESS_NOISE, size: int = PATC
 
 @dataclass(frozen=True)
 class Absent:
-    """Outputs of the channels where there is no lesion.
+    """Outputs of the channels without a lesion.
 
     Attributes:
         outputs: (places, channels), at the places where lesions are put.
-        part: (places,), by which the places are divided: a template is made on all parts but that which it reads.
-        background: (more places, channels), denser, from which the covariance is learned. With the places of the lesions alone
-            30 colour channels were read too low, the lower the fewer places there were: .84 with 130, .75 with 65.
-        background_part: (more places,); patches of different parts have nothing in common.
+        part: (places,), the part of each place: a part is read with a template made from all other parts.
+        background: (more places, channels), a denser set from which the covariance is estimated. With the places of the
+            lesions alone, the efficiency for 30 colour channels was too low: .84 with 130 places, .75 with 65.
+        background_part: (more places,); patches of different parts do not overlap.
     """
 
     outputs: Floats
@@ -72,12 +72,12 @@ class Absent:
 def detectability(absent: Absent, present: Floats, noise: Floats) -> float:
     """Compute the detectability index d' of the Hotelling template.
 
-    The template for each part is made on all others, so that no place is read with a template that knows it. A template that
-    answers the wrong way round gives a negative index; 0 where there is no lesion.
+    The template for each part is made from all other parts, so no place is read with a template that was made from it. A
+    template that responds in the wrong direction gives a negative index. The index is 0 without a lesion.
 
     Args:
         present: (places, channels), at the places of ``absent.outputs`` with a lesion.
-        noise: covariance of the outputs that the display noise gives.
+        noise: covariance of the outputs due to display noise.
     """
     without, with_lesion, display = np.empty(len(present)), np.empty(len(present)), 0.0
     for index in np.unique(absent.part):
@@ -91,12 +91,12 @@ def detectability(absent: Absent, present: Floats, noise: Floats) -> float:
 
 
 def patches(planes: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
-    """The patches of planes (N, H, W) around places (M, 3) of plane, row and column: (M, PATCH, PATCH)."""
+    """Cut patches (M, PATCH, PATCH) of planes (N, H, W) around places (M, 3) of plane, row and column."""
     return np.stack([cut(planes[plane], row, column) for plane, row, column in places])
 
 
 def cut(image: NDArray[Any], row: int, column: int, size: int = PATCH) -> NDArray[Any]:
-    """The patch of (..., H, W) around a place, the edges of the image repeated where it leaves it."""
+    """Cut the patch of (..., H, W) around a place; beyond the image, its edges are repeated."""
     rows = np.clip(np.arange(row - size // 2, row - size // 2 + size), 0, image.shape[-2] - 1)
     columns = np.clip(np.arange(column - size // 2, column - size // 2 + size), 0, image.shape[-1] - 1)
     return image[..., rows[:, np.newaxis], columns]

@@ -1,4 +1,4 @@
-"""The pairs of pictures that are evaluated, read as the training reads its own."""
+"""Read the pairs of pictures to evaluate, in the same way as the training does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cspadn.io.png_pairs import picture_pixels
 from training.data import TABLE, read_pairs, read_rows
 
 Levels = NDArray[np.uint8]  # (H, W), or (H, W, 3) in colour, 0 to 255
-SAME_HEAD = (Path("data") / "aanlib_pet_mri", "test_same_head")  # folder below the evaluation data, subset
+SAME_HEAD = (Path("data") / "aanlib_pet_mri", "test_same_head")  # folder in the evaluation data, subset
 SECOND_SUBJECT = (Path("data") / "subject2_pet_mri", "test")
 
 
@@ -24,9 +24,9 @@ class Pair:
 
     Attributes:
         name: the id in the table.
-        pet: (H, W), of a coloured PET the luma, rounded, as published methods fuse it.
+        pet: (H, W); the rounded luma of a coloured PET, as published methods fuse it.
         mri: (H, W).
-        color: the PET as its picture shows it, (H, W, 3), or (H, W) where that is grey.
+        color: the picture of the PET, (H, W, 3), or (H, W) if it is grey.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Pair:
 
 
 def read_set(folder: Path, subset: str) -> list[Pair]:
-    """The pairs of one subset, in the order of the table ``split.csv``.
+    """Read the pairs of one subset, in the order of the table ``split.csv``.
 
     Raises:
         InputError: as :func:`training.data.read_pairs`.
@@ -53,12 +53,12 @@ def _pair(folder: Path, name: str, pet: Levels, mri: Levels) -> Pair:
 
 
 def some_of(pairs: list[Pair], count: int) -> list[int]:
-    """Places of ``count`` pairs, evenly spaced and away from both ends; all where there are fewer."""
+    """Return the indices of ``count`` pairs, evenly spaced and away from both ends; of all pairs if there are fewer."""
     return sorted({int((2 * i + 1) * len(pairs) / (2 * count)) for i in range(count)})
 
 
 def colored(pair: Pair, fused: Levels) -> Levels:
-    """The fused luma with the PET's chroma, (H, W, 3): how the literature shows fused images."""
+    """Combine the fused luma with the PET's chroma, (H, W, 3), as the literature shows fused images."""
     if pair.color.ndim == 2:
         return np.repeat(fused[..., np.newaxis], 3, axis=-1)
     rgb = replace_luma(pair.color.astype(np.float64), fused.astype(np.float64), 255)

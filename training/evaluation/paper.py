@@ -1,4 +1,4 @@
-"""Experiment A: Table I and the figures 5 and 6 of the paper, on the 20 test pairs of the one head."""
+"""Experiment A: Table I and figures 5 and 6 of the paper, on the 20 test pairs of the head used in training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DECIMALS = 4
 
 
 def rows(inputs: Inputs) -> list[Row]:
-    """The five methods in the paper's order, the trivial ones, our other models, and the networks alone."""
+    """Return the five methods in the paper's order, the trivial ones, our other models, and the networks alone."""
     models = model_rows()
     five = [*trivial_rows("GTF", "MSVD"), *inputs.trained_rows(), *(row for row in models if row.name == PAPER_MODEL)]
     others = [row for row in models if row.name != PAPER_MODEL]
@@ -42,7 +42,7 @@ def rows(inputs: Inputs) -> list[Row]:
 
 
 def report(inputs: Inputs, table: Sequence[Row], outcomes: Outcomes) -> Section:
-    """Write the tables and figures, and say who is first."""
+    """Write the tables and figures, and report which method is first."""
     means = {name: mean_scores(of_pairs) for name, of_pairs in outcomes.items()}
     pairs = inputs.same_head
     _write_tables(inputs, table, outcomes, means)
@@ -59,7 +59,7 @@ def _of_pairs(outcomes: Outcomes, name: str, measure: str) -> list[float]:
 
 
 def draw_fused(inputs: Inputs, name: str, pairs: list[Pair], fused: dict[str, list[Levels]], count: int) -> None:
-    """Some evenly spaced slices, cropped to the head: PET, MRI, and each row's fused luma with the PET's chroma."""
+    """Draw evenly spaced slices, cropped to the head: PET, MRI, and the fused luma of each row with the PET's chroma."""
     chosen = some_of(pairs, count)
     pictures = {"PET": [pairs[i].color for i in chosen], "MRI": [pairs[i].mri for i in chosen]}
     pictures |= {row: [colored(pairs[i], images[i]) for i in chosen] for row, images in fused.items()}
@@ -78,7 +78,7 @@ def _write_tables(inputs: Inputs, table: Sequence[Row], outcomes: Outcomes, mean
 
 
 def write_pairs(inputs: Inputs, name: str, pairs: list[Pair], outcomes: Outcomes) -> None:
-    """Every pair, row and metric."""
+    """Write the metrics of every pair and row."""
     lines = [
         [pair.name, row, *outcome.scores.values()]
         for row, of_pairs in outcomes.items()
@@ -143,13 +143,13 @@ def _published_table(table: Sequence[Row], means: dict[str, Scores]) -> str:
 
 
 def _nine_measures(table: Sequence[Row], means: dict[str, Scores]) -> str:
-    """The nine measures, a row for each method."""
+    """Return the table of the nine measures, with a row per method."""
     lines = [[_noted(row), *(number(means[row.name][m]) for m in RESULT_NAMES)] for row in table]
     return markdown(["method", *RESULT_NAMES], lines)
 
 
 def _verdicts(outcomes: Outcomes, means: dict[str, Scores]) -> list[str]:
-    """For each measure whether the paper's model is first of the five, by how much, and on how many pairs."""
+    """Report for each measure whether the paper's model is first of the five, by how much, and on how many pairs."""
     return [f"- {measure}: {_verdict(measure, outcomes, means)}" for measure in TABLE_MEASURES if PAPER_MODEL in means]
 
 

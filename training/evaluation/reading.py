@@ -1,4 +1,4 @@
-"""What the observer reads in a display: each row's efficiency, and the faults that a mean would hide."""
+"""Read displays with the observer: the efficiency of each row, and the faults that a mean would hide."""
 
 from __future__ import annotations
 
@@ -26,26 +26,28 @@ Fuser = Callable[[Volume, Volume], Volume]
 NOISES = (observer.LIGHTNESS_NOISE, observer.LIGHTNESS_NOISE / 2, observer.LIGHTNESS_NOISE * 2)
 GREY_TASKS, COLOR_TASKS = (0, 1, 2, 3), (0, 1, 2, 3, 4)  # places in TASKS
 HOLE, WHITE = 0.1, 0.98
-_HEAD = 0.04  # of white: what is not brighter in either source is background
+_HEAD = 0.04  # of white: pixels that are not brighter in either source are background
 _VANISHED = 0.25  # of the contrast that the lesion has in its source
-_LEAST_CONTRAST = 0.2  # of the amount put in: where the window's end has swallowed more, the source shows no lesion either
-_LEAST_TUMOUR = 0.1  # of the window: contrast of a tumour in the PET that counts
+_LEAST_CONTRAST = (
+    0.2  # of the amount put in: if clipping to the window leaves less, the source itself does not show the lesion
+)
+_LEAST_TUMOUR = 0.1  # of the window: smallest contrast in the PET for a tumour to count
 _GREY_LEVELS = 255.0
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One display of one case.
+    """Results for one display of one case.
 
     Attributes:
-        indices: d' by task, (noises, tasks), of the display.
-        reference: the same of the single source.
-        kept: contrast of each lesion in the display over that in its source, by task; NaN where the source shows none.
+        indices: d' of the display, (noises, tasks).
+        reference: d' of the single source, (noises, tasks).
+        kept: contrast of each lesion in the display relative to its source, by task; NaN if the source does not show it.
         holes: pixels of the head that are darker than the darker source by more than :data:`HOLE`.
         white: share of the head above :data:`WHITE`.
-        artefacts: of :func:`cspadn.metrics.edges.fusion_artefacts`, mean over the planes.
-        tumours: contrast of hot tumours in the display over that in the PET, where the PET's window shows one.
-        in_both: how much brighter than its darker source the display shows each tumour that is bright in both.
+        artefacts: mean of :func:`cspadn.metrics.edges.fusion_artefacts` over the planes.
+        tumours: contrast of hot tumours in the display relative to the PET, for tumours that the PET's window shows.
+        in_both: brightness of each tumour that is bright in both, minus that in its darker source.
     """
 
     case: str
@@ -61,13 +63,13 @@ class Reading:
 
     @property
     def efficiency(self) -> NDArray[np.float64]:
-        """(noises, tasks)."""
+        """Efficiency relative to the single source, (noises, tasks)."""
         return self.indices / self.reference
 
 
 @cache
 def volume_fuser(row: Row) -> Fuser:
-    """What makes the row's planes (N, H, W) in [0, 1] of those of PET and MRI; our models by the product's own path.
+    """Return the function that fuses planes (N, H, W) in [0, 1] for a row; our models use the code of the product.
 
     Raises:
         ModelError: its weights are missing or damaged.
@@ -79,7 +81,7 @@ def volume_fuser(row: Row) -> Fuser:
 
 
 def fuse_planes(pet: Volume, mri: Volume, model: str) -> Volume:
-    """Planes as one volume through :func:`cspadn.fuse`, with the windows held at 0 and 1."""
+    """Fuse planes as one volume by :func:`cspadn.fuse`, with the windows fixed to 0 and 1."""
     volumes = []
     for planes in (pet, mri):
         volume = sitk.GetImageFromArray(planes)
@@ -92,7 +94,7 @@ def fuse_planes(pet: Volume, mri: Volume, model: str) -> Volume:
 
 @dataclass(frozen=True)
 class Planes:
-    """The planes of a case as one row fuses them, (N, H, W) each.
+    """The planes of a case, fused by one row, (N, H, W) each.
 
     Attributes:
         plain: without lesions.
@@ -110,7 +112,7 @@ def fused_planes(row: Row, case: Case) -> Planes:
 
 
 def read(row: Row, case: Case, planes: Planes) -> Reading:
-    """Read one case in the grey display of a row, given what :func:`fused_planes` made of it."""
+    """Read one case in the grey display of a row, given the result of :func:`fused_planes`."""
     plain = planes.plain
     shown = {"pet": case.pet, "mri": case.mri}
     absent = {name: _absent(image, case) for name, image in {**shown, "fused": plain}.items()}
@@ -139,7 +141,7 @@ def read(row: Row, case: Case, planes: Planes) -> Reading:
 
 
 def read_tumours(fuser: Fuser, case: Case, plain: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The contrast that tumours of the PET keep, and how far tumours of both lie above their darker source."""
+    """Return the contrast that tumours in the PET keep, and the margin of tumours in both over their darker source."""
     pet, mri, in_pet, in_both = case.with_tumours()
     fused, kept = fuser(pet, mri), []
     for core, plane in in_pet:
@@ -151,7 +153,7 @@ def read_tumours(fuser: Fuser, case: Case, plain: Volume) -> tuple[NDArray[np.fl
 
 
 def absent_in(case: Case, at_places: NDArray[np.float64], at_background: NDArray[np.float64]) -> observer.Absent:
-    """What the observer's channels make of a case without lesions, divided by planes."""
+    """Return the channel outputs for a case without lesions, with the planes as parts."""
     parts = (places[:, 0] % observer.PARTS for places in (case.places, case.background))
     return observer.Absent(at_places, next(parts), at_background, next(parts))
 
@@ -170,7 +172,7 @@ def _indices(absent: observer.Absent, present: NDArray[np.float64]) -> list[floa
 
 
 def contrast_kept(case: Case, task: Task, in_source: Volume, in_display: Volume) -> NDArray[np.float64]:
-    """Each lesion's contrast in the display over that in its source: both weighted by the lesion's profile."""
+    """Return the contrast of each lesion in the display relative to its source, both weighted by the lesion's profile."""
     shares = []
     for plane, row, column in case.places:
         profile = case.profile(task, row, column).astype(np.float64)
@@ -183,19 +185,19 @@ def contrast_kept(case: Case, task: Task, in_source: Volume, in_display: Volume)
 
 
 def vanished(readings: Sequence[Reading], task: Task) -> tuple[float, float, int]:
-    """Shares of the lesions of a task that vanish and that change sign, and how many lesions there are."""
+    """Return the shares of lesions of a task that vanish and that change sign, and the number of lesions."""
     kept = np.concatenate([reading.kept[task.name] for reading in readings])
     kept = kept[np.isfinite(kept)]
     return float((kept < _VANISHED).mean()), float((kept < 0).mean()), len(kept)
 
 
 def worst(readings: Sequence[Reading], tasks: Sequence[int], noise: int = 0) -> NDArray[np.float64]:
-    """The efficiency of the worst task, of each case."""
+    """Return the efficiency of the worst task for each case."""
     return np.array([reading.efficiency[noise, list(tasks)].min() for reading in readings])
 
 
 def interval(values: NDArray[np.float64], heads: Sequence[str], draws: int = 2000) -> tuple[float, float]:
-    """95 % of the means over cases, with the heads drawn again with replacement."""
+    """Return the 95 % bootstrap interval of the mean over cases; heads are drawn with replacement."""
     random = np.random.default_rng(0)
     names = sorted(set(heads))
     groups = [values[[head == name for head in heads]] for name in names]

@@ -27,7 +27,7 @@ _OPACITY = 0.5
 
 
 def draw_grey(rows: Sequence[Row], cases: Sequence[Case], path: Path) -> None:
-    """Three slices of each case, a row each; a column for each display."""
+    """Draw three slices of each case, one per row, with a column for each display."""
     lines: list[tuple[str, dict[str, NDArray[np.float64]]]] = []
     for case in cases:
         pet, mri = _three(case)
@@ -37,7 +37,7 @@ def draw_grey(rows: Sequence[Row], cases: Sequence[Case], path: Path) -> None:
 
 
 def draw_color(cases: Sequence[Case], path: Path) -> None:
-    """Three slices of each case: PET and slider in the default palette, and the colour volume in every palette."""
+    """Draw three slices of each case: PET and slider in the default palette, and the colour volume in every palette."""
     lines: list[tuple[str, dict[str, NDArray[np.float64]]]] = []
     for case in cases:
         pet, mri = _three(case)
@@ -68,7 +68,7 @@ def _draw_lines(lines: Sequence[tuple[str, dict[str, NDArray[np.float64]]]], pat
 
 
 def draw_pairs(synthesis: Synthesis, path: Path) -> None:
-    """24 drawn pairs, PET and MRI side by side."""
+    """Draw 24 synthetic pairs, PET and MRI side by side."""
     slices = synthesis.slices(_DRAWN)
     figure, axes = plt.subplots(_DRAWN // 6, 12, figsize=(18, 6.2), facecolor="black", layout="constrained")
     for index, axis in enumerate(axes.flat):
@@ -80,5 +80,5 @@ def draw_pairs(synthesis: Synthesis, path: Path) -> None:
 
 def _three(case: Case) -> tuple[Volume, Volume]:
     places = [round(share * (len(case.pet) - 1)) for share in _SLICES]
-    flip = slice(None, None, -1) if case.spacing == 1 else slice(None)  # label maps have their rows to the front
+    flip = slice(None, None, -1) if case.spacing == 1 else slice(None)  # the rows of label maps run to the front
     return np.ascontiguousarray(case.pet[places, flip]), np.ascontiguousarray(case.mri[places, flip])

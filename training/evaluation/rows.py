@@ -1,4 +1,4 @@
-"""The rows of the tables: every way to a fused image, and its scores, computed by several processes."""
+"""Rows of the tables: ways to fuse a pair, and their scores, computed by several processes."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from training.baselines.form import Method
 from training.evaluation.pairs import Levels, Pair
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_HALF_NOISE = 1e-6  # of a level: what float64 may take from a half
+_HALF_NOISE = 1e-6  # of a level: how far rounding errors may move a half
 Mapper = Callable[..., Iterator[Any]]  # as map()
 Fuser = Callable[[Pair], Levels]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way to a fused image; small, so that it can be sent to another process.
+    """One way to fuse a pair; a small object that can be sent to other processes.
 
     Attributes:
-        name: as printed; of a baseline its key in :mod:`training.baselines`.
-        kind: a method without weights, one with weights, a model of ours as the product uses it, its network alone, or images
-            that others made.
-        source: nothing, the file of the weights, the model's name or file, or the folder of the images.
+        name: printed name; for a baseline, its key in :mod:`training.baselines`.
+        kind: a method without weights, a method with weights, one of our models as the product uses it, its network alone, or
+            given images of other methods.
+        source: accordingly empty, the weights file, the model's name or file, or the folder of the images.
     """
 
     name: str
@@ -66,7 +66,7 @@ Outcomes = dict[str, list[Outcome]]  # by the rows' names; the lists in the orde
 
 @cache
 def fuser(row: Row) -> Fuser:
-    """What makes the row's image of a pair.
+    """Return the function that fuses a pair for the row.
 
     Raises:
         ModelError: its weights are missing or damaged.
@@ -84,14 +84,14 @@ def fuser(row: Row) -> Fuser:
 
 
 def _apply(method: Method, pair: Pair) -> Levels:
-    """Rounded as MATLAB does, halves up: half the levels of an average are halves, and making them even would lower its EN."""
+    """Fuse and round halves up, as MATLAB does. Half of an average's levels are halves; rounding to even lowers its EN."""
     levels = method(pair.pet / 255, pair.mri / 255) * 255
     fused: Levels = np.floor(levels + 0.5 + _HALF_NOISE).astype(np.uint8)
     return fused
 
 
 def fuse_with_model(model: str, pair: Pair) -> Levels:
-    """Fused as the product does it, on the CPU; the PET is given as grey, so that the result is grey."""
+    """Fuse as the product does, on the CPU. The PET is given as grey, so the result is grey."""
     pet, mri = (sitk.GetImageFromArray(levels) for levels in (pair.pet, pair.mri))
     fused: Levels = sitk.GetArrayFromImage(fuse_pictures(pet, mri, FusionSettings(model=model, device="cpu")).image)
     return fused
@@ -99,7 +99,7 @@ def fuse_with_model(model: str, pair: Pair) -> Levels:
 
 @torch.inference_mode()
 def fuse_with_network(network: torch.nn.Module, pair: Pair) -> Levels:
-    """What the network alone says, rounded as the product does it: what is black in both sources need not stay black."""
+    """Fuse with the network alone, rounded as in the product. Pixels that are black in both sources may not stay black."""
     sources = np.stack([to_unit(levels, Window(0, 255)) for levels in (pair.pet, pair.mri)])[np.newaxis]
     unit = from_network_range(network(to_network_range(torch.from_numpy(sources))))[0, 0].clamp(0, 1).numpy()
     fused: Levels = np.rint(unit * np.float32(FUSED_MAXIMUM) * (255 / FUSED_MAXIMUM)).astype(np.uint8)
@@ -115,7 +115,7 @@ def _read_given(folder: Path, pair: Pair) -> Levels:
 
 
 def check_rows(rows: Iterable[Row], pairs: Sequence[Pair]) -> None:
-    """InputError or ModelError, before the work starts, where a weight or a given image is missing or damaged."""
+    """Raise InputError or ModelError, before the work starts, if weights or given images are missing or damaged."""
     for row in rows:
         make = fuser(row)
         if row.kind == "given":
@@ -137,23 +137,23 @@ def _measured(task: tuple[Row, Pair]) -> Outcome:
 
 
 def mean_scores(outcomes: Iterable[Outcome]) -> Scores:
-    """The mean of each score over the pairs."""
+    """Return the mean of each score over the pairs."""
     return mean_of([outcome.scores for outcome in outcomes])
 
 
 def mean_of(rows: Sequence[Scores]) -> Scores:
-    """The mean of each score over the rows."""
+    """Return the mean of each score over the rows."""
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
 @contextmanager
 def workers(processes: int) -> Iterator[Mapper]:
-    """A ``map`` that shares its tasks among processes of one thread each.
+    """Yield a ``map`` that distributes its tasks to processes with one thread each.
 
-    The results come in the order of the tasks, and are the same for any number of processes.
+    The results have the order of the tasks, and do not depend on the number of processes.
 
     Raises:
-        MemoryExhaustedError: a process was ended, or had not enough memory.
+        MemoryExhaustedError: a process was killed or ran out of memory.
     """
     spawn = get_context("spawn")
     try:
@@ -168,7 +168,7 @@ def workers(processes: int) -> Iterator[Mapper]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """The environment that new processes read when they import: a pool may start them as late as with its last task."""
+    """Set the environment variables that new processes read on import, until the pool is closed: it may start them late."""
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     try:
@@ -187,5 +187,5 @@ def _start_worker() -> None:
 
 
 def trivial_rows(*names: str) -> list[Row]:
-    """Methods that need nothing but the pair."""
+    """Return rows for methods without weights."""
     return [Row(name, "method") for name in names]

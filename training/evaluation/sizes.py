@@ -1,8 +1,8 @@
-"""Test whether a model does the same on small and on large slices: attention is trained on patches and used on slices.
+"""Test whether a model fuses small and large slices alike: attention is trained on patches and used on slices.
 
 Each slice is fused three times with the same pixels: its middle alone, as a whole, and continued by its mirror images. The
-fused images are compared where all three have the same sources, away from the borders of the middle. Only the attention can
-see what is farther away, so it alone can make a difference there.
+fused images are compared where all three have the same sources, away from the borders of the middle. Only the attention sees
+pixels farther away, so only the attention can cause a difference there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from training.evaluation.tables import Section, markdown, number, write_csv
 EXTENTS = (128, 256, 512)  # pixels along each side
 MEASURES = ("FMI_edge", "Qabf")
 ALLOWED = 0.02  # range of a measure over the extents
-_COMPARED = 96  # pixels along each side, in the middle: farther from the nearest border than the convolutions see
+_COMPARED = 96  # pixels along each side, in the middle: their distance to the border exceeds the reach of the convolutions
 _SLICES = 5
 
 _Key = tuple[str, str, int]  # row, pair, extent

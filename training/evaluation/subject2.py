@@ -1,4 +1,4 @@
-"""Experiment B: the nine measures of all methods on the second subject, a head that no training has seen."""
+"""Experiment B: nine measures of all methods on the second subject, a head that no training has seen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.evaluation.rows import Outcomes, Row, mean_scores, trivial_rows
 from training.evaluation.tables import Section, listed, markdown, number, write_csv
 
 _FIGURE_SLICES = 4
-_TIE = 1e-9  # what differs by less is rounding
+_TIE = 1e-9  # smaller differences are rounding
 _GROUPS = {  # by kind of row
     "method": "trivial",
     "given": "image of another method",
@@ -24,7 +24,7 @@ _GROUPS = {  # by kind of row
 
 
 def rows(inputs: Inputs) -> list[Row]:
-    """The trivial rows, the images of other methods, the baseline trained here, the models, and their networks alone."""
+    """Return trivial rows, images of other methods, the baseline trained here, the models, and their networks alone."""
     folder = inputs.data / FUSED_BY_PEERS
     given = [Row(path.name, "given", str(path)) for path in _folders(folder)]
     trivial = trivial_rows("MRI only", "PET only", "average", "maximum", "Laplacian")
@@ -51,7 +51,7 @@ def report(inputs: Inputs, table: Sequence[Row], outcomes: Outcomes) -> Section:
 
 
 def _is_drawn(row: Row) -> bool:
-    """The trivial fusions, the methods of Table I, and the models; the sources are drawn anyway."""
+    """Return whether a row is drawn: trivial fusions, methods of Table I, and models; the sources are drawn separately."""
     return row.kind == "model" or row.name in (*FIVE, "average", "maximum", "Laplacian")
 
 
@@ -68,7 +68,7 @@ def _body(inputs: Inputs, table: Sequence[Row], means: Mapping[str, Scores]) -> 
 
 
 def _copy(means: Mapping[str, Scores]) -> str:
-    """On which measures no row has more than the MRI alone."""
+    """List the measures on which no row exceeds the MRI alone."""
     most = {m: max(scores[m] for scores in means.values()) for m in RESULT_NAMES}
     led = [m for m in RESULT_NAMES if means["MRI only"][m] >= most[m] - _TIE]
     return f': on {listed(led)} no row exceeds "MRI only", which shows nothing of the PET' if led else ""

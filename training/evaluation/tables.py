@@ -1,4 +1,4 @@
-"""Tables as CSV and as Markdown."""
+"""Write tables as CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _CSV_DECIMALS = 6
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report: ``name`` is that of its files, ``body`` is Markdown without the title."""
+    """A part of the report: ``name`` is the stem of its files, ``body`` is Markdown without the title."""
 
     name: str
     title: str
     body: str
 
     def write(self, folder: Path) -> None:
-        """Its own page, ``name.md``."""
+        """Write the section as a page, ``name.md``."""
         (folder / f"{self.name}.md").write_text(f"# {self.title}\n\n{self.body}\n", encoding="utf-8")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Numbers with six decimals; None and NaN are empty."""
+    """Write a CSV file; numbers have six decimals, None and NaN are empty."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -44,30 +44,30 @@ def _fixed(value: float, decimals: int) -> str:
 
 
 def number(value: float | None, decimals: int = 4, *, bold: bool = False) -> str:
-    """A number as Markdown shows it; nothing for None and NaN."""
+    """Format a number for Markdown; None and NaN are empty."""
     text = "" if value is None else _fixed(value, decimals)
     return f"**{text}**" if bold and text else text
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; the first column is text, the others are numbers, aligned on the right."""
+    """Return a Markdown table; the first column is text, the others are right-aligned numbers."""
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
 
 
 def best_of(means: Mapping[str, Scores], measure: str, decimals: int) -> set[str]:
-    """The rows that show the greatest value of a measure, as it is printed."""
+    """Return the rows whose printed value of a measure is the greatest."""
     shown = {name: round(row[measure], decimals) for name, row in means.items()}
     return {name for name, value in shown.items() if value == max(shown.values())}
 
 
 def counted(count: int, one: str, more: str = "") -> str:
-    """Such as ``1 pair`` and ``20 pairs``; ``more`` where it does not just end in s."""
+    """Return ``1 pair`` or ``20 pairs``; ``more`` is an irregular plural."""
     return f"{count} {one if count == 1 else more or one + 's'}"
 
 
 def listed(names: Sequence[str]) -> str:
-    """Such as ``EN, Qabf and VIF``; ``none`` where there are none."""
+    """Join words, such as ``EN, Qabf and VIF``; return ``none`` if there are none."""
     if len(names) < 2:
         return names[0] if names else "none"
     return f"{', '.join(names[:-1])} and {names[-1]}"

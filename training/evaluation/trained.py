@@ -1,4 +1,4 @@
-"""What is known of the trainings: from the cards of our models, and from TFNet's options, since its weights have no card."""
+"""Facts about the trainings, from the cards of our models and from the options of TFNet, whose weights have no card."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from cspadn.models.weights import CARD_SUFFIX, WEIGHTS_SUFFIX, ModelCard, load_m
 from training.config import load_config
 from training.evaluation.rows import Row
 
-SCALES = ("alpha", "beta")  # of the spatial and of the channel attention
+SCALES = ("alpha", "beta")  # learned scales of the spatial and the channel attention
 _CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 _OTHER_PLANES = "extra"  # the subset with the coronal and sagittal slices of the head of the first table
 
-Options = dict[str, Any]  # as TrainingConfig.to_dict gives them; of older cards there are fewer
+Options = dict[str, Any]  # as in TrainingConfig.to_dict; older cards have fewer
 
 
 class Budget(NamedTuple):
-    """How much a training has seen: its steps, and the patches of each."""
+    """The extent of a training: its steps, and the patches per step."""
 
     steps: int
     batch: int
@@ -29,19 +29,19 @@ class Budget(NamedTuple):
 
 
 def card_of(model: str) -> ModelCard:
-    """The card of an installed model, by its name, or of a file of weights."""
+    """Return the card of an installed model, by name, or of a weights file."""
     path = Path(model) if model.endswith(WEIGHTS_SUFFIX) else models_folder() / (model + WEIGHTS_SUFFIX)
     return read_card(path.with_suffix(CARD_SUFFIX))
 
 
 def options_of(card: ModelCard) -> Options:
-    """The options that the model was trained with, as far as its card tells them."""
+    """Return the training options of the model that its card records."""
     options: Options = card.training.get("config", {})
     return options
 
 
 def options_by_name(name: str) -> Options:
-    """Of an installed model, or of the configuration of that name; empty where there is neither.
+    """Return the options of an installed model, or of the configuration of that name; empty if there is neither.
 
     Raises:
         InputError: the configuration is damaged.
@@ -56,13 +56,13 @@ def options_by_name(name: str) -> Options:
 
 
 def budget_of_card(card: ModelCard) -> Budget | None:
-    """None where the card does not tell it."""
+    """Return the budget; None if the card does not record it."""
     steps, batch = card.training.get("steps"), options_of(card).get("batch_size")
     return Budget(steps, batch) if steps and batch else None
 
 
 def budget_of(row: Row) -> Budget | None:
-    """Of a model of ours by its card, of TFNet by its configuration; None where no training of ours made it."""
+    """Return the budget of our models, by their cards, and of TFNet, by its options; None for methods trained elsewhere."""
     if row.kind == "model":
         return budget_of_card(card_of(row.source))
     if row.name != "TFNet":
@@ -72,7 +72,7 @@ def budget_of(row: Row) -> Budget | None:
 
 
 def budgets(rows: Iterable[Row]) -> str:
-    """A line for each row that was trained."""
+    """Return a line for each trained row."""
     return "\n".join(f"- {row.name}: {_budget_text(row)}" for row in rows if row.kind in ("trained", "model"))
 
 
@@ -82,19 +82,19 @@ def _budget_text(row: Row) -> str:
 
 
 def has_seen_other_planes(row: Row) -> bool:
-    """Whether a model of ours has been trained on other planes of the head of the first table."""
+    """Return whether one of our models was trained on other planes of the head of the first table."""
     if row.kind not in ("model", "network"):
         return False
     return _OTHER_PLANES in options_of(card_of(row.source)).get("train_subset", ())
 
 
 def loss_text(options: Options) -> str:
-    """Such as ``1 mse + 100 ssim``."""
+    """Describe a loss, such as ``1 mse + 100 ssim``."""
     return " + ".join(f"{weight:g} {name}" for name, weight in options.get("loss", {}).items()) or "unknown"
 
 
 def learned_scales(weights: str) -> dict[str, float]:
-    """Alpha and beta of a model; without the one whose attention it has not."""
+    """Return alpha and beta of a model; only those of attention modules that it has."""
     tensors = load_model(weights).network.state_dict()
     ends = {name.rpartition(".")[2]: tensor for name, tensor in tensors.items()}
     return {scale: float(ends[scale]) for scale in SCALES if scale in ends}

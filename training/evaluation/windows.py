@@ -33,12 +33,12 @@ STEP_MM = 2  # of the simulated heads: every second voxel of a label map
 PSF_MM, NOISE, TEXTURE = 5.5, 0.04, 0.06  # of the simulated PETs; see training.heads.scan_pet
 MRI_LEVEL, PET_LEVEL = 700.0, 10_000.0  # intensity of 1
 LESIONS_ML, UPTAKES = (0.3, 0.5, 1.0, 2.0, 5.0, 10.0), (1.5, 2.0, 4.0, 10.0)
-REFERENCES = {"FDG": 1.0, "amyloid": 1.0, "FET": 0.3, "dopamine": 1.0}  # uptake of which a lesion has a multiple
+REFERENCES = {"FDG": 1.0, "amyloid": 1.0, "FET": 0.3, "dopamine": 1.0}  # reference uptake; lesions have a multiple of it
 PADDINGS, PADDING_SHARES = (-1000.0, -32768.0), (0.0, 0.005, 0.02, 0.05, 0.1, 0.2)
 OUTLIERS = {"20000": 20_000.0, "twice the window": 2.0}
 OUTLIER_SHARES = (0.0, 0.0005, 0.0015, 0.005, 0.01)
 NEGATIVE_NOISE = (0.05, 0.1, 0.2)  # standard deviation, of the uptake 1, everywhere
-SEEN = 1.5  # a lesion that is so many times brighter than the window without it counts as a focus in the summary
+SEEN = 1.5  # a lesion counts as a focus in the summary if its level, relative to the window without it, exceeds this
 BOUND = 0.1  # of the width of the right window
 _DESIGNED_HEAD = 5  # for lesions, padding and outliers
 _Pair = tuple[sitk.Image, sitk.Image]
@@ -74,7 +74,7 @@ def before(pet: sitk.Image, mri: sitk.Image) -> tuple[Window, Window]:
 
 
 def now(pet: sitk.Image, mri: sitk.Image) -> tuple[Window, Window]:
-    """Return the windows of PET and MRI that a fusion takes."""
+    """Return the windows of PET and MRI that a fusion uses."""
     axial = to_axial(mri)
     return automatic_pet_window(pet, axial), automatic_mri_window(axial)
 
@@ -158,7 +158,7 @@ def simulated_pairs(every: Iterable[Head]) -> Iterator[tuple[str, _Pair]]:
 
 
 def changes(pairs: Iterable[tuple[str, _Pair]]) -> list[tuple[str, float, float]]:
-    """Return how much the windows of PET and MRI changed: the end that changed more, as a share of the earlier width."""
+    """Return the change of the windows of PET and MRI: the larger change of both ends, as a share of the earlier width."""
     rows = list[tuple[str, float, float]]()
     for name, (pet, mri) in pairs:
         each = [error(new, old) for old, new in zip(before(pet, mri), now(pet, mri), strict=True)]
@@ -167,7 +167,7 @@ def changes(pairs: Iterable[tuple[str, _Pair]]) -> list[tuple[str, float, float]
 
 
 def lesion_rows(head: Head) -> list[tuple[Row, float, float]]:
-    """Return the errors of the PET's window for each lesion, its volume, and its level against the window without it."""
+    """Return the errors of the PET's window for each lesion, its volume, and its level relative to the window without it."""
     mri, rows = to_image(head.mri()), []
     plain = {tracer: automatic_pet_window(to_image(head.pet(head.uptake(tracer))), mri) for tracer in REFERENCES}
     for tracer, volume, uptake in product(REFERENCES, LESIONS_ML, UPTAKES):
@@ -181,7 +181,7 @@ def lesion_rows(head: Head) -> list[tuple[Row, float, float]]:
 
 
 def padded(values: Volume, share: float, constant: float) -> Volume:
-    """Fill the outermost columns of a volume, as a resampled or a moved field of view has them."""
+    """Fill the outermost columns of a volume, as after resampling or moving the field of view."""
     result = values.copy()
     count = round(share * values.shape[2] / 2)
     if count:
