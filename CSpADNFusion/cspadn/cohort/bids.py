@@ -1,6 +1,6 @@
-"""BIDS: which PET and MRI of a dataset belong together, and how results and the derivative are named and described.
+"""BIDS: find the PET and MRI of a dataset that belong together, and name and describe results and derivative.
 
-BIDS, the Brain Imaging Data Structure, says how files are named: https://bids-specification.readthedocs.io, version 1.10.
+BIDS, the Brain Imaging Data Structure, defines the names of files: https://bids-specification.readthedocs.io, version 1.10.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Image:
 
     @classmethod
     def of(cls, relative: str) -> _Image | None:
-        """None where the path is not as BIDS has it, as in a folder of another subject, or below sourcedata."""
+        """Parse a path; None if it does not follow BIDS, such as in a folder of another subject or in sourcedata."""
         path = PurePosixPath(relative)
         if not (named := _IMAGE.fullmatch(path.name)):
             return None
@@ -57,10 +57,10 @@ def is_dataset(folder: Path) -> bool:
 
 
 def pairs_of_dataset(root: Path) -> list[Pair]:
-    """A pair for each PET of a BIDS dataset (``sub-*/[ses-*/]pet/*_pet.nii[.gz]``), in the order of their names.
+    """Return a pair for each PET of a BIDS dataset (``sub-*/[ses-*/]pet/*_pet.nii[.gz]``), in the order of their names.
 
-    The MRI is the only T1w of the same session; where the session has none, the only one of the subject, with a warning. A PET
-    in a standard space goes with a T1w in that space.
+    The MRI is the only T1w of the same session; if the session has none, the only one of the subject, with a warning. A PET
+    in a standard space is paired with a T1w in that space.
 
     Raises:
         UsageError: there is no such dataset, or none of its images is a PET.
@@ -90,12 +90,12 @@ def _images(root: Path) -> list[_Image]:
 
     if not root.is_dir():
         raise UsageError(message("dataset-not-a-folder", path=root))
-    try:  # a pickle that lies there would be executed
+    try:  # a pickle in the dataset would be executed
         dataset = load_dataset(str(root), DatasetOptions(ignore_pickle_file=True))
         found = dataset.query(suffix=["pet", "T1w"], extension=[".nii", ".nii.gz"])
     except OSError as error:
         raise UsageError(message("dataset-file-unreadable", path=error.filename, why=error.strerror)) from None
-    except Exception as error:  # it has no exceptions of its own
+    except Exception as error:  # the package has no exceptions of its own
         raise UsageError(message("dataset-description-invalid", path=root, kind=type(error).__name__)) from None
     images = (_Image.of(file.get_relative_path()) for file in found)
     return sorted((image for image in images if image), key=lambda image: image.path)
@@ -156,10 +156,10 @@ def _unique(pairs: Iterable[Pair]) -> list[Pair]:
 
 
 def with_labels(pairs: list[Pair], participants: Sequence[str], sessions: Sequence[str]) -> list[Pair]:
-    """Those of some subjects and sessions, with or without "sub-" and "ses-"; of all where none is named.
+    """Return the pairs of some subjects and sessions, with or without "sub-" and "ses-"; all pairs if none is named.
 
     Raises:
-        UsageError: a label is that of no pair.
+        UsageError: no pair has a label.
     """
     for key, labels in (("sub", participants), ("ses", sessions)):
         wanted = {label.removeprefix(f"{key}-") for label in labels}
@@ -170,7 +170,7 @@ def with_labels(pairs: list[Pair], participants: Sequence[str], sessions: Sequen
 
 
 def description(source: Path, output: Path, *, is_dataset: bool) -> dict[str, object]:
-    """``dataset_description.json`` of the derivative."""
+    """Return the content of ``dataset_description.json`` of the derivative."""
     link = relative_to(source.resolve(), output)
     made: dict[str, object] = {
         "Name": "PET and MRI fused by CSpA-DN",
@@ -183,7 +183,7 @@ def description(source: Path, output: Path, *, is_dataset: bool) -> dict[str, ob
 
 
 def relative_to(path: Path, folder: Path) -> str:
-    """As seen from a folder; on another drive of Windows there is no such way."""
+    """Return a path relative to a folder, or its URI if it is on another drive of Windows."""
     try:
         return Path(os.path.relpath(path, folder.resolve())).as_posix()
     except ValueError:

@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _MEMORY = 1_500_000_000  # bytes that a worker needs for the volumes of a head
-_CONNECT_SECONDS, _START_SECONDS = 10, 40  # for a scheduler to answer, and for its first worker to come
-_LOST_SECONDS = 300  # without any worker
-_LOOK_SECONDS = 1.0  # between two looks whether workers have come or gone
+_CONNECT_SECONDS, _START_SECONDS = 10, 40  # seconds for a scheduler to answer, and for its first worker to connect
+_LOST_SECONDS = 300  # seconds without any worker
+_LOOK_SECONDS = 1.0  # seconds between two checks for new or lost workers
 _LOCAL = {
-    "distributed.scheduler.allowed-failures": 2,  # a pair with which three workers died is given up
+    "distributed.scheduler.allowed-failures": 2,  # a pair fails after three workers died with it
     "distributed.worker.daemon": True,
     "distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s",
-    "distributed.admin.tick.limit": "1h",  # computing holds the interpreter now and then: no warning
+    "distributed.admin.tick.limit": "1h",  # no warning when computing blocks the interpreter
     "distributed.scheduler.http.routes": [],  # pages that anybody on this computer could open
     "distributed.worker.http.routes": [],
 }
 
 
 def workers_here(device: str) -> int:
-    """As many as this computer has processors and memory for; one where a graphics card does the work."""
+    """Return the number of workers that processors and memory of this computer permit; one for a graphics card."""
     from cspadn.runtime.device import resolve_device
 
     if resolve_device(device).type != "cpu":
@@ -49,7 +49,7 @@ def workers_here(device: str) -> int:
 
 
 def _processors() -> int:
-    """Those that this process, or its container, may use."""
+    """Return the number of processors that this process or its container may use."""
     from dask.system import CPU_COUNT
 
     return int(CPU_COUNT)
@@ -87,7 +87,7 @@ def connected(address: str | None, workers: int | None, device: str) -> Iterator
 
 @contextmanager
 def _client_here(workers: int) -> Iterator[Client]:
-    """Reached on the loopback interface alone, and with a key of its own (TLS): whoever reaches it can run code in it."""
+    """Start a cluster on the loopback interface with its own TLS key, since anyone who can connect can run code in it."""
     from distributed import Client, LocalCluster
 
     threads = str(max(1, _processors() // workers))
@@ -99,7 +99,7 @@ def _client_here(workers: int) -> Iterator[Client]:
             host="127.0.0.1",
             security=True,
             dashboard_address="127.0.0.1:0",
-            memory_limit=None,  # cspadn asks by itself for the memory it needs
+            memory_limit=None,  # cspadn limits its memory itself
             silence_logs="CRITICAL",
             env=dict.fromkeys(names, threads),
         )
@@ -109,11 +109,11 @@ def _client_here(workers: int) -> Iterator[Client]:
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """For the threads and processes that are started meanwhile: Ctrl-C reaches all, and only the first is to answer it."""
+    """Block Ctrl-C in threads and processes that start in this context: only the main process should handle it."""
     if sys.platform == "win32":
         yield
         return
-    resource_tracker.ensure_running()  # when it starts, it lets interrupts through
+    resource_tracker.ensure_running()  # it unblocks interrupts when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -134,14 +134,14 @@ def _client_of(address: str) -> Iterator[Client]:
 
 
 def _check_workers(client: Client, address: str | None) -> None:
-    """What is submitted goes through the scheduler, which must know it as well."""
+    """Check the versions of workers and scheduler: submitted objects pass through the scheduler, which must know them."""
     try:
         client.wait_for_workers(1, timeout=_START_SECONDS)
     except TimeoutError:
         raise UsageError(message("scheduler-without-workers", address=address)) from None
     try:
         versions = {client.submit(_version, pure=False).result(_START_SECONDS), *client.run(_version).values()}
-    except Exception:  # of many kinds, which wrap each other
+    except Exception:  # many kinds of errors, which wrap each other
         raise UsageError(message("cluster-packages-differ")) from None
     if other := versions - {__version__}:
         raise UsageError(message("worker-versions-differ", other=min(other), own=__version__))
@@ -154,9 +154,8 @@ def _version() -> str:
 class DaskRunner:
     """Fuses pairs on the workers of a cluster.
 
-    At any time, as many pairs are with the workers as these have threads: so no pair waits behind one that kills its worker
-    and is blamed for that. A pair whose worker dies is started again elsewhere; how often, the scheduler says
-    (``distributed.scheduler.allowed-failures``).
+    The workers have at most one pair per thread, so that no waiting pair is blamed for another pair that kills the worker. A
+    pair whose worker dies is started again elsewhere, as often as ``distributed.scheduler.allowed-failures`` permits.
     """
 
     def __init__(self, client: Client) -> None:

@@ -144,7 +144,7 @@ def colored(
 ) -> NDArray[np.uint8]:
     """Colour pixels as :func:`recolored` does, with the fine detail of the MRI given: (..., 3) of four arrays (...)."""
     rgb = np.zeros((*np.shape(fused), 3), np.uint8)
-    shown = (pet > 0) | (mri > 0) | (fused > 0)  # most of a head's volume is air: black without a look at the table
+    shown = (pet > 0) | (mri > 0) | (fused > 0)  # most of a head's volume is air, which is black: skip the table
     colors = _looked_up(color_table(name), pet[shown], brightness(name, mri[shown], fused[shown], detail[shown]))
     rgb[shown] = np.rint(colors * _WHITE).astype(np.uint8)
     return rgb
@@ -165,7 +165,7 @@ def legend(name: str, width: int = 128, height: int | None = None) -> NDArray[np
 
 
 def luma(rgb: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
-    """Y of BT.601, full range.
+    """Return the luma Y of BT.601, full range.
 
     Args:
         rgb: (..., 3), any scale.
@@ -180,13 +180,12 @@ def luma(rgb: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]
 def replace_luma(
     rgb: NDArray[np.floating] | NDArray[np.integer], new_luma: NDArray[np.floating], white: float
 ) -> NDArray[np.float64]:
-    """Keep the chroma of ``rgb`` (..., 3) and give it ``new_luma`` (...), both from 0 to ``white``: for pictures.
+    """Combine the chroma of ``rgb`` (..., 3) with ``new_luma`` (...), both from 0 to ``white``; used for pictures.
 
-    Where that is no displayable colour, the chroma is made smaller until it is: both Cb and Cr by one factor, so that neither
-    hue nor luma changes.
+    If a colour cannot be displayed, Cb and Cr are reduced by the same factor until it can, so neither hue nor luma changes.
     """
     new = np.asarray(new_luma, np.float64)[..., np.newaxis]
-    chroma = rgb - luma(rgb)[..., np.newaxis]  # R - Y, G - Y, B - Y: what Cb and Cr say, in all three channels
+    chroma = rgb - luma(rgb)[..., np.newaxis]  # R - Y, G - Y, B - Y: the chroma in all three channels
     room = np.where(chroma > 0, white - new, new)
     most = np.divide(room, np.abs(chroma), out=np.ones_like(chroma), where=np.abs(chroma) > room)
     result: NDArray[np.float64] = np.clip(new + chroma * most.min(axis=-1, keepdims=True), 0, white)
@@ -213,7 +212,7 @@ def _looked_up(table: NDArray[np.float32], level: NDArray[np.floating], bright: 
 def _displayable(
     chroma: NDArray[np.float64], light: NDArray[np.float64], hue: NDArray[np.float64], softness: int, smooth: bool = False
 ) -> NDArray[np.float64]:
-    """The smaller of a chroma and of what can be displayed, without a corner where they meet."""
+    """Return the smaller of a chroma and the greatest displayable one, with a smooth transition."""
     most = _WITHIN * oklab.greatest_chroma(light, hue)
     if smooth:
         most = _rounded(most)
@@ -222,7 +221,7 @@ def _displayable(
 
 
 def _rounded(most: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round the corners of sRGB in the greatest chroma of a table, which would show as contours; nothing becomes greater."""
+    """Smooth the greatest chroma of a table, whose corners would show as contours; no value increases."""
     from scipy import ndimage
 
     lowest = ndimage.minimum_filter(most, [2 * reach + 1 for reach in _REACH], mode="nearest")
@@ -258,7 +257,7 @@ def _chroma(curve: ChromaCurve, level: NDArray[np.float64]) -> NDArray[np.float6
 
 
 def _late(level: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From 0 at the level 0.4 smoothly to 1 at the highest."""
+    """Return a smooth step from 0 at level 0.4 to 1 at level 1."""
     part = np.clip((level - 0.4) / 0.6, 0, 1)
     return part**2 * (3 - 2 * part)
 
@@ -275,7 +274,7 @@ def _palette_curve(palette: Palette) -> NDArray[np.float64]:
 
 
 def _smoothed(curve: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """A curve (256, N) that starts at 0, through a Gaussian; beyond both ends it goes on as its point reflection."""
+    """Smooth a curve (256, N) with a Gaussian so that it starts at 0; it is continued by point reflection at both ends."""
     reach = int(4 * sigma)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     ends = 2 * curve[0] - curve[reach:0:-1], 2 * curve[-1] - curve[-2 : -2 - reach : -1]

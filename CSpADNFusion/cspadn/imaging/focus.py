@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 FOCUS_ML = 0.3  # the core of the smallest focus that sets the window: of a lesion of 0.5 ml, so much is about as hot
-_LEAST_VOXELS = 2  # of large voxels; a single one may be noise
+_LEAST_VOXELS = 2  # voxels, if they are large: a single voxel may be noise
 # A core that is hotter than these multiples of the two reference levels is not normal tissue (docs/adr/0022).
 _ABOVE_BRIGHT, _ABOVE_NORMAL = 1.4, 1.85
 _EDGE = 0.8  # of that: where the core may begin
@@ -24,7 +24,7 @@ def hottest_focus(values: NDArray[np.float32], voxel_ml: float, bright: float, n
     is that of the core's peak, as if the core had the profile of a parabola: noise moves it less than the hottest voxel.
 
     Args:
-        values: (slices, rows, columns); NaN and infinity are not looked at.
+        values: (slices, rows, columns); NaN and infinity are ignored.
         voxel_ml: volume of a voxel in ml.
         bright: level of the brightest normal tissue, such as the 99.5th percentile of the foreground. The core of a focus is
             hotter than 1.4 times this level,
@@ -36,7 +36,7 @@ def hottest_focus(values: NDArray[np.float32], voxel_ml: float, bright: float, n
     hot = (values > _EDGE * level) & np.isfinite(values)
     if not hot.any():
         return None
-    box = _box(hot)  # all that follows is small, also in a large volume
+    box = _box(hot)  # the remaining steps are small, even in a large volume
     finite = np.where(hot[box], values[box], -np.inf)
     parts = _large_parts(finite > _EDGE * level, least)
     if not parts.any():

@@ -1,4 +1,4 @@
-"""Where the head is, as the MRI shows it: only there a PET decides its window."""
+"""Find the head in the MRI. The automatic window of a PET is computed only there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cspadn.errors import InputError
 from cspadn.imaging.geometry import thinned
 from cspadn.imaging.windowing import automatic_window, to_unit
 
-MARGIN_MM = 15.0  # around the foreground of the MRI: a skull-stripped MRI leaves out the rim of the head's uptake
+MARGIN_MM = 15.0  # margin around the foreground of the MRI: a skull-stripped MRI lacks the rim of the head's uptake
 _FOREGROUND = 0.1  # of the MRI's window
 
 
@@ -64,5 +64,5 @@ def within_region(image: sitk.Image, region: sitk.Image) -> NDArray[np.float32]:
     inside = sitk.Resample(region, box, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     with np.errstate(over="ignore"):
         values: NDArray[np.float32] = sitk.GetArrayFromImage(box).astype(np.float32, copy=False)
-    values[sitk.GetArrayViewFromImage(inside) == 0] = np.nan  # in place: a large volume exists only so many times
+    values[sitk.GetArrayViewFromImage(inside) == 0] = np.nan  # in place, to save memory
     return values

@@ -1,4 +1,4 @@
-"""What an image carries beside its voxels, as key/value pairs: in SimpleITK's images, in NRRD and MetaImage files."""
+"""Keys of the metadata that an image has in addition to its voxels, in SimpleITK and in NRRD and MetaImage files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOTE = "Research use only, not for diagnosis."
 
 # Of a source, for those who make images:
 NAN_IS_OUTSIDE = PREFIX + "nan_is_outside"  # NaN voxels lie outside the field of view; without it, they are background
-SOURCE_NAME = PREFIX + "source_name"  # what the user calls it
+SOURCE_NAME = PREFIX + "source_name"  # name that the user gave it
 SERIES_UID = PREFIX + "series_uid"  # of the DICOM series that it comes from
 FRAME_UID = PREFIX + "frame_of_reference_uid"  # of its DICOM frame of reference
 MODALITY = PREFIX + "modality"  # of that series
@@ -25,12 +25,12 @@ NOTES = PREFIX + "notes"  # sentences of its reader for the user, as JSON
 
 
 def value_of(image: sitk.Image, key: str) -> str | None:
-    """The value of a key; None where the image has none."""
+    """Return the value of a key; None if the image does not have it."""
     return str(image.GetMetaData(key)) if image.HasMetaDataKey(key) else None
 
 
 def add_note(image: sitk.Image, sentence: Sentence) -> None:
-    """Keep a warning of a reader with the image; the fusion passes it on."""
+    """Store a warning of a reader with the image; the fusion passes it on to the user."""
     image.SetMetaData(NOTES, json.dumps([*_stored_notes(image), [sentence.identifier, str(sentence)]]))
 
 

@@ -1,4 +1,4 @@
-"""Check by their voxels whether a PET and an MRI are what they are said to be, and not swapped, equal or segmentations."""
+"""Check by their voxels whether a PET and an MRI are plausible: not swapped, not equal, and not segmentations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cspadn.messages import Sentence, message
 _SLICES = 24  # of each volume, evenly spaced, are looked at
 _NEAR_MM, _FAR_MM = 3.0, 9.0  # two distances: a PET hardly changes over the first, an MRI does
 _FOREGROUND = 0.1  # of the window
-_LEAST_PAIRS = 2000  # of voxels in the foreground: with fewer, nothing is said
+_LEAST_PAIRS = 2000  # voxels in the foreground; with fewer, nothing is checked
 _MARGIN = 0.2  # by which the PET's smoothness must fall below the MRI's to warn (docs/validity.md has the false alarms)
 _EQUAL = 0.8  # share of equal neighbours in the foreground, from which a volume looks like a segmentation
 _BINARY = 2  # values of a mask

@@ -22,13 +22,13 @@ _TO_LAB = np.array(
     ]
 )
 _FROM_LAB, _FROM_LMS = np.linalg.inv(_TO_LAB), np.linalg.inv(_TO_LMS)
-_MOST_CHROMA = 0.4  # no colour of sRGB has more
+_MOST_CHROMA = 0.4  # no sRGB colour exceeds it
 _HALVINGS = 16  # of the interval in which the greatest chroma lies: to 6e-6
 _ROUNDING = 1e-6  # how far outside [0, 1] a displayable colour may be
 
 
 def lightness(grey: NDArray[np.floating]) -> Floats:
-    """OKLab lightness in [0, 1] of grey levels in [0, 1] on an sRGB display, of any shape."""
+    """Return the OKLab lightness in [0, 1] of grey levels in [0, 1] on an sRGB display, of any shape."""
     return np.cbrt(linear_light(grey))
 
 
@@ -72,6 +72,6 @@ def linear_light(srgb: NDArray[np.floating]) -> Floats:
 
 
 def _to_light(lab: NDArray[np.floating]) -> Floats:
-    """Linear light, also beyond [0, 1]."""
+    """Decode sRGB values to linear light, also beyond [0, 1]."""
     light: Floats = (np.asarray(lab, np.float64) @ _FROM_LAB.T) ** 3 @ _FROM_LMS.T
     return light

@@ -1,6 +1,6 @@
-"""Intensity: one window per volume, to the network's range and back.
+"""Intensity windows: one per volume, and the conversion to and from the range of the network.
 
-A volume has one window for all its slices: scaling each slice by itself makes the fused volume flicker.
+A volume has one window for all its slices: if each slice were scaled by itself, the fused volume would flicker.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from cspadn.messages import message
 # Fused volumes run from 0 to this value: twelve bits survive the integer export of Slicer and DICOM (docs/adr/0004).
 FUSED_MAXIMUM = 4095.0
 _BACKGROUND_PERCENTILE, _BRIGHT_PERCENTILES = 0.5, (99.9, 99.5, 99, 98)  # of all voxels
-_FOREGROUND_SHARE = 0.1  # of the way from background to bright: what is above is foreground
+_FOREGROUND_SHARE = 0.1  # of the way from background to bright: higher intensities are foreground
 _FOREGROUND_PERCENTILE = 99.5  # of the foreground
-_OUTLIERS = 0.012  # most voxels, of all, that may be outliers: a foreground of fewer consists of them
+_OUTLIERS = 0.012  # largest share of voxels that may be outliers: a smaller foreground consists of outliers
 _BULK_PERCENTILES = (5, 80)  # of all voxels, and of the foreground: between them lies most tissue
-_FAR_ABOVE, _FAR_BELOW = 5.0, 1.0  # times the range of the bulk: what is farther off is an outlier
-_SAMPLED_VOXELS = 2**24  # a larger volume gives its window on a lattice of about so many voxels
+_FAR_ABOVE, _FAR_BELOW = 5.0, 1.0  # times the range of the bulk: values farther away are outliers
+_SAMPLED_VOXELS = 2**24  # the window of a larger volume is computed on a lattice of about so many voxels
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ def automatic_window(values: NDArray[np.generic], name: str) -> Window:
     """
     found = find_padding(values)
     filled = fill_padding(values, found) if found else values
-    with np.errstate(over="ignore"):  # what is too large for single precision is a hole (without_holes)
+    with np.errstate(over="ignore"):  # values too large for single precision are holes (without_holes)
         holes = ~np.isfinite(filled.astype(np.float32))
     finite: NDArray[Any] = filled[~holes]
     if not finite.size or finite.min() == finite.max():
@@ -151,7 +151,7 @@ def sampled(image: sitk.Image) -> NDArray[np.generic]:
 
 
 def without_holes(image: sitk.Image, background: float, *, keep_nan: bool = False) -> tuple[sitk.Image, int]:
-    """Set what is no finite number in single precision to ``background``; ``keep_nan``: but for NaN.
+    """Set voxels that are not finite in single precision to ``background``; with ``keep_nan``, NaN is kept.
 
     Returns:
         The image itself, or a float32 copy where something was set; and how many voxels were set.
@@ -170,13 +170,13 @@ def without_holes(image: sitk.Image, background: float, *, keep_nan: bool = Fals
 
 def _holes(values: NDArray[np.floating], keep_nan: bool) -> NDArray[np.bool_]:
     with np.errstate(over="ignore"):
-        single = values.astype(np.float32)  # what is too large for it is infinite
+        single = values.astype(np.float32)  # values too large for single precision become infinite
     holes: NDArray[np.bool_] = np.isinf(single) if keep_nan else ~np.isfinite(single)
     return holes
 
 
 def to_unit(values: NDArray[np.generic], window: Window) -> NDArray[np.float32]:
-    """Intensities to float32 in [0, 1], clipped at the ends of the window; NaN and infinities become 0, as the background."""
+    """Map intensities to float32 in [0, 1], clipped at the ends of the window; NaN and infinities become 0, the background."""
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)
     scaled = (single.astype(np.float64) - window.lower) / (window.upper - window.lower)
@@ -185,10 +185,10 @@ def to_unit(values: NDArray[np.generic], window: Window) -> NDArray[np.float32]:
 
 
 def to_network_range(unit: T) -> T:
-    """[0, 1] to [-1, 1], the range of the network's Tanh; arrays or tensors."""
+    """Map [0, 1] to [-1, 1], the range of the network's Tanh; arrays or tensors."""
     return unit * 2 - 1  # type: ignore[operator, return-value]
 
 
 def from_network_range(value: T) -> T:
-    """[-1, 1] to [0, 1]; arrays or tensors."""
+    """Map [-1, 1] to [0, 1]; arrays or tensors."""
     return (value + 1) / 2  # type: ignore[operator, return-value]

@@ -1,14 +1,13 @@
 """The two parallel attention modules of CSpA-DN (paper, section II.B).
 
-Both compute the published equations exactly, in an order that avoids the largest intermediates:
+Both compute the published equations exactly, in an order that avoids the largest intermediate results:
 
 * :class:`CrissCrossAttention` never joins the row and column affinities into one map; the two softmaxes are merged through
   their log-sum-exp.
 * :class:`ChannelAttention` takes its affinity from the Gram matrix of the features, so that the maps C1, C2 and C3 (each as
-  large as the features) are never made.
+  large as the features) are never computed.
 
-The plain forms, written straight from the equations, stand in ``Testing/tools/reference_attention.py``; the tests compare
-the two.
+``Testing/tools/reference_attention.py`` implements the equations literally; the tests compare both.
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ class CrissCrossAttention(nn.Module):
 
 
 def _criss_cross(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """F4 of equation 2: softmax-weighted sum of ``value`` over row and column; all (N, channels, H, W)."""
+    """Compute F4 of equation 2, the softmax-weighted sum of ``value`` over row and column; all (N, channels, H, W)."""
     row_logits = _line_logits(query, key)  # (N, H, W, W): along the row of each position
     column_logits = _line_logits(query.mT, key.mT)  # (N, W, H, H): along its column
-    # The position itself lies on both lines. It is counted in the row, so it is taken out of the column.
+    # The position itself lies on both lines. It is counted in the row and removed from the column.
     itself = torch.eye(column_logits.shape[-1], dtype=torch.bool, device=query.device)
     column_logits = column_logits.masked_fill(itself, float("-inf"))
-    # Not logaddexp: on Apple's MPS it exponentiates without taking the maximum out first.
+    # Not logaddexp: on Apple's MPS it exponentiates without subtracting the maximum first.
     log_sum = torch.stack([row_logits.logsumexp(-1), column_logits.logsumexp(-1).mT]).logsumexp(0)  # (N, H, W)
     row = _line_sum((row_logits - log_sum.unsqueeze(-1)).exp(), value)
     column = _line_sum((column_logits - log_sum.mT.unsqueeze(-1)).exp(), value.mT)
@@ -56,12 +55,12 @@ def _criss_cross(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def _line_logits(query: Tensor, key: Tensor) -> Tensor:
-    """Dot products of the positions of each line: (N, C', L, M) twice to (N, L, M, M)."""
+    """Return the dot products of the positions of each line: (N, C', L, M) twice to (N, L, M, M)."""
     return torch.matmul(query.permute(0, 2, 3, 1), key.permute(0, 2, 1, 3))
 
 
 def _line_sum(weights: Tensor, value: Tensor) -> Tensor:
-    """Weighted sum along each line: weights (N, L, M, M) and value (N, C, L, M) to (N, C, L, M)."""
+    """Compute the weighted sum along each line: weights (N, L, M, M) and value (N, C, L, M) to (N, C, L, M)."""
     return torch.matmul(weights, value.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -69,7 +68,7 @@ class ChannelAttention(nn.Module):
     """Channel attention (equations 3 and 4).
 
     ``C5 = beta * sum_x A[y, x] C3[x] + F0``, where A[y, :] is the softmax over x of ``C1(x) . C2(y) / (H * W)``. The division
-    is ours (docs/adr/0002): raw sums over all positions saturate the softmax and change with the image size.
+    is our addition (docs/adr/0002): raw sums over all positions saturate the softmax and depend on the image size.
 
     Args:
         channels: C, channels of the features.
@@ -91,10 +90,10 @@ class ChannelAttention(nn.Module):
         return torch.addcmul(features, self.beta, attended.view_as(features))
 
     def product(self, gram: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum over A of equation 4 as one product with the features: A (W3 F + b3) = (A W3) F + A b3.
+        """Return the sum over A of equation 4 as one product with the features: A (W3 F + b3) = (A W3) F + A b3.
 
         Args:
-            gram, mean: over all positions, of f f^T, (N, C, C), and of f, (N, C, 1): they make the affinities A.
+            gram, mean: means over all positions of f f^T, (N, C, C), and of f, (N, C, 1); they give the affinities A.
 
         Returns:
             Weight (N, C, C) and bias (N, C, 1), in the precision of ``gram``.
@@ -109,6 +108,6 @@ class ChannelAttention(nn.Module):
 
 
 def as_matrix(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """Weight (out, in) and bias (out, 1) of a 1x1 convolution."""
+    """Return weight (out, in) and bias (out, 1) of a 1x1 convolution."""
     assert layer.bias is not None
     return layer.weight.flatten(1), layer.bias.unsqueeze(-1)

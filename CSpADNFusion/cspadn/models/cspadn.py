@@ -13,18 +13,19 @@ from torch.nn import functional
 from cspadn.messages import message
 from cspadn.models.attention import ChannelAttention, CrissCrossAttention
 
-_MAXIMUM_CHANNELS, _MAXIMUM_DECODER = 1024, 64  # a card that asks for more, or for more layers, is damaged
+_MAXIMUM_CHANNELS, _MAXIMUM_DECODER = 1024, 64  # a card with larger values, or more layers, is damaged
 ATTENTION = ("both", "spatial", "channel", "none")
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What defines the layers of a :class:`CSpADN`; stored in the model card. Defaults: docs/adr/0002.
+    """The configuration of a :class:`CSpADN`, stored in the model card. The defaults are explained in docs/adr/0002.
 
-    ``attention`` is ``both`` modules in parallel as published, or one alone, or ``none`` (the paper's ablation).
+    ``attention`` is ``both`` (the modules in parallel, as published), one of the modules, or ``none`` (the paper's ablation).
 
-    Raises ValueError where a width is not a whole number from 1 to 1024, the decoder has more than 64, or the attention is not
-    one of these.
+    Raises:
+        ValueError: a width is not a whole number from 1 to 1024, the decoder has more than 64 layers, or the attention is
+            unknown.
     """
 
     common_channels: int = 16
@@ -47,16 +48,20 @@ class NetworkConfig:
 
     @property
     def feature_channels(self) -> int:
-        """C: channels between encoder, attention and decoder."""
+        """C, the number of channels between encoder, attention and decoder."""
         return self.common_channels + self.dense_modules * self.growth_channels
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON can hold them."""
+        """Return the fields as JSON can store them."""
         return {**asdict(self), "decoder_channels": list(self.decoder_channels)}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> NetworkConfig:
-        """The reverse of :meth:`to_dict`; TypeError, KeyError or ValueError on fields that it does not know or trust."""
+        """Reverse :meth:`to_dict`.
+
+        Raises:
+            TypeError, KeyError, ValueError: a field is missing, unknown or not valid.
+        """
         return cls(**{**fields, "decoder_channels": tuple(fields["decoder_channels"])})
 
 
@@ -71,7 +76,7 @@ class ReflectConv2d(nn.Conv2d):
 
 
 def reflect_pad(image: Tensor) -> Tensor:
-    """Pad by one pixel. A line of one pixel has nothing to reflect: it is repeated."""
+    """Pad (N, C, H, W) by one reflected pixel. A line of a single pixel is repeated instead."""
     if min(image.shape[-2:]) > 1:
         return functional.pad(image, (1, 1, 1, 1), mode="reflect")
     for axis, margins in ((-1, (1, 1, 0, 0)), (-2, (0, 0, 1, 1))):
@@ -88,7 +93,7 @@ def _conv_relu(in_channels: int, out_channels: int, *, norm: bool = False) -> li
 
 
 class DenseEncoder(nn.Module):
-    """Common block, then dense modules; each module sees the outputs of all before it. No pooling."""
+    """A common block, then dense modules; each module receives the outputs of all earlier ones. No pooling."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -110,7 +115,7 @@ class DenseEncoder(nn.Module):
 
 
 class ParallelAttention(nn.Module):
-    """The sum F5 + C5 of the two attention modules, which both see F0."""
+    """The sum F5 + C5 of the two attention modules, which both receive F0."""
 
     def __init__(self, spatial: CrissCrossAttention, channel: ChannelAttention) -> None:
         super().__init__()
@@ -122,9 +127,9 @@ class ParallelAttention(nn.Module):
 
 
 def _attention(config: NetworkConfig) -> nn.Module:
-    """What stands between encoder and decoder; a module alone gives F5 or C5.
+    """Return the attention between encoder and decoder; a single module gives F5 or C5.
 
-    All are made, used or not, so that one seed gives every variant the same encoder and decoder to start from.
+    All modules are created, used or not, so that one seed gives every variant the same initial encoder and decoder.
     """
     spatial = CrissCrossAttention(config.feature_channels, config.reduced_channels)
     channel = ChannelAttention(config.feature_channels)
@@ -133,7 +138,7 @@ def _attention(config: NetworkConfig) -> nn.Module:
 
 
 class FullTanh(nn.Tanh):
-    """Tanh in float32 or better, also in mixed precision: in bfloat16 it has no slope below -3.5, so black would stay."""
+    """Tanh in float32 or better, also in mixed precision: in bfloat16 its gradient is 0 below -3.5, so black would stay."""
 
     def forward(self, image: Tensor) -> Tensor:
         return super().forward(image.to(torch.promote_types(image.dtype, torch.float32)))
@@ -148,9 +153,9 @@ def _decoder(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
 
 
 class CSpADN(nn.Module):
-    """Fuse one PET and one MRI slice, both of one channel and of any (the same) size.
+    """The network. It fuses a PET and an MRI slice of the same, arbitrary size.
 
-    Without attention (the paper's ablation) the decoder sees the encoder's features as they are.
+    Without attention (the paper's ablation), the decoder receives the features of the encoder unchanged.
     """
 
     def __init__(self, config: NetworkConfig | None = None) -> None:

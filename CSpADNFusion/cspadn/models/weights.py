@@ -30,13 +30,13 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model is and where it comes from.
+    """The description of a model and its origin.
 
     Attributes:
         architecture: a name in :data:`cspadn.models.registry.ARCHITECTURES`.
         network: the configuration of that architecture.
         sha256: of the weights file, hexadecimal.
-        training: command, data, configuration, steps and software that made it.
+        training: command, data, configuration, steps and software of the training.
         metrics: measured values, by set and name.
 
     Raises:
@@ -61,7 +61,7 @@ class ModelCard:
             expected = types.get(name, str)
             if not isinstance(value, expected):
                 raise TypeError(name)
-        if not (self.name + self.version).isprintable():  # they stand in the headers of what is fused
+        if not (self.name + self.version).isprintable():  # the headers of fused volumes contain them
             raise ValueError(message("model-name-unprintable"))
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _architecture(name: str, path: Path) -> Architecture:
 def _content(path: Path, most: int, what: str) -> bytes:
     """Read a file; OSError if it cannot be read or is not a regular file, ModelError if it exceeds ``most`` bytes."""
     status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # a pipe gives nothing, or for ever
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe may block, or never end
         raise OSError("no file")
     if status.st_size > most:
         raise ModelError(message("model-file-too-large", what=what, path=path, limit=most / 2**20))
@@ -169,7 +169,7 @@ def _verified_tensors(path: Path, card: ModelCard, expected: dict[str, torch.Ten
         raise ModelError(message("weights-not-of-card", path=path))
     try:
         tensors = load(content)
-    except Exception:  # of many kinds: types that torch does not have are a KeyError
+    except Exception:  # many kinds of errors; a type that torch does not have is a KeyError
         raise ModelError(message("weights-format", path=path)) from None
     if _layers(tensors) != _layers(expected):
         raise ModelError(message("weights-do-not-fit", path=path))
@@ -179,7 +179,7 @@ def _verified_tensors(path: Path, card: ModelCard, expected: dict[str, torch.Ten
 
 
 def _layers(tensors: dict[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    """Return shapes and types; half precision, in which the networks of the experiments are stored, counts as single."""
+    """Return shapes and types; half precision, used for the networks of the experiments, counts as single."""
     import torch
 
     kinds = {torch.float16: torch.float32}
