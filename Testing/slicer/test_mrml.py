@@ -9,8 +9,9 @@ import pytest
 import SimpleITK as sitk
 
 from cspadn.errors import InputError
+from cspadn.imaging.metadata import notes_of
 from cspadn.imaging.windowing import FUSED_MAXIMUM
-from message_calls import raises
+from message_calls import identifiers, raises
 from nodes import RAS_TO_LPS, ijk_to_lps, node_of, rigid, transform_of, warp_of
 from repository import MODULE_FILE
 from slicer_application import application
@@ -308,3 +309,30 @@ def test_vector_volumes_are_refused(logic, pair, scene) -> None:
     slicer.util.updateVolumeFromArray(vector, np.zeros((3, 4, 5, 3), np.uint8))
     with raises(InputError, "volume-not-scalar", components=3):
         logic.fuse(vector, node_of(pair[1], "MRI"))
+
+
+@pytest.mark.parametrize(
+    ("codes", "shift", "identifier"),
+    [((2, 1), 20, "node-not-at-sform"), ((1, 1), 20, None), ((2, 1), 0, None), ((0, 0), 0, "node-without-position")],
+)
+def test_nodes_of_nifti_files_that_lie_elsewhere_are_a_warning(scene, pair, codes, shift, identifier, tmp_path: Path) -> None:
+    """Slicer loads them with ITK, as SimpleITK does."""
+    from CSpADNFusionLib.scene.volumes import imagesFromVolumeNodes
+
+    nibabel = pytest.importorskip("nibabel")
+    image = nibabel.Nifti1Image(sitk.GetArrayFromImage(pair[0]).T, None)
+    qform = np.diag([-1, -1, 1, 1]) @ ijk_to_lps(pair[0])
+    sform = qform.copy()
+    sform[0, 3] += shift
+    image.header.set_qform(qform, codes[1])
+    image.header.set_sform(sform, codes[0])
+    nibabel.save(image, tmp_path / "pet.nii")
+    loaded = sitk.ReadImage(str(tmp_path / "pet.nii"))
+    node = node_of(loaded, "PET")
+    node.AddDefaultStorageNode()
+    node.GetStorageNode().SetFileName(str(tmp_path / "pet.nii"))
+    warned, plain = imagesFromVolumeNodes(node, node_of(pair[1], "MRI"))
+    assert identifiers(notes_of(warned)) == ([identifier] if identifier else [])
+    assert notes_of(plain) == []
+    if shift and identifier:
+        assert "20.0 mm" in notes_of(warned)[0]

@@ -12,10 +12,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import nibabel
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
@@ -26,6 +28,7 @@ sys.path[:0] = [str(ROOT / "CSpADNFusion"), str(ROOT / "Testing" / "slicer")]
 import cspadn  # noqa: E402
 from cspadn.imaging.geometry import BLEND_VOXELS  # noqa: E402
 from cspadn.imaging.windowing import FUSED_MAXIMUM, automatic_window, sampled  # noqa: E402
+from cspadn.io.images import read_image  # noqa: E402
 from cspadn.runtime.allocator import keep_freed_memory  # noqa: E402
 from slicer_application import application  # noqa: E402
 
@@ -202,11 +205,48 @@ def transforms(pair: Pair) -> Iterator[Case]:
         slicer.mrmlScene.Clear(False)
 
 
+def nifti_forms(pair: Pair) -> Iterator[Case]:
+    """The PET in NIfTI files whose forms disagree by 60 mm: it lies by its sform if that has a code, else by its qform."""
+    for codes in (*((code, 1) for code in range(1, 6)), *((2, code) for code in range(2, 6)), (1, 0), (2, 0), (4, 0)):
+        yield Case(f"NIfTI, sform code {codes[0]}, qform code {codes[1]} elsewhere", *_by_form(pair, codes, "sform"))
+    for code in range(1, 6):
+        yield Case(f"NIfTI, sform code 0 elsewhere, qform code {code}", *_by_form(pair, (0, code), "qform"))
+    yield Case("NIfTI, both codes 0: centred", *_by_form(pair, (0, 0), ""))
+
+
+def _by_form(pair: Pair, codes: tuple[int, int], right: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the fusion of a PET file with one right form, or of a file without a position, and what is expected."""
+    here = np.eye(4)
+    here[:3, :3] = np.reshape(pair.pet.GetDirection(), (3, 3)) * pair.pet.GetSpacing()
+    here[:3, 3] = pair.pet.GetOrigin()
+    here = np.diag([-1, -1, 1, 1]) @ here
+    elsewhere = here.copy()
+    elsewhere[:3, 3] += (60, 0, 0)
+    file = nibabel.Nifti1Image(_array(pair.pet).T, None)
+    file.header.set_zooms(pair.pet.GetSpacing())
+    file.header.set_qform(here if right == "qform" else elsewhere)
+    file.header.set_sform(here if right == "sform" else elsewhere)
+    file.header["sform_code"], file.header["qform_code"] = codes
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pet.nii"
+        nibabel.save(file, path)
+        pet, affine = read_image(path, "The PET"), nibabel.load(path).affine
+    fused = _array(_fused(pair, pet, pair.mri))
+    if right:
+        return fused, _array(pair.fused)
+    centred = sitk.Image(pair.pet)
+    lps = np.diag([-1, -1, 1, 1]) @ affine
+    centred.SetDirection((lps[:3, :3] / centred.GetSpacing()).ravel().tolist())
+    centred.SetOrigin(lps[:3, 3].tolist())
+    return fused, _array(_fused(pair, centred, pair.mri))
+
+
 KINDS: dict[str, Callable[[Pair], Iterator[Case]]] = {
     "Stored orders": stored_orders,
     "Oblique": oblique,
     "PET grids": pet_grids,
     "Transforms": transforms,
+    "NIfTI forms": nifti_forms,
 }
 
 

@@ -9,6 +9,18 @@ SECTION = Section(
     "With most of these, *Apply* is disabled, and the text is its tooltip. In Python, they are exceptions of `cspadn.errors`.",
     (
         Message(
+            "node-not-at-sform",
+            "'{name}' lies up to {millimetres:.1f} mm from the sform of its file, at which SPM, FSL and nibabel place it: check "
+            "the overlay.",
+            "The NIfTI file holds two positions, and Slicer uses the other one, its qform. If SPM or another program aligned the "
+            "file, register the pair, or give the file to `cspadn fuse`, which uses the sform.",
+        ),
+        Message(
+            "node-without-position",
+            "The file of '{name}' has no position: check left and right and the overlay, or register the pair.",
+            "A NIfTI file whose qform and sform codes are 0, or an Analyze file.",
+        ),
+        Message(
             "sequence-frame-shown",
             "'{name}' is frame {number} of {count} of a sequence: only this frame was fused. Enter frames (mean, N or A:B) "
             "under Advanced to fuse others.",

@@ -26,12 +26,14 @@ from cspadn.imaging.metadata import (
     SERIES_UID,
     SOURCE_NAME,
     UNITS,
+    add_note,
     value_of,
 )
 from cspadn.imaging.padding import without_padding
 from cspadn.imaging.windowing import FUSED_MAXIMUM, without_holes
 from cspadn.settings import WINDOWS
 from CSpADNFusionLib.messages import message
+from CSpADNFusionLib.scene.nifti_files import fileNotes
 from CSpADNFusionLib.scene.node_contents import dicomValue
 from CSpADNFusionLib.scene.node_references import REGISTRATION, registrationOf
 from CSpADNFusionLib.scene.sequences import selectionOf
@@ -139,6 +141,8 @@ def _label(image, node):
             image.SetMetaData(key, value)
     if padding := _declaredPadding(node):
         image.SetMetaData(PADDING, padding)
+    for note in fileNotes(node):
+        add_note(image, note)
 
 
 def _declaredPadding(node):

@@ -112,6 +112,11 @@ def kind_of_file(path: Path, name: str) -> str:
     return VOLUME if is_enhanced(header) else SLICE
 
 
+def is_multiframe(path: Path, name: str) -> bool:
+    """Return whether a file is a DICOM image whose frames are the slices of a volume."""
+    return kind_of_file(path, name) == VOLUME
+
+
 def _start_of(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(_PREAMBLE + len(_MAGIC))

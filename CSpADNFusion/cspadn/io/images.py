@@ -16,7 +16,7 @@ from cspadn.imaging.frames import select_frames, usable_seconds, without_trailin
 from cspadn.imaging.geometry import has_orthogonal_axes
 from cspadn.imaging.metadata import FRAME_SECONDS, NOTE, PREFIX, SOURCE_NAME
 from cspadn.io.atomic_output import Staged, commit, stage
-from cspadn.io.dicom_headers import SLICE, VOLUME, kind_of_file
+from cspadn.io.dicom_headers import SLICE, is_multiframe, kind_of_file
 from cspadn.io.foreign_formats import reason_of
 from cspadn.io.formats import PICTURE_SUFFIXES, format_of_content, format_of_name, suffix_of
 from cspadn.io.formats.file_format import any_voxels, read_with_itk, write_with_itk
@@ -43,7 +43,7 @@ def read_image(path: Path, name: str, *, suv: bool = False, frames: str | None =
         from cspadn.io.dicom_reader import read_series
 
         return read_series(path, name, suv=suv, frames=frames)
-    if kind_of_file(path, name) == VOLUME:
+    if is_multiframe(path, name):
         from cspadn.io.dicom_reader import read_files
 
         return read_files([path], path, name, suv=suv, frames=frames)

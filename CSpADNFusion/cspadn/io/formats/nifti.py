@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     import SimpleITK as sitk
 
+    from cspadn.io.formats.nifti_forms import Place
+
 _HEADER_BYTES = 348
 _MAGIC = slice(344, 348)  # bytes of the header; "n+1" if header and voxels share a file
 _TYPES = 2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2304
@@ -130,6 +132,17 @@ def _read(path: Path) -> sitk.Image:
         if place.note:
             add_note(image, place.note)
     return image
+
+
+def place_of_file(path: Path) -> Place | None:
+    """Return where a NIfTI or Analyze file places its voxels; None if it is neither, or its header cannot be used."""
+    from cspadn.io.formats.nifti_forms import place_of
+
+    try:
+        header = _parsed(_read_header(_renamed(path, "img", "hdr")))
+        return None if header is None else place_of(header, path.name)
+    except (DamageError, OSError):
+        return None
 
 
 def _write(image: sitk.Image, path: Path) -> None:
