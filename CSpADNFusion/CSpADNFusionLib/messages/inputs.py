@@ -10,10 +10,10 @@ SECTION = Section(
     (
         Message(
             "node-not-at-sform",
-            "'{name}' lies up to {millimetres:.1f} mm from the sform of its file, at which SPM, FSL and nibabel place it: check "
-            "the overlay.",
-            "The NIfTI file holds two positions, and Slicer uses the other one, its qform. If SPM or another program aligned the "
-            "file, register the pair, or give the file to `cspadn fuse`, which uses the sform.",
+            "'{name}' lies up to {millimetres:.1f} mm from the sform of its file, at which SPM, FSL and nibabel place it: "
+            "check the overlay.",
+            "The NIfTI file holds two positions, and Slicer uses the other one, its qform. If SPM or another program aligned "
+            "the file, register the pair, or give the file to `cspadn fuse`, which uses the sform.",
         ),
         Message(
             "node-without-position",
