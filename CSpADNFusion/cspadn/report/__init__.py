@@ -1,4 +1,4 @@
-"""Pages to look at: planes, plots and HTML."""
+"""HTML pages with views and plots, for quality control."""
 
 from cspadn.report.pages import subject_page
 

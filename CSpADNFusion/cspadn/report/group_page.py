@@ -16,17 +16,16 @@ LEAST_VALUES = 5  # of a metric, for robust z-scores
 
 @dataclass(frozen=True)
 class GroupRow:
-    """What became of one subject.
+    """The result of one subject.
 
     Attributes:
-        name: what it is called.
+        name: name of the subject.
         status: "done" or "failed".
         page: the relative path, with "/", from the group's page to that of the subject; None: there is none.
         message: why it failed, in a sentence.
         warnings: of the fusion.
-        means: metrics, by the names of :data:`cspadn.metrics.TABLE_NAMES` or others; None or NaN where there is no
-            number.
-        seconds: that it took.
+        means: mean of each metric, by name, such as those of :data:`cspadn.metrics.TABLE_NAMES`; None or NaN if there is none.
+        seconds: duration of the fusion.
     """
 
     name: str
@@ -39,12 +38,12 @@ class GroupRow:
 
 
 def group_page(rows: Sequence[GroupRow], *, title: str, told: Mapping[str, str]) -> str:
-    """The page of a group: failures first, and a table of all subjects that can be sorted, with outliers marked.
+    """Return the page of a group: failures first, then a sortable table of all subjects with outliers marked.
 
     Args:
-        rows: in the order of the table, in which those that failed come first.
-        title: what the group is called.
-        told: facts that stand at the top, such as software, model and date.
+        rows: in the order of the table; on the page, failed ones come first.
+        title: name of the group.
+        told: facts for the top of the page, such as software, model and date.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.means))
     columns = {name: [_mean(row, name) for row in rows] for name in names}
@@ -71,7 +70,7 @@ def group_page(rows: Sequence[GroupRow], *, title: str, told: Mapping[str, str])
 
 
 def _mean(row: GroupRow, name: str) -> float:
-    """NaN where there is none, as of a subject that failed."""
+    """Return a mean; NaN if there is none, as for a failed subject."""
     return _finite(row.means.get(name)) if row.status == DONE else math.nan
 
 
@@ -84,7 +83,7 @@ def _present(values: Iterable[float]) -> int:
 
 
 def _row(row: GroupRow, place: int, columns: Mapping[str, list[float]], z_scores: Mapping[str, list[float]]) -> dict[str, Any]:
-    """What the template shows of a subject; a cell is its text and, of an outlier, the z-score."""
+    """Return the template's values for a subject; a cell is its text and, for an outlier, the z-score."""
     cells = []
     for name, column in columns.items():
         z = z_scores[name][place] if name in z_scores else math.nan
@@ -119,10 +118,12 @@ def _median(values: Iterable[float]) -> float:
 
 
 def robust_z(values: Sequence[float]) -> list[float]:
-    """Robust z-scores: 0.6745 (x - median) / MAD (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993).
+    """Compute robust z-scores: 0.6745 (x - median) / MAD, with the MAD, the median absolute deviation from the median.
 
-    Where the MAD, the median of the absolute deviations from the median, is 0: (x - median) / (1.253314 times their mean). 0
-    where all values are equal. What is no finite number does not count, and has NaN.
+    If the MAD is 0: (x - median) / (1.253314 times the mean absolute deviation). If all values are equal: 0. Values that are
+    not finite are ignored, and their score is NaN.
+
+    Source: Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993.
     """
     finite = [_finite(value) for value in values]
     centre = _median(finite)

@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 
 from cspadn.imaging.geometry import resample
 
-MOST_VOXELS = 16_000_000  # of a page: a head at 0.8 mm
+MOST_VOXELS = 16_000_000  # voxels on a page: a head at 0.8 mm
 SIDES = {"I": "feet", "S": "head", "R": "right", "L": "left", "A": "front", "P": "back"}
-_SURVEY = 64  # points along each axis, from which the extent of what is shown and the histograms come
-_SOMETHING = 0.1  # of a window: what is above is shown
-_ALIGNED = 1e-3  # how far directions may be off the patient's axes, in radians, and slices off a box, in slices
+_SURVEY = 64  # points along each axis for the histograms and the extent of the views
+_SOMETHING = 0.1  # of a window: brighter voxels determine the extent
+_ALIGNED = 1e-3  # tolerances: of directions against the patient's axes, in radians; of slices against a box, in slices
 
 Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Cut:
-    """One of the patient's planes, as radiologists look at it.
+    """One of the patient's planes, in radiological orientation.
 
     Attributes:
         axis: of LPS, which the slices lie along.
         across, down: axes of LPS that run to the right and down in the picture, or up for the last one (z).
-        left, right, top, bottom: which side of the patient is there in the picture.
-        minus, plus: where negative and positive positions lie.
+        left, right, top, bottom: side of the patient on each side of the picture.
+        minus, plus: side of the patient at negative and positive positions.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Lattice:
         spacing: mm.
         size: voxels along x, y and z.
         aligned: whether the axes of the fused volume are the patient's; its voxels are then those of the grid.
-        finer: whether the fused volume has smaller voxels, of which a page cannot hold as many.
+        finer: whether the fused volume has smaller voxels, too many for a page.
     """
 
     origin: tuple[float, float, float]
@@ -84,7 +84,7 @@ class Lattice:
         return grid
 
     def position(self, axis: int, index: int) -> float:
-        """Return where a slice lies along an axis, mm."""
+        """Return the position of a slice along an axis, mm."""
         return self.origin[axis] + index * self.spacing[axis]
 
     def index_of(self, point: Sequence[float]) -> tuple[int, ...]:
@@ -104,7 +104,7 @@ class Survey:
     upper: Vector
 
     def seen(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (points,) of PET or MRI: those within the fused volume and the own field of view."""
+        """Return the values (points,) of PET or MRI within the fused volume and its own field of view."""
         return values[np.isfinite(self.fused) & np.isfinite(values)]
 
 
@@ -119,12 +119,12 @@ def survey_of(pet: sitk.Image, mri: sitk.Image, fused: sitk.Image) -> Survey:
 
 
 def lattice_of(fused: sitk.Image, survey: Survey, shown: NDArray[np.floating]) -> Lattice:
-    """Return the grid over the part of a fused volume in which there is something.
+    """Return the grid over the part of a fused volume that is not empty.
 
     Args:
         fused: the volume.
-        survey: of it.
-        shown: what is shown of the survey, in [0, 1]: (z, y, x).
+        survey: values sampled over it.
+        shown: (z, y, x), the displayed intensities of the survey, in [0, 1].
     """
     lower, upper = _extent(shown, survey.lower, survey.upper)
     cosines = np.abs(np.reshape(fused.GetDirection(), (3, 3)))
@@ -158,7 +158,7 @@ def _box(image: sitk.Image) -> tuple[Vector, Vector]:
 
 
 def _extent(shown: NDArray[np.floating], lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
-    """Return the box in which there is something, with a margin; the whole one where there is nothing anywhere."""
+    """Return the box that is not empty, with a margin; the whole box if everything is empty."""
     found = shown > _SOMETHING
     if not found.any():
         return lower, upper

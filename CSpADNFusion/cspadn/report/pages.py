@@ -41,15 +41,15 @@ def subject_page(
     palette: str = DEFAULT_PALETTE,
     index: str | None = None,
 ) -> str:
-    """The page of one fusion: a viewer in three planes, windows, metrics, warnings and provenance.
+    """Return the page of one fusion: a viewer in three planes, windows, metrics, warnings and provenance.
 
     Args:
         pet, mri: as given to :func:`cspadn.fuse`.
-        result: what it made of them.
-        scores: of :func:`cspadn.metrics.measure_fusion`; None: the page says that nothing was measured.
-        title: what the subject is called.
-        palette: of the PET over the MRI, and of the hues: one of :data:`cspadn.palettes.PALETTES`.
-        index: the relative path, with "/", from the page to that of the group; None: there is none.
+        result: the result of the fusion.
+        scores: from :func:`cspadn.metrics.measure_fusion`; None: the page states that nothing was measured.
+        title: name of the subject.
+        palette: for the PET over the MRI and for the colour volume, one of :data:`cspadn.palettes.PALETTES`.
+        index: relative path, with "/", from the page to the page of the group; None: no group.
     """
     from cspadn.report.scene import scene_of
 
@@ -77,13 +77,13 @@ def page_of_scene(
 
 
 def viewer_values(scene: Scene, provenance: Mapping[str, Any], palette: str, modes: Sequence[str]) -> dict[str, Any]:
-    """Return what the templates of the viewer and of the key slices show.
+    """Return the values for the templates of the viewer and of the key slices.
 
     Args:
-        scene: what is shown.
-        provenance: has the windows, the grid, and the PET's units if they are known.
+        scene: the fusion.
+        provenance: contains the windows, the grid and, if known, the PET's units.
         palette: one of :data:`cspadn.palettes.PALETTES`.
-        modes: keys of :data:`MODES`, the first shown one first.
+        modes: keys of :data:`MODES`; the first is shown initially.
     """
     from cspadn.report.key_slices import PICTURES, key_slices
     from cspadn.report.lattice import CUTS
@@ -113,7 +113,7 @@ def viewer_values(scene: Scene, provenance: Mapping[str, Any], palette: str, mod
 
 
 def alignment_text(result: FusionResult) -> str:
-    """Say how PET and MRI lie to each other, for the top of a page."""
+    """Describe the alignment of PET and MRI, for the top of a page."""
     if result.registration is not None:
         return registration_text(result.registration)
     alignment = result.alignment
@@ -124,13 +124,13 @@ def alignment_text(result: FusionResult) -> str:
 
 
 def registration_text(registration: Registration) -> str:
-    """Say how far a registration has moved the PET."""
+    """Describe how far a registration has moved the PET."""
     moved = f"{registration.displacement_mm:.1f} mm and {registration.rotation_degrees:.1f}°"
     return f"Alignment: the PET was registered to the MRI, and moved by {moved}"
 
 
 def _gradient(palette: str) -> str:
-    """The palette's colours, as CSS lists them."""
+    """Return the colours of the palette as a CSS list."""
     import numpy as np
 
     from cspadn.imaging.color import palette_of
@@ -140,7 +140,7 @@ def _gradient(palette: str) -> str:
 
 
 def _legend(palette: str, provenance: Mapping[str, Any]) -> dict[str, str]:
-    """The colours of the colour pictures, and the ends of the windows, with the PET's units where they are known."""
+    """Return the values of the legend: colours, and the ends of the windows, with the PET's units if known."""
     from cspadn.imaging.color import legend
     from cspadn.report.viewer import picture_url
 
@@ -205,7 +205,7 @@ def _scores(scores: VolumeScores) -> dict[str, Any]:
 
 
 def _value_text(value: float) -> str:
-    """Return a value with four digits, and without an exponent where it is not very large: "25310", "6.482"."""
+    """Format a value with four digits, without an exponent unless it is very large: "25310", "6.482"."""
     return f"{float(f'{value:.4g}'):.7g}"
 
 

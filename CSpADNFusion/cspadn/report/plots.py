@@ -1,4 +1,4 @@
-"""The plots of a report, as SVG that stands in an HTML page. Needs matplotlib."""
+"""Draw the plots of a report as SVG for HTML pages. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INK, _LINE, _MARK = "#333333", "#1f5fa8", "#b3401e"
-_ONE_AT_A_TIME = threading.Lock()  # matplotlib's settings are the process's
+_ONE_AT_A_TIME = threading.Lock()  # matplotlib's settings are global in the process
 _BINS = 128
 _COLUMNS = 3  # of plots beside each other
 
 
 def histogram(values: NDArray[np.floating], window: tuple[float, float], *, label: str, key: str) -> str:
-    """How often which intensity occurs, on a logarithmic axis, with the ends of the window.
+    """Draw a histogram of intensities on a logarithmic axis, with the ends of the window.
 
     Args:
         values: (points,), finite.
-        label: of the axis of intensities.
-        key: tells this plot's ids in a page from those of others.
+        label: label of the intensity axis.
+        key: prefix of the ids of this plot, unique in a page.
     """
 
     def draw(figure: Figure) -> None:
@@ -34,8 +34,8 @@ def histogram(values: NDArray[np.floating], window: tuple[float, float], *, labe
         axes.spines[["top", "right"]].set_visible(False)
         counts, edges = np.histogram(values.astype(np.float64), bins=_BINS)
         axes.stairs(counts, edges, fill=True, color=_LINE, linewidth=0)
-        axes.set_yscale("symlog", linthresh=1)  # which has a place for 0
-        axes.yaxis.set_major_formatter("{x:,.0f}")  # powers of ten as such would be typeset, which takes half of the time
+        axes.set_yscale("symlog", linthresh=1)  # this scale includes 0
+        axes.yaxis.set_major_formatter("{x:,.0f}")  # typesetting powers of ten would take half of the time
         axes.set_ylim(0, max(counts.max(), 1) * 2)
         for end in window:
             axes.axvline(end, color=_MARK, linestyle="--", linewidth=1.2)
@@ -47,11 +47,11 @@ def histogram(values: NDArray[np.floating], window: tuple[float, float], *, labe
 
 
 def curves(positions: Sequence[float], series: Mapping[str, Sequence[float]], *, label: str, key: str) -> str:
-    """Each series over the positions, in a plot of its own with its name above; NaN is a gap.
+    """Draw each series over the positions, in its own plot with its name above; NaN is a gap.
 
     Args:
-        label: of the axis of positions.
-        key: tells these plots' ids in a page from those of others.
+        label: label of the position axis.
+        key: prefix of the ids of these plots, unique in a page.
     """
     rows = -(-len(series) // _COLUMNS)
 
@@ -62,20 +62,20 @@ def curves(positions: Sequence[float], series: Mapping[str, Sequence[float]], *,
             axes.plot(positions, values, color=_LINE, linewidth=1.2, marker=".", markersize=3)
             axes.set_title(name, fontsize=9, loc="left", fontweight="bold")
             axes.grid(color="#dddddd", linewidth=0.6)
-            if place > len(series) - _COLUMNS:  # the last of its column
+            if place > len(series) - _COLUMNS:  # the last plot of its column
                 axes.set_xlabel(label)
 
     return _svg(8.4, 1.6 * rows, draw, key)
 
 
 def _svg(width: float, height: float, draw: Callable[[Figure], None], key: str) -> str:
-    """The element alone, without the head of a file; its ids begin with ``key``, since those of two plots are the same."""
+    """Return the SVG element without a file header; ``key`` before its ids makes them unique in a page."""
     from matplotlib import rc_context, rcdefaults, rcParams
-    from matplotlib.figure import Figure  # no pyplot: it would keep figures, and ask for a screen
+    from matplotlib.figure import Figure  # no pyplot: it would keep figures in memory and may need a display
 
     file = io.StringIO()
     with _ONE_AT_A_TIME, rc_context():
-        rcdefaults()  # whatever the user has set, such as LaTeX for text
+        rcdefaults()  # ignore the user's settings, such as LaTeX for text
         rcParams.update({"svg.fonttype": "none", "svg.hashsalt": key, "font.size": 8, "axes.edgecolor": _INK})
         figure = Figure((width, height), layout="constrained")
         draw(figure)

@@ -19,8 +19,8 @@ def registration_page(pet: sitk.Image, mri: sitk.Image, result: Registration, *,
 
     Args:
         pet, mri: as given to :func:`cspadn.register`.
-        result: what it found.
-        title: what the registration is called.
+        result: the result of the registration.
+        title: name of the registration.
     """
     from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
     from cspadn.imaging.geometry import to_axial

@@ -1,4 +1,4 @@
-"""What a page shows of a fusion: MRI, fused volume, brightness of the colours and outlines on one lattice, and the PET."""
+"""Prepare a fusion for a page: MRI, fused volume, brightness of the colours and outlines on one lattice, and the PET."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Levels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Scene:
-    """A fusion, as a page shows it. The arrays are (z, y, x) on the lattice, from the patient's feet, front and right.
+    """A fusion prepared for a page. The arrays are (z, y, x) on the lattice, from the patient's feet, front and right.
 
     Attributes:
         lattice: the grid along the patient's axes.
-        pet: the PET where the fusion had it, with background in its holes; NaN may lie beyond the field of view.
-        before: the same where it was before its registration; None: it was not registered.
+        pet: the PET as placed for the fusion, with holes filled by background; NaN is possible beyond the field of view.
+        before: the PET as placed before its registration; None: it was not registered.
         pet_window: in the PET's units.
         survey: values for histograms.
         mri, fused: grey levels from 0 to 255; 0 beyond the field of view.
-        bright: brightness with which the table of the palette gives the colours, from 0 to 255.
+        bright: brightness for the table of the palette, from 0 to 255.
         marks: bits; ``1 << axis`` is an outline of the MRI in a slice along an axis, :data:`BEYOND` a voxel beyond the field
             of view of the volume that does not give the grid.
     """
@@ -77,12 +77,12 @@ def scene_of(
     """Prepare a fusion for a page.
 
     Args:
-        pet: where the fusion had it (:meth:`cspadn.fusion.FusionResult.placed`).
+        pet: as placed for the fusion (:meth:`cspadn.fusion.FusionResult.placed`).
         mri: as given to the fusion.
         fused: the fused volume.
-        provenance: has the windows, and whose grid the fused volume has.
+        provenance: contains the windows, and which volume gave the grid.
         palette: one of :data:`cspadn.palettes.PALETTES`.
-        before: the PET before its registration, which moved it without a change of its voxels; None: it was not registered.
+        before: the PET before its registration, which changes only its position; None: it was not registered.
     """
     pet_window, mri_window = Window(*provenance["pet_window"]), Window(*provenance["mri_window"])
     volumes = _filled(pet, pet_window.lower), _filled(mri, mri_window.lower), fused
@@ -151,7 +151,7 @@ def _outlines(mri: Levels, survey: NDArray[np.float32], spacing: tuple[float, fl
 
     Args:
         mri: grey levels (z, y, x).
-        survey: points of the MRI in [0, 1], which tell the tissues apart.
+        survey: points of the MRI in [0, 1], from which the levels of the tissues are computed.
         spacing: along x, y and z, mm.
     """
     labels = tissues(mri.astype(np.float32) / np.float32(WHITE), tissue_levels(survey), spacing[::-1])

@@ -1,6 +1,6 @@
-"""Templates of the pages, and how numbers are written in them. Needs jinja2.
+"""Templates of the pages, and the format of their numbers. Needs jinja2.
 
-A page is one file that asks for no other: it opens from the disk, without a network.
+A page is a single file without references to others: it opens from the disk, without a network.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def check_packages() -> None:
-    """MissingPackageError where a package that makes pages is not installed."""
+    """Raise MissingPackageError if a package that pages need is not installed."""
     for name in _PACKAGES:
         if find_spec(name) is None:
             package = {"PIL": "pillow"}.get(name, name)
@@ -27,13 +27,13 @@ def check_packages() -> None:
 
 
 def templates_folder() -> Path:
-    """Where the templates are: beside the package in the extension, inside it in a wheel."""
+    """Return the folder of the templates: beside the package in the extension, inside it in a wheel."""
     beside = _PACKAGE.parent / "Resources" / "Report"
     return beside if beside.is_dir() else _PACKAGE / "Resources" / "Report"
 
 
 def rendered(template: str, **values: object) -> str:
-    """Return a template with its values; what is written is escaped."""
+    """Fill a template with values, which are escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from cspadn.imaging.metadata import NOTE
@@ -44,12 +44,12 @@ def rendered(template: str, **values: object) -> str:
 
 
 def explanations(names: Iterable[str]) -> dict[str, str]:
-    """Return what each metric measures, for tooltips; a metric of another version has only its name."""
+    """Return explanations of metrics for tooltips; for a metric of another version, its name."""
     from cspadn.metrics.registry import BY_NAME
 
     return {name: BY_NAME[name].explanation if name in BY_NAME else name for name in names}
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
-    """Return a number with so many decimals; :data:`MISSING` if it is none."""
+    """Format a number with the given decimals; return :data:`MISSING` if it is not a number."""
     return MISSING if value is None or not math.isfinite(value) else f"{value:.{digits}f}"

@@ -1,6 +1,6 @@
-"""The data of the viewer in a page: pictures of all slices, the PET's values, and how both lie in space. Needs pillow.
+"""The data of the viewer in a page: pictures of all slices, the PET's values, and the position of both. Needs pillow.
 
-The script ``Resources/Report/viewer.js`` reads them. docs/adr/0025 says why they are stored like this.
+The script ``Resources/Report/viewer.js`` reads them. docs/adr/0025 gives the reasons for this format.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SQUARE_MM = 20.0  # side of a square of the checkerboard
 
 
 def viewer_data(scene: Scene, palette: str, units: str) -> dict[str, Any]:
-    """Return what the viewer's template shows: ``scene`` for JSON, ``pet`` in base64, and ``pictures`` as URLs.
+    """Return the values for the viewer's template: ``scene`` for JSON, ``pet`` in base64, and ``pictures`` as URLs.
 
     Args:
         scene: the fusion.
@@ -178,10 +178,10 @@ def _matrix_to_index(image: sitk.Image) -> list[list[float]]:
 def hottest_places(scene: Scene) -> list[dict[str, Any]]:
     """Find the hottest places of a PET within the head of the MRI, at least 25 mm apart, the hottest first.
 
-    The PET is smoothed by 3 mm (standard deviation) first, so that noise makes no place; the values are its own.
+    The PET is smoothed first, by 3 mm (standard deviation), so that noise is not found; the values are those before smoothing.
 
     Returns:
-        At most five, none below half of the hottest, each with ``point`` (LPS, mm) and ``value`` in the PET's units.
+        At most five places, none below half of the hottest, each with ``point`` (LPS, mm) and ``value`` in the PET's units.
     """
     pet = sitk.Cast(_within(scene)[0], sitk.sitkFloat32)
     values = sitk.GetArrayFromImage(pet)
