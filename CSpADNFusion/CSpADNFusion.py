@@ -84,7 +84,7 @@ class CSpADNFusionTest(ScriptedLoadableModuleTest):
         fusedNode = CSpADNFusionLogic().fuse(petNode, mriNode, palette="PET-Heat", metrics=True)
         self._checkVoxels(fusedNode, mriNode)
         self._checkHierarchy(fusedNode, study)
-        self.assertEqual(fusedNode.GetName(), f"{mriNode.GetName()}-{petNode.GetName()} fused")
+        self.assertEqual(fusedNode.GetName(), f"Fused {mriNode.GetName()}-{petNode.GetName()}")
         self.assertEqual(fusedNode.GetAttribute("CSpADNFusion.model"), "cspadn")
         self.assertEqual(len(fusedNode.GetAttribute("CSpADNFusion.model_sha256")), 64)
         self._checkMetrics(fusedNode.GetNodeReference("CSpADNFusionMetrics"))
@@ -112,7 +112,9 @@ class CSpADNFusionTest(ScriptedLoadableModuleTest):
         outputs = [fusedNode, *(fusedNode.GetNodeReference(role) for role in ("CSpADNFusionColor", "CSpADNFusionMetrics"))]
         items = [hierarchy.GetItemByDataNode(node) for node in outputs]
         self.assertNotIn(hierarchy.GetInvalidItemID(), items)
-        self.assertEqual([hierarchy.GetItemParent(item) for item in items], [study] * len(items))
+        folder = hierarchy.GetItemParent(items[0])
+        self.assertEqual([hierarchy.GetItemParent(item) for item in items], [folder] * len(items))
+        self.assertEqual(hierarchy.GetItemParent(folder), study)
 
     def _checkMetrics(self, tableNode):
         from cspadn.metrics.registry import BY_NAME, TABLE_NAMES

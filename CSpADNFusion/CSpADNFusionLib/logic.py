@@ -22,13 +22,13 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
     >>> logic = CSpADNFusionLogic()
     >>> fusedNode = logic.fuse(petNode, mriNode, palette="PET-Heat", metrics=True)
     >>> fusedNode.GetName()
-    'MRI-PET fused'
+    'Fused MRI-PET'
     >>> fusedNode.GetAttribute("CSpADNFusion.model")
     'cspadn'
     >>> fusedNode.GetNodeReference("CSpADNFusionColor").GetName()
-    'MRI-PET fused color'
+    'Fused MRI-PET color'
     >>> fusedNode.GetNodeReference("CSpADNFusionMetrics").GetName()
-    'MRI-PET fused metrics'
+    'Fused MRI-PET metrics'
     >>> logic.fuse(petNode, petNode)
     Traceback (most recent call last):
     cspadn.errors.InputError: Select two different volumes.
@@ -88,7 +88,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         those of the PET. It refers to its colour volume as "CSpADNFusionColor" and to its table as "CSpADNFusionMetrics".
 
         :param petNode, mriNode: scalar volume nodes, registered to each other, under any linear or non-linear transforms.
-        :param outputNode: receives the result; default: a new node, named "<MRI>-<PET> fused".
+        :param outputNode: receives the result; default: a new node, named "Fused <MRI>-<PET>".
         :param colorOutputNode: vector volume node that receives the fused volume in the hues of a PET palette; default: a new
             node with the setting ``palette``, else none.
         :param metricsTableNode: table node that receives the metrics of each slice; default: a new one with ``metrics``.

@@ -6,6 +6,7 @@ from slicer import vtkMRMLScalarVolumeNode, vtkMRMLTableNode, vtkMRMLVectorVolum
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
 from cspadn.settings import FusionSettings, described
+from CSpADNFusionLib.comparisons import COMPARISONS
 
 _NODES = ("petVolume", "mriVolume", "fusedVolume", "colorVolume", "metricsTable", "lastFusedVolume")
 
@@ -107,7 +108,13 @@ class CSpADNFusionParameterNode(SettingsMethods):
     makeColor, colorVolume - Whether to create a colour volume, and which node receives it; None for a new one.
     makeMetrics, metricsTable - Whether to compute metrics of the slices, and which table receives them; None for a new one.
     lastFusedVolume - The result of the last run, which comparison, plot and export use.
-    petOpacity - Opacity of the PET over the MRI in the blend of the comparison.
+    petOpacity - Opacity of the PET over the MRI in the overlay of the comparison.
+    petWeight - How strongly the PET colours the colour volume of the last result; 0 leaves greys.
+    comparison - What the comparison shows, one of :data:`CSpADNFusionLib.comparisons.COMPARISONS`.
+    showGrey - Whether the last result is shown in grey.
+    showOutlines - Whether outlines of the MRI are drawn in all views of the comparison.
+    showBefore - Whether outlines and checkerboard show the PET where it was before its registration.
+    checkerboardShift - By which share of two squares the checkerboard is moved.
     weightsFile - A weights file that replaces the shipped model; empty for none.
     """
 
@@ -116,10 +123,16 @@ class CSpADNFusionParameterNode(SettingsMethods):
     fusedVolume: vtkMRMLScalarVolumeNode
     makeColor: bool = True
     colorVolume: vtkMRMLVectorVolumeNode
-    makeMetrics: bool = True
+    makeMetrics: bool = False
     metricsTable: vtkMRMLTableNode
     lastFusedVolume: vtkMRMLScalarVolumeNode
     petOpacity: Annotated[float, WithinRange(0, 1)] = 0.5
+    petWeight: Annotated[float, WithinRange(0, 1)] = 1.0
+    comparison: Annotated[str, Choice(list(COMPARISONS))] = COMPARISONS[0]
+    showGrey: bool = False
+    showOutlines: bool = False
+    showBefore: bool = False
+    checkerboardShift: Annotated[float, WithinRange(0, 1)] = 0.0
     weightsFile: str = ""
 
     def clearNode(self, node):

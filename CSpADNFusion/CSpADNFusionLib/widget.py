@@ -21,11 +21,14 @@ from CSpADNFusionLib.panel.alignment import AlignmentView
 from CSpADNFusionLib.panel.device import DeviceView
 from CSpADNFusionLib.panel.inputs import InputObserver, InputsView
 from CSpADNFusionLib.panel.legend import LegendView, windowOfLastResult
+from CSpADNFusionLib.panel.pointer import PointerView
 from CSpADNFusionLib.panel.qt_helpers import makeKeyboardAccessible, waitCursor
+from CSpADNFusionLib.panel.result import ResultView
 from CSpADNFusionLib.panel.run import RunView
 from CSpADNFusionLib.panel.run_control import RunControl
+from CSpADNFusionLib.panel.view_control import ViewControl
 from CSpADNFusionLib.scene import comparison, dicom_export, samples
-from CSpADNFusionLib.scene.node_references import COLOR_ROLE, METRICS_ROLE, registrationOf
+from CSpADNFusionLib.scene.node_references import registrationOf
 
 _PACKAGES = ("CSpADNFusionLib", "cspadn")  # reloaded with the module
 
@@ -61,6 +64,9 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._inputsView, self._runView, self._legendView = InputsView(self.ui), RunView(self.ui), LegendView(self.ui)
         self._inputObserver = InputObserver(self.onInputsChanged)
         self._alignmentView = AlignmentView(self.logic, self._inputsView.showAlignment)
+        self._resultView = ResultView(self.ui, self._runView.showStatus)
+        self._pointerView = PointerView(self.ui.pointerLabel)
+        self._viewControl = ViewControl(self.ui, lambda: self._parameterNode, self._runView.showStatus)
         self._deviceView = DeviceView(self.ui, self.onDeviceChosen)
         self._runControl = RunControl(
             self.logic,
@@ -86,8 +92,6 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.undoButton.clicked.connect(self.onUndoButton)
         self.ui.sampleDataButton.clicked.connect(self.onSampleDataButton)
         self.ui.petPaletteButton.clicked.connect(self.onPetPaletteButton)
-        self.ui.compareButton.clicked.connect(self.onCompareButton)
-        self.ui.plotButton.clicked.connect(self.onPlotButton)
         self.ui.exportButton.clicked.connect(self.onExportButton)
         self.ui.weightsButton.clicked.connect(self.onWeightsButton)
         self.ui.advancedCollapsibleButton.contentsCollapsed.connect(self.onAdvancedCollapsed)
@@ -99,6 +103,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.logic.closeWorker()
             self._deviceView.close()
             self._inputObserver.close()
+            self._pointerView.observe(None)
             self.setParameterNode(None)
         self.removeObservers()
 
@@ -123,6 +128,8 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         wasBusy = self.logic.isBusy()
         self.logic.closeWorker()
         self._alignmentView.reset()
+        self._resultView.forget()
+        self._viewControl.close()
         if wasBusy:
             self._runView.stop(message("stopped-with-scene"))
         self.setParameterNode(None)
@@ -172,9 +179,11 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._checkLastInputs()
         self._showInputs()
         self._deviceView.show(self._parameterNode.device)
+        self._resultView.show(self._parameterNode)
         self._enableWidgets()
         self._showLegend()
-        self._updateComparison()
+        self._viewControl.update()
+        self._pointerView.observe(self._parameterNode.petVolume)
         self._checkCanApply()
 
     def _showInputs(self):
@@ -227,7 +236,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         nodes = self._inputs()
         self.ui.compareButton.setEnabled(nodes is not None)
         self.ui.petPaletteButton.setEnabled(nodes is not None)
-        self.ui.plotButton.setEnabled(self._lastMetrics() is not None)
+        self.ui.beforeCheckBox.setEnabled(registrationOf(self._parameterNode.petVolume) is not None)
         self._enableExport()
 
     def _enableExport(self):
@@ -241,16 +250,6 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _showLegend(self):
         parameters = self._parameterNode
         self._legendView.show(parameters, self._inputsView.petWindow(parameters) or windowOfLastResult(parameters))
-
-    def _updateComparison(self):
-        """Show the selected volumes in the comparison if it is open."""
-        if comparison.isShown():
-            comparison.update(self._parameterNode)
-
-    def _lastMetrics(self):
-        """Return the metrics table of the last result, or None."""
-        fusedNode = self._parameterNode.lastFusedVolume
-        return fusedNode.GetNodeReference(METRICS_ROLE) if fusedNode else None
 
     def _checkCanApply(self):
         """Turn the button of what is running into Cancel; otherwise enable both, or explain in their tooltips why not."""
@@ -319,23 +318,6 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if file:
             self._parameterNode.weightsFile = file
 
-    def onCompareButton(self, _checked=False):
-        """Open the comparison."""
-        if not comparison.show(self._parameterNode):
-            self._runView.showStatus(message("no-window-for-comparison"))
-        elif self._parameterNode.lastFusedVolume and not comparison.fusedNodeOf(self._parameterNode):
-            self._runView.showStatus(message("result-outdated"))
-
-    def onPlotButton(self, _checked=False):
-        """Show the metrics of the last result as plots and table."""
-        from CSpADNFusionLib.scene import metrics
-
-        tableNode = self._lastMetrics()
-        if tableNode is None:
-            self._runView.showStatus(message("metrics-table-deleted"))
-        elif not metrics.show(tableNode):
-            self._runView.showStatus(message("no-window-for-plot"))
-
     def onExportButton(self, _checked=False):
         """Export the last result as a DICOM study into a folder that the user selects, and import it if wanted."""
         title = _("An empty folder for the files of the study")
@@ -373,14 +355,21 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Take the PET out of the transform of its registration."""
         self.logic.undoRegistration(self._parameterNode.petVolume)
         self._runView.showStatus(message("registration-undone"))
-        self._checkCanApply()
+        self.onParametersModified()
 
     def onRunStateChanged(self):
-        """Update the buttons, and the alignment, which is not measured during a run."""
+        """Update the panel; the alignment, for example, is not measured during a run."""
         if self._parameterNode:
-            self._checkCanApply()
-            self._showInputs()
+            self.onParametersModified()
 
     def onFused(self, fusedNode):
-        """Show the result: the colour volume, which shows uptake and anatomy, or else the fused volume."""
-        self._showInViews(background=fusedNode.GetNodeReference(COLOR_ROLE) or fusedNode, foreground=None)
+        """Show the result."""
+        self._viewControl.showResult(fusedNode)
+        if self._parameterNode:
+            self._showMeasuredAlignment(fusedNode)
+
+    def _showMeasuredAlignment(self, fusedNode):
+        """Tell the alignment that the fusion has measured, instead of measuring it again."""
+        nodes = self._inputs()
+        if nodes and comparison.fusedNodeOf(self._parameterNode) is fusedNode:
+            self._alignmentView.tellFused(nodes, fusedNode)

@@ -544,7 +544,7 @@ def test_the_images_for_the_worker_are_the_users_alone(watched_panel) -> None:
     opened.ui.applyButton.click()
     wait_for_fusion(opened)
     time.sleep(0.01)
-    assert slicer.util.getNode("MRI-PET fused")
+    assert slicer.util.getNode("Fused MRI-PET")
     temporary = Path(slicer.app.temporaryPath)
     (folder,) = (path for path in watch.seen if re.fullmatch(r"CSpADNFusion-(?!new)[\w-]+", path.name))
     assert {each.mode for each in watch.seen[folder]} == {0o700}
@@ -577,7 +577,7 @@ def test_a_panels_worker_says_nothing_of_the_patient(panel, marked: Path, monkey
         wait_for_fusion(panel)
     nodes = [slicer.mrmlScene.GetNthNode(index) for index in range(slicer.mrmlScene.GetNumberOfNodes())]
     attributes = [f"{node.GetName()} {name}={node.GetAttribute(name)}" for node in nodes for name in node.GetAttributeNames()]
-    assert any("MRI-PET fused CSpADNFusion.pet_series_uid" in each for each in attributes) == good
+    assert any("Fused MRI-PET CSpADNFusion.pet_series_uid" in each for each in attributes) == good
     assert (records.messages == []) == good
     shown = [panel.ui.statusLabel.text(), panel.ui.logTextEdit.toPlainText(), str(records.messages)]
     assert marks_in("\n".join([*attributes, *map(str, watch.seen), *shown]).encode()) == set()

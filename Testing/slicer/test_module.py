@@ -55,10 +55,10 @@ def test_apply_fuses_in_a_worker(panel, pair, tmp_path) -> None:
     assert panel.ui.applyButton.text() == "Cancel"
     wait_for_fusion(panel)
     assert records.texts("error") == []
-    fused = slicer.util.getNode("MRI-PET fused")
+    fused = slicer.util.getNode("Fused MRI-PET")
     expected = sitk.GetArrayFromImage(cspadn.fuse(*pair).image)
     np.testing.assert_allclose(slicer.util.arrayFromVolume(fused), expected, atol=1e-4 * FUSED_MAXIMUM)
-    assert panel.ui.statusLabel.text().splitlines()[0] == "Done: MRI-PET fused"
+    assert panel.ui.statusLabel.text().splitlines()[0] == "Done: Fused MRI-PET"
     assert panel.ui.progressBar.value() == panel.ui.progressBar.maximum() == 8
     assert panel.ui.applyButton.text() == "Apply"
     assert [request["requester"] for request in _pip_requests()] == ["CSpADNFusion"]
@@ -84,7 +84,7 @@ def test_worker_and_console_make_the_same_volume(panel) -> None:
     wait_for_fusion(panel)
     in_process = panel.logic.fuse(slicer.util.getNode("PET"), slicer.util.getNode("MRI"))
     np.testing.assert_array_equal(
-        slicer.util.arrayFromVolume(in_process), slicer.util.arrayFromVolume(slicer.util.getNode("MRI-PET fused"))
+        slicer.util.arrayFromVolume(in_process), slicer.util.arrayFromVolume(slicer.util.getNode("Fused MRI-PET"))
     )
 
 
@@ -158,11 +158,12 @@ def test_a_double_click_does_not_cancel_what_it_starts(panel) -> None:
 @pytest.mark.usefixtures("inline_worker")
 def test_a_result_that_comes_while_another_module_is_shown(panel) -> None:
     select_inputs(panel)
+    panel.ui.metricsCheckBox.setChecked(True)
     panel.ui.applyButton.click()
     application.exitModule(panel)
     wait_for_fusion(panel)
     application.enterModule(panel)
-    assert panel._parameterNode.lastFusedVolume.GetName() == "MRI-PET fused"
+    assert panel._parameterNode.lastFusedVolume.GetName() == "Fused MRI-PET"
     assert panel.ui.plotButton.isEnabled()
 
 
@@ -175,6 +176,7 @@ def test_a_result_that_cannot_be_stored_is_a_failure(panel, monkeypatch) -> None
 
     monkeypatch.setattr(metrics, "updateMetricsNodes", full)
     select_inputs(panel)
+    panel.ui.metricsCheckBox.setChecked(True)
     panel.ui.applyButton.click()
     wait_for_fusion(panel)
     (message,) = [each for each in records.messages if each["level"] == "error"]
@@ -267,7 +269,7 @@ def test_progress_that_cannot_be_shown_does_not_stop_the_run(panel, monkeypatch)
     panel.ui.applyButton.click()
     monkeypatch.setattr(panel.ui.progressBar, "setValue", lambda *_: 1 / 0)
     wait_for_fusion(panel)
-    assert panel.ui.statusLabel.text().splitlines()[0] == "Done: MRI-PET fused"
+    assert panel.ui.statusLabel.text().splitlines()[0] == "Done: Fused MRI-PET"
 
 
 @pytest.mark.usefixtures("inline_worker")
@@ -305,7 +307,7 @@ def test_the_fused_volume_goes_where_the_mri_was(panel, pair) -> None:
     slicer.util.getNode("MRI").SetSpacing(9, 9, 9)
     slicer.util.getNode("MRI").SetOrigin(77, 77, 77)
     wait_for_fusion(panel)
-    fused = slicer.util.getNode("MRI-PET fused")
+    fused = slicer.util.getNode("Fused MRI-PET")
     np.testing.assert_allclose(fused.GetSpacing(), pair[1].GetSpacing())
     np.testing.assert_allclose(fused.GetOrigin(), np.array(pair[1].GetOrigin()) * [-1, -1, 1])
 

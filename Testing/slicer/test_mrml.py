@@ -118,7 +118,7 @@ def test_a_transform_that_scales_and_shears(logic) -> None:
 def test_fused_node_is_ready_to_use(logic, pair) -> None:
     pet_node, mri_node = node_of(pair[0], "FDG"), node_of(pair[1], "T1")
     fused = logic.fuse(pet_node, mri_node)
-    assert fused.GetName() == "T1-FDG fused"
+    assert fused.GetName() == "Fused T1-FDG"
     np.testing.assert_array_equal(_matrix(fused), _matrix(mri_node))
     assert len(fused.GetAttribute("CSpADNFusion.model_sha256")) == 64
     assert "not for diagnosis" in fused.GetDescription()
@@ -241,7 +241,7 @@ def test_volumes_under_one_non_linear_transform_are_fused_as_without(logic, pair
 def test_a_colour_volume_lies_beside_the_fused_one(logic, pair, scene) -> None:
     pet_node, mri_node = node_of(pair[0], "PET"), node_of(pair[1], "MRI")
     fused = logic.fuse(pet_node, mri_node, palette="PET-HotMetalBlue")
-    color = scene.GetFirstNodeByName("MRI-PET fused color")
+    color = scene.GetFirstNodeByName("Fused MRI-PET color")
     assert color.IsA("vtkMRMLVectorVolumeNode")
     assert color.GetAttribute("CSpADNFusion.palette") == "PET-HotMetalBlue"
     np.testing.assert_array_equal(_matrix(color), _matrix(fused))

@@ -36,6 +36,9 @@ def panel(scene, pair):
     node_of(pair[1], "MRI")
     panel = application.openModule(MODULE_FILE)
     select_inputs(panel)
+    panel.ui.skipAlignmentCheckCheckBox.setChecked(True)
+    panel.ui.metricsCheckBox.setChecked(True)
+    panel.ui.comparisonComboBox.setCurrentText("All volumes")
     return panel
 
 
@@ -126,20 +129,24 @@ def test_everything_is_made_named_and_shown(panel) -> None:
 
     from cspadn.metrics import TABLE_NAMES
 
+    for name in ("PET", "MRI"):  # as Slicer does when it loads a volume
+        _node(name).CreateDefaultDisplayNodes()
+        _node(name).GetDisplayNode().SetAutoWindowLevel(False)
     pet_display = _display_state(_node("PET")), _display_state(_node("MRI"))
     _apply(panel)
-    fused, color = _node("MRI-PET fused"), _node("MRI-PET fused color")
+    fused, color = _node("Fused MRI-PET"), _node("Fused MRI-PET color")
     table = fused.GetNodeReference("CSpADNFusionMetrics")
     assert fused.GetNodeReference("CSpADNFusionColor") is color
-    assert table.GetName() == "MRI-PET fused metrics"
+    assert table.GetName() == "Fused MRI-PET metrics"
     assert [table.GetColumnName(i) for i in range(table.GetNumberOfColumns())] == ["slice", "position_mm", *TABLE_NAMES]
     assert panel._parameterNode.lastFusedVolume is fused
-    assert records.sliceViewerLayers[-1] == {"background": color, "foreground": None, "fit": True}
+    shown = {"background": color, "foreground": _node("PET"), "foregroundOpacity": 0.0}
+    assert records.sliceViewerLayers[-1] == {**shown, "fit": True}
     assert (_display_state(_node("PET")), _display_state(_node("MRI"))) == pet_display
     _apply(panel)  # once more: to new nodes, without a question
-    assert _node("MRI-PET fused_1 color") is not None
-    assert _node("MRI-PET fused_1 metrics mean") is not None
-    assert panel._parameterNode.lastFusedVolume is slicer.util.getNode("MRI-PET fused_1")
+    assert _node("Fused MRI-PET_1 color") is not None
+    assert _node("Fused MRI-PET_1 metrics mean") is not None
+    assert panel._parameterNode.lastFusedVolume is slicer.util.getNode("Fused MRI-PET_1")
 
 
 def _display_state(node) -> tuple:
@@ -161,7 +168,7 @@ def test_what_exists_is_replaced_only_after_a_question(quick_panel) -> None:
     records.answers.append(True)
     _apply(quick_panel)
     assert slicer.util.arrayFromVolume(output).shape == slicer.util.arrayFromVolume(_node("MRI")).shape
-    assert _node("MRI-PET fused") is None
+    assert _node("Fused MRI-PET") is None
 
 
 def test_settings_of_the_panel_reach_the_result(quick_panel) -> None:
@@ -172,11 +179,11 @@ def test_settings_of_the_panel_reach_the_result(quick_panel) -> None:
     _window(quick_panel, "pet", 1.5, 55.25)
     assert (parameters.model, parameters.grid, parameters.device) == ("cspadn-paper", "PET", "cpu")
     _apply(quick_panel)
-    fused = _node("MRI-PET fused")
+    fused = _node("Fused MRI-PET")
     attributes = [fused.GetAttribute(f"CSpADNFusion.{name}") for name in ("model", "grid", "device", "pet_window")]
     assert attributes == ["cspadn-paper", "pet", "cpu", "[1.5, 55.25]"]
     assert fused.GetSpacing() == _node("PET").GetSpacing()
-    assert _node("MRI-PET fused color") is None
+    assert _node("Fused MRI-PET color") is None
 
 
 def test_a_weights_file_takes_the_place_of_the_model(quick_panel, tmp_path) -> None:
@@ -189,7 +196,7 @@ def test_a_weights_file_takes_the_place_of_the_model(quick_panel, tmp_path) -> N
     quick_panel.ui.weightsLineEdit.setText(str(folder / "mine.safetensors"))
     assert not quick_panel.ui.modelComboBox.isEnabled()
     _apply(quick_panel)
-    assert _node("MRI-PET fused").GetAttribute("CSpADNFusion.model") == "cspadn-paper"
+    assert _node("Fused MRI-PET").GetAttribute("CSpADNFusion.model") == "cspadn-paper"
 
 
 def test_a_damaged_weights_file_gets_the_workers_sentence(quick_panel, tmp_path) -> None:
@@ -210,7 +217,7 @@ def test_temporary_paths_with_spaces_quotes_and_other_letters(quick_panel, tmp_p
     folder.mkdir()
     monkeypatch.setattr(slicer.app, "temporaryPath", str(folder))
     _apply(quick_panel)
-    assert _node("MRI-PET fused") is not None
+    assert _node("Fused MRI-PET") is not None
     assert list(folder.iterdir()) == []
 
 
@@ -250,7 +257,6 @@ def test_progress_tells_slices_and_time_left(panel, monkeypatch) -> None:
 def test_the_line_under_the_inputs(panel, scene) -> None:
     import slicer
 
-    panel.ui.skipAlignmentCheckCheckBox.setChecked(True)
     assert panel.ui.pairLabel.text() == slicer_message(
         "panel-pair-summary",
         pet="14 x 12 x 7 (3.5 x 3.5 x 4 mm)",
@@ -340,7 +346,7 @@ def test_automatic_windows_are_those_that_the_fusion_takes(quick_panel) -> None:
     assert quick_panel.ui.petUpperSpinBox.value() == 1  # nobody looks: nothing is computed
     quick_panel.ui.windowsCollapsibleButton.setCollapsed(False)
     _apply(quick_panel)
-    fused = _node("MRI-PET fused")
+    fused = _node("Fused MRI-PET")
     for name in ("pet", "mri"):
         shown = [getattr(quick_panel.ui, f"{name}{end}SpinBox").value() for end in ("Lower", "Upper")]
         assert shown == pytest.approx(json.loads(fused.GetAttribute(f"CSpADNFusion.{name}_window")), abs=0.01)
@@ -461,13 +467,154 @@ def test_the_legend_shows_the_palette(panel, name: str) -> None:
     np.testing.assert_array_equal(_legend_pixels(panel), color.legend(name, 64))
 
 
+# The picture of the last result
+
+
+def _pixels(name: str) -> np.ndarray:
+    import slicer
+
+    return slicer.util.arrayFromVolume(_node(name)).astype(int)
+
+
+@pytest.fixture
+def colored_panel(panel):
+    """A result with a colour volume."""
+    panel.ui.metricsCheckBox.setChecked(False)
+    _apply(panel)
+    return panel
+
+
+def test_another_palette_changes_the_picture_at_once(colored_panel, pair, monkeypatch) -> None:
+    """To what a fusion with that palette makes, without one."""
+    import cspadn
+
+    monkeypatch.setattr(colored_panel.logic, "startFusion", lambda *_args, **_more: pytest.fail("it fuses again"))
+    before = _pixels("Fused MRI-PET color")
+    colored_panel.ui.paletteComboBox.setCurrentText("PET-DICOM")
+    after = _pixels("Fused MRI-PET color")
+    expected = sitk.GetArrayFromImage(cspadn.fuse(*pair, cspadn.FusionSettings(palette="PET-DICOM")).color).astype(int)
+    assert np.abs(after - before).max() > 30
+    assert np.abs(after - expected).max() <= 6
+    for name in ("Fused MRI-PET", "Fused MRI-PET color"):
+        assert _node(name).GetAttribute("CSpADNFusion.palette") == "PET-DICOM"
+    np.testing.assert_array_equal(_legend_pixels(colored_panel), color_legend("PET-DICOM"))
+
+
+def color_legend(name: str, weight: float = 1.0) -> np.ndarray:
+    from cspadn.imaging import color
+
+    return color.legend(name, 64, weight=weight)
+
+
+def test_the_weight_of_the_pet_changes_the_picture_and_the_legend_at_once(colored_panel) -> None:
+    colored_panel.ui.petWeightSlider.setValue(0)
+    assert np.ptp(_pixels("Fused MRI-PET color"), axis=-1).max() <= 2
+    np.testing.assert_array_equal(_legend_pixels(colored_panel), color_legend("Heated", 0.0))
+    colored_panel.ui.petWeightSlider.setValue(1)
+    assert np.ptp(_pixels("Fused MRI-PET color"), axis=-1).max() > 30
+
+
+def test_the_palette_that_is_shown_is_that_of_the_picture(colored_panel) -> None:
+    """Also of a result that comes from the console, and of a scene that is loaded."""
+    import slicer
+
+    panel = colored_panel
+    panel.logic.fuse(_node("PET"), _node("MRI"), palette="PET-Rainbow")
+    assert panel.ui.paletteComboBox.currentText() == "PET-Rainbow"
+    panel.ui.petWeightSlider.setValue(0.5)
+    scene = slicer.mrmlScene
+    parameters = panel._parameterNode.parameterNode
+    application.exitModule(panel)
+    parameters.SetParameter("palette", "PET-Heat")  # as of a scene that an earlier version saved
+    panel._resultView.forget()
+    application.enterModule(panel)
+    assert panel.ui.paletteComboBox.currentText() == "PET-Rainbow"
+    assert panel._parameterNode.petWeight == 0.5
+    assert scene.GetNumberOfNodesByClass("vtkMRMLVectorVolumeNode") == 2
+
+
+def test_what_cannot_be_coloured_anew_is_said(colored_panel) -> None:
+    panel, before = colored_panel, _pixels("Fused MRI-PET color")
+    shift = transform_of(rigid(0, (9, 0, 0)))
+    _node("PET").SetAndObserveTransformNodeID(shift.GetID())
+    panel.ui.paletteComboBox.setCurrentText("PET-Heat")
+    assert says(panel.ui.statusLabel.text(), "recolouring-after-move")
+    np.testing.assert_array_equal(_pixels("Fused MRI-PET color"), before)
+    _node("PET").SetAndObserveTransformNodeID(None)
+    _node("PET").GetScene().RemoveNode(_node("PET"))
+    panel.ui.paletteComboBox.setCurrentText("PET-Rainbow")
+    assert says(panel.ui.statusLabel.text(), "recolouring-needs-inputs")
+
+
+def _red():
+    """The slice view Red: its composite node and its slice node."""
+    import slicer
+
+    logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName("Red")
+    return logic.GetSliceCompositeNode(), logic.GetSliceNode()
+
+
+def test_the_result_keeps_slice_zoom_and_layout_of_the_reader(panel) -> None:
+    import slicer
+
+    panel.ui.metricsCheckBox.setChecked(False)
+    slicer.util.setSliceViewerLayers(background=_node("MRI"), foreground=_node("PET"), fit=True)
+    composite, view = _red()
+    view.SetFieldOfView(17, 18, 1)
+    view.SetSliceOffset(11.0)
+    place = slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS()).tolist()
+    layout = _layout()
+    _apply(panel)
+    assert composite.GetBackgroundVolumeID() == _node("Fused MRI-PET color").GetID()
+    assert (composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()) == (_node("PET").GetID(), 0)
+    assert slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS()).tolist() == place
+    assert view.GetFieldOfView() == (17, 18, 1)
+    assert _layout() == layout
+
+
+def test_grey_is_one_click_away(colored_panel) -> None:
+    composite, _view = _red()
+    colored_panel.ui.greyRadioButton.click()
+    assert composite.GetBackgroundVolumeID() == _node("Fused MRI-PET").GetID()
+    colored_panel.ui.colorRadioButton.click()
+    assert composite.GetBackgroundVolumeID() == _node("Fused MRI-PET color").GetID()
+    composite.SetBackgroundVolumeID(_node("MRI").GetID())  # the reader's own choice
+    for name in ("Green", "Yellow"):
+        import slicer
+
+        logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName(name)
+        logic.GetSliceCompositeNode().SetBackgroundVolumeID(_node("MRI").GetID())
+    colored_panel.ui.greyRadioButton.click()
+    assert composite.GetBackgroundVolumeID() == _node("MRI").GetID()
+
+
+def test_the_nodes_of_a_run_are_in_one_folder_of_the_study(panel) -> None:
+    import slicer
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(_node("MRI")), study)
+    _apply(panel)
+    fused = _node("Fused MRI-PET")
+    folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(fused))
+    assert (hierarchy.GetItemName(folder), hierarchy.GetItemParent(folder)) == ("Fused MRI-PET", study)
+    names = [hierarchy.GetItemName(hierarchy.GetItemByPositionUnderParent(folder, i)) for i in range(4)]
+    assert {"Fused MRI-PET", "Fused MRI-PET color", "Fused MRI-PET metrics"} <= set(names)
+    loose = hierarchy.GetNumberOfItemChildren(study) if hasattr(hierarchy, "GetNumberOfItemChildren") else None
+    assert loose in (None, 2)  # the MRI and the folder
+    panel.ui.fusedSelector.setCurrentNode(fused)
+    records.answers.append(True)
+    _apply(panel)
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(fused)) == folder
+
+
 def test_the_legend_names_the_window_where_it_is_known(quick_panel) -> None:
     import slicer
 
     panel = quick_panel
     assert _legend_axis(panel) == ("low", "uptake →", "high")
     _apply(panel)
-    window = _node("MRI-PET fused").GetAttribute("CSpADNFusion.pet_window")
+    window = _node("Fused MRI-PET").GetAttribute("CSpADNFusion.pet_window")
     expected = [f"{end:.6g}" for end in json.loads(window)]
     assert _legend_axis(panel) == (expected[0], "uptake →", expected[1])
     _window(panel, "pet", 2, 9)
@@ -547,13 +694,13 @@ def test_a_saved_result_can_be_compared_and_plotted(panel) -> None:
     scene.Import()
     assert panel.ui.modelComboBox.currentText() == "cspadn-paper"
     assert not panel.ui.metricsCheckBox.isChecked()
-    assert panel._parameterNode.lastFusedVolume.GetName() == "MRI-PET fused"
-    for name, size in (("PET", (7, 12, 14)), ("MRI", (8, 20, 24)), ("MRI-PET fused", (8, 20, 24))):  # the text has no voxels
+    assert panel._parameterNode.lastFusedVolume.GetName() == "Fused MRI-PET"
+    for name, size in (("PET", (7, 12, 14)), ("MRI", (8, 20, 24)), ("Fused MRI-PET", (8, 20, 24))):  # the text has no voxels
         slicer.util.updateVolumeFromArray(_node(name), blobs(size))
     application.processEvents(until=panel.ui.compareButton.isEnabled)
     panel.ui.compareButton.click()
-    assert _shown("Fused") == ("MRI-PET fused", None)
-    assert _shown("Color") == ("MRI-PET fused color", None)
+    assert _shown("Fused") == ("Fused MRI-PET", None)
+    assert _shown("Color") == ("Fused MRI-PET color", None)
     assert panel.ui.plotButton.isEnabled()
 
 
@@ -603,7 +750,7 @@ def test_what_was_moved_since_it_was_fused_is_not_compared(panel) -> None:
     _apply(panel)
     panel.ui.compareButton.click()
     fused = _views()["Fused"].GetSliceCompositeNode()
-    assert fused.GetBackgroundVolumeID() == _node("MRI-PET fused").GetID()
+    assert fused.GetBackgroundVolumeID() == _node("Fused MRI-PET").GetID()
     shift.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(rigid(0, (9, 0, 0))))
     application.processEvents(until=lambda: fused.GetBackgroundVolumeID() is None)
     panel.ui.compareButton.click()
@@ -625,7 +772,7 @@ def test_what_the_console_fused_is_compared_and_plotted(panel) -> None:
     panel.logic.fuse(_node("PET"), _node("MRI"), metrics=True)
     assert panel.ui.plotButton.isEnabled()
     panel.ui.compareButton.click()
-    assert _views()["Fused"].GetSliceCompositeNode().GetBackgroundVolumeID() == _node("MRI-PET fused").GetID()
+    assert _views()["Fused"].GetSliceCompositeNode().GetBackgroundVolumeID() == _node("Fused MRI-PET").GetID()
 
 
 def test_no_observer_stays_behind(panel, scene) -> None:
@@ -727,8 +874,8 @@ def test_the_comparison_shows_all_five_at_one_place(panel) -> None:
     assert _shown("PET") == ("PET", None)
     assert _shown("MRI") == ("MRI", None)
     assert _shown("Blend") == ("MRI", "PET")
-    assert _shown("Fused") == ("MRI-PET fused", None)
-    assert _shown("Color") == ("MRI-PET fused color", None)
+    assert _shown("Fused") == ("Fused MRI-PET", None)
+    assert _shown("Color") == ("Fused MRI-PET color", None)
     assert all(composite.GetLinkedControl() for composite in composites.values())
     places = _places()
     assert len(places) == 5
@@ -739,8 +886,8 @@ def test_the_comparison_shows_all_five_at_one_place(panel) -> None:
     assert composites["Blend"].GetForegroundOpacity() == pytest.approx(0.3)
     assert (_display_state(_node("PET")), _display_state(_node("MRI"))) == before
     _apply(panel)  # the next result comes into the comparison
-    assert _shown("Fused") == ("MRI-PET fused_1", None)
-    assert _shown("Color") == ("MRI-PET fused_1 color", None)
+    assert _shown("Fused") == ("Fused MRI-PET_1", None)
+    assert _shown("Color") == ("Fused MRI-PET_1 color", None)
     node_of(volume(blobs((5, 9, 9))), "another PET")
     panel.ui.petSelector.setCurrentNode(
         _node("another PET")
@@ -763,7 +910,7 @@ def test_without_a_colour_volume_the_comparison_has_four_views(quick_panel) -> N
     _apply(panel)
     panel.ui.compareButton.click()
     assert _layout() == layouts.COMPARISON
-    assert _shown("Fused") == ("MRI-PET fused", None)
+    assert _shown("Fused") == ("Fused MRI-PET", None)
     assert _views()["Color"] is None
     for view in _views().values():
         if view:
@@ -771,15 +918,15 @@ def test_without_a_colour_volume_the_comparison_has_four_views(quick_panel) -> N
     panel.ui.colorCheckBox.setChecked(True)
     _apply(panel)
     assert _layout() == layouts.COLOR_COMPARISON
-    assert _shown("Fused") == ("MRI-PET fused_1", None)
-    assert _shown("Color") == ("MRI-PET fused_1 color", None)
+    assert _shown("Fused") == ("Fused MRI-PET_1", None)
+    assert _shown("Color") == ("Fused MRI-PET_1 color", None)
     assert [view.GetSliceOffset() for view in _views().values()] == pytest.approx([11.0] * 5)
     places = _places()
     assert all(place == places[0] for place in places)
     panel.ui.colorCheckBox.setChecked(False)
     _apply(panel)
     assert _layout() == layouts.COMPARISON
-    assert _shown("Fused") == ("MRI-PET fused_2", None)
+    assert _shown("Fused") == ("Fused MRI-PET_2", None)
 
 
 def test_the_views_of_the_comparison_have_equal_cells(panel) -> None:
@@ -789,7 +936,7 @@ def test_the_views_of_the_comparison_have_equal_cells(panel) -> None:
     from CSpADNFusionLib.scene import layouts
 
     node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
-    for layout, columns in ((layouts.COMPARISON, 2), (layouts.COLOR_COMPARISON, 3)):
+    for layout, columns in ((layouts.COMPARISON, 2), (layouts.COLOR_COMPARISON, 3), (layouts.OVERLAY, 2)):
         grid = ElementTree.fromstring(node.GetLayoutDescription(layout))
         items = list(grid)
         assert grid.get("type") == "grid"
@@ -802,6 +949,59 @@ def test_the_views_of_the_comparison_have_equal_cells(panel) -> None:
 def test_before_there_is_a_result_the_comparison_has_an_empty_view(panel) -> None:
     panel.ui.compareButton.click()
     assert _views()["Fused"].GetSliceCompositeNode().GetBackgroundVolumeID() is None
+
+
+def test_back_returns_to_the_layout_before(panel) -> None:
+    import slicer
+
+    manager = slicer.app.layoutManager()
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    _apply(panel)
+    assert not panel.ui.backButton.isEnabled()
+    for button in (panel.ui.compareButton, panel.ui.plotButton):
+        button.click()
+    panel.ui.backButton.click()
+    assert _layout() == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    assert not panel.ui.backButton.isEnabled()
+    panel.ui.compareButton.click()
+    slicer.mrmlScene.Clear(0)
+    assert _layout() == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView  # nothing black for the next patient
+
+
+def test_the_overlay_stands_beside_the_fused_picture(panel) -> None:
+    from CSpADNFusionLib.scene import layouts
+
+    panel.ui.metricsCheckBox.setChecked(False)
+    _apply(panel)
+    panel.ui.comparisonComboBox.setCurrentText("Overlay | fused")
+    panel.ui.compareButton.click()
+    assert _layout() == layouts.OVERLAY
+    assert _shown("Blend") == ("MRI", "PET")
+    assert _shown("Fused") == ("Fused MRI-PET color", None)
+    panel.ui.greyRadioButton.click()
+    assert _shown("Fused") == ("Fused MRI-PET", None)
+    panel.ui.petOpacitySlider.setValue(0.2)
+    assert _views()["Blend"].GetSliceCompositeNode().GetForegroundOpacity() == pytest.approx(0.2)
+    panel.ui.comparisonComboBox.setCurrentText("All volumes")
+    assert _layout() == layouts.COLOR_COMPARISON
+
+
+def test_the_value_of_the_pet_below_the_pointer(panel, pair) -> None:
+    import slicer
+
+    crosshair = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLCrosshairNode")
+    panel.onParametersModified()
+    index = 6, 5, 3
+    x, y, z = pair[0].TransformIndexToPhysicalPoint(index)
+    crosshair.SetCursorPositionRAS([-x, -y, z])
+    expected = float(pair[0][index])
+    assert says(panel.ui.pointerLabel.text(), "pet-below-pointer", value=expected)
+    shift = transform_of(rigid(0, (30, 0, 0)))
+    _node("PET").SetAndObserveTransformNodeID(shift.GetID())
+    crosshair.SetCursorPositionRAS([-x + 30, -y, z])
+    assert says(panel.ui.pointerLabel.text(), "pet-below-pointer", value=expected)
+    crosshair.SetCursorPositionRAS([-x - 500, -y, z])
+    assert panel.ui.pointerLabel.text() == ""
 
 
 def test_the_layout_is_known_from_the_start(panel) -> None:
@@ -832,7 +1032,7 @@ def test_the_table_holds_what_the_command_measures(panel, pair) -> None:
 
     _apply(panel)
     expected = measure_fusion(*pair, cspadn.fuse(*pair))
-    table = _node("MRI-PET fused metrics")
+    table = _node("Fused MRI-PET metrics")
     rows = [row for row in expected.slices if row.counted]
     for i, row in enumerate(rows):
         assert table.GetTable().GetValue(i, 0).ToInt() == row.index
@@ -849,7 +1049,7 @@ def test_the_plot_shows_each_metric_over_the_slices(panel) -> None:
     assert not panel.ui.plotButton.isEnabled()
     _apply(panel)
     panel.ui.plotButton.click()
-    scene, table = slicer.mrmlScene, _node("MRI-PET fused metrics")
+    scene, table = slicer.mrmlScene, _node("Fused MRI-PET metrics")
     charts = [
         scene.GetNodeByID(scene.GetSingletonNode(name, "vtkMRMLPlotViewNode").GetPlotChartNodeID())
         for name in ("FusionPlot1", "FusionPlot2")
@@ -870,7 +1070,7 @@ def test_tables_plots_and_tooltip_explain_the_metrics(panel) -> None:
     from CSpADNFusionLib.scene import metrics
 
     _apply(panel)
-    table = _node("MRI-PET fused metrics")
+    table = _node("Fused MRI-PET metrics")
     mean = table.GetNodeReference(metrics.MEAN_ROLE).GetTable()
     series = [node for node in metrics.companionsOf(table) if node.IsA("vtkMRMLPlotSeriesNode")]
     assert sorted(node.GetDescription() for node in series) == sorted(metric.explanation for metric in TABLE_METRICS)
@@ -895,7 +1095,7 @@ def test_a_saved_table_comes_back_as_numbers(panel, tmp_path) -> None:
     import slicer
 
     panel.logic.fuse(_node("PET"), _node("MRI"), metrics=True)
-    table = _node("MRI-PET fused metrics")
+    table = _node("Fused MRI-PET metrics")
     storage = slicer.vtkMRMLTableStorageNode()
     storage.SetFileName(str(tmp_path / "metrics.tsv"))
     assert storage.WriteData(table)
@@ -986,11 +1186,12 @@ def test_the_keyboard_reaches_every_widget_in_its_order(panel) -> None:
     stops = [stop.text for stop in _ui().iter("tabstop")]
     getattr(panel.ui, stops[0]).setFocus()
     reached = []
-    while len(reached) < 90 and (not reached or reached[-1] != "logTextEdit"):
+    while len(reached) < 150 and (not reached or reached[-1] != "logTextEdit"):
         reached += [_stop_of(slicer_focus())]
         QTest.keyClick(slicer_focus(), qt.Qt.Key_Tab)
     distinct = [name for i, name in enumerate(reached) if i == 0 or name != reached[i - 1]]
-    hidden = ("sampleDataButton", "undoButton", "exportButton", "plotButton")  # or greyed
+    hidden = ["sampleDataButton", "undoButton", "exportButton", "plotButton"]  # or greyed, before the first result
+    hidden += ["colorRadioButton", "greyRadioButton", "petWeightSlider", "backButton", "beforeCheckBox"]
     assert distinct == [name for name in stops if name not in hidden]
 
 

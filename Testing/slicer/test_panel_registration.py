@@ -101,6 +101,94 @@ def test_the_button_puts_the_pet_under_a_transform_and_undo_takes_it_out(panel) 
     assert not panel.ui.undoButton.isEnabled()
 
 
+def _view(name: str):
+    import slicer
+
+    return slicer.app.applicationLogic().GetSliceLogicByLayoutName(name)
+
+
+def _background(name: str):
+    import slicer
+
+    return slicer.mrmlScene.GetNodeByID(_view(name).GetSliceCompositeNode().GetBackgroundVolumeID())
+
+
+def _compare(panel) -> None:
+    panel.ui.skipAlignmentCheckCheckBox.setChecked(True)
+    panel.ui.comparisonComboBox.setCurrentText("Outlines | checkerboard")
+    panel.ui.compareButton.click()
+
+
+def test_outlines_of_the_mri_lie_on_the_pet(panel, volumes) -> None:
+    import slicer
+
+    scene = slicer.mrmlScene
+    _compare(panel)
+    assert _background("FusionOutlines") is _node("PET")
+    label = scene.GetNodeByID(_view("FusionOutlines").GetSliceCompositeNode().GetLabelVolumeID())
+    drawn = slicer.util.arrayFromVolume(label)
+    head = sitk.GetArrayFromImage(volumes[1])
+    middle = drawn[head.shape[0] // 2]
+    rim = np.flatnonzero(middle.any(axis=0))
+    inside = np.flatnonzero((head[head.shape[0] // 2] > 300).any(axis=0))
+    assert (rim[0], rim[-1]) == pytest.approx((inside[0], inside[-1]), abs=2)
+    assert 0.02 < middle.mean() < 0.4
+    assert label.GetHideFromEditors()
+    assert not label.GetSaveWithScene()
+    assert _view("FusionCheckerboard").GetSliceCompositeNode().GetLabelVolumeID() is None
+    panel.ui.outlinesCheckBox.setChecked(True)
+    assert _view("FusionCheckerboard").GetSliceCompositeNode().GetLabelVolumeID() == label.GetID()
+    count = scene.GetNumberOfNodes()
+    panel.ui.outlinesCheckBox.setChecked(False)
+    panel.ui.outlinesCheckBox.setChecked(True)
+    assert scene.GetNumberOfNodes() == count
+
+
+def test_the_checkerboard_can_be_moved_and_shows_both(panel) -> None:
+    import slicer
+
+    _compare(panel)
+    board = _background("FusionCheckerboard")
+    first = slicer.util.arrayFromVolume(board).copy()
+    assert first.shape[:3] == slicer.util.arrayFromVolume(_node("MRI")).shape
+    grey = (np.ptp(first, axis=-1) == 0).mean()
+    assert 0.4 < grey < 1
+    panel.ui.checkerboardSlider.setValue(0.5)
+    second = slicer.util.arrayFromVolume(_background("FusionCheckerboard"))
+    assert _background("FusionCheckerboard") is board
+    changed = (first != second).any(axis=-1)
+    assert changed.mean() > 0.2
+    panel.ui.checkerboardSlider.setValue(1)  # two squares further it is the same again
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(_background("FusionCheckerboard")), first)
+
+
+def test_before_the_registration_and_after_it(panel) -> None:
+    import slicer
+
+    assert not panel.ui.beforeCheckBox.isEnabled()
+    _compare(panel)
+    before = slicer.util.arrayFromVolume(_background("FusionCheckerboard")).copy()
+    _register(panel)
+    after = slicer.util.arrayFromVolume(_background("FusionCheckerboard")).copy()
+    assert (after != before).mean() > 0.05
+    assert panel.ui.beforeCheckBox.isEnabled()
+    panel.ui.beforeCheckBox.setChecked(True)
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(_background("FusionCheckerboard")), before)
+    shown = _background("FusionOutlines")
+    assert shown is not _node("PET")
+    assert shown.GetParentTransformNode() is None
+    assert shown.GetImageData() is _node("PET").GetImageData()
+    panel.ui.beforeCheckBox.setChecked(False)
+    assert _background("FusionOutlines") is _node("PET")
+
+
+def test_hidden_volumes_go_with_the_scene(panel, scene) -> None:
+    _compare(panel)
+    scene.Clear(0)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == 0
+    assert records.messages == []
+
+
 def test_parent_transforms_of_both_are_kept(panel) -> None:
     turned = np.eye(4)
     turned[:3, :3] = [[0.96, -0.28, 0], [0.28, 0.96, 0], [0, 0, 1]]

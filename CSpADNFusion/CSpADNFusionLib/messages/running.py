@@ -120,6 +120,21 @@ SECTION = Section(
             "not fit.",
         ),
         Message(
+            "recolouring-needs-inputs",
+            _("The colours of the last result stay: its PET, MRI or colour volume is gone. Press Apply to use the palette."),
+            "The palette or the weight of the PET was changed. The colours are computed from PET, MRI and fused volume.",
+        ),
+        Message(
+            "recolouring-after-move",
+            _("The colours of the last result stay, because PET or MRI was moved: press Apply to use the palette."),
+            "The palette or the weight of the PET was changed after a transform. The fused volume is out of date anyway.",
+        ),
+        Message(
+            "pet-below-pointer",
+            _("PET below the pointer: {value:.4g} {units}"),
+            "In the comparison: the value of the nearest voxel of the PET, in its units if they are known.",
+        ),
+        Message(
             "metrics-table-deleted",
             _("The table of the last result is no longer in the scene: press Apply again."),
             "It was deleted after the run. Press *Apply* with *Metrics table* checked.",

@@ -4,6 +4,7 @@ import importlib.util
 
 from cspadn.errors import FusionError
 from CSpADNFusionLib.messages import message
+from CSpADNFusionLib.scene.node_references import ALIGNMENT_DEGREES, ALIGNMENT_MM
 
 
 class AlignmentView:
@@ -38,15 +39,22 @@ class AlignmentView:
             self._pair = pair
             self._start(nodes)
 
-    def tell(self, nodes, output):
-        """Say what a fusion has measured.
+    def tellFused(self, nodes, fusedNode):
+        """Say what a fusion of a pair has measured, if it has.
 
         :param nodes: PET and MRI node.
-        :param output: a :class:`CSpADNFusionLib.worker.registration.AlignmentOutput`.
+        :param fusedNode: the fused volume node.
         """
+        values = [fusedNode.GetAttribute(name) for name in (ALIGNMENT_MM, ALIGNMENT_DEGREES)]
+        if not all(values):
+            return
+        from cspadn.registration import Alignment
+        from CSpADNFusionLib.worker.registration import AlignmentOutput
+
+        alignment = Alignment(*map(float, values))
         self._logic.stopAlignmentCheck()
         self._pair = _identityOf(nodes)
-        self._onChecked(output)
+        self._onChecked(AlignmentOutput(alignment.displacement_mm, alignment.rotation_degrees, alignment.is_suspect))
 
     def _start(self, nodes):
         try:

@@ -23,9 +23,10 @@ class LegendView:
         :param parameters: the parameter node.
         :param window: (lower, upper) of the PET, in its units, or None if it is not known yet.
         """
-        if parameters.palette != self._palette:
-            self._palette = parameters.palette
-            self._ui.legendPictureLabel.setPixmap(pixmapOf(parameters.palette))
+        palette = parameters.palette, parameters.petWeight
+        if palette != self._palette:
+            self._palette = palette
+            self._ui.legendPictureLabel.setPixmap(pixmapOf(*palette))
         petNode = parameters.petVolume
         axis = window, petNode and (petNode.GetID(), petNode.GetMTime())
         if axis != self._axis:
@@ -55,15 +56,17 @@ def windowOfLastResult(parameters):
     return tuple(json.loads(text)) if text else None
 
 
-def pixmapOf(palette):
+def pixmapOf(palette, weight=1.0):
     """Return a pixmap of the legend of one of :data:`cspadn.palettes.PALETTES`: uptake to the right, brightness upwards.
+
+    :param weight: of the PET, from 0 to 1.
 
     The pixels are set one by one: PythonQt cannot create an image from an array, and PySide6 expects other arguments.
     """
     from cspadn.imaging.color import legend
 
     image = qt.QImage(_SIZE, _SIZE, qt.QImage.Format_RGB32)
-    for y, row in enumerate(legend(palette, _SIZE).tolist()):
+    for y, row in enumerate(legend(palette, _SIZE, weight=weight).tolist()):
         for x, (red, green, blue) in enumerate(row):
             image.setPixel(x, y, red << 16 | green << 8 | blue)
     return qt.QPixmap.fromImage(image)

@@ -41,4 +41,5 @@ def makeKeyboardAccessible(ui):
         comboBox = selector.findChildren(qt.QComboBox)[0]
         comboBox.setFocusProxy(None)
         selector.setFocusProxy(comboBox)
-    ui.petOpacitySlider.setFocusProxy(ui.petOpacitySlider.findChildren(qt.QSlider)[0])
+    for slider in (ui.petWeightSlider, ui.petOpacitySlider, ui.checkerboardSlider):
+        slider.setFocusProxy(slider.findChildren(qt.QSlider)[0])

@@ -1,4 +1,4 @@
-"""Comparison of PET, MRI, their blend, the fused volume and its colour volume, if any, in linked slice views.
+"""Comparison of PET, MRI, overlay and fused volume, or of outlines and checkerboard, in linked slice views.
 
 The display nodes of the volumes are not changed.
 """
@@ -6,32 +6,91 @@ The display nodes of the volumes are not changed.
 import slicer
 import vtk
 
+from CSpADNFusionLib.comparisons import ALL_VOLUMES, OUTLINES_AND_CHECKERBOARD
 from CSpADNFusionLib.scene import layouts
-from CSpADNFusionLib.scene.layouts import BLEND, COLOR, COLOR_COMPARISON, COMPARISON, FUSED, MRI, PET
+from CSpADNFusionLib.scene.layouts import BLEND, CHECKERBOARD, COLOR, FUSED, MRI, OUTLINES, PET
 from CSpADNFusionLib.scene.node_references import COLOR_ROLE, MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
 
 _GROUP = 1  # view group: linked with each other, not with Slicer's own views; a saved scene keeps no other number
-_FIELD = "CSpADNFusion.shown"  # attribute of the fused view: the volumes that the module last showed
+_FIELD = "CSpADNFusion.shown"  # attribute of the first view: what the module last showed
+
+
+class Comparison:
+    """Show the comparison that the parameters ask for."""
+
+    def __init__(self):
+        self._alignment = None
+
+    def show(self, parameters):
+        """Switch to the layout and fill its views.
+
+        :param parameters: the parameter node.
+        :returns: False if there is no main window.
+        """
+        if not layouts.show(_wantedLayout(parameters)):
+            return False
+        _firstComposite().RemoveAttribute(_FIELD)
+        self.update(parameters)
+        _sliceLogic(_views()[0]).GetSliceNode().SetOrientationToAxial()
+        _fit(parameters.mriVolume)
+        return True
+
+    def update(self, parameters):
+        """Show the selected volumes at the current slice; keep what the user has changed in the views meanwhile."""
+        if layouts.shown() != _wantedLayout(parameters):
+            layouts.show(_wantedLayout(parameters))
+            _fit(parameters.mriVolume, keepSlice=True)
+        if BLEND in _views():
+            _composite(BLEND).SetForegroundOpacity(parameters.petOpacity)
+        chosen = _stateOf(parameters)
+        if _firstComposite().GetAttribute(_FIELD) == chosen:
+            return
+        _firstComposite().SetAttribute(_FIELD, chosen)
+        layers = self._layers(parameters)
+        outlines = self._outlines(parameters)
+        for name in _views():
+            _fill(_composite(name), *layers[name], outlines if parameters.showOutlines or name == OUTLINES else None)
+
+    def close(self):
+        """Leave the comparison and remove its hidden volumes, because another scene comes."""
+        if isShown():
+            layouts.back()
+        if self._alignment:
+            self._alignment.forget()
+
+    def _layers(self, parameters):
+        """Return background and foreground of each view."""
+        pet, mri, fused = parameters.petVolume, parameters.mriVolume, fusedNodeOf(parameters)
+        color = _colorNodeOf(fused)
+        if layouts.shown() == layouts.ALIGNMENT:
+            return self._alignmentLayers(parameters)
+        result = fused if layouts.shown() != layouts.OVERLAY or parameters.showGrey else color or fused
+        return {PET: (pet, None), MRI: (mri, None), BLEND: (mri, pet), FUSED: (result, None), COLOR: (color, None)}
+
+    def _alignmentLayers(self, parameters):
+        pet, mri, before = parameters.petVolume, parameters.mriVolume, parameters.showBefore
+        if not pet or not mri:
+            return {OUTLINES: (pet, None), CHECKERBOARD: (mri, None)}
+        made = self._alignmentVolumes()
+        board = made.checkerboard(pet, mri, parameters.palette, parameters.checkerboardShift, before)
+        return {OUTLINES: (made.petBefore(pet) if before else pet, None), CHECKERBOARD: (board, None)}
+
+    def _outlines(self, parameters):
+        """Return the outlines of the MRI if a view shows them, otherwise None."""
+        wanted = parameters.showOutlines or OUTLINES in _views()
+        return self._alignmentVolumes().outlines(parameters.mriVolume) if wanted and parameters.mriVolume else None
+
+    def _alignmentVolumes(self):
+        if self._alignment is None:
+            from CSpADNFusionLib.scene.alignment_views import AlignmentVolumes
+
+            self._alignment = AlignmentVolumes()
+        return self._alignment
 
 
 def isShown():
-    """Return whether Slicer shows the comparison."""
+    """Return whether Slicer shows a comparison."""
     return layouts.shown() in layouts.SLICE_VIEWS
-
-
-def show(parameters):
-    """Switch to the layout and fill its views.
-
-    :param parameters: the parameter node: PET, MRI, the last fused volume, and the opacity of the PET.
-    :returns: False if there is no main window.
-    """
-    if not layouts.show(_wantedLayout(fusedNodeOf(parameters))):
-        return False
-    _composite(FUSED).RemoveAttribute(_FIELD)
-    update(parameters)
-    _sliceLogic(MRI).GetSliceNode().SetOrientationToAxial()
-    _fit(parameters.mriVolume)
-    return True
 
 
 def fusedNodeOf(parameters):
@@ -47,52 +106,55 @@ def fusedNodeOf(parameters):
     return fused if fused.GetAttribute(RELATIVE_POSITIONS) == relativePositions(pet, fused, mri) else None
 
 
-def update(parameters):
-    """Show the selected volumes at the current slice; keep what the user has changed in the views meanwhile.
-
-    The fifth view is shown if the fused volume has a colour volume.
-    """
-    _composite(BLEND).SetForegroundOpacity(parameters.petOpacity)
+def _stateOf(parameters):
+    """Return what tells one content of the views from another."""
     pet, mri, fused = parameters.petVolume, parameters.mriVolume, fusedNodeOf(parameters)
-    color = _colorNodeOf(fused)
-    chosen = " ".join(node.GetID() if node else "-" for node in (pet, mri, fused, color))
-    if _composite(FUSED).GetAttribute(_FIELD) == chosen:
-        return
-    _composite(FUSED).SetAttribute(_FIELD, chosen)
-    if layouts.shown() != _wantedLayout(fused):
-        layouts.show(_wantedLayout(fused))
-        _fit(mri, keepSlice=True)
-    layers = {PET: (pet, None), MRI: (mri, None), BLEND: (mri, pet), FUSED: (fused, None), COLOR: (color, None)}
-    for name in _views():
-        _fill(_composite(name), *layers[name])
+    ids = [node.GetID() if node else "-" for node in (pet, mri, fused, _colorNodeOf(fused))]
+    flags = [str(parameters.showOutlines), str(parameters.showGrey)]
+    if layouts.shown() == layouts.ALIGNMENT:
+        from CSpADNFusionLib.scene.transforms import relativePositions
+
+        flags += [str(parameters.showBefore), str(parameters.checkerboardShift), parameters.palette]
+        flags += [relativePositions(pet, mri, mri)] if pet and mri else []
+    return " ".join((*ids, *flags))
 
 
 def _colorNodeOf(fusedNode):
     return fusedNode.GetNodeReference(COLOR_ROLE) if fusedNode else None
 
 
-def _wantedLayout(fusedNode):
-    """Return the layout for a fused volume; without one, a shown comparison keeps its layout."""
-    if fusedNode is None and isShown():
+def _wantedLayout(parameters):
+    """Return the layout for the parameters; without a fused volume, all volumes keep the layout that they have."""
+    if parameters.comparison == OUTLINES_AND_CHECKERBOARD:
+        return layouts.ALIGNMENT
+    if parameters.comparison != ALL_VOLUMES:
+        return layouts.OVERLAY
+    fused, own = fusedNodeOf(parameters), (layouts.COMPARISON, layouts.COLOR_COMPARISON)
+    if fused is None and layouts.shown() in own:
         return layouts.shown()
-    return COLOR_COMPARISON if _colorNodeOf(fusedNode) else COMPARISON
+    return layouts.COLOR_COMPARISON if _colorNodeOf(fused) else layouts.COMPARISON
 
 
 def _views():
     return layouts.SLICE_VIEWS[layouts.shown()]
 
 
-def _fill(composite, background, foreground):
+def _firstComposite():
+    return _composite(_views()[0])
+
+
+def _fill(composite, background, foreground, label):
     with slicer.util.NodeModify(composite):
         composite.SetBackgroundVolumeID(background.GetID() if background else None)
         composite.SetForegroundVolumeID(foreground.GetID() if foreground else None)
-        composite.SetLabelVolumeID(None)
+        composite.SetLabelVolumeID(label.GetID() if label else None)
+        composite.SetLabelOpacity(1.0)
         composite.SetLinkedControl(True)
 
 
 def _fit(mriNode, keepSlice=False):
     """Show the same slice and zoom in all views, fitted to the MRI, whatever field of view the other volumes have."""
-    first = _sliceLogic(MRI)
+    first = _sliceLogic(_views()[0])
     reference = first.GetSliceNode()
     place = vtk.vtkMatrix4x4()
     place.DeepCopy(reference.GetSliceToRAS())

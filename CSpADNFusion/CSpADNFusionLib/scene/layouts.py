@@ -1,15 +1,31 @@
-"""View layouts of the module: the comparison with four or five slice views, and the metrics with two plots over a table."""
+"""View layouts of the module: comparisons with two, four or five slice views, and the metrics with two plots over a table."""
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-COMPARISON, METRICS, COLOR_COMPARISON = 20205, 20206, 20207  # Slicer reserves the numbers below 500
+# Slicer reserves the numbers below 500
+COMPARISON, METRICS, COLOR_COMPARISON, OVERLAY, ALIGNMENT = 20205, 20206, 20207, 20208, 20209
 PET, MRI, BLEND, FUSED, COLOR = ("FusionPET", "FusionMRI", "FusionBlend", "FusionFused", "FusionColor")  # layout names
-SLICE_VIEWS = {COMPARISON: (PET, MRI, BLEND, FUSED), COLOR_COMPARISON: (PET, MRI, BLEND, FUSED, COLOR)}
+OUTLINES, CHECKERBOARD = "FusionOutlines", "FusionCheckerboard"
+SLICE_VIEWS = {
+    COMPARISON: (PET, MRI, BLEND, FUSED),
+    COLOR_COMPARISON: (PET, MRI, BLEND, FUSED, COLOR),
+    OVERLAY: (BLEND, FUSED),
+    ALIGNMENT: (OUTLINES, CHECKERBOARD),
+}
 FIRST_PLOT, SECOND_PLOT, TABLE = "FusionPlot1", "FusionPlot2", "FusionTable"
-_COLORS = {PET: "#D98A00", MRI: "#4A90D9", BLEND: "#9B59B6", FUSED: "#3DA35D", COLOR: "#C0392B"}
-_COLUMNS = {COMPARISON: 2, COLOR_COMPARISON: 3}
+_COLORS = {
+    PET: "#D98A00",
+    MRI: "#4A90D9",
+    BLEND: "#9B59B6",
+    FUSED: "#3DA35D",
+    COLOR: "#C0392B",
+    OUTLINES: "#D98A00",
+    CHECKERBOARD: "#9B59B6",
+}
+_COLUMNS = {COMPARISON: 2, COLOR_COMPARISON: 3, OVERLAY: 2, ALIGNMENT: 2}
+_BEFORE = "CSpADNFusion.before"  # attribute of the layout node: the layout that the user had
 
 
 def register():
@@ -33,10 +49,24 @@ def show(layout):
     if manager is None:
         return False
     register()
+    if not isOwn():
+        _node().SetAttribute(_BEFORE, str(shown()))
     manager.setLayout(layout)
     # Let the views get their size, which determines how slices fit. Exclude clicks: a run may be about to finish.
     slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
     return True
+
+
+def isOwn():
+    """Return whether Slicer shows a layout of this module."""
+    return shown() in (*SLICE_VIEWS, METRICS)
+
+
+def back():
+    """Return to the layout before those of this module, if one of them is shown."""
+    if isOwn():
+        before = _node().GetAttribute(_BEFORE)
+        slicer.app.layoutManager().setLayout(int(before) if before else slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
 
 def _node():
@@ -45,7 +75,15 @@ def _node():
 
 def _comparison(layout):
     """Return the XML of a grid with equal cells, in which linked views show the same zoom."""
-    labels = {PET: _("PET"), MRI: _("MRI"), BLEND: _("Blend"), FUSED: _("Fused"), COLOR: _("Colour")}
+    labels = {
+        PET: _("PET"),
+        MRI: _("MRI"),
+        BLEND: _("Overlay"),
+        FUSED: _("Fused"),
+        COLOR: _("Colour"),
+        OUTLINES: _("Outlines"),
+        CHECKERBOARD: _("Squares"),
+    }
     items = []
     for index, name in enumerate(SLICE_VIEWS[layout]):
         row, column = divmod(index, _COLUMNS[layout])

@@ -3,6 +3,8 @@
 COLOR_ROLE, METRICS_ROLE = "CSpADNFusionColor", "CSpADNFusionMetrics"
 PET_ROLE, MRI_ROLE = "CSpADNFusionPET", "CSpADNFusionMRI"
 RELATIVE_POSITIONS = "CSpADNFusionPlaces"  # attribute with the text from transforms.relativePositions; saved in scenes
+PALETTE, PET_WEIGHT = "CSpADNFusion.palette", "CSpADNFusion.pet_weight"  # attributes: what the colour volume shows
+ALIGNMENT_MM, ALIGNMENT_DEGREES = "CSpADNFusion.alignment_mm", "CSpADNFusion.alignment_degrees"  # what a fusion measured
 REGISTRATION = "CSpADNFusion.registration"  # attribute of the transform nodes that the registration makes
 
 

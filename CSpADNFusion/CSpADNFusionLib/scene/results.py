@@ -7,6 +7,8 @@ from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.scene import metrics, volumes
 from CSpADNFusionLib.scene.node_references import COLOR_ROLE, METRICS_ROLE, MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
 
+_FOLDER = "CSpADNFusion.run"  # attribute of the folders that this module makes
+
 
 def store(output, placement, outputNode, colorOutputNode, metricsTableNode):
     """Store a result in the given nodes, or in new ones, and return the fused volume node.
@@ -45,18 +47,33 @@ def _store(output, placement, outputNode, colorOutputNode, metricsTableNode):
         volumes.updateVolumeNodeFromFusion(colorNode, output.color, placement, output.provenance)
     if output.metrics is not None:
         tableNode = metricsTableNode or _newNode("vtkMRMLTableNode", f"{fusedNode.GetName()} metrics")
-        _storeMetrics(tableNode, output.metrics, placement)
+        metrics.updateMetricsNodes(tableNode, output.metrics)
     related = {COLOR_ROLE: colorNode, METRICS_ROLE: tableNode, PET_ROLE: placement.petNode, MRI_ROLE: placement.mriNode}
     for role, node in related.items():
         fusedNode.SetNodeReferenceID(role, node.GetID() if node and node.GetScene() else None)
     fusedNode.SetAttribute(RELATIVE_POSITIONS, placement.relative)
+    companions = metrics.companionsOf(tableNode) if tableNode else []
+    _putIntoFolder([node for node in (fusedNode, colorNode, tableNode, *companions) if node], placement.mriNode)
     return fusedNode
 
 
-def _storeMetrics(tableNode, rows, placement):
-    metrics.updateMetricsNodes(tableNode, rows)
-    for node in (tableNode, *metrics.companionsOf(tableNode)):
-        volumes.moveToStudyOf(node, placement.mriNode)
+def _putIntoFolder(nodes, mriNode):
+    """Put the nodes of a run into a folder beside the MRI, in its study; a run into an earlier one's nodes keeps its folder.
+
+    Without the application, nodes may have no items.
+    """
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    items = [hierarchy.GetItemByDataNode(node) for node in (mriNode, *nodes)] if hierarchy else []
+    if not items or hierarchy.GetInvalidItemID() in items[:2]:
+        return
+    mriItem, fusedItem = items[:2]
+    folder = hierarchy.GetItemParent(fusedItem)
+    if not hierarchy.HasItemAttribute(folder, _FOLDER):
+        folder = hierarchy.CreateFolderItem(hierarchy.GetItemParent(mriItem), nodes[0].GetName())
+        hierarchy.SetItemAttribute(folder, _FOLDER, "1")
+    for item in items[1:]:
+        if item != hierarchy.GetInvalidItemID():
+            hierarchy.SetItemParent(item, folder)
 
 
 def _newNode(className, name):

@@ -52,6 +52,15 @@ def matrixBetweenTransforms(*parents):
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
+def ijkAtWorld(node, position):
+    """Return the voxel coordinates (3,) of a volume node at a point of the world, RAS, through its parent transforms."""
+    fromWorld, toIjk = vtk.vtkGeneralTransform(), vtk.vtkMatrix4x4()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(None, node.GetParentTransformNode(), fromWorld)
+    node.GetRASToIJKMatrix(toIjk)
+    local = [*fromWorld.TransformPoint(position), 1.0]
+    return np.array(toIjk.MultiplyPoint(local)[:3])
+
+
 def transformed(transform, points):
     """Apply a VTK transform to points, an array of shape (N, 3), and return the new array."""
     source, target = vtk.vtkPoints(), vtk.vtkPoints()

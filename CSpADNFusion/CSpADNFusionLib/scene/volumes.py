@@ -83,7 +83,7 @@ def placementOf(petNode, mriNode, grid="mri"):
         gridNode.GetParentTransformNode(),
         petNode,
         mriNode,
-        f"{mriNode.GetName()}-{petNode.GetName()} fused",
+        f"Fused {mriNode.GetName()}-{petNode.GetName()}",
         relativePositions(petNode, gridNode, mriNode),
         _registrationProvenance(petNode),
     )
@@ -245,7 +245,6 @@ def updateVolumeNodeFromFusion(node, image, placement, provenance):
         for key, value in provenance.items():
             node.SetAttribute(PREFIX + key, str(value))
     _show(node, image.GetNumberOfComponentsPerPixel() > 1)
-    moveToStudyOf(node, placement.mriNode)
 
 
 def _show(node, colored):

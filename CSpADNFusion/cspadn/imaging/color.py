@@ -64,6 +64,25 @@ def color_table(name: str) -> NDArray[np.float32]:
     return table
 
 
+def weighted_table(name: str, weight: float) -> NDArray[np.float32]:
+    """Return the table of a palette with less of the PET in it: 0 leaves the greys of the brightness, 1 the whole table.
+
+    Args:
+        name: one of :data:`cspadn.palettes.PALETTES`.
+        weight: of the PET, in [0, 1]. The colours between are on the straight line between both in OKLab.
+
+    Returns:
+        (256 PET levels, 256 brightnesses, 3), sRGB in [0, 1].
+    """
+    table = color_table(name)
+    if weight >= 1:
+        return table
+    whole = oklab.from_srgb(table)
+    grey = whole[:1]
+    mixed: NDArray[np.float32] = oklab.to_srgb(grey + max(weight, 0.0) * (whole - grey)).astype(np.float32)
+    return mixed
+
+
 def fine_detail(mri: NDArray[np.floating], pixel_mm: tuple[float, float] = (1.0, 1.0)) -> NDArray[np.float32]:
     """Extract the fine detail of MRI slices: what a Gaussian mean removes, limited softly so that edges get no strong halo.
 
@@ -150,18 +169,19 @@ def colored(
     return rgb
 
 
-def legend(name: str, width: int = 128, height: int | None = None) -> NDArray[np.uint8]:
+def legend(name: str, width: int = 128, height: int | None = None, weight: float = 1.0) -> NDArray[np.uint8]:
     """Draw the table of a palette: uptake rises to the right, brightness upwards.
 
     Args:
         name: one of :data:`cspadn.palettes.PALETTES`.
         width, height: pixels, at least 1; without a height, as many as the width.
+        weight: of the PET, as in :func:`weighted_table`.
 
     Returns:
         sRGB (height, width, 3).
     """
     level, bright = np.meshgrid(np.linspace(0, 1, width), np.linspace(1, 0, width if height is None else height))
-    return np.rint(_looked_up(color_table(name), level, bright) * _WHITE).astype(np.uint8)
+    return np.rint(_looked_up(weighted_table(name, weight), level, bright) * _WHITE).astype(np.uint8)
 
 
 def luma(rgb: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
