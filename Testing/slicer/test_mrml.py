@@ -125,7 +125,7 @@ def test_fused_node_is_ready_to_use(logic, pair) -> None:
     display = fused.GetDisplayNode()
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, FUSED_MAXIMUM)
     assert display.GetColorNodeID() == "vtkMRMLColorTableNodeGrey"
-    assert logic.fuse(pet_node, mri_node).GetName() == "T1-FDG fused_1"
+    assert logic.fuse(pet_node, mri_node).GetName() == "Fused T1-FDG_1"
 
 
 def test_fused_node_joins_the_mri_in_the_subject_hierarchy(logic, pair, scene) -> None:
@@ -138,7 +138,8 @@ def test_fused_node_joins_the_mri_in_the_subject_hierarchy(logic, pair, scene) -
     output = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "out")
     hierarchy.CreateItem(hierarchy.GetSceneItemID(), output)
     logic.fuse(node_of(pair[0], "PET"), mri_node, output)
-    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(output)) == study
+    folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(output))
+    assert (hierarchy.GetItemParent(folder), hierarchy.GetItemName(folder)) == (study, "out")
 
 
 def test_given_output_is_filled_and_settings_are_used(logic, pair, scene) -> None:
