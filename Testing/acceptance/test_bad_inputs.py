@@ -91,7 +91,13 @@ def test_faults_are_seen(change: dict[str, object], words: str) -> None:
 def test_faults_of_what_is_accepted_are_seen() -> None:
     case = bad_inputs.CASES["one slice"]
     good = bad_inputs.Outcome(
-        0, "out/fused.nrrd: PET window 0 to 9\n", "", 1.0, 10**8, ["out/fused.json", "out/fused.nrrd"], whole=True
+        0,
+        "Wrote out/fused.nrrd, out/fused.json.\nPET window 0 to 9. As far apart as before.\n",
+        "",
+        1.0,
+        10**8,
+        ["out/fused.json", "out/fused.nrrd"],
+        whole=True,
     )
     assert bad_inputs.faults_of(case, good) == []
     for change in ({"whole": False}, {"left": ["out/fused.nrrd"]}, {"stderr": "odd\n"}, {"stdout": ""}):

@@ -240,7 +240,10 @@ def test_json_progress(files: dict[str, Path], capfd) -> None:
 
 def test_output_and_windows_are_printed(files: dict[str, Path], capfd) -> None:
     assert _fuse(files, "--pet-window", "0", "2.5", "--mri-window", "-1", "3") == 0
-    assert capfd.readouterr().out == f"{files['fused']}: PET window 0 to 2.5, MRI window -1 to 3\n"
+    written, how = capfd.readouterr().out.splitlines()
+    assert says(written, "fused-written", paths=f"{files['fused']}, {files['fused'].with_suffix('.json')}")
+    assert says(how, "fused-how", windows="PET window 0 to 2.5, MRI window -1 to 3")
+    assert says(how, "alignment-unknown")
 
 
 def test_json_progress_tells_errors(files: dict[str, Path], capfd) -> None:
@@ -481,8 +484,8 @@ def test_progress_bar_on_a_terminal(files: dict[str, Path]) -> None:
     os.close(parent)
     drawn = b"".join(parts).decode()
     assert done.returncode == 0
-    assert done.stdout.decode().startswith(f"{files['fused']}: PET window ")
-    assert done.stdout.count(b"\n") == 1
+    assert done.stdout.decode().count(str(files["fused"])) == 1
+    assert done.stdout.count(b"\n") == 2
     assert "8/8 slices" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn)
 
 

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from cspadn.fusion import FusionResult
     from cspadn.io.atomic_output import Staged
     from cspadn.metrics import VolumeScores
-    from cspadn.registration import Alignment
 
 _LEAST_MEMORY, _LIBRARIES = 500_000_000, 700_000_000  # bytes that a fusion needs at least; bytes of mapped libraries
 
@@ -101,7 +100,6 @@ def _fuse(options: argparse.Namespace) -> int:
     _check_outputs(options, pictures)
     result, scores, page = _fused(options, settings, pictures)
     _write(options, result, scores, page)
-    _report_alignment(options, result.alignment)
     _report(options, result)
     return 0
 
@@ -208,27 +206,41 @@ def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScor
         commit(stages, overwrite=options.overwrite)
 
 
-def _report_alignment(options: argparse.Namespace, alignment: Alignment) -> None:
-    """Print how far PET and MRI are apart, if it was determined."""
-    if alignment.displacement_mm is None or alignment.rotation_degrees is None:
-        return
-    if options.progress == "json":
-        emit("alignment", millimetres=alignment.displacement_mm, degrees=alignment.rotation_degrees)
-    else:
-        print(alignment.sentence())
-
-
 def _report(options: argparse.Namespace, result: FusionResult) -> None:
-    """Print the warnings, the output and its windows; with ``--progress json`` as events."""
+    """Print the warnings, what was written, and in a second line windows and alignment; with ``--progress json`` as events."""
+    as_events = options.progress == "json"
     for warning in result.warnings:
-        if options.progress == "json":
+        if as_events:
             emit("warning", identifier=getattr(warning, "identifier", ""), message=in_one_line(warning))
         else:
             print(f"cspadn: warning: {in_one_line(warning)}", file=sys.stderr)
-    if options.progress == "json":
-        emit("finished", output=str(options.output), **{name: result.provenance[name] for name in WINDOWS})
-    else:
-        print(f"{in_one_line(str(options.output))}: {_windows_text(result.provenance)}")
+    if as_events:
+        _emit_result(options, result)
+        return
+    print(in_one_line(message("fused-written", paths=", ".join(map(str, _written(options))))))
+    print(in_one_line(message("fused-how", windows=_windows_text(result.provenance), alignment=_alignment_text(result))))
+
+
+def _emit_result(options: argparse.Namespace, result: FusionResult) -> None:
+    alignment = result.alignment
+    if alignment.displacement_mm is not None and alignment.rotation_degrees is not None:
+        emit("alignment", millimetres=alignment.displacement_mm, degrees=alignment.rotation_degrees)
+    emit("finished", output=str(options.output), **{name: result.provenance[name] for name in WINDOWS})
+
+
+def _written(options: argparse.Namespace) -> list[Path]:
+    """Return all outputs, the fused volume first."""
+    from cspadn.io.images import sidecar_of
+
+    sidecar = None if options.dicom else sidecar_of(options.output)
+    return [path for path in (options.output, sidecar, options.color, options.metrics, options.report) if path]
+
+
+def _alignment_text(result: FusionResult) -> str:
+    """Return how PET and MRI lie to each other, in a sentence."""
+    if (found := result.registration) is not None:
+        return message("fused-registered", millimetres=found.displacement_mm, degrees=found.rotation_degrees)
+    return result.alignment.sentence()
 
 
 def _windows_text(provenance: dict[str, Any]) -> str:

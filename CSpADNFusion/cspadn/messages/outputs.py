@@ -7,6 +7,17 @@ SECTION = Section(
     "The outputs are checked before the fusion starts. Either all of them are written, or none.",
     (
         Message(
+            "fused-written",
+            "Wrote {paths}.",
+            "`cspadn fuse` has finished: the fused volume, its JSON file with the provenance, and the other outputs.",
+        ),
+        Message(
+            "fused-how",
+            "{windows}. {alignment}",
+            "The second line of `cspadn fuse`: the intensities shown as black and white, and how PET and MRI lie to each other. "
+            "`--pet-window` and `--mri-window` set the windows.",
+        ),
+        Message(
             "output-format",
             "The output {path} must end in {suffixes}.",
             "The ending selects the format: volumes `.nii`, `.nii.gz`, `.nrrd`, `.mha`; colour volumes `.nrrd`, `.mha`; "

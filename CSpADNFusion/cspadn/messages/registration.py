@@ -29,6 +29,11 @@ SECTION = Section(
             "`cspadn register` has finished. Look at the overlay: a registration can be wrong.",
         ),
         Message(
+            "fused-registered",
+            "The PET was registered to the MRI, and moved by {millimetres:.1f} mm and {degrees:.1f} degrees.",
+            "`cspadn fuse --register` has finished. Look at the outlines on its page (`--report`): a registration can be wrong.",
+        ),
+        Message(
             "alignment-checked",
             "PET and MRI are {millimetres:.1f} mm and {degrees:.1f} degrees apart, as far as a short registration can tell.",
             "`cspadn fuse` has checked the alignment. From 3 mm or 4 degrees on, a warning appears. Real pairs that "

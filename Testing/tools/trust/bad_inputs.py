@@ -269,8 +269,11 @@ def _faults_of_code(bad: Case, outcome: Outcome) -> list[str]:
 
 
 def _is_expected(output: str, bad: Case) -> bool:
-    """Return whether stdout is empty, or for an accepted input one line on the fused file."""
-    return not output if bad.code else output.count("\n") == 1 and OUTPUTS[1] in output
+    """Return whether stdout is empty, or for an accepted input two lines: on the fused file, and on how it was made."""
+    if bad.code:
+        return not output
+    lines = output.splitlines()
+    return len(lines) == 2 and OUTPUTS[1] in lines[0] and says(lines[0], "fused-written") and says(lines[1], "fused-how")
 
 
 def _faults_of_text(bad: Case, outcome: Outcome) -> list[str]:
