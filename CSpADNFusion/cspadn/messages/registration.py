@@ -31,7 +31,7 @@ SECTION = Section(
         Message(
             "fused-registered",
             "The PET was registered to the MRI, and moved by {millimetres:.1f} mm and {degrees:.1f} degrees.",
-            "`cspadn fuse --register` has finished. Look at the outlines on its page (`--report`): a registration can be wrong.",
+            "`cspadn fuse --register` has finished. Look at the outlines on its page: a registration can be wrong.",
         ),
         Message(
             "alignment-checked",
