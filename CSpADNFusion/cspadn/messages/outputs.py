@@ -14,7 +14,7 @@ SECTION = Section(
         Message(
             "fused-how",
             "{windows}. {alignment}",
-            "The second line of `cspadn fuse`: the intensities shown as black and white, and how PET and MRI lie to each other."
+            "The second line of `cspadn fuse`: what is black and white, and how PET and MRI lie to each other."
             " `--pet-window` and `--mri-window` set the windows.",
         ),
         Message(
