@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cspadn.errors import CancelledError, InputError, UsageError
 from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
+from cspadn.imaging.frames import select_frames
 from cspadn.imaging.geometry import check_volume, resample, to_axial
 from cspadn.imaging.metadata import PREFIX, UNITS, value_of
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, check_window
@@ -120,6 +121,7 @@ def measure_volumes(
         UsageError: a window is not valid, or a name is unknown.
     """
     chosen = chosen_names(names)
+    pet = select_frames(pet, None, "The PET")
     for image, name in ((pet, "The PET"), (mri, "The MRI"), (fused, "The fused volume")):
         check_volume(image, name)
     grid = to_axial(fused)
