@@ -92,6 +92,7 @@ def _fuse(options):
         FusionSettings(**given_settings(options)),
         measured=options.metrics,
         suv=options.suv,
+        dicom=options.dicom,
         overwrite=options.overwrite,
         say=_say,
     )
@@ -136,6 +137,7 @@ def _parser():
     add_settings(parser)
     parser.add_argument("--metrics", action="store_true", help="measure each slice as well")
     add_suv(parser)
+    parser.add_argument("--dicom", action="store_true", help="write each pair as a DICOM study as well")
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     return parser
 

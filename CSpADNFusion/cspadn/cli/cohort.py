@@ -41,6 +41,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     again.add_argument("--resume", action="store_true", help="skip finished pairs (default)")
     add_settings(command)
     add_suv(command)
+    command.add_argument(
+        "--dicom",
+        action="store_true",
+        help="write each pair as a DICOM study as well, into the folder dicom of OUTPUT; the MRIs must be DICOM series",
+    )
     add_progress(command)
     command.set_defaults(color=True)  # the pages show colours
 

@@ -25,6 +25,7 @@ def fuse_into_folder(
     *,
     measured: bool = False,
     suv: bool = False,
+    dicom: bool = False,
     overwrite: bool = False,
     say: Callable[[str], None] = print_line,
 ) -> int:
@@ -36,6 +37,7 @@ def fuse_into_folder(
         settings: of each fusion; with a palette, each pair has a colour volume as well.
         measured: write a table of metrics for each pair.
         suv: scale DICOM PETs to SUV by body weight first.
+        dicom: write each pair as a DICOM study as well.
         overwrite: replace existing outputs, and fuse finished pairs again.
         say: called with each line of progress.
 
@@ -55,7 +57,7 @@ def fuse_into_folder(
     make_folder(folder)
     lists = (source.path,) if isinstance(source, PairList) else ()
     protected = (*lists, *(path for pair in found for path in pair.inputs))
-    layout = PlainFolder(folder.resolve(), settings.palette is not None, measured, protected)
+    layout = PlainFolder(folder.resolve(), settings.palette is not None, measured, protected, dicom)
     pairs = layout.named(found)
     summary = Summary(folder, pairs, TABLE_NAMES if measured else (), lists)
     job = Job(source.folder, layout, settings, model, uuid4().hex, suv=suv, force=overwrite)

@@ -56,6 +56,8 @@ def _check_usage(options: argparse.Namespace, source: Source) -> None:
         raise UsageError(message("level-among-labels"))
     if options.suv and not source.has_dicom:
         raise UsageError(message("suv-not-for-bids"))
+    if options.dicom and not source.has_dicom:
+        raise UsageError(message("dicom-not-for-bids"))
 
 
 def _check_packages() -> None:
@@ -76,7 +78,7 @@ def _fuse_participants(options: argparse.Namespace, source: Source, settings: Fu
         output = make_derivative(source, options.output)
         if not (options.participant_label or options.session_label):
             forget_failures(output, pairs)
-        layout = Derivative(output, settings.grid, settings.register != NO_REGISTRATION)
+        layout = Derivative(output, settings.grid, settings.register != NO_REGISTRATION, options.dicom)
         job = Job(source.folder, layout, settings, model, uuid4().hex, suv=options.suv, force=options.force)
         for outcome in runner.outcomes(pairs, job):
             progress.show(outcome)

@@ -18,6 +18,7 @@ from cspadn.cohort.sources import Source
 from cspadn.errors import UsageError
 from cspadn.imaging.metadata import NOTE
 from cspadn.io.atomic_output import PREFIX, commit
+from cspadn.io.dicom_writer import check_replaceable
 from cspadn.io.images import stage_text
 from cspadn.io.transforms import stage_transform
 from cspadn.messages import message
@@ -32,7 +33,8 @@ RECORD = SOFTWARE  # key of the side file
 FUSED_ENDING, USUAL_SPACE = "_desc-fused_pet", "_space-T1w"  # of names; pages and logs omit the latter
 _TRANSFORM_ENDING = "_from-PET_to-T1w_mode-image_xfm.txt"
 _SPACES = {"mri": "T1w", "pet": "pet"}  # by the volume that defines the grid
-_IGNORED = ("*.html", "logs/", "group_metrics.tsv", "*_xfm.txt")  # files that BIDS has no names for
+_STUDIES = "dicom"  # folder of the DICOM studies
+_IGNORED = ("*.html", "logs/", f"{_STUDIES}/", "group_metrics.tsv", "*_xfm.txt")  # files that BIDS has no names for
 _README = f"""# PET and MRI fused by CSpA-DN
 
 `sub-*/[ses-*/]pet/*_desc-fused_pet.nii.gz`: brightness from 0 to 4095, without a unit. A JSON file beside each says how it was
@@ -48,11 +50,13 @@ class Derivative:
         folder: absolute path of the derivative.
         grid: volume whose voxels the results have, "mri" or "pet".
         registered: whether the PETs are registered to the MRIs, so that each pair has a transform as well.
+        dicom: whether each pair is written as a DICOM study as well, into a folder of ``dicom``.
     """
 
     folder: Path
     grid: str = "mri"
     registered: bool = False
+    dicom: bool = False
     measured = True
     colored = False  # the page colours the slices that it shows
 
@@ -66,6 +70,8 @@ class Derivative:
         others = {"page": page}
         if self.registered:
             others["transform"] = folder / f"{pair.name}{_TRANSFORM_ENDING}"
+        if self.dicom:
+            others["dicom"] = self.folder / _STUDIES / name
         return PairFiles(folder / f"{stem}.nii.gz", folder / f"{stem}.json", log, others)
 
     def check(self, files: PairFiles, record: dict[str, Any] | None, _replaceable: bool) -> bool:
@@ -77,6 +83,8 @@ class Derivative:
         outputs = (files.fused, files.sidecar, *files.others.values())
         if record is None and (foreign := next((path for path in outputs if path.exists()), None)):
             raise UsageError(message("result-not-recorded", path=foreign))
+        if self.dicom:
+            check_replaceable(files.others["dicom"])
         return True
 
     def record_of(self, description: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +115,7 @@ class Derivative:
         if fused.result.registration is not None:
             transform = fused.result.registration.transform
             stages["transform"] = partial(stage_transform, files.others["transform"], transform)
-        return stages
+        return {**stages, **fused.study(files.others["dicom"])} if self.dicom else stages
 
 
 def check_derivative(output: Path) -> None:

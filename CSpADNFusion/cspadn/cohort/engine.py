@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from cspadn import __version__
 from cspadn.cohort.failures import FAILED, record_failure, remove_record
-from cspadn.cohort.pairs import Pair, Volume, sha256_of, volumes_of
+from cspadn.cohort.pairs import Pair, Volume, content_of, sha256_of, sources_of, volumes_of
 from cspadn.errors import FusionError, ModelError, UsageError
 from cspadn.io.atomic_output import Staged, clear, commit
 from cspadn.io.images import check_storable, frame_seconds, stage_image, stage_text
 from cspadn.messages import message
+from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.terminal import explained, quiet, silence_libraries
 from cspadn.settings import FusionSettings
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
     from cspadn.fusion import FusionResult
+    from cspadn.io.dicom_writer import Sources
     from cspadn.metrics import VolumeScores
 
     Stage = Callable[[], Staged]
@@ -65,12 +67,23 @@ class Fused:
     Attributes:
         pet, mri: the volumes.
         scores: None if the layout does not need them.
+        sources: headers of the two DICOM series; None if the layout has no DICOM studies.
     """
 
     pet: sitk.Image
     mri: sitk.Image
     result: FusionResult
     scores: VolumeScores | None
+    sources: Sources | None = None
+
+    def study(self, folder: Path) -> dict[str, Stage]:
+        """Return the function that writes the pair as a DICOM study into a folder, by the name in the record."""
+        if self.sources is None:
+            return {}
+        from cspadn.io.dicom_writer import stage_study
+
+        result = self.result
+        return {"dicom": partial(stage_study, result.image, result.color, folder, self.sources, result.provenance)}
 
 
 class Layout(Protocol):
@@ -83,6 +96,10 @@ class Layout(Protocol):
     @property
     def colored(self) -> bool:
         """Whether a colour volume is computed, if the settings have a palette."""
+
+    @property
+    def dicom(self) -> bool:
+        """Whether each pair is written as a DICOM study as well, in colour."""
 
     @property
     def folder(self) -> Path:
@@ -228,7 +245,8 @@ def _fuse(pair: Pair, job: Job, volumes: tuple[Volume, Volume], origin: dict[str
     del fused
     record: dict[str, Any] = {"warnings": result.warnings, "origin": origin, "run": job.run}
     record |= {"seconds": round(time.monotonic() - begun, 2), "metrics": scores.to_dict() if scores else None}
-    files.fused.parent.mkdir(parents=True, exist_ok=True)
+    for file in files.outputs.values():
+        file.parent.mkdir(parents=True, exist_ok=True)
     stages = {"fused": lambda: stage_image(result.image, files.fused, result.provenance), **stages}
 
     def description() -> str:
@@ -242,18 +260,33 @@ def _fuse(pair: Pair, job: Job, volumes: tuple[Volume, Volume], origin: dict[str
 def _computed(pair: Pair, job: Job, volumes: tuple[Volume, Volume], files: PairFiles) -> Fused:
     from cspadn.fusion import fuse
 
+    sources = sources_of(volumes) if job.layout.dicom else None
     with quiet():
         pet, mri = volumes[0].read(suv=job.suv, frames=job.settings.frames), volumes[1].read()
-    check_storable(mri if job.settings.grid == "mri" else pet, files.fused)
-    result = fuse(pet, mri, job.settings if job.layout.colored else replace(job.settings, palette=None))
+    check_storable(mri if job.settings.grid == "mri" else pet, files.fused, series=job.layout.dicom)
+    result = fuse(pet, mri, _colored(job))
     if result.provenance["model_sha256"] != job.model_sha256:
         raise ModelError(message("worker-model-differs"))
-    result = replace(result, warnings=[*pair.warnings, *result.warnings])
+    result = replace(result, warnings=[*pair.warnings, *result.warnings, *_missing(sources)])
     if not job.layout.measured:
-        return Fused(pet, mri, result, None)
+        return Fused(pet, mri, result, None, sources)
     from cspadn.metrics import measure_fusion
 
-    return Fused(pet, mri, result, measure_fusion(pet, mri, result))
+    return Fused(pet, mri, result, measure_fusion(pet, mri, result), sources)
+
+
+def _colored(job: Job) -> FusionSettings:
+    """Return the settings, with a palette if colours are needed and without one otherwise."""
+    if job.layout.dicom:
+        return replace(job.settings, palette=job.settings.palette or DEFAULT_PALETTE)
+    return job.settings if job.layout.colored else replace(job.settings, palette=None)
+
+
+def _missing(sources: Sources | None) -> list[str]:
+    """Return sentences on the objects that the DICOM study of a pair cannot have."""
+    from cspadn.io.dicom_writer import missing_objects
+
+    return missing_objects(sources) if sources else []
 
 
 def _stages(
@@ -266,7 +299,7 @@ def _stages(
 
     def hashed(name: str, stage: Stage) -> Staged:
         staged = stage()
-        record[f"{name}_sha256"] = sha256_of([staged.temporary])
+        record[f"{name}_sha256"] = sha256_of(content_of(staged.temporary))
         return staged
 
     yield from (partial(hashed, name, stage) for name, stage in stages.items())
@@ -284,13 +317,18 @@ def read_record(sidecar: Path, layout: Layout) -> dict[str, Any] | None:
 
 def _is_complete(files: PairFiles, record: dict[str, Any]) -> bool:
     """Return whether all outputs exist, and none was changed."""
-    return all(file.is_file() for file in files.outputs.values()) and _is_unmodified(files, record)
+    return all(_is_there(file) for file in files.outputs.values()) and _is_unmodified(files, record)
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether an output is a file, or a folder of files."""
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
 def _is_unmodified(files: PairFiles, record: dict[str, Any]) -> bool:
     """Return whether each output that exists is the one that was written with the record."""
     there = {name: file for name, file in files.outputs.items() if file.exists()}
-    return all(file.is_file() and record.get(f"{name}_sha256") == sha256_of([file]) for name, file in there.items())
+    return all(_is_there(file) and record.get(f"{name}_sha256") == sha256_of(content_of(file)) for name, file in there.items())
 
 
 def _means_of(record: dict[str, Any]) -> dict[str, float | None]:

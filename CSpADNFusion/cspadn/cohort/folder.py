@@ -14,6 +14,7 @@ from cspadn.cohort.engine import Fused, PairFiles
 from cspadn.cohort.failures import LOGS
 from cspadn.cohort.pairs import Pair
 from cspadn.errors import UsageError
+from cspadn.io.dicom_writer import check_replaceable
 from cspadn.io.formats import COLOR_SUFFIXES, VOLUME_SUFFIXES
 from cspadn.io.images import TABLE_SUFFIX, check_output, check_sidecar, stage_image, stage_table
 from cspadn.messages import message
@@ -35,6 +36,7 @@ class PlainFolder:
         folder: absolute path.
         colored: whether each pair has a colour volume.
         measured: whether each pair has a table of metrics.
+        dicom: whether each pair is written as a DICOM study as well, into a folder.
         protected: files that are never replaced: the inputs of all pairs, and the list.
     """
 
@@ -42,6 +44,7 @@ class PlainFolder:
     colored: bool = False
     measured: bool = False
     protected: tuple[Path, ...] = ()
+    dicom: bool = False
 
     def files(self, pair: Pair) -> PairFiles:
         """Return the files of a pair."""
@@ -51,6 +54,8 @@ class PlainFolder:
             others["metrics"] = self.folder / f"{stem} metrics.csv"
         if self.colored:
             others["color"] = self.folder / f"{stem} color.nrrd"
+        if self.dicom:
+            others["dicom"] = self.folder / f"{stem} DICOM"
         return PairFiles(fused, self.folder / f"{stem}.json", self.folder / LOGS / f"{stem}.json", others)
 
     def check(self, files: PairFiles, _record: dict[str, Any] | None, replaceable: bool) -> bool:
@@ -61,7 +66,12 @@ class PlainFolder:
         """
         suffixes = {"fused": VOLUME_SUFFIXES, "color": COLOR_SUFFIXES, "metrics": (TABLE_SUFFIX,)}
         for name, path in files.outputs.items():
-            check_output(path, suffixes[name], inputs=self.protected, overwrite=replaceable)
+            if name in suffixes:
+                check_output(path, suffixes[name], inputs=self.protected, overwrite=replaceable)
+            elif path.exists() and not replaceable:
+                raise UsageError(message("output-exists", path=path))
+            else:
+                check_replaceable(path)
         check_sidecar(files.sidecar, overwrite=replaceable)
         return replaceable
 
@@ -82,11 +92,11 @@ class PlainFolder:
         """Return the functions that write the table and the colour volume."""
         result = fused.result
         stages: dict[str, Callable[[], Staged]] = {}
-        if result.color is not None:
+        if self.colored and result.color is not None:
             stages["color"] = partial(stage_image, result.color, files.others["color"], result.provenance)
         if fused.scores is not None:
             stages["metrics"] = partial(stage_table, files.others["metrics"], fused.scores.to_rows())
-        return stages
+        return {**stages, **fused.study(files.others["dicom"])} if self.dicom else stages
 
     def named(self, pairs: Sequence[Pair]) -> list[Pair]:
         """Return the pairs with names: the chosen outputs first, then free ones like "MRI-PET fused.nrrd".

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
     from cspadn.io.dicom_study import Series
+    from cspadn.io.dicom_writer import Sources
 
 _IN_TWO_FILES = (".mhd", ".nhdr", ".hdr", ".img")  # the file with the voxels has the same name and another suffix
 _CHUNK = 2**20  # bytes
@@ -129,6 +130,23 @@ def volumes_of(pair: Pair) -> tuple[Volume, Volume]:
     series = series_below(folder)
     pet, mri = (one_series(series, modality, folder.name) for modality in ("PT", "MR"))
     return Volume("The PET", folder, pet), Volume("The MRI", folder, mri)
+
+
+def sources_of(volumes: tuple[Volume, Volume]) -> Sources:
+    """Return the headers of the DICOM series of a pair, for a study that is derived from them.
+
+    Raises:
+        UsageError, InputError: as :func:`cspadn.io.dicom_writer.read_sources`.
+    """
+    from cspadn.io.dicom_writer import read_sources
+
+    pet, mri = (volume.series.files if volume.series else volume.path for volume in volumes)
+    return read_sources(mri, pet)
+
+
+def content_of(path: Path) -> list[Path]:
+    """Return an output file, or all files of an output folder in the order of their paths."""
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
 def sha256_of(files: Sequence[Path]) -> str:

@@ -268,8 +268,10 @@ def _give_name(staged: Staged) -> None:
     """What was there is kept aside, as far as the file system can: until all have their names, they may be taken back."""
     folder, temporary, path = staged
     temporary.chmod((0o777 if temporary.is_dir() else 0o666) & ~umask())
-    if path.is_dir():
-        path.rmdir()  # an empty one, in which a series is put; Windows replaces none
+    if path.is_dir() and any(path.iterdir()):
+        path.rename(folder.path / _BEFORE)
+    elif path.is_dir():
+        path.rmdir()  # an empty one, in which a study is put; Windows replaces none
     elif path.exists():
         with suppress(OSError):
             os.link(path, folder.path / _BEFORE)

@@ -106,6 +106,11 @@ SECTION = Section(
             "Leave out `--suv`, or give a list whose `pet` column names DICOM folders.",
         ),
         Message(
+            "dicom-not-for-bids",
+            "A DICOM study needs DICOM headers, which BIDS does not have: give a list of DICOM folders (.csv).",
+            "Leave out `--dicom`, or give a list whose `pet` and `mri` columns name DICOM folders, or a folder of studies.",
+        ),
+        Message(
             "cohort-package-missing",
             "A cohort needs the Python package '{package}': run pip install '.[cohort]' in a clone to install it.",
             "On a cluster, do this on all its computers. Nothing was fused yet.",

@@ -5,6 +5,14 @@ is in :mod:`headers`, and how they refer to PET and MRI in :mod:`references`. :f
 """
 
 from cspadn.io.dicom_writer.sources import Sources, check_in_series, check_study_output, read_sources
-from cspadn.io.dicom_writer.study import missing_objects, stage_study
+from cspadn.io.dicom_writer.study import check_replaceable, missing_objects, stage_study
 
-__all__ = ["Sources", "check_in_series", "check_study_output", "missing_objects", "read_sources", "stage_study"]
+__all__ = [
+    "Sources",
+    "check_in_series",
+    "check_replaceable",
+    "check_study_output",
+    "missing_objects",
+    "read_sources",
+    "stage_study",
+]

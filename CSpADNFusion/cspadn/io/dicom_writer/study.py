@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import SimpleITK as sitk
 
+from cspadn.errors import UsageError
 from cspadn.io.atomic_output import Staged, stage
 from cspadn.io.dicom_writer.blending import blending_state, can_be_blended
 from cspadn.io.dicom_writer.color import color_images
@@ -23,7 +25,8 @@ from cspadn.messages import message
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-GREY, COLOR, BLENDING, REGISTRATION = "grey", "color", "blending", "registration"  # folders of the series
+GREY, COLOR, BLENDING, REGISTRATION = _FOLDERS = ("grey", "color", "blending", "registration")  # of the series
+_FILE = re.compile(r"\d{4,}\.dcm")
 
 
 def stage_study(
@@ -92,6 +95,13 @@ def _matrix(provenance: dict[str, Any]) -> Sequence[float] | None:
 def _right_handed(image: sitk.Image) -> sitk.Image:
     """Return the image with its slices in the order of the normal that DICOM computes from rows and columns."""
     return image if np.linalg.det(np.reshape(image.GetDirection(), (3, 3))) > 0 else image[:, :, ::-1]
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise UsageError if a folder that a study is to replace contains anything but the files of a study."""
+    files = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()]
+    if not all(path.parent.name in _FOLDERS and len(path.parts) == 2 and _FILE.fullmatch(path.name) for path in files):
+        raise UsageError(message("dicom-output-not-empty", path=folder))
 
 
 def missing_objects(sources: Sources) -> list[str]:
