@@ -27,7 +27,7 @@ from CSpADNFusionLib.panel.result import ResultView
 from CSpADNFusionLib.panel.run import RunView
 from CSpADNFusionLib.panel.run_control import RunControl
 from CSpADNFusionLib.panel.view_control import ViewControl
-from CSpADNFusionLib.scene import comparison, dicom_export, samples
+from CSpADNFusionLib.scene import comparison, dicom_export, preselection, samples
 from CSpADNFusionLib.scene.node_references import registrationOf
 
 _PACKAGES = ("CSpADNFusionLib", "cspadn")  # reloaded with the module
@@ -108,8 +108,20 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
 
     def enter(self):
-        """Show the parameters. Slicer calls this when the user switches to the module."""
+        """Show the parameters, with a first choice of volumes. Slicer calls this when the user switches to the module."""
         self.initializeParameterNode()
+        self._preselect()
+
+    def _preselect(self):
+        parameters = self._parameterNode
+        if parameters.petVolume and parameters.mriVolume:
+            return
+        petNode, mriNode = preselection.likelyPair()
+        with slicer.util.NodeModify(parameters):
+            if not parameters.petVolume and petNode is not parameters.mriVolume:
+                parameters.petVolume = petNode
+            if not parameters.mriVolume and mriNode is not parameters.petVolume:
+                parameters.mriVolume = mriNode
 
     def exit(self):
         """Disconnect the parameters. Slicer calls this when the user switches to another module."""

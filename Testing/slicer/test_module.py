@@ -31,6 +31,7 @@ def test_apply_says_what_is_missing(panel) -> None:
     import slicer
 
     button = panel.ui.applyButton
+    panel.ui.petSelector.setCurrentNode(None)
     assert not button.isEnabled()
     assert says(button.toolTip(), "select-pet-and-mri")
     select_inputs(panel)

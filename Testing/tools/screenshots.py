@@ -81,7 +81,7 @@ def _grab(widget, file: Path) -> None:
 
 
 def _draw_tutorial(folder: Path) -> None:
-    """The sample pair chosen, a run, its end with all outputs, and what stands below Advanced."""
+    """The sample pair chosen, a run, its end, and what stands in the sections that are closed at first."""
     from slicer_application import application
 
     application.start()
@@ -94,9 +94,9 @@ def _draw_tutorial(folder: Path) -> None:
     _grab(widget, folder / "panel-running.png")
     _wait_for_end(widget)
     _grab(widget, folder / "panel-done.png")
-    for name in ("inputs", "outputs", "display"):
-        getattr(widget.ui, f"{name}CollapsibleButton").setCollapsed(True)
-    widget.ui.advancedCollapsibleButton.setCollapsed(False)
+    widget.ui.resultCollapsibleButton.setCollapsed(True)
+    for name in ("windows", "outputs", "metrics", "advanced"):
+        getattr(widget.ui, f"{name}CollapsibleButton").setCollapsed(False)
     _wait_for_devices(widget)
     _grab(widget, folder / "panel-advanced.png")
     application.closeModules()
@@ -127,10 +127,14 @@ def _fuse_and_compare(file: Path) -> None:
     from slicer_application import application
 
     widget = _open_panel()
+    from CSpADNFusionLib import comparisons
+
     widget.ui.applyButton.click()
     _wait_for_end(widget)
-    widget.ui.compareButton.click()
-    _draw_comparison(file)
+    for name in comparisons.COMPARISONS:
+        widget.ui.comparisonComboBox.setCurrentText(name)
+        widget.ui.compareButton.click()
+        _draw_comparison(file.with_stem(f"{file.stem}-{name.split()[0].lower()}"))
     application.closeModules()
 
 
@@ -141,8 +145,10 @@ def _draw_comparison(file: Path) -> None:
     from matplotlib import pyplot as plt
 
     pictures = _rendered()
-    rows, columns = 2, -(-len(pictures) // 2)
-    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 8.4), facecolor="black", layout="constrained")
+    rows = 1 if len(pictures) == 2 else 2
+    columns = -(-len(pictures) // rows)
+    size = 4 * columns, 4.2 * rows
+    figure, axes = plt.subplots(rows, columns, figsize=size, facecolor="black", layout="constrained")
     for axis in axes.flat:
         axis.axis("off")
     for axis, (title, pixels) in zip(axes.flat, pictures.items(), strict=False):

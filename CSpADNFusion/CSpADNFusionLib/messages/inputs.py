@@ -33,7 +33,7 @@ SECTION = Section(
         ),
         Message(
             "panel-select-pair",
-            _("Select a PET and an MRI of the same head, registered to each other."),
+            _("Select a PET and an MRI of the same head."),
             "The line under the inputs, as long as no usable pair is selected.",
         ),
         Message(

@@ -11,7 +11,7 @@ from cspadn.errors import InputError
 from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
 from cspadn.imaging.color import palette_of
 from cspadn.imaging.geometry import resample, to_axial
-from cspadn.imaging.outlines import edges, squares, tissue_levels, tissues
+from cspadn.imaging.outlines import squares, tissue_levels, tissues
 from cspadn.imaging.windowing import automatic_window, sampled, to_unit
 from CSpADNFusionLib.scene import volumes
 from CSpADNFusionLib.scene.node_references import registrationOf
@@ -21,6 +21,7 @@ _ROLE = "CSpADNFusionHidden"  # attribute: what a hidden volume is for
 _SQUARE_MM = 30.0
 _WHITE = 255
 _OUTLINE_COLOR = (0.95, 0.45, 0.05)
+_TISSUES = 2  # whose outlines are drawn: with more, the lines cover the PET
 _SAMPLES = 64  # along each axis, from which the levels of tissues are found
 
 
@@ -37,16 +38,14 @@ class AlignmentVolumes:
             slicer.mrmlScene.RemoveNode(node)
 
     def outlines(self, mriNode):
-        """Return the label map node with the outlines of tissues of an MRI, on its voxels."""
+        """Return the label map node with the tissues of an MRI, on its voxels, of which slice views draw the outlines."""
         found = _find("outlines", mriNode)
         if found is None:
             unit, spacing = _mriUnit(mriNode)
             steps = [max(1, length // _SAMPLES) for length in unit.shape]
-            levels = tissue_levels(unit[:: steps[0], :: steps[1], :: steps[2]])
-            labels = tissues(unit, levels, spacing[::-1])
-            drawn = edges(labels) | edges(labels.transpose(1, 2, 0)).transpose(2, 0, 1)
+            levels = tissue_levels(unit[:: steps[0], :: steps[1], :: steps[2]], _TISSUES)
             found = _newNode("vtkMRMLLabelMapVolumeNode", "outlines", mriNode)
-            _fill(found, drawn.astype(np.uint8), mriNode)
+            _fill(found, tissues(unit, levels, spacing[::-1]), mriNode)
             found.GetDisplayNode().SetAndObserveColorNodeID(_outlineColors().GetID())
         return found
 
@@ -162,7 +161,8 @@ def _outlineColors():
         table.SetHideFromEditors(True)
         table.SetSaveWithScene(False)
         scene.AddNode(table)
-        table.SetNumberOfColors(2)
+        table.SetNumberOfColors(_TISSUES + 1)
         table.SetColor(0, "background", 0, 0, 0, 0)
-        table.SetColor(1, "outline", *_OUTLINE_COLOR, 1)
+        for label in range(1, _TISSUES + 1):
+            table.SetColor(label, str(label), *_OUTLINE_COLOR, 1)
     return table

@@ -50,6 +50,7 @@ class Comparison:
         outlines = self._outlines(parameters)
         for name in _views():
             _fill(_composite(name), *layers[name], outlines if parameters.showOutlines or name == OUTLINES else None)
+            _sliceLogic(name).GetSliceNode().SetUseLabelOutline(True)
 
     def close(self):
         """Leave the comparison and remove its hidden volumes, because another scene comes."""

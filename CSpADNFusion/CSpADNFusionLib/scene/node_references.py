@@ -5,6 +5,7 @@ PET_ROLE, MRI_ROLE = "CSpADNFusionPET", "CSpADNFusionMRI"
 RELATIVE_POSITIONS = "CSpADNFusionPlaces"  # attribute with the text from transforms.relativePositions; saved in scenes
 PALETTE, PET_WEIGHT = "CSpADNFusion.palette", "CSpADNFusion.pet_weight"  # attributes: what the colour volume shows
 ALIGNMENT_MM, ALIGNMENT_DEGREES = "CSpADNFusion.alignment_mm", "CSpADNFusion.alignment_degrees"  # what a fusion measured
+SOFTWARE = "CSpADNFusion.software"  # attribute of the volumes that this module makes
 REGISTRATION = "CSpADNFusion.registration"  # attribute of the transform nodes that the registration makes
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 _FOREGROUND = 0.1  # of the window
-_TISSUES = 3  # that are told apart in the foreground, as dark, middle and bright
 _SMOOTHING_MM = 1.5  # standard deviation of the Gaussian before the tissues are told apart: noise makes no outlines
 
 
@@ -26,20 +25,21 @@ def outline(plane: Floats, level: float = _FOREGROUND) -> NDArray[np.bool_]:
     return result
 
 
-def tissue_levels(unit: Floats) -> tuple[float, ...]:
-    """Return the intensities that separate the background and three tissues, by Otsu's method (1979).
+def tissue_levels(unit: Floats, count: int = 3) -> tuple[float, ...]:
+    """Return the intensities that separate the background and some tissues, by Otsu's method (1979).
 
     Args:
         unit: intensities of an MRI in [0, 1], of any shape.
+        count: number of tissues, at least 2: dark and bright ones, for example.
 
     Returns:
-        Three levels, in order; the background alone if there is no foreground.
+        As many levels as tissues, in order; that of the background alone if there is no foreground.
     """
     foreground = np.asarray(unit[unit > _FOREGROUND], np.float32).ravel()
-    if foreground.size < _TISSUES or foreground.min() == foreground.max():
+    if foreground.size < count or foreground.min() == foreground.max():
         return (_FOREGROUND,)
     otsu = sitk.OtsuMultipleThresholdsImageFilter()
-    otsu.SetNumberOfThresholds(_TISSUES - 1)
+    otsu.SetNumberOfThresholds(count - 1)
     otsu.Execute(sitk.GetImageFromArray(foreground[np.newaxis]))
     return (_FOREGROUND, *otsu.GetThresholds())
 
