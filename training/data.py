@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from cspadn.errors import InputError
-from cspadn.io.images import read_image
+from cspadn.io.images import read_in_process
 from cspadn.io.png_pairs import grey_levels, picture_pixels, white_level
 from training.config import Augmentation
 from training.synthesis import INTERPOLATED, Synthesis, flat_patches, interpolated, with_target
@@ -103,7 +103,7 @@ def _read_grey(path: Path) -> NDArray[np.float32]:
     depth, colour = _png_form(path)
     if depth == 16:
         raise InputError(f"The picture {path} has 16 bits: save it with 8.")
-    image = None if colour & _ALPHA else read_image(path, "The picture")
+    image = None if colour & _ALPHA else read_in_process(path, "The picture")
     if image is None or image.GetNumberOfComponentsPerPixel() == 4:  # or a palette with transparency
         raise InputError(f"The picture {path} has alpha: save it without, as grey or RGB.")
     pixels = picture_pixels(image, f"The picture {path}")

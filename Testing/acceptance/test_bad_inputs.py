@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import os
 import re
 import shutil
 import struct
@@ -174,22 +175,35 @@ FINE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "NIfTI of four dimensions, of which one is 0": ("it.nii", lambda path: _patched(path, 40, 4, 24, 20, 8, 0)),
     "gzip of two members": ("it.nii.gz", _members),
     "NRRD beside its voxels": ("it.nhdr", lambda path: _nhdr(path, "a.raw", "a.raw")),
-    "NRRD beside its slices": ("it.nhdr", lambda path: _nhdr(path, "\n".join(["LIST", *SLICES]), *SLICES)),
-    "NRRD beside its numbered slices": ("it.nhdr", lambda path: _nhdr(path, "%d.raw 0 7 1", *SLICES)),
     "NRRD in words": ("it.nrrd", _text),
     "compressed NRRD": ("it.nrrd", _written()),
     "MetaImage beside its voxels": ("it.mhd", lambda path: _mhd(path, "a.raw", "a.raw")),
-    "MetaImage beside its slices": ("it.mhd", lambda path: _mhd(path, "\n".join(["LIST", *SLICES]), *SLICES)),
     "compressed MetaImage": ("it.mha", _written()),
     "MetaImage": ("it.mha", _written(False)),
 }
+
+
+SEVERAL: dict[str, Callable[[Path], object]] = {
+    "it.nhdr, list": lambda path: _nhdr(path, "\n".join(["LIST", *SLICES]), *SLICES),
+    "it.nhdr, numbers": lambda path: _nhdr(path, "%d.raw 0 7 1", *SLICES),
+    "it.mhd, list": lambda path: _mhd(path, "\n".join(["LIST", *SLICES]), *SLICES),
+    "it.mhd, numbers": lambda path: _mhd(path, "%d.raw 0 7 1", *SLICES),
+}
+
+
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_voxels_in_several_files_are_not_read(kind: str, tmp_path: Path) -> None:
+    """Such a list may name any file of the user."""
+    SEVERAL[kind](path := tmp_path / kind.split(",")[0])
+    with raises(InputError, "header-names-several-files"):
+        images.read_in_process(path, "It")
 
 
 @pytest.mark.parametrize("kind", FINE)
 def test_what_is_fine_is_read(kind: str, tmp_path: Path) -> None:
     name, make = FINE[kind]
     make(tmp_path / name)
-    values = sitk.GetArrayFromImage(images.read_image(tmp_path / name, "It"))
+    values = sitk.GetArrayFromImage(images.read_in_process(tmp_path / name, "It"))
     np.testing.assert_allclose(values, VALUES, atol=0.01 if "slope" in kind else 0)
 
 
@@ -199,7 +213,7 @@ def test_what_is_fine_is_read(kind: str, tmp_path: Path) -> None:
 def test_pictures_are_read(pixels: np.ndarray, tmp_path: Path) -> None:
     """However well they are compressed."""
     sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=pixels.ndim == 3), str(tmp_path / "it.png"), True)
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(images.read_image(tmp_path / "it.png", "It")), pixels)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(images.read_in_process(tmp_path / "it.png", "It")), pixels)
 
 
 def test_volumes_that_compress_well_are_read(tmp_path: Path) -> None:
@@ -208,13 +222,22 @@ def test_volumes_that_compress_well_are_read(tmp_path: Path) -> None:
         assert images.read_image(tmp_path / name, "It").GetSize() == (300, 300, 300)
 
 
-def test_what_libraries_write_themselves_is_not_seen(capfd, tmp_path: Path) -> None:
-    (tmp_path / "it.mha").write_bytes(b"NDims = 3\nDimSize = 3 3 3\nElementDataFile = LOCAL\n")
+def test_what_libraries_write_themselves_is_not_seen(capfd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the inputs are read in this process: beside the cancel file."""
+    for name in ("pet.nrrd", "mri.nrrd"):
+        (tmp_path / name).write_bytes(b"nothing")
+
+    def read(*_: object) -> None:
+        os.write(2, b"MetaImage: a remark for programmers\n")
+        raise RuntimeError
+
+    monkeypatch.setattr(images, "_read", read)
     with pytest.raises(InputError):
-        images.read_image(tmp_path / "it.mha", "It")
+        images.read_in_process(tmp_path / "pet.nrrd", "It")
     assert "MetaImage" in capfd.readouterr().err
     before = len(list(Path("/proc/self/fd").iterdir()))
-    assert entry.main(["fuse", str(tmp_path / "it.mha"), str(tmp_path / "it.mha"), "-o", str(tmp_path / "fused.nrrd")]) == 3
+    files = [str(tmp_path / name) for name in ("pet.nrrd", "mri.nrrd", "fused.nrrd", "cancel")]
+    assert entry.main(["fuse", *files[:2], "-o", files[2], "--cancel-file", files[3]]) == 3
     print("ours", file=sys.stderr)
     told = capfd.readouterr().err.splitlines()
     assert len(told) == 2

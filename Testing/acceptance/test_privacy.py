@@ -559,7 +559,7 @@ def test_a_panels_worker_says_nothing_of_the_patient(panel, marked: Path, monkey
     """Of volumes that were loaded from DICOM; and where they cannot be fused."""
     import slicer
 
-    from cspadn.io.images import read_image
+    from cspadn.io.images import read_in_process
     from CSpADNFusionLib.panel import input_summary
     from CSpADNFusionLib.scene.volumes import volumeNodeFromImage
     from slicer_application import records
@@ -567,7 +567,7 @@ def test_a_panels_worker_says_nothing_of_the_patient(panel, marked: Path, monkey
     slicer.mrmlScene.RemoveNode(slicer.util.getNode("PET"))
     slicer.mrmlScene.RemoveNode(slicer.util.getNode("MRI"))
     for name, kind in (("PET", "PT"), ("MRI", "MR")):
-        volumeNodeFromImage(read_image(marked / kind, name), name)
+        volumeNodeFromImage(read_in_process(marked / kind, name), name)
     if not good:
         monkeypatch.setattr(input_summary, "obstacle", lambda *_: None)
         slicer.util.getNode("PET").SetOrigin(9999, 0, 0)

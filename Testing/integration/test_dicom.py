@@ -18,7 +18,7 @@ from cspadn.cli import entry
 from cspadn.errors import InputError
 from cspadn.io import dicom_reader
 from cspadn.io.dicom_writer.headers import number
-from cspadn.io.images import read_image
+from cspadn.io.images import read_in_process
 from dicom_files import FRAME, STUDY, edit_series, set_keyword, write_pair, write_series
 from message_calls import raises, says
 from volumes import blobs, volume
@@ -109,7 +109,7 @@ def test_a_derived_series_comes_out_and_reads_back(series, tmp_path: Path) -> No
     assert _fuse(series, tmp_path / "fused.nrrd") == 0
     assert _fuse(series, tmp_path / "out", "--dicom") == 0
     expected = sitk.ReadImage(str(tmp_path / "fused.nrrd"))
-    ours = read_image(tmp_path / "out" / "grey", "It")
+    ours = read_in_process(tmp_path / "out" / "grey", "It")
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path / "out" / "grey")))
     for image in (ours, reader.Execute()):
@@ -154,7 +154,7 @@ def test_the_derived_series_loads_into_mrml(series, tmp_path: Path, scene) -> No
         storage.AddFileName(str(path))
     storage.SetSingleFile(False)
     assert storage.ReadData(node)
-    expected = read_image(tmp_path / "out" / "grey", "It")
+    expected = read_in_process(tmp_path / "out" / "grey", "It")
     values = slicer.util.arrayFromVolume(node)
     assert np.abs(values - sitk.GetArrayFromImage(expected)).max() <= 0.5
     np.testing.assert_allclose(node.GetSpacing(), expected.GetSpacing(), atol=1e-5)
@@ -172,7 +172,7 @@ def test_oblique_series_and_the_pet_grid(tmp_path: Path, pair) -> None:
         "mri": write_series(tmp_path / "mri", images[1] * 10, "MR"),
     }
     assert _fuse(series, tmp_path / "out", "--dicom", "--grid", "pet") == 0
-    back = read_image(tmp_path / "out" / "grey", "It")
+    back = read_in_process(tmp_path / "out" / "grey", "It")
     for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
         np.testing.assert_allclose(getattr(back, get)(), getattr(images[0], get)(), atol=1e-5)
 

@@ -18,7 +18,7 @@ from cspadn.cli import entry
 from cspadn.errors import InputError, UsageError
 from cspadn.imaging import geometry
 from cspadn.imaging.windowing import FUSED_MAXIMUM
-from cspadn.io.images import read_image, write_image
+from cspadn.io.images import read_in_process, write_image
 from cspadn.metrics import NAMES, measure, measure_volumes
 from message_calls import raises, says
 from metric_images import WINDOW, pattern_images, pattern_volumes, rescaled
@@ -73,7 +73,7 @@ def fusion() -> dict[str, object]:
 def test_a_fused_file_brings_its_windows(fusion, tmp_path: Path) -> None:
     pet, mri, result = fusion.values()
     write_image(result.image, tmp_path / "fused.nrrd", result.provenance)
-    stored = read_image(tmp_path / "fused.nrrd", "The fused volume")
+    stored = read_in_process(tmp_path / "fused.nrrd", "The fused volume")
     scores = measure_volumes(pet, mri, stored, names=["SSIM"])
     assert list(scores.pet_window) == result.provenance["pet_window"]
     assert scores.mri_window == (1, 70)

@@ -26,7 +26,7 @@ from cspadn.io.dicom_headers import SLICE, kind_of_file
 from cspadn.io.dicom_reader import read_headers, read_series
 from cspadn.io.dicom_study import series_below
 from cspadn.io.dicom_writer.references import refer_to, source_images
-from cspadn.io.images import read_image
+from cspadn.io.images import read_in_process
 from dicom_files import edit_series, set_keyword, write_dynamic, write_enhanced, write_series
 from message_calls import identifiers, raises
 from volumes import volume
@@ -158,11 +158,11 @@ def test_enhanced_files_that_are_cut_are_refused(mri, tmp_path: Path) -> None:
 def test_an_enhanced_file_is_a_volume_by_itself(mri, frames, tmp_path: Path) -> None:
     write_enhanced(tmp_path / "mr" / "all.dcm", [mri], "MR")
     write_enhanced(tmp_path / "mr" / "another", [mri], "MR")
-    image = read_image(tmp_path / "mr" / "all.dcm", "The MRI")
+    image = read_in_process(tmp_path / "mr" / "all.dcm", "The MRI")
     _same_place(image, mri)
     np.testing.assert_array_equal(_values(image), _values(mri))
     write_enhanced(tmp_path / "pet", frames, "PT")
-    assert value_of(read_image(tmp_path / "pet", "The PET", frames="2"), FRAMES) == "2 of 3, 2 s"
+    assert value_of(read_in_process(tmp_path / "pet", "The PET", frames="2"), FRAMES) == "2 of 3, 2 s"
 
 
 @pytest.mark.parametrize("enhanced", [True, False])
@@ -374,7 +374,7 @@ def test_files_without_a_preamble_are_read(mri, syntax, suffix: str, tmp_path: P
     _same_place(image, mri)
     np.testing.assert_array_equal(_values(image), _values(mri))
     with raises(InputError, "image-is-one-dicom-slice"):
-        read_image(sorted(folder.iterdir())[0], "The MRI")
+        read_in_process(sorted(folder.iterdir())[0], "The MRI")
     (series,) = series_below(tmp_path)
     assert len(series.files) == mri.GetSize()[2]
 

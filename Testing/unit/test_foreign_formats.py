@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cspadn.errors import InputError
 from cspadn.io.foreign_formats import reason_of
-from cspadn.io.images import read_image
+from cspadn.io.images import read_in_process
 from message_calls import raises
 
 nibabel = pytest.importorskip("nibabel")
@@ -47,7 +47,7 @@ def test_other_formats_are_named(kind: str, tmp_path: Path) -> None:
     name, make = FOREIGN[kind]
     make(tmp_path / name)
     with raises(InputError, "format-foreign", format=kind, path=tmp_path / name):
-        read_image(tmp_path / name, "The PET")
+        read_in_process(tmp_path / name, "The PET")
 
 
 @pytest.mark.parametrize("endian", "<>")
@@ -58,14 +58,14 @@ def test_nifti_2_is_named_however_it_is_stored(endian: str, name: str, tmp_path:
     header.set_data_dtype(np.float32)
     kind(VALUES, AFFINE, header).to_filename(tmp_path / name)
     with raises(InputError, "format-foreign", format="a NIfTI-2 file"):
-        read_image(tmp_path / name, "The PET")
+        read_in_process(tmp_path / name, "The PET")
 
 
 @pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
 def test_empty_files_are_called_empty(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "pet.nii.gz").write_bytes(content)
     with raises(InputError, "file-empty"):
-        read_image(tmp_path / "pet.nii.gz", "The PET")
+        read_in_process(tmp_path / "pet.nii.gz", "The PET")
 
 
 @given(st.binary(max_size=300), st.booleans())

@@ -13,7 +13,7 @@ from cspadn.imaging.metadata import PREFIX
 from cspadn.io import formats
 from cspadn.io.formats import FORMATS, format_of_content, format_of_name, suffix_of
 from cspadn.io.formats.file_format import FileFormat
-from cspadn.io.images import check_storable, read_image, write_image
+from cspadn.io.images import check_storable, read_in_process, write_image
 from message_calls import raises
 
 SUFFIXES = [(each, suffix) for each in FORMATS for suffix in each.suffixes]
@@ -33,7 +33,7 @@ def test_image_survives_writing_and_reading(file_format: FileFormat, suffix: str
         image.SetSpacing((1.0, 2.0, 3.0))
         image.SetOrigin((-4.0, 5.0, 6.0))
     write_image(image, path := tmp_path / f"image{suffix}", {"model": "cspadn"})
-    read = read_image(path, "The image")
+    read = read_in_process(path, "The image")
     np.testing.assert_array_equal(sitk.GetArrayFromImage(read), sitk.GetArrayFromImage(image))
     assert read.GetSpacing() == image.GetSpacing()
     assert read.GetOrigin() == image.GetOrigin()
@@ -47,7 +47,7 @@ def test_color_survives_if_the_format_has_it(file_format: FileFormat, suffix: st
         return
     image = _image(file_format, components=3)
     write_image(image, path := tmp_path / f"image{suffix}")
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_image(path, "The image")), sitk.GetArrayFromImage(image))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_in_process(path, "The image")), sitk.GetArrayFromImage(image))
 
 
 @pytest.mark.parametrize(("file_format", "suffix"), [case for case in SUFFIXES if not case[0].is_picture])
@@ -61,7 +61,7 @@ def test_oblique_axes_are_kept_or_refused(file_format: FileFormat, suffix: str, 
         return
     check_storable(image, path)
     write_image(image, path)
-    assert read_image(path, "The image").GetDirection() == pytest.approx(OBLIQUE)
+    assert read_in_process(path, "The image").GetDirection() == pytest.approx(OBLIQUE)
 
 
 @pytest.mark.parametrize(("file_format", "suffix"), SUFFIXES)
@@ -87,7 +87,7 @@ def test_a_format_that_itk_lacks_needs_only_a_record(monkeypatch: pytest.MonkeyP
     image = _image(numpy_format)
     write_image(image, path := tmp_path / "image.npy")
     np.testing.assert_array_equal(np.load(path), sitk.GetArrayFromImage(image))
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_image(path, "The image")), sitk.GetArrayFromImage(image))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_in_process(path, "The image")), sitk.GetArrayFromImage(image))
 
 
 def test_names_of_formats_are_unique() -> None:

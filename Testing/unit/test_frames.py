@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from cspadn.errors import InputError, UsageError
 from cspadn.imaging.frames import select_frames, without_trailing_axes
 from cspadn.imaging.metadata import FRAMES, notes_of, value_of
-from cspadn.io.images import read_image
+from cspadn.io.images import read_in_process
 from cspadn.settings import FusionSettings
 from message_calls import identifiers, raises
 
@@ -58,7 +58,7 @@ def test_frames_count_by_the_durations_of_the_side_file(
     suffix: str, frames: str, chosen: slice, told: str, tmp_path: Path
 ) -> None:
     path = _written(image := _dynamic(), tmp_path / f"pet{suffix}", SECONDS)
-    volume = read_image(path, "The PET", frames=frames)
+    volume = read_in_process(path, "The PET", frames=frames)
     np.testing.assert_allclose(sitk.GetArrayFromImage(volume), _mean(image, chosen, SECONDS), rtol=1e-5)
     np.testing.assert_allclose(volume.GetSpacing(), SPACING, atol=1e-5)
     np.testing.assert_allclose(volume.GetOrigin(), ORIGIN, atol=1e-5)
@@ -72,7 +72,7 @@ def test_frames_count_by_the_durations_of_the_side_file(
 @pytest.mark.parametrize("durations", [None, [1, 2], [1, 2, 3, 0], [1, 2, 3, "x"], "1234", [1, 2, 3, float("nan")], {}])
 def test_frames_without_usable_durations_count_alike_with_a_warning(durations: object, tmp_path: Path) -> None:
     path = _written(image := _dynamic(), tmp_path / "pet.nii.gz", durations)
-    volume = read_image(path, "The PET", frames="2:4")
+    volume = read_in_process(path, "The PET", frames="2:4")
     np.testing.assert_allclose(sitk.GetArrayFromImage(volume), _mean(image, slice(1, 4), [1, 1, 1, 1]), rtol=1e-5)
     assert identifiers(notes_of(volume)) == ["frame-durations-unknown"]
 
@@ -80,7 +80,7 @@ def test_frames_without_usable_durations_count_alike_with_a_warning(durations: o
 def test_a_damaged_side_file_is_no_obstacle(tmp_path: Path) -> None:
     path = _written(_dynamic(), tmp_path / "pet.nii.gz")
     (tmp_path / "pet.json").write_bytes(b"\xff{")
-    assert read_image(path, "The PET", frames="1").GetSize() == (7, 6, 5)
+    assert read_in_process(path, "The PET", frames="1").GetSize() == (7, 6, 5)
 
 
 @pytest.mark.parametrize("frames", ["", "0", "-1", "1:", ":2", "3:2", "1.5", "all", "Mean", "1:2:3", "1,2", " 1", "9" * 9])
@@ -118,7 +118,7 @@ def test_trailing_axes_of_one_voxel_are_dropped(suffix: str, axes: int, tmp_path
     image = _dynamic(1)
     if axes == 2:
         image = sitk.JoinSeries([image])
-    volume = read_image(_written(image, tmp_path / f"pet{suffix}"), "The PET")
+    volume = read_in_process(_written(image, tmp_path / f"pet{suffix}"), "The PET")
     assert volume.GetSize() == (7, 6, 5)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(volume), sitk.GetArrayFromImage(image).reshape(5, 6, 7))
     np.testing.assert_allclose(volume.GetOrigin(), ORIGIN, atol=1e-5)

@@ -15,7 +15,7 @@ from scipy import ndimage
 import metrics_page
 from cspadn.errors import InputError, UsageError
 from cspadn.imaging.windowing import FUSED_MAXIMUM
-from cspadn.io.images import read_image, write_image
+from cspadn.io.images import read_in_process, write_image
 from cspadn.metrics import (
     METRICS,
     NAMES,
@@ -372,7 +372,7 @@ def test_a_file_that_says_that_we_made_it_may_be_dark(
 ) -> None:
     brightest = sitk.GetArrayViewFromImage(volumes["fused"]).max()
     write_image(volumes["fused"] * (highest / float(brightest)), tmp_path / f"fused{suffix}", {"model": "cspadn"})
-    volumes["fused"] = read_image(tmp_path / f"fused{suffix}", "The fused volume")
+    volumes["fused"] = read_in_process(tmp_path / f"fused{suffix}", "The fused volume")
     if passes:
         assert measure_volumes(**volumes, **WINDOW, names=["EN"]).fused_window == (0, FUSED_MAXIMUM)
     else:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cspadn.errors import InputError
 from cspadn.imaging.metadata import add_note, notes_of
-from cspadn.io.images import read_image
+from cspadn.io.images import read_in_process
 from cspadn.messages import message
 from message_calls import identifiers, raises
 from volumes import volume
@@ -61,7 +61,7 @@ def test_the_form_that_other_programs_use_counts(codes: tuple[int, int], name: s
     kind = nibabel.Nifti1Pair if name.endswith(".hdr") else nibabel.Nifti1Image
     source = nibabel.load(_file(tmp_path / "source.nii", ALIGNED, SCANNER, codes))
     kind(np.asarray(source.dataobj), None, source.header).to_filename(tmp_path / name)
-    image = read_image(tmp_path / name, "The PET")
+    image = read_in_process(tmp_path / name, "The PET")
     loaded = nibabel.load(tmp_path / name)
     np.testing.assert_allclose(_affine(image), loaded.affine, atol=1e-4)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image).T, np.asarray(loaded.dataobj))
@@ -82,12 +82,12 @@ def test_any_position_is_that_of_nibabel(tmp_path_factory, degrees, shift, spaci
     path = tmp_path_factory.mktemp("nifti") / "it.nii"
     affine = _turned(np.diag([side * spacing[0], spacing[1], spacing[2], 1]), degrees, shift)
     _file(path, affine, affine, codes, endian=endian)
-    np.testing.assert_allclose(_affine(read_image(path, "The PET")), nibabel.load(path).affine, atol=2e-3)
+    np.testing.assert_allclose(_affine(read_in_process(path, "The PET")), nibabel.load(path).affine, atol=2e-3)
 
 
 def test_forms_that_disagree_are_a_warning_with_the_distance(tmp_path: Path) -> None:
     moved = _turned(SCANNER, (0, 0, 0), (21, 0, 0))
-    image = read_image(_file(tmp_path / "moved.nii", moved, SCANNER, (2, 1)), "The PET")
+    image = read_in_process(_file(tmp_path / "moved.nii", moved, SCANNER, (2, 1)), "The PET")
     (note,) = notes_of(image)
     assert note == message("nifti-forms-differ", file="moved.nii", millimetres=21.0)
     assert note.identifier == "nifti-forms-differ"
@@ -95,14 +95,14 @@ def test_forms_that_disagree_are_a_warning_with_the_distance(tmp_path: Path) -> 
 
 def test_forms_that_differ_by_rounding_are_no_warning(tmp_path: Path) -> None:
     rounded = _turned(SCANNER, (0, 0, 0), (0.05, 0, 0))
-    assert notes_of(read_image(_file(tmp_path / "it.nii", rounded, SCANNER, (2, 1)), "The PET")) == []
+    assert notes_of(read_in_process(_file(tmp_path / "it.nii", rounded, SCANNER, (2, 1)), "The PET")) == []
     apart = _turned(SCANNER, (0, 0, 0), (0.5, 0, 0))
-    assert len(notes_of(read_image(_file(tmp_path / "it.nii", apart, SCANNER, (2, 1)), "The PET"))) == 1
-    assert notes_of(read_image(_file(tmp_path / "it.nii", apart, SCANNER, (2, 0)), "The PET")) == []
+    assert len(notes_of(read_in_process(_file(tmp_path / "it.nii", apart, SCANNER, (2, 1)), "The PET"))) == 1
+    assert notes_of(read_in_process(_file(tmp_path / "it.nii", apart, SCANNER, (2, 0)), "The PET")) == []
 
 
 def test_a_file_without_a_position_is_centred_with_a_warning(tmp_path: Path) -> None:
-    image = read_image(_file(tmp_path / "it.nii", None, None, (0, 0)), "The PET")
+    image = read_in_process(_file(tmp_path / "it.nii", None, None, (0, 0)), "The PET")
     assert identifiers(notes_of(image)) == ["nifti-without-position"]
     middle = image.TransformContinuousIndexToPhysicalPoint([(extent - 1) / 2 for extent in image.GetSize()])
     np.testing.assert_allclose(middle, 0, atol=1e-5)
@@ -116,7 +116,7 @@ def test_analyze_lies_where_nibabel_places_it_with_a_warning(origin: tuple[int, 
     image.to_filename(tmp_path / "it.img")
     (tmp_path / "it.mat").unlink(missing_ok=True)
     for suffix in (".hdr", ".img"):
-        found = read_image(tmp_path / f"it{suffix}", "The PET")
+        found = read_in_process(tmp_path / f"it{suffix}", "The PET")
         np.testing.assert_allclose(_affine(found), nibabel.load(tmp_path / "it.img").affine, atol=1e-4)
         assert identifiers(notes_of(found)) == ["analyze-position"]
 
@@ -125,8 +125,8 @@ def test_mirrored_forms_are_refused(tmp_path: Path) -> None:
     mirrored = np.diag([-1.0, 1, 1, 1]) @ SCANNER
     path = _file(tmp_path / "it.nii", mirrored, SCANNER, (2, 1))
     with raises(InputError, "nifti-forms-mirrored", path=path):
-        read_image(path, "The PET")
-    read_image(_file(tmp_path / "one.nii", mirrored, SCANNER, (2, 0)), "The PET")
+        read_in_process(path, "The PET")
+    read_in_process(_file(tmp_path / "one.nii", mirrored, SCANNER, (2, 0)), "The PET")
 
 
 @pytest.mark.parametrize("codes", [(2, 0), (2, 1)])
@@ -138,9 +138,9 @@ def test_axes_are_straightened_by_a_tenth_of_a_voxel_at_most(codes, skew: float,
     path = _file(tmp_path / "it.nii", sheared, SCANNER, codes)
     if not fits:
         with raises(InputError, "nifti-sheared", path=path):
-            read_image(path, "The PET")
+            read_in_process(path, "The PET")
         return
-    image = read_image(path, "The PET")
+    image = read_in_process(path, "The PET")
     axes = np.reshape(image.GetDirection(), (3, 3))
     np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-9)
     np.testing.assert_allclose(_affine(image) @ [5, 6, 4, 1], sheared @ [5, 6, 4, 1], atol=0.2)
@@ -153,26 +153,26 @@ def test_a_form_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         struct.pack_into("<12f", content, 280, *form[:3].ravel())
         path.write_bytes(content)
         with raises(InputError, "header-position-invalid", path=path):
-            read_image(path, "The PET")
+            read_in_process(path, "The PET")
 
 
 def test_units_of_length_count(tmp_path: Path) -> None:
     path = _file(tmp_path / "it.nii", SCANNER, SCANNER, (2, 1))
-    expected = _affine(read_image(path, "The PET"))
+    expected = _affine(read_in_process(path, "The PET"))
     metres = np.diag([1e-3, 1e-3, 1e-3, 1])
     image = nibabel.load(_file(tmp_path / "metres.nii", metres @ SCANNER, metres @ SCANNER, (2, 1)))
     content = bytearray((tmp_path / "metres.nii").read_bytes())
     content[123] = 1
     (tmp_path / "metres.nii").write_bytes(content)
     assert image.shape == SIZE
-    np.testing.assert_allclose(_affine(read_image(tmp_path / "metres.nii", "The PET")), expected, atol=1e-4)
+    np.testing.assert_allclose(_affine(read_in_process(tmp_path / "metres.nii", "The PET")), expected, atol=1e-4)
 
 
 def test_time_series_keep_their_position(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(np.zeros((*SIZE, 4), np.float32), None)
     image.header.set_sform(ALIGNED, 2)
     nibabel.save(image, tmp_path / "it.nii.gz")
-    read = read_image(tmp_path / "it.nii.gz", "The PET")
+    read = read_in_process(tmp_path / "it.nii.gz", "The PET")
     assert read.GetSize() == (*SIZE, 4)
     np.testing.assert_allclose(_affine(read[:, :, :, 0]), ALIGNED, atol=1e-4)
 
@@ -182,7 +182,7 @@ def test_notes_stay_with_an_image_and_foreign_ones_are_ignored(tmp_path: Path) -
     add_note(image, message("nifti-without-position", file="a.nii"))
     add_note(image, message("analyze-position", file="b.hdr"))
     sitk.WriteImage(image, str(tmp_path / "it.nrrd"))
-    assert identifiers(notes_of(read_image(tmp_path / "it.nrrd", "It"))) == ["nifti-without-position", "analyze-position"]
+    assert identifiers(notes_of(read_in_process(tmp_path / "it.nrrd", "It"))) == ["nifti-without-position", "analyze-position"]
     for text in ("", "no JSON", "{}", "[1]", "null"):
         image.SetMetaData("CSpADNFusion.notes", text)
         assert notes_of(image) == []

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from cspadn.io.images import read_image
+from cspadn.io.images import read_in_process
 
 VOXELS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
 META = "NDims = 3\nDimSize = 4 3 2\nElementType = MET_SHORT\nElementSpacing = 1 1 1\nBinaryData = True\n"
@@ -86,14 +86,14 @@ FORMS: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_good_files_are_read(form: str, tmp_path: Path) -> None:
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_image(FORMS[form](tmp_path), "The PET")), VOXELS)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_in_process(FORMS[form](tmp_path), "The PET")), VOXELS)
 
 
 def test_one_slice_needs_no_distance(tmp_path: Path) -> None:
-    image = read_image(_nifti(tmp_path, VOXELS[:1], (88, "f", (0.0,))), "The PET")
+    image = read_in_process(_nifti(tmp_path, VOXELS[:1], (88, "f", (0.0,))), "The PET")
     np.testing.assert_array_equal(np.squeeze(sitk.GetArrayFromImage(image)), VOXELS[0])
 
 
 def test_a_picture_of_one_colour_is_read(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.Image([2048, 2048], sitk.sitkUInt8), str(file := tmp_path / "a.png"))
-    assert read_image(file, "The PET").GetSize() == (2048, 2048)
+    assert read_in_process(file, "The PET").GetSize() == (2048, 2048)

@@ -14,7 +14,7 @@ from scipy.ndimage import binary_closing, binary_erosion, binary_fill_holes, gau
 
 from cspadn.imaging.geometry import resample
 from cspadn.imaging.windowing import Window, automatic_window, to_unit
-from cspadn.io.images import read_image
+from cspadn.io.images import read_in_process
 from training import heads
 from training.data import ATLAS_MM, read_exam, read_pairs
 from training.heads import Volume
@@ -211,8 +211,8 @@ def label_map_cases(data: Path, numbers: Sequence[int]) -> list[Case]:
 def real_cases(data: Path) -> list[Case]:
     """Return the atlas volume, the second subject and the SPECT examinations of the test, from the folder ``data``."""
     folder = data / "volumes" / "aanlib"
-    mri = read_image(folder / "MRI_axial.nii.gz", "The MRI")
-    pet = resample(read_image(folder / "PET_axial.nii.gz", "The PET"), mri)
+    mri = read_in_process(folder / "MRI_axial.nii.gz", "The MRI")
+    pet = resample(read_in_process(folder / "PET_axial.nii.gz", "The PET"), mri)
     volumes = []
     for image, name in ((pet, "The PET"), (mri, "The MRI")):
         values = sitk.GetArrayFromImage(image)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspadn.imaging.color import replace_luma
-from cspadn.io.images import read_image
+from cspadn.io.images import read_in_process
 from cspadn.io.png_pairs import picture_pixels
 from training.data import TABLE, read_pairs, read_rows
 
@@ -48,7 +48,7 @@ def read_set(folder: Path, subset: str) -> list[Pair]:
 
 def _pair(folder: Path, name: str, pet: Levels, mri: Levels) -> Pair:
     picture = folder / "pet" / f"{name}.png"
-    color = picture_pixels(read_image(picture, "The picture"), f"The picture {picture}").astype(np.uint8)
+    color = picture_pixels(read_in_process(picture, "The picture"), f"The picture {picture}").astype(np.uint8)
     return Pair(name, pet, mri, color)
 
 

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from cspadn.imaging.outlines import checkerboard, outline
 from cspadn.imaging.windowing import Window, automatic_window, sampled, to_unit
-from cspadn.io.images import read_image
+from cspadn.io.images import read_in_process
 from cspadn.registration import check_alignment, register
 from cspadn.registration.placing import placed
 from training.evaluation.registration import (
@@ -172,8 +172,8 @@ def atlas_section(data: Path) -> str:
 def _atlas(data: Path) -> tuple[sitk.Image, sitk.Image]:
     folder = data / "volumes" / "aanlib"
     return (
-        read_image(folder / "PET_axial.nii.gz", "The PET"),
-        read_image(folder / "MRI_axial.nii.gz", "The MRI"),
+        read_in_process(folder / "PET_axial.nii.gz", "The PET"),
+        read_in_process(folder / "MRI_axial.nii.gz", "The MRI"),
     )
 
 

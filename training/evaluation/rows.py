@@ -20,7 +20,7 @@ import torch
 from cspadn.errors import InputError, MemoryExhaustedError
 from cspadn.fusion import fuse_pictures
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, from_network_range, to_network_range, to_unit
-from cspadn.io.images import read_image
+from cspadn.io.images import read_in_process
 from cspadn.io.png_pairs import grey_levels, picture_pixels
 from cspadn.metrics import Scores, measure
 from cspadn.models.weights import load_model
@@ -108,7 +108,7 @@ def fuse_with_network(network: torch.nn.Module, pair: Pair) -> Levels:
 
 def _read_given(folder: Path, pair: Pair) -> Levels:
     path = folder / f"{pair.name}.png"
-    levels = grey_levels(picture_pixels(read_image(path, "The fused picture"), f"The picture {path}"))
+    levels = grey_levels(picture_pixels(read_in_process(path, "The fused picture"), f"The picture {path}"))
     if levels.shape != pair.pet.shape or levels.dtype != np.uint8:
         raise InputError(f"The fused picture {path} must have 8 bits, and the size of the pair: make it again.")
     return levels.astype(np.uint8)

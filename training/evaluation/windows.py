@@ -23,7 +23,7 @@ from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet
 from cspadn.imaging.geometry import resample, thinned, to_axial
 from cspadn.imaging.modality import check_modalities
 from cspadn.imaging.windowing import Window
-from cspadn.io.images import read_image
+from cspadn.io.images import read_in_process
 from training import heads
 from training.command import help_text
 from training.heads import FWHM_PER_SIGMA, MRI_CONTRASTS, TRACERS, Volume
@@ -143,7 +143,7 @@ def real_pairs(data: Path) -> Iterator[tuple[str, _Pair]]:
         "sample pair": (sample / "SimulatedHead_FDG.nrrd", sample / "SimulatedHead_T1.nrrd"),
     }
     for name, (pet, mri) in files.items():
-        yield name, (read_image(pet, "The PET"), read_image(mri, "The MRI"))
+        yield name, (read_in_process(pet, "The PET"), read_in_process(mri, "The MRI"))
 
 
 def simulated_pairs(every: Iterable[Head]) -> Iterator[tuple[str, _Pair]]:

@@ -3,8 +3,7 @@
 import importlib.metadata
 import json
 
-import slicer
-
+from cspadn.runtime.processes import PACKAGE
 from CSpADNFusionLib.worker import process
 
 
@@ -26,7 +25,7 @@ class DeviceSearch:
     def __init__(self, onFound):
         self._onFound = onFound
         self._lines = []
-        self._process = process.launch(["info", "--json"], slicer.app.temporaryPath, self._lines.append, self._onExit)
+        self._process = process.launch(["info", "--json"], PACKAGE, self._lines.append, self._onExit)
 
     def close(self):
         """Stop the search, because the panel is going away."""

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 import slicer
 
 from cspadn.io.atomic_output import PrivateFolder
+from cspadn.runtime.private_folders import temporary_folder
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.worker import process
 
@@ -53,7 +54,7 @@ class PairWorker:
         self.finished = {}  # last event of the command
         self._error = None
         self._cancelled = self._closed = False
-        self._private = PrivateFolder(Path(slicer.app.temporaryPath), FOLDER_PREFIX)
+        self._private = PrivateFolder(temporary_folder(Path(slicer.app.temporaryPath)), FOLDER_PREFIX)
         self.folder = self._private.path
         try:
             for name, image in (("pet", pet), ("mri", mri)):

@@ -1,23 +1,14 @@
-"""Launch of ``python -m cspadn`` in a process beside Slicer, which keeps the window responsive and torch out of Slicer."""
+"""Launch of the command line in a process beside Slicer, which keeps the window responsive and torch out of Slicer."""
 
 import os
-import shutil
-import sys
-from pathlib import Path
 
 import slicer
 
-MODULE_FOLDER = Path(__file__).resolve().parents[2]
-
-
-def pythonExecutable():
-    """Return the path of Slicer's Python launcher, or of the running interpreter if there is no application."""
-    beside = Path(sys.executable).with_name("PythonSlicer" + (".exe" if os.name == "nt" else ""))
-    return shutil.which("PythonSlicer") or str(beside if beside.exists() else sys.executable)
+from cspadn.runtime.processes import module_command, safe_variables
 
 
 def launch(arguments, folder, onLine, onExit):
-    """Start ``python -m cspadn`` and return the process at once.
+    """Start ``cspadn`` and return the process at once. It imports nothing from its working folder.
 
     :param arguments: list of command line arguments.
     :param folder: working folder of the process.
@@ -26,11 +17,10 @@ def launch(arguments, folder, onLine, onExit):
     """
     # Waiting threads must not spin: Slicer draws on the same cores, and they would block each other.
     waiting = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
-    path = os.pathsep.join([str(MODULE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])])
     return slicer.util.launchConsoleProcess(
-        [pythonExecutable(), "-m", "cspadn", *arguments],
+        [*module_command("cspadn"), *arguments],
         useStartupEnvironment=False,
-        updateEnvironment={"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "OMP_WAIT_POLICY": waiting},
+        updateEnvironment={**safe_variables(), "PYTHONIOENCODING": "utf-8", "OMP_WAIT_POLICY": waiting},
         cwd=str(folder),
         blocking=False,
         logCallback=onLine,

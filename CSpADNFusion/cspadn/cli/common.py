@@ -9,13 +9,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cspadn.errors import CancelledError, UsageError
 from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
-from cspadn.runtime.terminal import emit
+from cspadn.runtime.terminal import emit, quiet
 from cspadn.settings import FusionSettings, described, flag
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    from cspadn.io.reader import VolumeReader
 
 # torch reads these on import. Without them it keeps kernels for hundreds of window sizes (docs/benchmarks.md, memory).
 _KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "1"}
@@ -118,6 +123,32 @@ def watching(file: Path | None) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+def pair_reader(options: argparse.Namespace) -> AbstractContextManager[VolumeReader | None]:
+    """Return the process that reads the inputs; it starts at once, while this one imports.
+
+    Files beside the cancel file were written by the application that started this process: it reads them itself.
+    """
+    from cspadn.io.reader import VolumeReader
+
+    own = options.cancel_file and options.pet.parent == options.mri.parent == options.cancel_file.parent
+    return nullcontext() if own else VolumeReader()
+
+
+def read_pair(options: argparse.Namespace, reader: VolumeReader | None, **of_pet: Any) -> tuple[sitk.Image, sitk.Image]:
+    """Return PET and MRI.
+
+    Args:
+        reader: from :func:`pair_reader`.
+        of_pet: further arguments of :func:`cspadn.io.images.read_in_process` for the PET.
+    """
+    from cspadn.io.images import read_image, read_in_process
+
+    if reader is None:
+        with quiet():
+            return read_in_process(options.pet, "The PET", **of_pet), read_in_process(options.mri, "The MRI")
+    return read_image(options.pet, "The PET", reader=reader, **of_pet), read_image(options.mri, "The MRI", reader=reader)
 
 
 def progress_display(kind: str, title: str, unit: str = "slices") -> AbstractContextManager[Callable[[int, int], None] | None]:

@@ -16,7 +16,9 @@ from cspadn.cli.common import (
     add_suv,
     cancelled_by,
     limit_kernels,
+    pair_reader,
     progress_display,
+    read_pair,
     settings_of,
     watching,
 )
@@ -29,8 +31,11 @@ from cspadn.runtime.terminal import emit, in_one_line, quiet, silence_libraries
 from cspadn.settings import WINDOWS, FusionSettings
 
 if TYPE_CHECKING:
+    import SimpleITK as sitk
+
     from cspadn.fusion import FusionResult
     from cspadn.io.atomic_output import Staged
+    from cspadn.io.reader import VolumeReader
     from cspadn.metrics import VolumeScores
 
 _LEAST_MEMORY, _LIBRARIES = 500_000_000, 700_000_000  # bytes that a fusion needs at least; bytes of mapped libraries
@@ -86,10 +91,21 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _fuse(options: argparse.Namespace) -> int:
+    silence_libraries()
+    with pair_reader(options) as reader:
+        pictures, settings = _checked(options)
+        images = _images(options, settings, reader)
+    result, scores, page = _fused(options, settings, pictures, images)
+    _write(options, result, scores, page)
+    _report(options, result)
+    return 0
+
+
+def _checked(options: argparse.Namespace) -> tuple[bool, FusionSettings]:
+    """Check everything but the inputs themselves; return whether they are pictures, and the settings."""
     from cspadn.io.atomic_output import check_different, check_names
     from cspadn.io.images import is_picture
 
-    silence_libraries()
     paths = (options.pet, options.mri, options.output, options.color, options.metrics, options.report)
     check_names(path for path in paths if path)
     check_different(options.pet, options.mri)
@@ -98,27 +114,25 @@ def _fuse(options: argparse.Namespace) -> int:
         raise InputError(message("picture-and-volume"))
     settings = settings_of(options)
     _check_outputs(options, pictures)
-    result, scores, page = _fused(options, settings, pictures)
-    _write(options, result, scores, page)
-    _report(options, result)
-    return 0
+    return pictures, settings
+
+
+def _images(options: argparse.Namespace, settings: FusionSettings, reader: VolumeReader | None) -> list[sitk.Image]:
+    """Return PET and MRI."""
+    from cspadn.io.images import check_storable
+
+    pet, mri = read_pair(options, reader, suv=options.suv, frames=settings.frames)
+    check_storable(mri if settings.grid == "mri" else pet, options.output, series=options.dicom)
+    return [pet, mri]
 
 
 def _fused(
-    options: argparse.Namespace, settings: FusionSettings, pictures: bool
+    options: argparse.Namespace, settings: FusionSettings, pictures: bool, images: list[sitk.Image]
 ) -> tuple[FusionResult, VolumeScores | None, str | None]:
-    """Return the result, its scores and its page, if requested; PET and MRI are released before anything is written."""
-    from cspadn.io.images import check_storable, read_image
-
-    with quiet():
-        pet, mri = (
-            read_image(options.pet, "The PET", suv=options.suv, frames=settings.frames),
-            read_image(options.mri, "The MRI"),
-        )
-    check_storable(mri if settings.grid == "mri" else pet, options.output, series=options.dicom)
-
+    """Return the result, its scores and its page, if requested; takes the images, which go before anything is written."""
     from cspadn.fusion import fuse, fuse_pictures
 
+    mri, pet = images.pop(), images.pop()
     cancelled = cancelled_by(options.cancel_file)
     wanted = settings if options.color or options.dicom else replace(settings, palette=None)  # a page computes its own
     with progress_display(options.progress, "Fusing") as progress:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cspadn.cli.common import add_frames, add_suv, add_window, progress_display
 from cspadn.errors import InputError
 from cspadn.messages import message
-from cspadn.runtime.terminal import quiet, silence_libraries
+from cspadn.runtime.terminal import silence_libraries
 from cspadn.settings import WINDOWS
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from cspadn.io.atomic_output import check_names
     from cspadn.io.images import is_picture, read_image
+    from cspadn.io.reader import VolumeReader
     from cspadn.metrics import measure_pictures, measure_volumes, without_nan
 
     silence_libraries()
@@ -59,9 +60,9 @@ def run(options: argparse.Namespace) -> int:
     pictures = {is_picture(file) for file in files.values()}
     if len(pictures) > 1:
         raise InputError(message("pictures-and-volumes"))
-    with quiet():
+    with VolumeReader() as reader:
         chosen = {"The PET": {"suv": options.suv, "frames": options.frames}}
-        images = [read_image(file, name, **chosen.get(name, {})) for name, file in files.items()]
+        images = [read_image(file, name, reader=reader, **chosen.get(name, {})) for name, file in files.items()]
     windows = {name: getattr(options, name) for name in ("pet_window", "mri_window", "fused_window")}
     if pictures == {True}:
         scores = measure_pictures(*images, **windows)

@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspadn.cli.common import add_cancel_file, add_frames, add_progress, cancelled_by, progress_display, watching
+from cspadn.cli.common import (
+    add_cancel_file,
+    add_frames,
+    add_progress,
+    cancelled_by,
+    pair_reader,
+    progress_display,
+    read_pair,
+    watching,
+)
 from cspadn.errors import UsageError
 from cspadn.messages import message
 from cspadn.runtime.terminal import emit, in_one_line, quiet, silence_libraries
@@ -100,11 +109,10 @@ def _check(options: argparse.Namespace) -> int:
 def _read(options: argparse.Namespace) -> tuple[sitk.Image, sitk.Image]:
     from cspadn.imaging.frames import select_frames
     from cspadn.imaging.metadata import notes_of
-    from cspadn.io.images import read_image
 
-    with quiet():
-        pet = select_frames(read_image(options.pet, "The PET", frames=options.frames), options.frames, "The PET")
-        images = pet, read_image(options.mri, "The MRI")
+    with pair_reader(options) as reader:
+        pet, mri = read_pair(options, reader, frames=options.frames)
+    images = select_frames(pet, options.frames, "The PET"), mri
     for note in (note for image in images for note in notes_of(image)):
         if options.progress == "json":
             emit("warning", identifier=note.identifier, message=in_one_line(note))

@@ -16,6 +16,7 @@ from cspadn.cohort.sources import Source, source_of
 from cspadn.errors import MissingPackageError, UsageError
 from cspadn.io.atomic_output import check_names
 from cspadn.messages import message
+from cspadn.runtime.processes import HONOURS_SAFE_PATH
 from cspadn.settings import NO_REGISTRATION, FusionSettings
 
 _PACKAGES = ("ancpbids", "cryptography", "dask", "distributed", "jinja2", "matplotlib", "PIL")
@@ -36,6 +37,8 @@ def run(options: argparse.Namespace, settings: FusionSettings) -> int:
     """
     check_names([options.input, options.output])
     _check_packages()
+    if not HONOURS_SAFE_PATH:  # the working folder changes
+        options.input, options.output = options.input.absolute(), options.output.absolute()
     source = source_of(options.input, options.output)
     _check_usage(options, source)
     progress = progress_of(options.progress)

@@ -16,9 +16,11 @@ from cspadn.cohort.engine import Job, Outcome, failed, fuse_pair
 from cspadn.cohort.failures import record_failure
 from cspadn.cohort.pairs import Pair
 from cspadn.errors import FusionError, UsageError
+from cspadn.io.atomic_output import private_folder
 from cspadn.messages import message
 from cspadn.runtime.allocator import keep_freed_memory
 from cspadn.runtime.memory import free_main_memory
+from cspadn.runtime.processes import safe_processes, safe_variables
 from cspadn.runtime.terminal import explained
 
 if TYPE_CHECKING:
@@ -87,24 +89,29 @@ def connected(address: str | None, workers: int | None, device: str) -> Iterator
 
 @contextmanager
 def _client_here(workers: int) -> Iterator[Client]:
-    """Start a cluster on the loopback interface with its own TLS key, since anyone who can connect can run code in it."""
+    """Start a cluster on the loopback interface with its own TLS key, since anyone who can connect can run code in it.
+
+    Its workers import from their folder, and wait for a lock in it. It is therefore a folder that other users cannot enter.
+    """
     from distributed import Client, LocalCluster
 
     threads = str(max(1, _processors() // workers))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
-    with _no_interrupts():
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            security=True,
-            dashboard_address="127.0.0.1:0",
-            memory_limit=None,  # cspadn limits its memory itself
-            silence_logs="CRITICAL",
-            env=dict.fromkeys(names, threads),
-        )
-    with cluster, Client(cluster) as client:
-        yield client
+    with private_folder("cspadn-cohort-") as folder, safe_processes(folder):
+        with _no_interrupts():
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                security=True,
+                dashboard_address="127.0.0.1:0",
+                memory_limit=None,  # cspadn asks by itself for the memory it needs
+                silence_logs="CRITICAL",
+                env={**dict.fromkeys(names, threads), **safe_variables()},
+                local_directory=str(folder),
+            )
+        with cluster, Client(cluster) as client:
+            yield client
 
 
 @contextmanager

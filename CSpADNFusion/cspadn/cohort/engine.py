@@ -22,6 +22,7 @@ from cspadn.cohort.pairs import Pair, Volume, content_of, sha256_of, sources_of,
 from cspadn.errors import FusionError, ModelError, UsageError
 from cspadn.io.atomic_output import Staged, clear, commit
 from cspadn.io.images import check_storable, frame_seconds, stage_image, stage_text
+from cspadn.io.reader import VolumeReader
 from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.terminal import explained, quiet, silence_libraries
@@ -261,8 +262,9 @@ def _computed(pair: Pair, job: Job, volumes: tuple[Volume, Volume], files: PairF
     from cspadn.fusion import fuse
 
     sources = sources_of(volumes) if job.layout.dicom else None
-    with quiet():
-        pet, mri = volumes[0].read(suv=job.suv, frames=job.settings.frames), volumes[1].read()
+    with VolumeReader() as reader:
+        pet = volumes[0].read(reader, suv=job.suv, frames=job.settings.frames)
+        mri = volumes[1].read(reader)
     check_storable(mri if job.settings.grid == "mri" else pet, files.fused, series=job.layout.dicom)
     result = fuse(pet, mri, _colored(job))
     if result.provenance["model_sha256"] != job.model_sha256:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cspadn.io.dicom_study import Series
     from cspadn.io.dicom_writer import Sources
+    from cspadn.io.reader import VolumeReader
 
 _IN_TWO_FILES = (".mhd", ".nhdr", ".hdr", ".img")  # the file with the voxels has the same name and another suffix
 _CHUNK = 2**20  # bytes
@@ -81,10 +82,11 @@ class Volume(NamedTuple):
         """Return where the volume lies; for a study, without anything that identifies the patient but the folder's name."""
         return f"{self.path}: {self.series}" if self.series else str(self.path)
 
-    def read(self, *, suv: bool = False, frames: str | None = None) -> sitk.Image:
+    def read(self, reader: VolumeReader, *, suv: bool = False, frames: str | None = None) -> sitk.Image:
         """Read the volume.
 
         Args:
+            reader: of this pair.
             suv: scale a DICOM series from Bq/ml to SUV by body weight.
             frames: of a dynamic PET, as in the settings.
 
@@ -92,10 +94,8 @@ class Volume(NamedTuple):
             InputError, MemoryExhaustedError: as :func:`cspadn.io.images.read_image`.
         """
         if self.series is None:
-            return read_image(self.path, self.name, suv=suv, frames=frames)
-        from cspadn.io.dicom_reader import read_files
-
-        image = read_files(self.series.files, self.path, self.name, suv=suv, frames=frames)
+            return read_image(self.path, self.name, reader=reader, suv=suv, frames=frames)
+        image = reader.read(self.path, self.name, files=self.series.files, suv=suv, frames=frames)
         image.SetMetaData(SOURCE_NAME, f"{self.path.name} {self.name.removeprefix('The ')}")
         return image
 

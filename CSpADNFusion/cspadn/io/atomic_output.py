@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cspadn.errors import InputError, MemoryExhaustedError, UsageError
 from cspadn.messages import message
 from cspadn.runtime.memory import is_out_of_memory
+from cspadn.runtime.private_folders import lock_folder, temporary_folder
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -81,6 +82,20 @@ class PrivateFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+@contextmanager
+def private_folder(prefix: str) -> Iterator[Path]:
+    """Return a private folder for temporary files, which is removed with the context; UsageError where none can be made."""
+    parent = temporary_folder()
+    try:
+        folder = PrivateFolder(parent, prefix)
+    except OSError as error:
+        raise UsageError(message("output-not-written", path=parent, why=error.strerror or error)) from None
+    try:
+        yield folder.path
+    finally:
+        folder.remove()
+
+
 def clear(parent: Path) -> None:
     """Remove what killed processes left in a folder; where a new private folder is made there, that is done anyway."""
     with _alone() as alone, _undisturbed():
@@ -108,7 +123,7 @@ def _here() -> str:
 
 def _own() -> str:
     """Those that :func:`_alone` keeps apart."""
-    return _letters(str(_lock_folder()), platform.node())
+    return _letters(str(lock_folder()), platform.node())
 
 
 def _letters(*parts: str) -> str:
@@ -134,10 +149,6 @@ def _remove_abandoned(folder: Path) -> None:
         lock.release()
 
 
-def _lock_folder() -> Path:
-    return Path(tempfile.gettempdir(), f"cspadn-{os.getuid()}" if hasattr(os, "getuid") else "cspadn")
-
-
 @contextmanager
 def _alone() -> Iterator[bool]:
     """No other process of this user's, on this computer, is here at the same time: true, but where there are no locks.
@@ -146,15 +157,17 @@ def _alone() -> Iterator[bool]:
     """
     from filelock import Timeout
 
-    folder, alone = _lock_folder(), False
+    folder, alone = lock_folder(), False
+    if folder is None:  # no locks here: that two runs write the same at the same moment is rare
+        yield alone
+        return
     lock = _lock(folder / "names.lock")
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
         lock.acquire(timeout=_PATIENCE)
         alone = True
     except Timeout:
         raise UsageError(message("output-lock-held", path=lock.lock_file, seconds=_PATIENCE)) from None
-    except OSError:  # no locks here: that two runs write the same at the same moment is rare
+    except OSError:  # the file system has no locks
         pass
     try:
         yield alone

@@ -25,6 +25,7 @@ from cspadn.io.dicom_stack import check_one_volume, frame_seconds, missing_slice
 from cspadn.io.dicom_tags import slice_axes, tag_numbers, tag_value
 from cspadn.io.suv import suv_factor
 from cspadn.messages import message
+from cspadn.runtime.limits import exceeded_by_file, expect
 from cspadn.runtime.memory import free_main_memory, is_out_of_memory
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def _check_size(frames: Sequence[Sequence[Dataset]], folder: Path, name: str) ->
     needed = total if len(frames) == 1 else 3 * 4 * total / len(frames)  # sum, weights and a frame, in single precision
     if free is not None and needed > free:
         raise MemoryExhaustedError(message("dicom-too-large", volume=name, folder=folder, gigabytes=needed / 1e9))
+    expect(int(max(total, needed)), len(files))
 
 
 def _mean(
@@ -204,7 +206,7 @@ def _decoded(path: Path, read: Callable[[Path], Voxels], name: str) -> Voxels:
         _check_tags(path)
         return read(path)
     except Exception as error:  # as in read_header
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) and not exceeded_by_file():
             raise MemoryExhaustedError(message("memory-to-read", path=path)) from None
         if unknown := unknown_compression(path):
             raise InputError(message("dicom-compression-unknown", volume=name, path=path, syntax=unknown)) from None

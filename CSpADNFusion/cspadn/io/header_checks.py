@@ -6,6 +6,7 @@ The checks of each format are in its file under :mod:`cspadn.io.formats`.
 from __future__ import annotations
 
 import math
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,15 +14,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cspadn.errors import MemoryExhaustedError
+from cspadn.io.regular_files import beside
 from cspadn.messages import Sentence, message
+from cspadn.runtime.limits import expect
 from cspadn.runtime.memory import free_main_memory
+from cspadn.runtime.terminal import in_one_line
 
 _CHUNK = 2**20
 _MOST_COMPRESSED, _MOST_EXPANDED = 1040, 32  # times: what deflate can do; of a bit that is a colour of four bytes
 _MOST_HEADER = 2**24  # bytes
+MOST_TEXT_HEADER = 2**20  # bytes
 _GZIP, _GZIP_OR_ZLIB = b"\x1f", 47  # how a member begins; zlib's code for either
 _FAR = 1e9  # millimetres; with far larger numbers ITK may never come to an end
-_SEVERAL = re.compile(r"LIST( \d+)?|[^%]*%0?\d?d[^%]*", re.IGNORECASE)  # files, in the next lines or by their numbers
+_SEVERAL = re.compile(r"LIST\b.*|.*%0?\d*d.*|.* \d+ \d+ \d+", re.IGNORECASE)  # files, in the next lines or by their numbers
+_MOST_FIELD, _MOST_LINE = 1000, 2**16  # letters of a field, and of a line with a value that only programs read
+_MOST_LINES, _MOST_NAME = 4000, 80  # of a header; letters of a key
+MOST_PATH = 1000  # bytes: some readers copy the path into a buffer of 1024
 
 
 class DamageError(Exception):
@@ -44,6 +52,8 @@ class Voxels(NamedTuple):
         stored: largest number of bytes that they take in the file.
         packed: whether they are compressed.
         size: number of bytes once unpacked; None: as many as ITK says.
+        members: whether the reader goes on behind the end of the first compressed stream, as gzip itself does.
+        exact: number of bytes of the voxels in memory, by which ITK's reading of the header is checked; None: unknown.
     """
 
     file: Path
@@ -51,6 +61,8 @@ class Voxels(NamedTuple):
     stored: int
     packed: bool = False
     size: int | None = None
+    members: bool = False
+    exact: int | None = None
 
     @classmethod
     def rest_of(cls, file: Path, start: int, packed: bool, size: int | None = None) -> Voxels:
@@ -63,34 +75,40 @@ class Voxels(NamedTuple):
         return cls(file, 0, file.stat().st_size * _MOST_COMPRESSED * _MOST_EXPANDED)
 
 
-def check_content(path: Path, name: str, find_voxels: Callable[[Path], Voxels | None]) -> None:
+def check_content(path: Path, name: str, find_voxels: Callable[[Path], Voxels | None], itk_name: str) -> None:
     """Check that a file holds the voxels that its header promises, and that they fit into memory.
 
-    ITK's readers do not check this: they fill missing voxels, and replace numbers that cannot be parsed. Forms of a header
-    that ``find_voxels`` does not understand are left to ITK.
+    ITK's readers do not check this: they fill missing voxels, and replace numbers that cannot be parsed.
 
     Args:
         name: what the messages call the image.
         find_voxels: of the file's format, such as :attr:`cspadn.io.formats.file_format.FileFormat.find_voxels`.
+        itk_name: ITK's name of the reader.
 
     Raises:
         DamageError: the header is wrong, or voxels are missing; the message is the end of a sentence about the file.
         MemoryExhaustedError: there are more voxels than free memory.
     """
+    if len(os.fsencode(path)) > MOST_PATH:
+        raise DamageError(message("image-path-too-long", limit=MOST_PATH))
     voxels = find_voxels(path)
-    size = _size_by_itk(path)
+    size = _size_by_itk(path, itk_name)
+    if voxels is not None and voxels.exact not in (None, size):  # the reader understands the header in another way
+        raise DamageError(message("header-impossible"))
     free = free_main_memory()
     if free is not None and size > free:
         raise MemoryExhaustedError(message("volume-exceeds-memory", volume=name, path=path, gigabytes=size / 1e9))
+    expect(size)
     if voxels is not None:
         check_voxels(voxels, size)
 
 
-def _size_by_itk(path: Path) -> int:
+def _size_by_itk(path: Path, itk_name: str) -> int:
     """Return the size of the voxels in memory, in bytes, by ITK's reading of the header; no voxels are read."""
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
+    reader.SetImageIO(itk_name)
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     check_extents(reader.GetSize())
@@ -127,7 +145,7 @@ def _unpacked(voxels: Voxels, most: int) -> int:
         for packed in _chunks(voxels):
             while packed and count < most:
                 if unpacker.eof:  # what follows is another member, or nothing of ours
-                    if not packed.startswith(_GZIP):
+                    if not voxels.members or not packed.startswith(_GZIP):
                         return count
                     unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
                 count += len(unpacker.decompress(packed, _CHUNK))
@@ -161,21 +179,33 @@ def read_fields(path: Path, mark: str, last: str) -> tuple[dict[str, str], int]:
         The values by their keys in lower case, and the size of the header in bytes.
 
     Raises:
-        DamageError: a key occurs twice.
+        DamageError: a key occurs twice, or a line or the header is longer than any program writes.
     """
     fields: dict[str, str] = {}
     with path.open("rb") as file:
-        while file.tell() < _MOST_HEADER and (read := file.readline(_MOST_HEADER)):
+        for _ in range(_MOST_LINES):
+            if not (read := file.readline(_MOST_LINE)) or file.tell() > MOST_TEXT_HEADER:
+                break
             line = read.decode("latin-1").strip()
             if not line and not last:
-                break
+                return fields, file.tell()
             key, *value = (part.strip() for part in re.split(mark, line, maxsplit=1))
+            _check_length(key, line)
             if key.lower() in fields and not key.startswith("#"):  # the readers would not agree which one counts
                 raise DamageError(message("header-field-twice", field=key))
             fields[key.lower()] = "".join(value)
             if key.lower() == last:
-                break
+                return fields, file.tell()
+        if file.read(1):  # not the end of the file: there are more lines, or longer ones
+            raise DamageError(message("header-too-long"))
         return fields, file.tell()
+
+
+def _check_length(key: str, line: str) -> None:
+    """Raise DamageError if a line would not fit into the buffers of the readers, which do not look."""
+    is_value = ":=" in line or line.startswith("#")  # of NRRD: kept as it is
+    if len(line) > (_MOST_LINE - 1 if is_value else _MOST_FIELD) or (not is_value and len(key) > _MOST_NAME):
+        raise DamageError(message("header-too-long"))
 
 
 def numbers(text: str) -> list[float]:
@@ -189,13 +219,27 @@ def numbers(text: str) -> list[float]:
     return values
 
 
-def voxels_beside(path: Path, value: str, packed: bool) -> Voxels | None:
-    """Locate voxels in another file that the header names; None if it names several files, which are left to ITK."""
+def check_words(voxels: Voxels, count: int) -> None:
+    """Raise DamageError unless a file holds ``count`` words from the first voxel on, as voxels that are text."""
+    found, inside = 0, False
+    for chunk in _chunks(voxels):
+        found += len(chunk.split()) - (inside and not chunk[:1].isspace())
+        inside = not chunk[-1:].isspace()
+        if found >= count:
+            return
+    raise DamageError(message("voxels-missing"))
+
+
+def voxels_beside(path: Path, value: str, packed: bool) -> Voxels:
+    """Locate voxels in another file that the header names.
+
+    Raises:
+        DamageError: it names several files, one elsewhere, or something that is not a regular file.
+    """
     if _SEVERAL.fullmatch(value):
-        return None
+        raise DamageError(message("header-names-several-files"))
     if "%" in value:  # ITK would take it for more than a number, and crash
         raise DamageError(message("header-impossible"))
-    file = path.parent / value
-    if not file.is_file():
-        raise DamageError(message("voxel-file-missing", file=value))
+    if (file := beside(path, value)) is None:
+        raise DamageError(message("voxel-file-missing", file=in_one_line(value[:_MOST_NAME])))
     return Voxels.rest_of(file, 0, packed)

@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import SimpleITK as sitk
 
@@ -19,10 +20,14 @@ from cspadn.io.atomic_output import Staged, commit, stage
 from cspadn.io.dicom_headers import SLICE, is_multiframe, kind_of_file
 from cspadn.io.foreign_formats import reason_of
 from cspadn.io.formats import PICTURE_SUFFIXES, format_of_content, format_of_name, suffix_of
-from cspadn.io.formats.file_format import any_voxels, read_with_itk, write_with_itk
+from cspadn.io.formats.file_format import read_with_itk, write_with_itk
 from cspadn.io.header_checks import DamageError, check_content
 from cspadn.messages import message
+from cspadn.runtime.limits import exceeded_by_file
 from cspadn.runtime.memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from cspadn.io.reader import VolumeReader
 
 TABLE_SUFFIX = ".csv"
 PAGE_SUFFIX = ".html"
@@ -30,23 +35,50 @@ _SIDECAR = ".json"
 _NOTE = f"Fused by CSpADNFusion. {NOTE}"  # NIfTI keeps 79 characters
 
 
-def read_image(path: Path, name: str, *, suv: bool = False, frames: str | None = None) -> sitk.Image:
-    """Read an image file, or a folder with one DICOM series; InputError, calling the image ``name``, where that fails, and
-    MemoryExhaustedError where it does not fit into memory.
+def read_image(path: Path, name: str, *, reader: VolumeReader | None = None, **options: Any) -> sitk.Image:
+    """Read an image file, or a folder with one DICOM series, in a process of its own.
 
     Args:
-        suv: scale a DICOM series from Bq/ml to SUV by body weight.
-        frames: of a dynamic PET, as :class:`cspadn.FusionSettings` describes them; None leaves all frames of an image file.
+        path: file or folder.
+        name: the image's name in error messages, such as "The PET".
+        reader: reads several volumes of one pair in one process; None: a process for this one.
+        options: as :func:`read_in_process`.
+
+    Raises:
+        InputError, MemoryExhaustedError: as :func:`read_in_process`, or reading crashed.
     """
     check_path(path, name)
-    if path.is_dir():
-        from cspadn.io.dicom_reader import read_series
+    if reader is not None:
+        return reader.read(path, name, **options)
+    from cspadn.io.reader import VolumeReader
 
-        return read_series(path, name, suv=suv, frames=frames)
-    if is_multiframe(path, name):
+    with VolumeReader() as reader:
+        return reader.read(path, name, **options)
+
+
+def read_in_process(
+    path: Path, name: str, *, suv: bool = False, frames: str | None = None, files: Sequence[Path] | None = None
+) -> sitk.Image:
+    """Read an image in this process: for files that this user has made, and for the process that reads those of others.
+
+    Args:
+        path: file, or folder of a DICOM series.
+        name: the image's name in error messages.
+        suv: scale a DICOM series from Bq/ml to SUV by body weight.
+        frames: of a dynamic PET, as :class:`cspadn.FusionSettings` describes them; None leaves all frames of an image file.
+        files: of the series, if they are not all files of the folder.
+
+    Raises:
+        InputError: the file is missing, damaged, or of another format.
+        MemoryExhaustedError: it does not fit into memory.
+    """
+    check_path(path, name)
+    if path.is_dir() or is_multiframe(path, name):
+        from cspadn.io.dicom_headers import files_in
         from cspadn.io.dicom_reader import read_files
 
-        return read_files([path], path, name, suv=suv, frames=frames)
+        found = files or (files_in(path, name) if path.is_dir() else [path])
+        return read_files(found, path, name, suv=suv, frames=frames)
     if suv:
         raise InputError(message("suv-needs-dicom", volume=name, path=path))
     try:
@@ -56,7 +88,7 @@ def read_image(path: Path, name: str, *, suv: bool = False, frames: str | None =
     except OSError as error:
         raise _unreadable(path, name, error) from None
     except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) and not exceeded_by_file():
             raise MemoryExhaustedError(message("memory-to-read", path=path)) from None
         raise InputError(message("image-unreadable", volume=name, path=path, why=reason_of(path))) from None
     return _described(image, path) if frames is None else select_frames(_described(image, path), frames, name)
@@ -72,12 +104,21 @@ def _described(image: sitk.Image, path: Path) -> sitk.Image:
     return image
 
 
+class _UnknownFormatError(RuntimeError):
+    """A file is of no format that this program reads."""
+
+
 def _read(path: Path, name: str) -> sitk.Image:
     """Check the header of a file, then read it; DamageError, OSError, RuntimeError or MemoryError if that fails."""
     found = format_of_content(path)
-    if found is None or found.itk_name:
-        check_content(path, name, found.find_voxels if found else any_voxels)
-    return found.read(path) if found else read_with_itk(path)
+    if found is None:
+        raise _UnknownFormatError
+    if found.itk_name is not None:
+        check_content(path, name, found.find_voxels, found.itk_name)
+    if found.read is not None:
+        return found.read(path)
+    assert found.itk_name is not None
+    return read_with_itk(path, found.itk_name)
 
 
 def frame_seconds(path: Path) -> list[float] | None:

@@ -19,6 +19,22 @@ SECTION = Section(
             "The reason comes from the operating system, such as *Permission denied*, or a link that leads to itself.",
         ),
         Message(
+            "image-reader-died",
+            "{volume} {path} cannot be read: reading it crashes. It is damaged, or was made to do harm: do not use it.",
+            "Files are read in a process of their own, which came to a sudden end. The file does not follow its format in a "
+            "way that the image library does not survive. Convert the image again from its source.",
+        ),
+        Message(
+            "image-reading-endless",
+            "{volume} {path} cannot be read: reading it does not end. Copy it again, or convert it.",
+            "Reading took far more time than a volume of this size needs: a damaged file, or a drive that does not answer.",
+        ),
+        Message(
+            "reader-not-started",
+            "The process that reads images cannot be started: {why}. Check the installation of Python.",
+            "The interpreter is missing or cannot import this package, or no more processes are allowed.",
+        ),
+        Message(
             "image-missing",
             "{volume} {path} does not exist: check the name.",
             "A typing error, another working folder, a drive that is not connected, or a link to a file that was deleted.",
@@ -61,6 +77,28 @@ SECTION = Section(
             "file-empty",
             "it is empty. Copy it again.",
             "The file has no content: an interrupted copy or download, or a full disk when it was written.",
+        ),
+        Message(
+            "format-of-other-name",
+            "it is a {found} file, but its name ends in {suffix}. Rename it, or convert it.",
+            "Programs that go by the name would read something else than programs that go by the content.",
+        ),
+        Message(
+            "image-path-too-long",
+            "its path has more than {limit} letters. Move it to a folder with a shorter path.",
+            "Some readers of images copy the path into a buffer of 1024 letters.",
+        ),
+        Message(
+            "header-too-long",
+            "its header is longer than any program writes. Convert the image again from its source.",
+            "A line of more than 1000 letters, thousands of lines or thousands of header extensions: the file is damaged, or "
+            "was made to exhaust or crash a reader.",
+        ),
+        Message(
+            "header-names-several-files",
+            "its header names several files of voxels, which are not read. Convert it to a single file.",
+            "Headers of NRRD and MetaImage may list files (`LIST`) or number them (`%d`). Such lists can name any file of "
+            "yours. Load the image in Slicer, and save it as one `.nrrd` file.",
         ),
         Message(
             "compressed-data-cut",
@@ -117,9 +155,9 @@ SECTION = Section(
         ),
         Message(
             "voxel-file-missing",
-            "its header names {file} as the file of its voxels, which is not a file. Put it there, or rename it.",
+            "its header names {file} as the file of its voxels, which is not a file beside it. Put it there, or rename it.",
             "`.nhdr` and `.mhd` files contain only the header. Copy the file with the voxels (such as `.raw`) into the same "
-            "folder.",
+            "folder. Files in other folders, and links to them, are not read.",
         ),
         Message(
             "png-cut",

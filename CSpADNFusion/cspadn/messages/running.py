@@ -25,6 +25,12 @@ SECTION = Section(
             "The folder of the cancel file {path} does not exist: create it first.",
             "`--cancel-file` must name a file in an existing folder. If that folder is removed during a run, the run ends.",
         ),
+        Message(
+            "temporary-folder-unsafe",
+            "Other users can exchange files in the temporary folder {path}: set TMPDIR to a folder of your own.",
+            "The folder belongs to another user, or everybody may rename files in it, and no folder could be made among your "
+            "own files either.",
+        ),
     ),
 )
 

@@ -23,7 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+from unittest import mock
 
 import numpy as np
 import safetensors.torch
@@ -162,15 +163,17 @@ def _started(bad: Case, arguments: list[str], folder: Path) -> Outcome:
 
 
 def _called(bad: Case, arguments: list[str], folder: Path) -> Outcome:
-    """Call the command; what C++ writes to the file descriptors counts as its output, too."""
+    """Call the command, which reads in this process; what C++ writes to the file descriptors counts as its output, too."""
     from cspadn.cli import main
+    from cspadn.io.reader import VolumeReader
 
     before = Path.cwd()
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors, _into(1, output), _into(2, errors):
         began = time.process_time()
         os.chdir(folder)
         try:
-            code = main(["fuse", *arguments])
+            with mock.patch.multiple(VolumeReader, _start=_nothing, read=_read_here):
+                code = main(["fuse", *arguments])
         except SystemExit as end:  # of argparse
             code = int(end.code or 0)
         finally:
@@ -183,6 +186,14 @@ def _called(bad: Case, arguments: list[str], folder: Path) -> Outcome:
             file.seek(0)
             texts.append(file.read().decode(errors="backslashreplace"))
     return Outcome(code, *texts, seconds)
+
+
+def _read_here(_reader: object, path: Path, name: str, **options: Any) -> sitk.Image:
+    from cspadn.io.images import read_in_process
+    from cspadn.runtime.terminal import quiet
+
+    with quiet():
+        return read_in_process(path, name, **options)
 
 
 @contextmanager
@@ -429,7 +440,7 @@ for _byte in (1, 100, 347):
 for _byte in (348, 351, 352, 400):
     case(f"NIfTI cut at byte {_byte}", identifier="voxels-missing")(partial(_cut, ".nii", _at(_byte)))
 for _byte in (5, 20):
-    case(f"compressed NIfTI cut at byte {_byte}", identifier="format-unknown")(partial(_cut, ".nii.gz", _at(_byte)))
+    case(f"compressed NIfTI cut at byte {_byte}", identifier="compressed-data-cut")(partial(_cut, ".nii.gz", _at(_byte)))
 for _what, _where in {"in the middle": _half, "before its last byte": _before(1)}.items():
     for _format, _suffix in {"NIfTI": ".nii", "NRRD": ".nrrd", "MetaImage": ".mha"}.items():
         case(f"{_format} cut {_what}", identifier="voxels-missing")(partial(_cut, _suffix, _where))
@@ -450,7 +461,7 @@ def _cut_pair(name: str, folder: Path) -> list[str]:
 
 for _name in ("pet.hdr", "pet.img"):
     case(f"NIfTI in two files, cut, called by its {_name[-3:]}", identifier="voxels-missing")(partial(_cut_pair, _name))
-case("NRRD cut in its header", identifier="format-unknown")(partial(_cut, ".nrrd", _at(60)))
+case("NRRD cut in its header", identifier="size-not-positive")(partial(_cut, ".nrrd", _at(60)))
 case("MetaImage cut in its header", identifier="size-not-positive")(partial(_cut, ".mha", _at(60)))
 
 
@@ -498,11 +509,11 @@ case("text called NIfTI", identifier="format-unknown")(partial(_other, "pet.nii"
 case("empty MetaImage", identifier="file-empty")(partial(_other, "pet.mha", b""))
 case("empty compressed NIfTI", identifier="file-empty")(partial(_other, "pet.nii.gz", b""))
 case("noise called NRRD", identifier="format-unknown")(partial(_other, "pet.nrrd", _NOISE))
-case("noise behind the first line of NRRD", identifier="format-unknown")(partial(_other, "pet.nrrd", b"NRRD0004\n" + _NOISE))
+case("noise behind the first line of NRRD", identifier="header-too-long")(partial(_other, "pet.nrrd", b"NRRD0004\n" + _NOISE))
 case("noise in gzip", identifier="format-unknown")(partial(_other, "pet.nii.gz", gzip.compress(_NOISE)))
 
 
-@case("PNG called compressed NIfTI", identifier="volume-two-dimensional")
+@case("PNG called compressed NIfTI", identifier="format-of-other-name")
 def _png_as_nifti(folder: Path) -> list[str]:
     return _fuse(folder, pet=_picture(folder / "pet.png").rename(folder / "pet.nii.gz"))
 
@@ -555,7 +566,7 @@ _header("NIfTI of an unknown type", _ODD, "pet.nii", (_TYPE, "h", (9999,)))
 _header("MetaImage of -3 dimensions", _ODD, "pet.mha", NDims="-3")
 _header("MetaImage of 10^20 dimensions", _ODD, "pet.mha", NDims=str(10**20))
 _header("NIfTI whose voxels start behind its end", _MORE, "pet.nii", (_START, "f", (1e8,)))
-_header("NRRD without rows", _UNKNOWN, "pet.nrrd", sizes="24 0 8")
+_header("NRRD without rows", _SIZE, "pet.nrrd", sizes="24 0 8")
 _header("MetaImage without rows", _SIZE, "pet.mha", DimSize="24 0 8")
 for _value in (-2, 0, _NAN, _INFINITE):
     _nifti_place = (_PLACE, "f", (_value,)), (_AFFINE + 12, "f", (_value,))
@@ -609,7 +620,9 @@ def _elsewhere(where: bytes, folder: Path) -> list[str]:
 
 
 case("MetaImage whose voxels are missing", identifier="voxel-file-missing")(partial(_elsewhere, b"missing.raw"))
-case("MetaImage whose voxels are in a format string", identifier=_ODD)(partial(_elsewhere, b"%s%s%s%n 1 8 1"))
+case("MetaImage whose voxels are in a format string", identifier="header-names-several-files")(
+    partial(_elsewhere, b"%s%s%s%n 1 8 1")
+)
 
 
 @case("DICOM slices of 60000 x 60000 pixels that are not there", identifier="dicom-file-damaged", names="The MRI")
@@ -670,7 +683,7 @@ def _two_series(folder: Path) -> None:
     _series(_series(folder))
 
 
-def _nothing(_path: Path) -> None:
+def _nothing(_path: object) -> None:
     """What is not there."""
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from cspadn.io.formats import meta_image, nifti, nrrd, png
 from cspadn.io.formats.file_format import FileFormat
+from cspadn.io.header_checks import DamageError
+from cspadn.messages import message
 
 FORMATS = (nifti.FORMAT, nrrd.FORMAT, meta_image.FORMAT, png.FORMAT)  # in the order of the help
 
@@ -33,10 +35,16 @@ def format_of_name(path: Path) -> FileFormat | None:
 
 
 def format_of_content(path: Path) -> FileFormat | None:
-    """Return the format of an existing file, by ITK's look at its content, then by its name; None if it is unknown."""
-    import SimpleITK as sitk
+    """Return the format of an existing file by its first bytes; by its name if it has a format without such; None if unknown.
 
-    itk_name = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
-    by_content = next((each for each in FORMATS if itk_name and each.itk_name == itk_name), None)
+    Raises:
+        DamageError: the file is cut, or its name is that of another format: readers would not agree which one it is.
+        OSError: it cannot be read.
+    """
+    by_content = next((each for each in FORMATS if each.is_content and each.is_content(path)), None)
     by_name = format_of_name(path)
-    return by_content or (by_name if by_name is not None and by_name.itk_name is None else None)
+    if by_content is None:
+        return by_name if by_name is not None and by_name.is_content is None else None
+    if by_name not in (None, by_content):
+        raise DamageError(message("format-of-other-name", found=by_content.name, suffix=suffix_of(path)))
+    return by_content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import chain
 from pathlib import Path
 
@@ -12,34 +13,82 @@ from cspadn.io.header_checks import (
     Voxels,
     check_extents,
     check_position,
+    check_words,
     numbers,
     read_fields,
     voxels_beside,
 )
 from cspadn.messages import message
 
+_FIRST_BYTES = 1000
+_CONTENT = re.compile(rb"\s*(?:[A-Za-z]\w* *[=:][^\0]*\n\s*)*?(?:NDims|DimSize) *[=:]")
 _MOST_AXES = 10  # ITK crashes on more
-_PLACES = ("offset", "position", "origin", "transformmatrix", "rotation", "orientation")
+_POSITIONS, _MATRICES = ("offset", "position", "origin"), ("transformmatrix", "rotation", "orientation")
+_OF_AXES = (*_POSITIONS, "dimsize", "elementspacing", "elementsize", "centerofrotation")  # a number for each axis
+_SINGLE = ("elementnumberofchannels", "headersize", "compresseddatasize", "compressionlevel", "elementmin", "elementmax")
+_BYTES = {"char": 1, "uchar": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "float": 4}
+_BYTES |= {"long": 8, "ulong": 8, "long_long": 8, "ulong_long": 8, "double": 8}
 
 
-def _find_voxels(path: Path) -> Voxels | None:
+def _is_content(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _CONTENT.match(file.read(_FIRST_BYTES)) is not None
+
+
+def _find_voxels(path: Path) -> Voxels:
     fields, start = read_fields(path, "[=:]", "elementdatafile")
-    extents = [int(each) if math.isfinite(each) else 0 for each in numbers(fields.get("dimsize", ""))]
-    check_extents(extents)
-    if fields.get("ndims") != str(len(extents)) or len(extents) > _MOST_AXES:  # ITK crashes on these
-        raise DamageError(message("header-impossible"))
-    places = [fields[name] for name in _PLACES if name in fields]
+    extents = _extents(fields)
+    places = [fields[name] for name in (*_POSITIONS, *_MATRICES) if name in fields]
     check_position(numbers(fields.get("elementspacing", "")), chain(*map(numbers, places)))
     packed, binary = (fields.get(name, "")[:1].lower() in ("t", "1") for name in ("compresseddata", "binarydata"))
     elsewhere = fields.get("elementdatafile", "")
     local = elsewhere.lower() == "local"
     voxels = Voxels.rest_of(path, start, packed) if local else voxels_beside(path, elsewhere, packed)
+    count = math.prod(extents) * int(fields.get("elementnumberofchannels", "1"))
+    size = count * _value_bytes(fields)
     if not (packed or binary):
-        return Voxels.somewhere_in(path) if local else None
+        check_words(voxels, count)
+        return Voxels.somewhere_in(voxels.file)._replace(exact=size)
+    skipped = int(fields.get("headersize", "0"))
+    if skipped and (local or packed or skipped < -1):
+        raise DamageError(message("header-impossible"))
+    skipped = max(0, skipped)
+    voxels = voxels._replace(start=voxels.start + skipped, stored=voxels.stored - skipped, size=size, exact=size)
     stated = fields.get("compresseddatasize", "")
-    if voxels is None or not packed or not (stated or local):
+    if not packed or not (stated or local):
         return voxels
     return voxels._replace(stored=min(voxels.stored, int(stated) if stated.isdecimal() else 0))  # ITK reads no more than that
 
 
-FORMAT = FileFormat("MetaImage", (".mha",), "MetaImageIO", has_metadata=True, has_oblique_axes=True, find_voxels=_find_voxels)
+def _extents(fields: dict[str, str]) -> list[int]:
+    """Return the number of voxels along each axis; DamageError if numbers are missing, or there are too many.
+
+    ITK takes numbers that a field lacks from the next line, which is then no field any more.
+    """
+    extents = [int(each) if math.isfinite(each) else 0 for each in numbers(fields.get("dimsize", ""))]
+    check_extents(extents)
+    axes = len(extents)
+    counts = {**dict.fromkeys(_OF_AXES, axes), **dict.fromkeys(_MATRICES, axes * axes), **dict.fromkeys(_SINGLE, 1)}
+    wrong = (name for name, count in counts.items() if name in fields and len(fields[name].split()) != count)
+    if fields.get("ndims") != str(axes) or axes > _MOST_AXES or next(wrong, None):  # ITK crashes on some of these
+        raise DamageError(message("header-impossible"))
+    for group in (_POSITIONS, _MATRICES):  # names of one field: the readers would not agree which one counts
+        if len({fields[name] for name in group if name in fields}) > 1:
+            raise DamageError(message("header-impossible"))
+    if not all(re.fullmatch(r"-?\d{1,18}", fields.get(name, "1")) for name in ("elementnumberofchannels", "headersize")):
+        raise DamageError(message("header-impossible"))
+    if int(fields.get("elementnumberofchannels", "1")) < 1:
+        raise DamageError(message("header-impossible"))
+    return extents
+
+
+def _value_bytes(fields: dict[str, str]) -> int:
+    kind = fields.get("elementtype", "").lower()
+    if not kind.startswith("met_") or (kind.removeprefix("met_").removesuffix("_array")) not in _BYTES:
+        raise DamageError(message("header-impossible"))
+    return _BYTES[kind.removeprefix("met_").removesuffix("_array")]
+
+
+FORMAT = FileFormat(
+    "MetaImage", (".mha",), "MetaImageIO", _is_content, has_metadata=True, has_oblique_axes=True, find_voxels=_find_voxels
+)

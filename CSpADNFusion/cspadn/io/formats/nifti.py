@@ -9,6 +9,7 @@ import gzip
 import math
 import os
 import re
+import struct
 import zlib
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from cspadn.io.header_checks import (
     check_position,
     check_voxels,
 )
+from cspadn.io.regular_files import beside, is_regular
 from cspadn.messages import message
 
 if TYPE_CHECKING:
@@ -32,10 +34,12 @@ if TYPE_CHECKING:
 
 _HEADER_BYTES = 348
 _MAGIC = slice(344, 348)  # bytes of the header; "n+1" if header and voxels share a file
+_GZIP = b"\x1f\x8b"
+_MOST_EXTENSIONS, _MOST_EXTENSIONS_BYTES = 500, 2**24  # of a header
 _TYPES = 2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2304
 _BYTES = dict(zip(_TYPES, (1, 2, 4, 4, 8, 8, 3, 1, 2, 4, 8, 8, 16, 16, 32, 4), strict=True))  # per voxel
 
-
+_ITK_NAME = "NiftiImageIO"
 _PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"  # without it, ITK calls a file damaged whose affine is rounded
 
 
@@ -44,17 +48,22 @@ def _find_voxels(path: Path) -> Voxels | None:
     from cspadn.io.formats.nifti_forms import place_of
 
     os.environ.setdefault(_PERMISSIVE, "1")
-    content = _read_header(_renamed(path, "img", "hdr"))
+    content = _read_header(header_file := _renamed(path, "img", "hdr"))
     if (header := _parsed(content)) is None:
         return None
+    _check_extensions(header_file, int(header["offset"]) if content[_MAGIC] == b"n+1\0" else None)
     size, start = math.prod(_extents(header)) * _BYTES[int(header["datatype"])], max(0, int(header["offset"]))
     if content[_MAGIC] == b"n+1\0":
         start = max(start, len(content))
-    elif not (path := _renamed(path, "hdr", "img")).is_file():
-        return None
+    elif (voxels := beside(path, _renamed(path, "hdr", "img").name)) is None:
+        raise DamageError(message("voxel-file-missing", file=_renamed(path, "hdr", "img").name))
+    else:
+        path = voxels
     place_of(header, path.name)
     packed = path.name.lower().endswith(".gz")
-    return Voxels.rest_of(path, 0, packed, start + size) if packed else Voxels.rest_of(path, start, packed, size)
+    if packed:
+        return Voxels.rest_of(path, 0, packed, start + size)._replace(members=True)
+    return Voxels.rest_of(path, start, packed, size)
 
 
 def _parsed(content: bytes) -> np.void | None:
@@ -94,10 +103,39 @@ def layout() -> np.dtype[np.void]:
     ).newbyteorder("<")
 
 
-def _read_header(path: Path) -> bytes:
+def _is_content(path: Path) -> bool:
+    """Return whether a file, or the header beside it, begins as NIfTI-1 or Analyze does."""
+    header = _renamed(path, "img", "hdr")
+    if not is_regular(header):
+        return False
+    with header.open("rb") as file:
+        if header.name.lower().endswith(".gz") and file.read(len(_GZIP)) != _GZIP:
+            return False
+    return _parsed(_read_header(header)) is not None
+
+
+def _check_extensions(path: Path, end: int | None) -> None:
+    """Raise DamageError if there are more header extensions than programs write: ITK takes quadratic time for them.
+
+    Args:
+        end: where the voxels start in the same file; None if they are in another one.
+    """
+    content = _read_header(path, _MOST_EXTENSIONS_BYTES)[:end]
+    place, count = _HEADER_BYTES + 4, 0
+    has_extensions = content[_HEADER_BYTES : _HEADER_BYTES + 1].strip(b"\0") != b""
+    while has_extensions and place + 8 <= len(content):
+        place += max(16, *struct.unpack("<i", content[place : place + 4]))  # of the other byte order: at least as many
+        count += 1
+        if count > _MOST_EXTENSIONS:
+            raise DamageError(message("header-too-long"))
+    if has_extensions and len(content) >= _MOST_EXTENSIONS_BYTES:
+        raise DamageError(message("header-too-long"))
+
+
+def _read_header(path: Path, count: int = _HEADER_BYTES) -> bytes:
     try:
         with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
-            return file.read(_HEADER_BYTES)
+            return file.read(count)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise DamageError(message("compressed-data-cut")) from None
 
@@ -124,7 +162,7 @@ def _read(path: Path) -> sitk.Image:
     from cspadn.imaging.metadata import add_note
     from cspadn.io.formats.nifti_forms import place_of, put_in_place
 
-    image = read_with_itk(path)
+    image = read_with_itk(path, _ITK_NAME)
     header = _parsed(_read_header(_renamed(path, "img", "hdr")))
     if header is not None and image.GetDimension() >= 3:
         place = place_of(header, path.name)
@@ -159,7 +197,8 @@ def _write(image: sitk.Image, path: Path) -> None:
 FORMAT = FileFormat(
     "NIfTI",
     (".nii", ".nii.gz"),
-    "NiftiImageIO",
+    _ITK_NAME,
+    is_content=_is_content,
     has_color=False,  # colours would be written as vectors, which few programs show as colours
     find_voxels=_find_voxels,
     read=_read,

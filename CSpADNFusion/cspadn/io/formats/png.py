@@ -10,7 +10,8 @@ from cspadn.io.formats.file_format import FileFormat
 from cspadn.io.header_checks import DamageError, Voxels
 from cspadn.messages import message
 
-_SIGNATURE_BYTES = 8
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SIGNATURE_BYTES = len(_SIGNATURE)
 
 
 def _find_voxels(path: Path) -> Voxels:
@@ -26,4 +27,9 @@ def _find_voxels(path: Path) -> Voxels:
     return Voxels.somewhere_in(path)
 
 
-FORMAT = FileFormat("PNG", (".png",), "PNGImageIO", is_picture=True, find_voxels=_find_voxels)
+def _is_content(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(_SIGNATURE_BYTES) == _SIGNATURE
+
+
+FORMAT = FileFormat("PNG", (".png",), "PNGImageIO", _is_content, is_picture=True, find_voxels=_find_voxels)
