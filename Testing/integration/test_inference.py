@@ -16,7 +16,7 @@ from cspadn.inference.fast_network import FusionNetwork
 from cspadn.inference.winograd import WinogradConv2d
 from cspadn.models.cspadn import ATTENTION, CSpADN, NetworkConfig
 from cspadn.models.weights import load_model
-from cspadn.settings import FusionSettings
+from cspadn.settings import MODELS, FusionSettings
 from training.benchmark import make_straightforward
 
 TOLERANCE = 2e-5  # of [-1, 1]: 1e-5 of the range
@@ -80,7 +80,7 @@ def test_it_equals_the_plain_network(attention: str, name: str) -> None:
     assert _difference(network_of(attention), SOURCES[name]) <= TOLERANCE
 
 
-@pytest.mark.parametrize("model", ["cspadn", "cspadn-paper"])
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", ["noise", "head", "at two borders"])
 def test_the_shipped_models_are_equal_too(model: str, name: str) -> None:
     assert _difference(load_model(model).network, SOURCES[name]) <= TOLERANCE

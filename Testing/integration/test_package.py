@@ -17,11 +17,12 @@ import SimpleITK as sitk
 
 import cspadn
 from cspadn.models import weights
+from cspadn.settings import MODELS
 from repository import ROOT
 
 DATA = {
     "cspadn/py.typed",
-    *(f"cspadn/Resources/Models/{model}.{kind}" for model in ("cspadn", "cspadn-paper") for kind in ("json", "safetensors")),
+    *(f"cspadn/Resources/Models/{model}.{kind}" for model in MODELS for kind in ("json", "safetensors")),
     "cspadn/Resources/SampleData/SimulatedHead_T1.nrrd",
     "cspadn/Resources/SampleData/SimulatedHead_FDG.nrrd",
     "cspadn/Resources/Report/subject.html.j2",

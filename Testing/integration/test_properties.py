@@ -70,7 +70,7 @@ def test_units_of_the_pet_do_not_matter(factor: float, constant: float) -> None:
 
 
 @drawn
-@given(st.integers(0, 2**16), st.sampled_from(["cspadn", "cspadn-paper"]))
+@given(st.integers(0, 2**16), st.sampled_from(cspadn.settings.MODELS))
 def test_a_pet_of_zeros_gives_the_structure_of_the_mri(seed: int, model: str) -> None:
     mri = volume(blobs(seed=seed))
     fused = cspadn.fuse(mri * 0, mri, cspadn.FusionSettings(model=model, device="cpu", pet_window=(0, 1))).image
