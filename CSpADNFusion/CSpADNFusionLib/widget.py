@@ -65,7 +65,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._inputObserver = InputObserver(self.onInputsChanged)
         self._alignmentView = AlignmentView(self.logic, self._inputsView.showAlignment)
         self._resultView = ResultView(self.ui, self._runView.showStatus)
-        self._pointerView = PointerView(self.ui.pointerLabel)
+        self._pointerView = PointerView(self.ui.pointerLabel, comparison.isShown)
         self._viewControl = ViewControl(self.ui, lambda: self._parameterNode, self._runView.showStatus)
         self._deviceView = DeviceView(self.ui, self.onDeviceChosen)
         self._runControl = RunControl(

@@ -1004,6 +1004,22 @@ def test_the_value_of_the_pet_below_the_pointer(panel, pair) -> None:
     assert panel.ui.pointerLabel.text() == ""
 
 
+def test_one_cursor_in_all_views_of_the_comparison(panel) -> None:
+    import slicer
+
+    crosshair = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLCrosshairNode")
+    panel.onParametersModified()
+    crosshair.SetCursorPositionRAS([1, 2, 3])
+    assert crosshair.GetCrosshairMode() == crosshair.NoCrosshair
+    panel.ui.compareButton.click()
+    crosshair.SetCursorPositionRAS([4, 5, 6])
+    assert crosshair.GetCrosshairMode() == crosshair.ShowBasic
+    assert tuple(crosshair.GetCrosshairRAS()) == (4, 5, 6)
+    panel.ui.backButton.click()
+    crosshair.SetCursorPositionRAS([7, 8, 9])
+    assert crosshair.GetCrosshairMode() == crosshair.NoCrosshair
+
+
 def test_the_layout_is_known_from_the_start(panel) -> None:
     """A scene that was saved in the comparison opens in it."""
     import slicer
@@ -1064,6 +1080,19 @@ def test_the_plot_shows_each_metric_over_the_slices(panel) -> None:
     scene.RemoveNode(table)
     panel.ui.plotButton.click()
     assert says(panel.ui.statusLabel.text(), "metrics-table-deleted")
+
+
+def test_the_legend_of_a_plot_is_right_of_the_curves(panel) -> None:
+    from CSpADNFusionLib.scene import metrics
+
+    _apply(panel)
+    table = _node("Fused MRI-PET metrics")
+    positions = [table.GetTable().GetValueByName(row, "position_mm").ToDouble() for row in range(table.GetNumberOfRows())]
+    for chart in metrics.chartsOf(table):
+        assert not chart.GetXAxisRangeAuto()
+        first, last = chart.GetXAxisRange()
+        assert first == pytest.approx(min(positions))
+        assert (last - first) / (max(positions) - min(positions)) == pytest.approx(1.4)
 
 
 def test_tables_plots_and_tooltip_explain_the_metrics(panel) -> None:

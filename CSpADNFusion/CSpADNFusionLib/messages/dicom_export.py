@@ -29,7 +29,7 @@ SECTION = Section(
         Message(
             "pet-grid-not-linear",
             _("The PET's grid lies behind a non-linear transform: fuse on the MRI's grid."),
-            "Under *Advanced*, *Grid*. A DICOM series cannot be curved.",
+            "Under *Advanced*, *Voxels of the result*. A DICOM series cannot be curved.",
         ),
         Message(
             "moved-since-fusion",

@@ -1,4 +1,4 @@
-"""Value of the PET below the mouse pointer in the slice views, in the panel."""
+"""Value of the PET below the mouse pointer, in the panel, and one cursor in all views of the comparison."""
 
 import numpy as np
 import slicer
@@ -7,13 +7,15 @@ from CSpADNFusionLib.messages import message
 
 
 class PointerView:
-    """Show the value of the selected PET below the pointer, from Slicer's crosshair node.
+    """Show the value of the selected PET below the pointer; in the comparison, Slicer's crosshair follows the pointer.
 
     :param label: widget that shows the sentence.
+    :param isComparing: function that returns whether the comparison is shown.
     """
 
-    def __init__(self, label):
-        self._label, self._petNode, self._observed = label, None, None
+    def __init__(self, label, isComparing):
+        self._label, self._isComparing = label, isComparing
+        self._petNode = self._observed = self._modeBefore = None
 
     def observe(self, petNode):
         """Show values of this PET; None for no PET."""
@@ -30,8 +32,20 @@ class PointerView:
 
     def _onMoved(self, crosshair, _event):
         position = [0.0, 0.0, 0.0]
-        inside = crosshair.GetCursorPositionRAS(position) and self._petNode
-        self._label.setText(self._textAt(position) if inside else "")
+        inside = crosshair.GetCursorPositionRAS(position)
+        self._label.setText(self._textAt(position) if inside and self._petNode else "")
+        self._link(crosshair, position if inside else None)
+
+    def _link(self, crosshair, position):
+        """Show the crosshair at the pointer in the comparison; elsewhere, give it the mode that it had."""
+        if self._isComparing() and position:
+            if self._modeBefore is None:
+                self._modeBefore = crosshair.GetCrosshairMode()
+            crosshair.SetCrosshairMode(crosshair.ShowBasic)
+            crosshair.SetCrosshairRAS(position)
+        elif self._modeBefore is not None:
+            crosshair.SetCrosshairMode(self._modeBefore)
+            self._modeBefore = None
 
     def _textAt(self, position):
         from CSpADNFusionLib.panel.input_summary import unitsOf

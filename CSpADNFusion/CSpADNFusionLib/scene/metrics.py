@@ -13,6 +13,7 @@ from CSpADNFusionLib.scene import layouts
 MEAN_ROLE, FIRST_CHART_ROLE, SECOND_CHART_ROLE = "CSpADNFusionMean", "CSpADNFusionChartBits", "CSpADNFusionChartShares"
 _CHART_ROLE = "CSpADNFusionChart"
 POSITION = "position_mm"
+_LEGEND_SHARE = 0.4  # of the length of the curves, right of them
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # safe for colour blindness
 
 
@@ -48,8 +49,9 @@ def updateMetricsNodes(tableNode, rows):
     _fill(tableNode, columns, header)
     meanNode = _referenced(tableNode, MEAN_ROLE, "vtkMRMLTableNode", _("{name} mean").format(name=tableNode.GetName()))
     _fillMean(meanNode, header[2:], [_number(value) for value in mean[2:]])
+    position = columns[header.index(POSITION)]
     for role, (unit, series) in charts().items():
-        _plot(tableNode, role, unit, series)
+        _leaveRoomForLegend(_plot(tableNode, role, unit, series), position)
 
 
 def meanOf(tableNode):
@@ -128,6 +130,18 @@ def _plot(tableNode, role, unit, series):
             _draw(seriesNode, tableNode, metric.name, color)
             if not chart.HasPlotSeriesNodeID(seriesNode.GetID()):
                 chart.AddAndObservePlotSeriesNodeID(seriesNode.GetID())
+    return chart
+
+
+def _leaveRoomForLegend(chart, position):
+    """End the horizontal axis beyond the last slice: Slicer draws the legend in the upper right corner, over the curves."""
+    finite = position[np.isfinite(position)]
+    if finite.size < 2:
+        chart.SetXAxisRangeAuto(True)
+        return
+    first, last = float(finite.min()), float(finite.max())
+    chart.SetXAxisRangeAuto(False)
+    chart.SetXAxisRange(first, last + _LEGEND_SHARE * (last - first))
 
 
 def _draw(seriesNode, tableNode, metric, color):
