@@ -13,6 +13,15 @@ from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.parameters import CSpADNFusionParameterNode
 from CSpADNFusionLib.scene.node_contents import holdsData
 
+_LIBRARIES = ("filelock", "highdicom", "matplotlib", "PIL")  # that log each of their steps
+
+
+def quietLibraries():
+    """Keep the debug lines of libraries out of Slicer's log, which shows all levels; a level that somebody set stays."""
+    for name in _LIBRARIES:
+        if (logger := logging.getLogger(name)).level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
+
 
 class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
     """Fuse volume nodes, from the panel, the console or scripts. The logic needs no window.
@@ -36,6 +45,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
+        quietLibraries()
         self._worker = self._alignmentWorker = None
         self._task = ""  # "fusion" or "registration" while a worker is running
 
@@ -267,7 +277,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             onChecked(output)
 
         images = volumes.imagesFromVolumeNodes(petNode, mriNode)
-        ignored = Callbacks(lambda *_: None, finished, lambda *_: finished(None), logging.debug)
+        ignored = Callbacks(lambda *_: None, finished, lambda *_: finished(None), lambda _line: None)
         self._alignmentWorker = AlignmentWorker(*images, ignored)
 
     def stopAlignmentCheck(self):

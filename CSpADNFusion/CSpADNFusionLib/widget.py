@@ -27,6 +27,7 @@ from CSpADNFusionLib.panel.result import ResultView
 from CSpADNFusionLib.panel.run import RunView
 from CSpADNFusionLib.panel.run_control import RunControl
 from CSpADNFusionLib.panel.view_control import ViewControl
+from CSpADNFusionLib.panel.window_units import WindowUnits
 from CSpADNFusionLib.scene import comparison, dicom_export, preselection, samples
 from CSpADNFusionLib.scene.node_references import registrationOf
 
@@ -65,6 +66,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._inputObserver = InputObserver(self.onInputsChanged)
         self._alignmentView = AlignmentView(self.logic, self._inputsView.showAlignment)
         self._resultView = ResultView(self.ui, self._runView.showStatus)
+        self._windowUnits = WindowUnits(self.ui.windowUnitsLabel)
         self._pointerView = PointerView(self.ui.pointerLabel, comparison.isShown)
         self._viewControl = ViewControl(self.ui, lambda: self._parameterNode, self._runView.showStatus)
         self._deviceView = DeviceView(self.ui, self.onDeviceChosen)
@@ -261,7 +263,10 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _showLegend(self):
         parameters = self._parameterNode
-        self._legendView.show(parameters, self._inputsView.petWindow(parameters) or windowOfLastResult(parameters))
+        window = self._inputsView.petWindow(parameters)
+        self._legendView.show(parameters, window or windowOfLastResult(parameters))
+        if not self.ui.windowsCollapsibleButton.property("collapsed"):
+            self._windowUnits.show(parameters.petVolume, window)
 
     def _checkCanApply(self):
         """Turn the button of what is running into Cancel; otherwise enable both, or explain in their tooltips why not."""

@@ -22,7 +22,7 @@ from cspadn.imaging.padding import declared_padding
 from cspadn.io import dicom_reader, dicom_writer
 from cspadn.io.dicom_writer.grey import SERIES_DESCRIPTION
 from cspadn.registration.placing import matrix_of
-from dicom_files import write_series
+from dicom_files import write_pair, write_series
 from message_calls import raises, says
 from nodes import node_of, rigid, transform_of
 from repository import MODULE_FILE
@@ -453,3 +453,15 @@ def test_a_swapped_pair_is_told_in_slicer(loaded) -> None:
     logic, petNode, mriNode = loaded
     with raises(InputError, "pet-and-mri-swapped", name="PET", modality="MR"):
         logic.fuse(mriNode, petNode)
+
+
+def test_the_window_of_the_pet_in_suv(scene, pair, tmp_path, monkeypatch, inline_worker) -> None:
+    load(list(write_pair(tmp_path, pair).values()), monkeypatch)
+    panel = application.openWidget("CSpADNFusion")
+    panel.ui.windowsCollapsibleButton.setCollapsed(False)
+    panel.ui.petWindowCheckBox.setChecked(False)
+    panel.ui.petLowerSpinBox.setValue(0)
+    panel.ui.petUpperSpinBox.setValue(20000)
+    assert says(panel.ui.windowUnitsLabel.text(), "panel-window-units", units="BQML")
+    remaining = 185e6 * 2 ** (-45 * 60 / 6586.2)  # of the dose, after 45 minutes
+    assert says(panel.ui.windowUnitsLabel.text(), "panel-window-suv", lower=0, upper=20000 * 70000 / remaining)

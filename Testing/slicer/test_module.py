@@ -559,6 +559,14 @@ def test_the_modules_self_test_passes(panel, coarse_resources, monkeypatch) -> N
     assert isinstance(test, unittest.TestCase)
 
 
+def test_debug_lines_of_libraries_stay_out_of_the_log(panel) -> None:
+    """Slicer's own log takes all levels."""
+    import logging
+
+    assert not logging.getLogger("filelock").isEnabledFor(logging.DEBUG)
+    assert logging.getLogger("highdicom.seg").isEnabledFor(logging.WARNING)
+
+
 def test_opening_the_module_imports_nothing_heavy() -> None:
     """In a fresh process: the panel opens without torch, SimpleITK or the library's heavy parts."""
     pytest.importorskip("PySide6")

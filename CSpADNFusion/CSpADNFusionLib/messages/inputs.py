@@ -126,9 +126,24 @@ SECTION = Section(
             "From Python: `metricsTableNode` must be a `vtkMRMLTableNode`.",
         ),
         Message(
+            "panel-window-units",
+            _("The window of the PET is in {units}."),
+            "Under *Windows*: the units of the volume, as its DICOM headers or another module give them.",
+        ),
+        Message(
+            "panel-window-units-unknown",
+            _("The units of the PET are not known."),
+            "Under *Windows*: the volume comes from a file without units. The window is in the numbers of the volume.",
+        ),
+        Message(
+            "panel-window-suv",
+            _("In SUV by body weight: {lower:.3g} to {upper:.3g}."),
+            "Under *Windows*, for a PET in Bq/ml from Slicer's DICOM database whose headers have dose, times and weight.",
+        ),
+        Message(
             "window-not-in-order",
             _("Choose a lower end of the {name} window that is below its upper end."),
-            "Under *Advanced*. Enter black first, then white, in the units of the volume, or check *PET window automatic* or "
+            "Under *Windows*. Enter black first, then white, in the units of the volume, or check *PET window automatic* or "
             "*MRI window automatic*.",
         ),
         Message(

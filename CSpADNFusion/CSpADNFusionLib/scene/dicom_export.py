@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import slicer
 
 from cspadn.errors import InputError
 from cspadn.settings import FusionSettings
 from CSpADNFusionLib.messages import message
+from CSpADNFusionLib.scene.node_contents import filesOf
 from CSpADNFusionLib.scene.node_references import COLOR_ROLE, MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -34,7 +34,7 @@ def obstacle(fusedNode):
     mriNode = fusedNode.GetNodeReference(MRI_ROLE)
     if mriNode is None or fusedNode.IsA("vtkMRMLVectorVolumeNode"):
         return message("node-not-fused-here", name=fusedNode.GetName())
-    return None if _filesOf(mriNode, most=1) else message("mri-not-from-database")
+    return None if filesOf(mriNode, most=1) else message("mri-not-from-database")
 
 
 def exportStudy(fusedNode, folder):
@@ -53,7 +53,7 @@ def exportStudy(fusedNode, folder):
     from CSpADNFusionLib.scene import volumes
 
     folder, provenance = Path(folder), volumes.provenanceOf(fusedNode)
-    mri, pet = _filesOf(fusedNode.GetNodeReference(MRI_ROLE)), _filesOf(fusedNode.GetNodeReference(PET_ROLE))
+    mri, pet = filesOf(fusedNode.GetNodeReference(MRI_ROLE)), filesOf(fusedNode.GetNodeReference(PET_ROLE))
     _checkFiles(mri, pet, provenance)
     sources = check_study_output(folder, mri, pet)
     toSeries = _matrixToSeries(fusedNode, provenance, sources.mri)
@@ -85,17 +85,6 @@ def _checkFiles(mri, pet, provenance):
         raise InputError(message("pet-series-gone"))
     if gone := [file for file in (*mri, *(pet or ())) if not file.is_file()]:
         raise InputError(message("database-file-gone", file=gone[0]))
-
-
-def _filesOf(node, most=None):
-    """Return the files that a node was loaded from, or None if Slicer's DICOM database does not have all of them.
-
-    :param most: largest number of files to look up; None: all.
-    """
-    database = getattr(slicer, "dicomDatabase", None)
-    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()[:most] if node else []
-    files = [database.fileForInstance(uid) for uid in uids] if database else []
-    return [Path(file) for file in files] if files and all(files) else None
 
 
 def _matrixToSeries(fusedNode, provenance, headers):

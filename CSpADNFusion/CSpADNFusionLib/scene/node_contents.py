@@ -1,5 +1,7 @@
 """Contents of volume and table nodes, and of the DICOM series that they come from."""
 
+from pathlib import Path
+
 import slicer
 
 
@@ -15,3 +17,14 @@ def dicomValue(node, tag):
     uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
     database = getattr(slicer, "dicomDatabase", None)
     return (database.instanceValue(uids[0], tag) or None) if uids and database else None
+
+
+def filesOf(node, most=None):
+    """Return the files that a node was loaded from, or None if Slicer's DICOM database does not have all of them.
+
+    :param most: largest number of files to look up; None: all.
+    """
+    database = getattr(slicer, "dicomDatabase", None)
+    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()[:most] if node else []
+    files = [database.fileForInstance(uid) for uid in uids] if database else []
+    return [Path(file) for file in files] if files and all(files) else None
