@@ -154,8 +154,8 @@ BAD_INPUT = {
         _replace("pet", sitk.Image([4, 4, 4, 3], sitk.sitkUInt8)),
         [],
         3,
-        "volume-not-three-dimensional",
-        {"volume": "The PET", "dimensions": 4},
+        "frames-not-chosen",
+        {"volume": "The PET", "count": 3},
     ),
     "multi-component": (
         _replace("pet", sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3)),
