@@ -776,9 +776,7 @@ for _what, _value in {"of zeros": 0, "of one value": 7, "of NaN": _NAN, "of infi
 case("no overlap", identifier="no-overlap")(partial(_volume, _moved(1000)))
 case("hardly any overlap", identifier="overlap-too-small")(partial(_volume, _moved(44)))
 case("PET at the end of the numbers", identifier="no-overlap")(partial(_volume, _moved(1e8)))
-case("four dimensions", identifier="frames-not-chosen")(
-    partial(_volume, lambda image: sitk.JoinSeries([image, image]))
-)
+case("four dimensions", identifier="frames-not-chosen")(partial(_volume, lambda image: sitk.JoinSeries([image, image])))
 case("two dimensions", identifier="volume-two-dimensional")(partial(_volume, lambda image: image[:, :, 3]))
 case("colours", identifier="volume-not-scalar")(
     partial(_volume, lambda image: sitk.Cast(sitk.Compose(image, image, image), sitk.sitkVectorUInt8))
