@@ -11,7 +11,7 @@ from repository import ROOT
 
 def test_dead_links_are_noticed() -> None:
     readme = ROOT / "README.md"
-    assert leads_somewhere(readme, "docs/tutorial.md#7-save-and-export-a-series")
+    assert leads_somewhere(readme, "docs/tutorial.md#7-save-and-export-a-study")
     assert not leads_somewhere(readme, "docs/tutorial.md#8-nothing")
     assert not leads_somewhere(readme, "#nothing")
     assert not leads_somewhere(readme, "docs/nothing.md")
