@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cspadn import __version__
-from cspadn.cohort.bids import description, named_by_bids, pairs_of_dataset, with_labels
+from cspadn.cohort.bids import description, filter_of, named_by_bids, pairs_of_dataset, with_labels
 from cspadn.cohort.derivative import Derivative, check_derivative, make_derivative
 from cspadn.cohort.pairs import Pair
 from cspadn.cohort.sources import BidsDataset, PairList, StudyFolder, source_of
@@ -82,9 +82,9 @@ def test_a_pet_goes_with_the_mri_of_its_space(tmp_path: Path, space: str, mri: s
 def test_what_is_no_raw_pet_is_passed_over(tmp_path: Path) -> None:
     good = ["sub-01/pet/sub-01_pet.nii.gz", "sub-01/anat/sub-01_T1w.nii.gz"]
     others = [
-        "derivatives/cspadn/sub-01/pet/sub-01_space-T1w_desc-fused_pet.nii.gz",
+        "derivatives/cspadn/sub-01/pet/sub-01_space-T1w_desc-fused_brightness.nii.gz",
         "sourcedata/sub-09/pet/sub-09_pet.nii.gz",
-        "sub-01/pet/sub-01_space-T1w_desc-fused_pet.nii.gz",
+        "sub-01/pet/sub-01_space-T1w_desc-fused_brightness.nii.gz",
         "sub-01/pet/sub-01_pet.json",
         "sub-01/pet/sub-07_pet.nii.gz",
         "sub-01/pet/pet.nii.gz",
@@ -269,3 +269,33 @@ def test_studies_have_the_letters_of_their_folders_as_labels(tmp_path: Path) -> 
     names = {Path(pair.study).name: pair.name for pair in pairs}
     assert names == {"Jane's 2nd": "sub-Janes2nd", "janes-2nd": "sub-janes2nd", "sub-A7": "sub-A7", "\u4f53": "sub-0004"}
     assert [bool(pair.obstacle) for pair in pairs] == [True, True, False, False]  # the same where capitals do not count
+
+
+# Filters
+
+
+def _several(folder: Path) -> Path:
+    names = ["sub-01_run-1_T1w", "sub-01_run-2_T1w", "sub-01_T2w"]
+    pets = ["sub-01_trc-FDG_pet", "sub-01_trc-FMZ_pet"]
+    return _dataset(folder, *(f"sub-01/anat/{name}.nii.gz" for name in names), *(f"sub-01/pet/{name}.nii.gz" for name in pets))
+
+
+def test_filters_choose_among_several_images(tmp_path: Path) -> None:
+    root = _several(tmp_path)
+    assert [pair.obstacle.identifier for pair in pairs_of_dataset(root)] == ["t1w-ambiguous"] * 2
+    pair = _one(pairs_of_dataset(root, filter_of(["trc=FDG"]), filter_of(["run=2"])))
+    assert (pair.name, Path(pair.mri).name, pair.contrast) == ("sub-01_trc-FDG", "sub-01_run-2_T1w.nii.gz", "T1w")
+    pairs = pairs_of_dataset(root, filter_of(["trc=FDG", "trc=FMZ"]), filter_of(["suffix=T2w", "run="]))
+    assert [Path(pair.mri).name for pair in pairs] == ["sub-01_T2w.nii.gz"] * 2
+    assert pairs[0].contrast == "T2w"
+    files = Derivative(tmp_path / "out", "mri", registered=True).files(pairs[0])
+    assert files.fused.name == "sub-01_trc-FDG_space-T2w_desc-fused_brightness.nii.gz"
+    assert files.others["transform"].name == "sub-01_trc-FDG_from-PET_to-T2w_mode-image_xfm.txt"
+
+
+def test_filters_that_cannot_be_used(tmp_path: Path) -> None:
+    with raises(UsageError, "filter-without-pet", filter="trc=PIB"):
+        pairs_of_dataset(_several(tmp_path), filter_of(["trc=PIB"]))
+    for text in ("trc", "=FDG", "trc=F-DG", "9=1"):
+        with raises(UsageError, "filter-invalid", text=text):
+            filter_of([text])

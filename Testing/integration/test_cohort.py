@@ -75,9 +75,9 @@ def _states(folder: Path) -> dict[str, int]:
 def test_a_pair_has_its_files_and_its_story(first, job, dataset, pair) -> None:
     outcome = fuse_pair(first, job)
     assert (outcome.status, outcome.message) == ("done", "")
-    stem = "sub-01/pet/sub-01_space-T1w_desc-fused_pet"
+    stem = "sub-01/pet/sub-01_space-T1w_desc-fused_brightness"
     described = {"dataset_description.json", ".bidsignore", "README.md"}
-    assert _files_in(job.layout.folder) == described | {f"{stem}.nii.gz", f"{stem}.json", "sub-01.html"}
+    assert _files_in(job.layout.folder) == described | {f"{stem}.nii.gz", f"{stem}.json", "sub-01.html", "figures/sub-01.webp"}
     told = json.loads((job.layout.folder / f"{stem}.json").read_text())
     assert told["Sources"] == ["bids:raw:sub-01/pet/sub-01_pet.nii.gz", "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"]
     assert told["SpatialReference"] == "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"
@@ -240,7 +240,7 @@ def test_a_failure_is_noted_until_it_is_mended(first, job) -> None:
 def test_the_pets_grid_has_a_name_of_its_own(first, job) -> None:
     chosen = replace(job, settings=replace(job.settings, grid="pet"), layout=replace(job.layout, grid="pet"))
     assert fuse_pair(first, chosen).status == "done"
-    fused = job.layout.folder / "sub-01/pet/sub-01_space-pet_desc-fused_pet.nii.gz"
+    fused = job.layout.folder / "sub-01/pet/sub-01_space-pet_desc-fused_brightness.nii.gz"
     assert sitk.ReadImage(str(fused)).GetSize() == sitk.ReadImage(first.pet).GetSize()
     assert json.loads(fused.with_name(fused.name[:-7] + ".json").read_text())["SpatialReference"].endswith("sub-01_pet.nii.gz")
     assert fuse_pair(first, job).status == "done"  # beside it

@@ -37,7 +37,7 @@ from cspadn.registration.placing import placed
 from cspadn.report import lattice as lattice_module
 from cspadn.report import templates
 from cspadn.report.group_page import GroupRow, group_page, robust_z
-from cspadn.report.key_slices import slice_pictures, thumbnails
+from cspadn.report.key_slices import slice_pictures, thumbnail
 from cspadn.report.lattice import CUTS
 from cspadn.report.pages import subject_page
 from cspadn.report.plots import histogram
@@ -342,12 +342,12 @@ def test_key_slices() -> None:
     assert [label.split(",")[0] for label in labels] == ["Axial"] * 5 + ["Coronal", "Sagittal"]
 
 
-def test_thumbnails_are_small() -> None:
-    for url in thumbnails(scene_by_hand(at_points([]), at_points([])), DEFAULT_PALETTE):
-        assert len(url) < 12_000
-        picture = Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))
-        assert picture.height <= 110
-        assert picture.width <= 3 * 114
+def test_the_thumbnail_is_small() -> None:
+    content = thumbnail(scene_by_hand(at_points([]), at_points([])), DEFAULT_PALETTE)
+    assert len(content) < 12_000
+    picture = Image.open(io.BytesIO(content))
+    assert picture.height <= 96
+    assert 3 * 96 < picture.width <= 6 * 100
 
 
 @pytest.mark.parametrize("palette", [pytest.param(name, marks=() if name in SHOWN else pytest.mark.slow) for name in PALETTES])
@@ -444,6 +444,18 @@ def test_group_page() -> None:
     assert 'title="Little overlap."' in page
     foot = page[page.index("<tfoot>") :]
     assert re.findall(r'<td class="number">([\d.]+)</td>', foot) == ["5.4000", "0.7000", "9.0"]
+
+
+def test_alignment_windows_and_pictures_of_a_group() -> None:
+    figures = {"Apart (mm)": 0.5, "Moved (mm)": None, "PET up to": 25310.0, "MRI up to": 229.0}
+    rows = [dataclasses.replace(row, figures=figures, picture="data:image/webp;base64,AA") for row in group()[:-1]]
+    rows[3] = dataclasses.replace(rows[3], figures={**figures, "Apart (mm)": 9.25})
+    page = group_page([*rows, group()[-1]], title="x", told={})
+    cells = cells_of(page)
+    assert cells[1][:7] == ["sub-00", "done", "0", "0.5", "25310", "229", "5.0000"]
+    assert cells[4][3] == "◆ 9.25"
+    assert page.count("<img") == 8
+    assert "Moved" not in page
 
 
 def test_few_subjects_have_no_outliers() -> None:
@@ -832,6 +844,19 @@ def test_the_filter(opened) -> None:
     tab.get_by_role("button", name="EN").click()
     assert tab.locator("#subjects tbody tr:visible").count() == 2
     tab.get_by_label("Name contains").fill("")
+    assert tab.locator("#subjects tbody tr:visible").count() == 13
+
+
+def test_the_kinds_of_rows(opened) -> None:
+    tab = opened("group")
+    for kind, names in (
+        ("failed", ["<script>alert('x')</script> & \"Ü\""]),
+        ("with warnings", ["sub-01"]),
+        ("with outliers", ["sub-01"]),
+    ):
+        tab.get_by_label("Show", exact=True).select_option(kind)
+        assert tab.locator("#subjects tbody tr:visible th").all_inner_texts() == names
+    tab.get_by_label("Show", exact=True).select_option("all")
     assert tab.locator("#subjects tbody tr:visible").count() == 13
 
 

@@ -1,4 +1,4 @@
-"""``make cohort-demo``: 24 made subjects, two Dask workers of which one is killed, a run that goes on, and the time.
+"""``make cohort-demo``: 24 simulated heads, two Dask workers of which one is killed, a run that goes on, and the time.
 
 Two of the subjects cannot be fused: one has a damaged PET, one no T1w image. The time is that of one more run, on two new
 workers, against a plain loop over ``cspadn fuse`` with the same metrics and pages.
@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +30,11 @@ _VALIDATOR = Path(sys.executable).with_name("bids-validator-deno")
 def main() -> int:
     """Entry point; 0 if all went as it should."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the folder with data/volumes; may be absent")
     parser.add_argument("--output", type=Path, required=True, help="a folder, made anew")
     options = parser.parse_args()
     shutil.rmtree(options.output, ignore_errors=True)
     options.output.mkdir(parents=True)
-    dataset = build(options.output / "bids", options.data)
+    dataset = build(options.output / "bids")
     whole = _run_with_losses(dataset, options.output)
     seconds, plain = _timed(dataset, options.output)
     ratio = plain / seconds
@@ -45,31 +43,28 @@ def main() -> int:
     return 0 if whole == SUBJECTS - 2 else 1
 
 
-def build(root: Path, data: Path) -> Path:
-    """The dataset: each subject is one of the pairs, moved, noisy, and stored in another order."""
-    sources = list(_sources(data / "data" / "volumes"))
+def build(root: Path) -> Path:
+    """The dataset: each subject is the simulated head of another size, moved, noisy, and stored in another order."""
+    source = _source()
     random = np.random.default_rng(0)
     pairs: dict[str, tuple[sitk.Image, sitk.Image | None]] = {}
     for number in range(1, SUBJECTS + 1):
-        pet, mri = (_varied(image, number, random) for image in _moved(sources[number % len(sources)], random))
+        uptake, brightness = random.uniform(0.75, 1.25), random.uniform(0.5, 50)
+        scales = (uptake, brightness)
+        pet, mri = (_varied(image, number, random, scale) for image, scale in zip(_moved(source, random), scales, strict=True))
         name = f"sub-{number:02}"
         pairs[f"{name}_ses-1" if number % 3 == 0 else name] = (pet, None if name == WITHOUT_T1W else mri)
     write_dataset(root, pairs)
     (damaged,) = root.glob(f"{CORRUPT}/pet/*.nii.gz")
     damaged.write_bytes(damaged.read_bytes()[:-1000])
-    print(f"{SUBJECTS} subjects of {len(sources)} pairs; {CORRUPT} has a damaged PET, {WITHOUT_T1W} no T1w image.")
+    print(f"{SUBJECTS} simulated heads; {CORRUPT} has a damaged PET, {WITHOUT_T1W} no T1w image.")
     return root
 
 
-def _sources(volumes: Path) -> Iterator[tuple[sitk.Image, sitk.Image]]:
-    names = [(SAMPLES / "SimulatedHead_FDG.nrrd", SAMPLES / "SimulatedHead_T1.nrrd")]
-    if volumes.is_dir():
-        names += [(volumes / "aanlib" / "PET_axial.nii.gz", volumes / "aanlib" / "MRI_axial.nii.gz")]
-        mri = volumes / "mni" / "single_subj_T1.nii.gz"
-        names += [(volumes / "mni" / pet, mri) for pet in ("PET.nii.gz", "CN_PET_TEMPLATE.nii.gz")]
-    for pair in names:
-        pet, mri = (sitk.ReadImage(str(file), sitk.sitkFloat32) for file in pair)
-        yield _coarser(pet), _coarser(mri)
+def _source() -> tuple[sitk.Image, sitk.Image]:
+    names = "SimulatedHead_FDG.nrrd", "SimulatedHead_T1.nrrd"
+    pet, mri = (_coarser(sitk.ReadImage(str(SAMPLES / name), sitk.sitkFloat32)) for name in names)
+    return pet, mri
 
 
 def _coarser(image: sitk.Image) -> sitk.Image:
@@ -80,26 +75,27 @@ def _coarser(image: sitk.Image) -> sitk.Image:
 
 
 def _moved(pair: tuple[sitk.Image, sitk.Image], random: np.random.Generator) -> tuple[sitk.Image, sitk.Image]:
-    """Both by the same shift and turn, as heads lie in scanners."""
+    """Change the size of both, as heads differ, and move both by one shift and turn, as they lie in scanners."""
     turn = sitk.Euler3DTransform()
     turn.SetRotation(*random.uniform(-0.1, 0.1, 3))
     turn.SetTranslation(random.uniform(-15, 15, 3))
-    rotation = np.array(turn.GetMatrix()).reshape(3, 3)
+    rotation, size = np.array(turn.GetMatrix()).reshape(3, 3), random.uniform(0.93, 1.07)
     moved = tuple(sitk.Image(image) for image in pair)
     for image in moved:
-        image.SetOrigin(turn.TransformPoint(image.GetOrigin()))
+        image.SetOrigin(turn.TransformPoint([size * each for each in image.GetOrigin()]))
+        image.SetSpacing([size * each for each in image.GetSpacing()])
         image.SetDirection((rotation @ np.array(image.GetDirection()).reshape(3, 3)).ravel())
     return moved[0], moved[1]
 
 
-def _varied(image: sitk.Image, number: int, random: np.random.Generator) -> sitk.Image:
+def _varied(image: sitk.Image, number: int, random: np.random.Generator, scale: float) -> sitk.Image:
     """Noise of 2 % of the brightest voxel, another scale, another stored order."""
     values = sitk.GetArrayFromImage(image)
     noisy = sitk.GetImageFromArray(
         (values + random.normal(0, 0.02 * values.max(), values.shape) * (values > 0)).astype(np.float32)
     )
     noisy.CopyInformation(image)
-    return sitk.DICOMOrient(noisy * float(random.uniform(0.5, 50)), _ORIENTATIONS[number % len(_ORIENTATIONS)])
+    return sitk.DICOMOrient(noisy * float(scale), _ORIENTATIONS[number % len(_ORIENTATIONS)])
 
 
 def _run_with_losses(dataset: Path, folder: Path) -> int:
@@ -134,7 +130,7 @@ def _follow(process: subprocess.Popen[str], lines: int | None) -> None:
 def _count_whole(output: Path) -> int:
     """Results that can be read and are as large as their side files say, and valid BIDS around them."""
     whole = 0
-    for file in sorted(output.glob("sub-*/**/*_desc-fused_pet.nii.gz")):
+    for file in sorted(output.glob("sub-*/**/*_desc-fused_brightness.nii.gz")):
         sitk.ReadImage(str(file))
         whole += file.with_name(file.name.replace(".nii.gz", ".json")).exists()
     done = subprocess.run([str(_VALIDATOR), "--format", "json", str(output)], capture_output=True, text=True)
@@ -153,7 +149,7 @@ def _timed(dataset: Path, folder: Path) -> tuple[float, float]:
     seconds = time.perf_counter() - begun
     (plain := folder / "plain").mkdir()
     begun = time.perf_counter()
-    for file in sorted((folder / "timed").glob("sub-*/**/*_desc-fused_pet.json")):
+    for file in sorted((folder / "timed").glob("sub-*/**/*_desc-fused_brightness.json")):
         pet, mri = (dataset / source.removeprefix("bids:raw:") for source in json.loads(file.read_text())["Sources"])
         subprocess.run(fuse_command(pet, mri, plain), check=True, stderr=subprocess.DEVNULL)  # warnings
     return seconds, time.perf_counter() - begun

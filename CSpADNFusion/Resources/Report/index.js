@@ -3,6 +3,7 @@ const MOST = 500; // rows on the screen until more are asked for: a browser take
 const table = document.getElementById("subjects");
 const rows = Array.from(table.tBodies[0].rows); // in the order of the table
 const filter = document.getElementById("filter");
+const kind = document.getElementById("kind");
 const found = document.getElementById("found");
 const more = document.getElementById("more");
 const headers = Array.from(table.tHead.rows[0].cells);
@@ -15,7 +16,7 @@ function show() {
   const wanted = filter.value.trim().toLowerCase();
   let count = 0;
   for (const row of rows) {
-    const fits = names.get(row).includes(wanted);
+    const fits = names.get(row).includes(wanted) && (!kind.value || row.dataset.kinds.split(" ").includes(kind.value));
     count += fits;
     row.classList.toggle("unfit", !fits);
     row.classList.toggle("later", fits && count > limit);
@@ -54,8 +55,9 @@ function sort(column) {
   table.tBodies[0].append(sorted);
 }
 
-headers.forEach((header, column) => header.querySelector("button").addEventListener("click", () => sort(column)));
+headers.forEach((header, column) => header.querySelector("button")?.addEventListener("click", () => sort(column)));
 filter.addEventListener("input", show);
+kind.addEventListener("change", show);
 more.addEventListener("click", () => {
   limit = Infinity;
   show();

@@ -29,6 +29,17 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     for name, what in (("participant", "subjects"), ("session", "sessions")):
         flags = (f"--{name}-label", f"--{name}_label")
         command.add_argument(*flags, nargs="+", default=[], metavar="LABEL", help=f"only these {what}")
+    for name, what, example in (
+        ("pet", "PETs", "trc=FDG run=1"),
+        ("mri", "MRIs", "acq=mprage, or suffix=T2w for another contrast"),
+    ):
+        command.add_argument(
+            f"--{name}-filter",
+            nargs="+",
+            default=[],
+            metavar="KEY=VALUE",
+            help=f"only {what} of a BIDS dataset with these entities, such as {example}; KEY= if it must be missing",
+        )
     where = command.add_mutually_exclusive_group()
     where.add_argument(
         "--scheduler",
@@ -36,6 +47,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="scheduler of a Dask cluster, such as tcp://host:8786; default: start a local one",
     )
     where.add_argument("--workers", type=_count, metavar="N", help="workers of the local cluster; default: one per processor")
+    command.add_argument(
+        "--windows",
+        choices=("cohort", "pair"),
+        default="cohort",
+        help="one window per tracer and contrast, kept in windows.json (default), or one for each pair; --pet-window and "
+        "--mri-window give them",
+    )
     again = command.add_mutually_exclusive_group()
     again.add_argument("--force", action="store_true", help="fuse finished pairs again")
     again.add_argument("--resume", action="store_true", help="skip finished pairs (default)")

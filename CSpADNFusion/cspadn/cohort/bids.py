@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from cspadn import __version__
 from cspadn.cohort.pairs import Pair
@@ -23,8 +24,14 @@ _KEPT = ("sub", "ses", "task", "trc", "rec", "run")  # entities of a PET that te
 _RAW = "raw"  # what links of the derivative call the dataset
 _URL = "https://github.com/SlicerCSpADNFusion/SlicerCSpADNFusion"
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
-_IMAGE = re.compile(rf"(?P<entities>(?:[a-z]+-{_LABEL.pattern}_)+)(?P<suffix>pet|T1w)\.nii(?:\.gz)?")
+_IMAGE = re.compile(rf"(?P<entities>(?:[a-z]+-{_LABEL.pattern}_)+)(?P<suffix>[0-9A-Za-z]+)\.nii(?:\.gz)?")
 _NATIVE = (None, "T1w")  # spaces that are those of a T1w image as it was taken
+_SUFFIX = "suffix"  # in filters, beside the entities
+
+Filter = Mapping[str, frozenset[str]]  # values that an entity may have, by its key; "" if it may be missing
+
+
+_ALL: Filter = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,10 @@ class _Image:
         datatype = "pet" if named["suffix"] == "pet" else "anat"
         return cls(path, entities, named["suffix"]) if list(path.parent.parts) == [*where, datatype] else None
 
+    def matches(self, wanted: Filter) -> bool:
+        """Return whether the entities have values of a filter."""
+        return all(self.entities.get(key, "") in values for key, values in wanted.items() if key != _SUFFIX)
+
     @property
     def name(self) -> str:
         return "_".join(f"{key}-{self.entities[key]}" for key in _KEPT if key in self.entities)
@@ -56,7 +67,22 @@ def is_dataset(folder: Path) -> bool:
     return (folder / DESCRIPTION_FILE).exists() or any(folder.glob("sub-*"))
 
 
-def pairs_of_dataset(root: Path) -> list[Pair]:
+def filter_of(texts: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return the filter that a user gives, such as ["run=1", "acq=mprage"]; one key may have several values.
+
+    Raises:
+        UsageError: a text has no key and value.
+    """
+    values: defaultdict[str, set[str]] = defaultdict(set)
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key.isalpha() and equals and (not value or _LABEL.fullmatch(value))):
+            raise UsageError(message("filter-invalid", text=text))
+        values[key].add(value)
+    return {key: frozenset(allowed) for key, allowed in values.items()}
+
+
+def pairs_of_dataset(root: Path, pet_filter: Filter = _ALL, mri_filter: Filter = _ALL) -> list[Pair]:
     """Return a pair for each PET of a BIDS dataset (``sub-*/[ses-*/]pet/*_pet.nii[.gz]``), in the order of their names.
 
     The MRI is the only T1w of the same session; if the session has none, the only one of the subject, with a warning. A PET
@@ -65,14 +91,19 @@ def pairs_of_dataset(root: Path) -> list[Pair]:
     Raises:
         UsageError: there is no such dataset, or none of its images is a PET.
     """
-    images = _images(root)
+    contrasts = mri_filter.get(_SUFFIX, frozenset({"T1w"}))
+    images = _images(root, contrasts)
     anatomies = defaultdict(list)
     for image in images:
-        if image.suffix == "T1w":
+        if image.suffix in contrasts and image.matches(mri_filter):
             anatomies[image.entities["sub"]].append(image)
     pets = [image for image in images if image.suffix == "pet" and image.entities.get("desc") != "fused"]
     if not pets:
         raise UsageError(message("dataset-without-pet", path=root))
+    pets = [pet for pet in pets if pet.matches(pet_filter)]
+    if not pets:
+        wanted = " ".join(f"{key}={value}" for key, values in sorted(pet_filter.items()) for value in sorted(values))
+        raise UsageError(message("filter-without-pet", path=root, filter=wanted))
     return [_pair(root, pet, anatomies[pet.entities["sub"]]) for pet in _registered(pets)]
 
 
@@ -85,14 +116,14 @@ def _registered(pets: list[_Image]) -> list[_Image]:
     return [pet for name, group in forms.items() for pet in (native[name] if len(native[name]) == 1 else group)]
 
 
-def _images(root: Path) -> list[_Image]:
+def _images(root: Path, contrasts: Iterable[str]) -> list[_Image]:
     from ancpbids import DatasetOptions, load_dataset
 
     if not root.is_dir():
         raise UsageError(message("dataset-not-a-folder", path=root))
     try:  # a pickle in the dataset would be executed
         dataset = load_dataset(str(root), DatasetOptions(ignore_pickle_file=True))
-        found = dataset.query(suffix=["pet", "T1w"], extension=[".nii", ".nii.gz"])
+        found = dataset.query(suffix=["pet", *contrasts], extension=[".nii", ".nii.gz"])
     except OSError as error:
         raise UsageError(message("dataset-file-unreadable", path=error.filename, why=error.strerror)) from None
     except Exception as error:  # the package has no exceptions of its own

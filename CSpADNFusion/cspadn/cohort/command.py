@@ -8,11 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
-from cspadn.cohort.bids import named_by_bids, with_labels
+from cspadn.cohort.bids import filter_of, named_by_bids, with_labels
 from cspadn.cohort.derivative import Derivative, check_derivative, forget_failures, make_derivative
 from cspadn.cohort.engine import Job
 from cspadn.cohort.progress import Progress, progress_of
-from cspadn.cohort.sources import Source, source_of
+from cspadn.cohort.sources import BidsDataset, Source, source_of
+from cspadn.cohort.windows import survey_pair, windows_text, with_cohort_windows
 from cspadn.errors import MissingPackageError, UsageError
 from cspadn.io.atomic_output import check_names
 from cspadn.messages import message
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace, settings: FusionSettings) -> int:
     _check_packages()
     if not HONOURS_SAFE_PATH:  # the working folder changes
         options.input, options.output = options.input.absolute(), options.output.absolute()
-    source = source_of(options.input, options.output)
+    source = _source_of(options)
     _check_usage(options, source)
     progress = progress_of(options.progress)
     if options.level == "group":
@@ -52,6 +53,16 @@ def run(options: argparse.Namespace, settings: FusionSettings) -> int:
         progress.overview = write_group(options.output)
     progress.finish()
     return 1 if progress.failed else 0
+
+
+def _source_of(options: argparse.Namespace) -> Source:
+    filters = filter_of(options.pet_filter), filter_of(options.mri_filter)
+    source = source_of(options.input, options.output)
+    if not any(filters):
+        return source
+    if not isinstance(source, BidsDataset):
+        raise UsageError(message("filter-not-for-list"))
+    return replace(source, pet_filter=filters[0], mri_filter=filters[1])
 
 
 def _check_usage(options: argparse.Namespace, source: Source) -> None:
@@ -72,7 +83,8 @@ def _fuse_participants(options: argparse.Namespace, source: Source, settings: Fu
     """Fuse the pairs; the folder is made when all else has been checked."""
     from cspadn.cohort.dask_runner import dask_runner
 
-    pairs = with_labels(named_by_bids(source.pairs()), options.participant_label, options.session_label)
+    everyone = named_by_bids(source.pairs())
+    pairs = with_labels(everyone, options.participant_label, options.session_label)
     settings, model = _checked(options, settings)
     with (
         progress.fusing(len(pairs)),
@@ -83,6 +95,9 @@ def _fuse_participants(options: argparse.Namespace, source: Source, settings: Fu
             forget_failures(output, pairs)
         layout = Derivative(output, settings.grid, settings.register != NO_REGISTRATION, options.dicom)
         job = Job(source.folder, layout, settings, model, uuid4().hex, suv=options.suv, force=options.force)
+        if options.windows == "cohort":
+            pairs, windows = with_cohort_windows(pairs, everyone, job, lambda these: runner.outcomes(these, job, survey_pair))
+            progress.windows = windows_text(windows)
         for outcome in runner.outcomes(pairs, job):
             progress.show(outcome)
 

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from cspadn.runtime.terminal import explained
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+Task = Callable[[Pair, Job], Outcome]
 _MEMORY = 1_500_000_000  # bytes that a worker needs for the volumes of a head
 _CONNECT_SECONDS, _START_SECONDS = 10, 40  # seconds for a scheduler to answer, and for its first worker to connect
 _LOST_SECONDS = 300  # seconds without any worker
@@ -168,13 +169,13 @@ class DaskRunner:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def outcomes(self, pairs: Sequence[Pair], job: Job) -> Iterator[Outcome]:
-        """Fuse pairs, and yield the outcomes as they end.
+    def outcomes(self, pairs: Sequence[Pair], job: Job, task: Task = fuse_pair) -> Iterator[Outcome]:
+        """Fuse pairs, or do another task with them, and yield the outcomes as they end.
 
         Raises:
             UsageError: the scheduler is gone, or has had no worker for long.
         """
-        waiting, running = deque(enumerate(pairs)), _Running(self._client, job)
+        waiting, running = deque(enumerate(pairs)), _Running(self._client, job, task)
         alive = time.monotonic()
         while waiting or running.futures:
             threads = _threads_of(self._client)
@@ -188,9 +189,9 @@ class DaskRunner:
                 raise UsageError(message("workers-gone", seconds=_LOST_SECONDS))
 
 
-def _fuse_in_worker(pair: Pair, job: Job) -> Outcome:
+def _work(task: Task, pair: Pair, job: Job) -> Outcome:
     keep_freed_memory()  # Dask lets its workers return freed memory at once, which makes computing much slower
-    return fuse_pair(pair, job)
+    return task(pair, job)
 
 
 def _threads_of(client: Client) -> int:
@@ -203,13 +204,13 @@ def _threads_of(client: Client) -> int:
 class _Running:
     """The pairs that are with the workers."""
 
-    def __init__(self, client: Client, job: Job) -> None:
+    def __init__(self, client: Client, job: Job, task: Task) -> None:
         self.futures: dict[Future, Pair] = {}
-        self._client, self._job = client, job
+        self._client, self._job, self._task = client, job, task
 
     def submit(self, number: int, pair: Pair) -> None:
-        key = f"cspadn-{self._job.run}-{number}"
-        self.futures[self._client.submit(_fuse_in_worker, pair, self._job, key=key, pure=False)] = pair
+        key = f"cspadn-{self._task.__name__}-{self._job.run}-{number}"
+        self.futures[self._client.submit(_work, self._task, pair, self._job, key=key, pure=False)] = pair
 
     def ended(self) -> Iterator[Outcome]:
         """Yield the outcomes of pairs that have ended, after :data:`_LOOK_SECONDS` at the latest."""
@@ -230,7 +231,8 @@ class _Running:
             outcome: Outcome = future.result()
             return outcome
         outcome = failed(pair, _why(future), (pair.pet, pair.mri))
-        record_failure(self._job.layout.files(pair).log, outcome)
+        if self._task is fuse_pair:
+            record_failure(self._job.layout.files(pair).log, outcome)
         return outcome
 
 

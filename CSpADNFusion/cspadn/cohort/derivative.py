@@ -19,7 +19,7 @@ from cspadn.errors import UsageError
 from cspadn.imaging.metadata import NOTE
 from cspadn.io.atomic_output import PREFIX, commit
 from cspadn.io.dicom_writer import check_replaceable
-from cspadn.io.images import stage_text
+from cspadn.io.images import stage_bytes, stage_text
 from cspadn.io.transforms import stage_transform
 from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
@@ -28,17 +28,25 @@ from cspadn.settings import FusionSettings
 if TYPE_CHECKING:
     from cspadn.io.atomic_output import Staged
 
-INDEX, PAGE_SUFFIX = "index.html", ".html"
+INDEX, PAGE_SUFFIX, FIGURES = "index.html", ".html", "figures"
 RECORD = SOFTWARE  # key of the side file
-FUSED_ENDING, USUAL_SPACE = "_desc-fused_pet", "_space-T1w"  # of names; pages and logs omit the latter
-_TRANSFORM_ENDING = "_from-PET_to-T1w_mode-image_xfm.txt"
-_SPACES = {"mri": "T1w", "pet": "pet"}  # by the volume that defines the grid
+FUSED_ENDING, USUAL_SPACE = "_desc-fused_brightness", "_space-T1w"  # of names; pages and logs omit the latter
 _STUDIES = "dicom"  # folder of the DICOM studies
-_IGNORED = ("*.html", "logs/", f"{_STUDIES}/", "group_metrics.tsv", "*_xfm.txt")  # files that BIDS has no names for
+_IGNORED = (  # files that BIDS has no names for
+    "*.html",
+    f"{FIGURES}/",
+    f"{LOGS}/",
+    f"{_STUDIES}/",
+    "group_metrics.tsv",
+    "windows.json",
+    "*_xfm.txt",
+    f"*{FUSED_ENDING}.*",
+)
 _README = f"""# PET and MRI fused by CSpA-DN
 
-`sub-*/[ses-*/]pet/*_desc-fused_pet.nii.gz`: brightness from 0 to 4095, without a unit. A JSON file beside each says how it was
-made, and has the metrics of each slice. `index.html` shows all, `sub-*.html` each. `logs` says what failed. {NOTE}
+`sub-*/[ses-*/]pet/*_desc-fused_brightness.nii.gz`: brightness from 0 to 4095, without a unit; no uptake. A JSON file beside
+each says how it was made, and has the metrics of each slice. `index.html` shows all, `sub-*.html` each. `windows.json` has
+the windows of the cohort. `logs` says what failed. {NOTE}
 """
 
 
@@ -64,12 +72,13 @@ class Derivative:
         """Return the files of a pair, named as BIDS says."""
         labels = (f"{key}-{label}" for key, label in pair.entities.items() if key in ("sub", "ses"))
         folder = self.folder.joinpath(*labels, "pet")
-        stem, name = f"{pair.name}_space-{_SPACES[self.grid]}{FUSED_ENDING}", f"{pair.name}_space-{_SPACES[self.grid]}"
+        name = f"{pair.name}_space-{'pet' if self.grid == 'pet' else pair.contrast}"
+        stem = f"{name}{FUSED_ENDING}"
         name = name.removesuffix(USUAL_SPACE)
         page, log = self.folder / f"{name}{PAGE_SUFFIX}", self.folder / LOGS / f"{name}.json"
-        others = {"page": page}
+        others = {"page": page, "thumbnail": thumbnail_file(self.folder, name)}
         if self.registered:
-            others["transform"] = folder / f"{pair.name}{_TRANSFORM_ENDING}"
+            others["transform"] = folder / f"{pair.name}_from-PET_to-{pair.contrast}_mode-image_xfm.txt"
         if self.dicom:
             others["dicom"] = self.folder / _STUDIES / name
         return PairFiles(folder / f"{stem}.nii.gz", folder / f"{stem}.json", log, others)
@@ -104,18 +113,26 @@ class Derivative:
         }
 
     def stages(self, pair: Pair, files: PairFiles, fused: Fused, settings: FusionSettings) -> dict[str, Callable[[], Staged]]:
-        """Return the functions that write the page and the transform."""
-        from cspadn.report.pages import subject_page
+        """Return the functions that write the page, the thumbnail and the transform."""
+        from cspadn.report.key_slices import thumbnail
+        from cspadn.report.pages import page_of_scene, scene_of_result
 
-        assert fused.scores is not None
         title, palette = pair.name.replace("_", " "), settings.palette or DEFAULT_PALETTE
-        volumes = (fused.pet, fused.mri, fused.result, fused.scores)
-        page = subject_page(*volumes, title=title, palette=palette, index=INDEX)
-        stages: dict[str, Callable[[], Staged]] = {"page": partial(stage_text, files.others["page"], page)}
+        scene = scene_of_result(fused.pet, fused.mri, fused.result, palette)
+        page = page_of_scene(scene, fused.result, fused.scores, title=title, palette=palette, index=INDEX)
+        stages: dict[str, Callable[[], Staged]] = {
+            "page": partial(stage_text, files.others["page"], page),
+            "thumbnail": partial(stage_bytes, files.others["thumbnail"], thumbnail(scene, palette)),
+        }
         if fused.result.registration is not None:
             transform = fused.result.registration.transform
             stages["transform"] = partial(stage_transform, files.others["transform"], transform)
         return {**stages, **fused.study(files.others["dicom"])} if self.dicom else stages
+
+
+def thumbnail_file(folder: Path, name: str) -> Path:
+    """Return the picture of a pair in the rows of the group page."""
+    return folder / FIGURES / f"{name}.webp"
 
 
 def check_derivative(output: Path) -> None:

@@ -166,6 +166,7 @@ class Outcome:
         seconds: duration.
         means: means of the metrics by name, if computed; None for a metric that is not a number.
         inputs: where PET and MRI lie, as far as known.
+        windows: automatic windows of PET and MRI, of :func:`cspadn.cohort.windows.survey_pair`.
     """
 
     name: str
@@ -176,6 +177,7 @@ class Outcome:
     means: Mapping[str, float | None] = field(default_factory=dict)
     inputs: tuple[str, str] = ("", "")
     identifier: str = ""
+    windows: tuple[tuple[float, float], tuple[float, float]] | None = None
 
 
 def failed(pair: Pair, error: FusionError, inputs: tuple[str, str], folders: Sequence[Path] = ()) -> Outcome:
@@ -225,6 +227,7 @@ def _checked_volumes(pair: Pair, job: Job) -> tuple[Volume, Volume]:
 
 
 def _fused_or_found(pair: Pair, job: Job, volumes: tuple[Volume, Volume]) -> Outcome:
+    job = replace(job, settings=_settings_of(pair, job.settings))
     files, origin = job.layout.files(pair), _origin(volumes, job)
     record = read_record(files.sidecar, job.layout)
     same = record if record is not None and record.get("origin") == origin else None
@@ -258,6 +261,23 @@ def _fuse(pair: Pair, job: Job, volumes: tuple[Volume, Volume], origin: dict[str
     return Outcome(pair.name, DONE, "", tuple(result.warnings), means=_means_of(record))
 
 
+def _settings_of(pair: Pair, settings: FusionSettings) -> FusionSettings:
+    """Return the settings of a pair: windows that the user gives come before those of the cohort."""
+    pet, mri = settings.pet_window or pair.pet_window, settings.mri_window or pair.mri_window
+    return replace(settings, pet_window=pet, mri_window=mri)
+
+
+def _looked_at(pet: sitk.Image, mri: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
+    """Treat two volumes as with automatic windows: whoever gives windows has looked at the values, but nobody has at these."""
+    from cspadn.imaging.modality import check_modalities
+    from cspadn.imaging.padding import without_padding
+    from cspadn.imaging.windowing import without_holes
+
+    pet, mri = without_padding(pet)[0], without_padding(mri)[0]
+    check_modalities(without_holes(pet, 0.0)[0], without_holes(mri, 0.0)[0])
+    return pet, mri
+
+
 def _computed(pair: Pair, job: Job, volumes: tuple[Volume, Volume], files: PairFiles) -> Fused:
     from cspadn.fusion import fuse
 
@@ -266,6 +286,8 @@ def _computed(pair: Pair, job: Job, volumes: tuple[Volume, Volume], files: PairF
         pet = volumes[0].read(reader, suv=job.suv, frames=job.settings.frames)
         mri = volumes[1].read(reader)
     check_storable(mri if job.settings.grid == "mri" else pet, files.fused, series=job.layout.dicom)
+    if pair.pet_window or pair.mri_window:
+        pet, mri = _looked_at(pet, mri)
     result = fuse(pet, mri, _colored(job))
     if result.provenance["model_sha256"] != job.model_sha256:
         raise ModelError(message("worker-model-differs"))

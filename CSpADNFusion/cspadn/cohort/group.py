@@ -6,10 +6,11 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cspadn.cohort.derivative import FUSED_ENDING, INDEX, PAGE_SUFFIX, USUAL_SPACE, Derivative
+from cspadn.cohort.derivative import FUSED_ENDING, INDEX, PAGE_SUFFIX, USUAL_SPACE, Derivative, thumbnail_file
 from cspadn.cohort.engine import DONE, read_record
 from cspadn.cohort.failures import FAILED, LOGS, read_failure
 from cspadn.io.atomic_output import commit
@@ -35,7 +36,7 @@ def write_group(output: Path) -> Path:
 
     made = dict(_made(output))
     failures = {file.stem: read_failure(file) for file in sorted((output / LOGS).glob("sub-*.json"))}
-    rows = _rows(made, failures)
+    rows = [_with_picture(row, output) for row in _rows(made, failures)]
     page = group_page(rows, title="PET and MRI fused by CSpA-DN", told=_facts(made.values()))
     commit([lambda: stage_text(output / TABLE, _table(rows)), lambda: stage_text(output / INDEX, page)], overwrite=True)
     return output / INDEX
@@ -43,7 +44,7 @@ def write_group(output: Path) -> Path:
 
 def _made(output: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the name of each pair that is done, and the record of its side file."""
-    for file in sorted(output.glob("sub-*/**/pet/*_desc-fused_pet.json")):
+    for file in sorted(output.glob("sub-*/**/pet/*_desc-fused_brightness.json")):
         if (ours := read_record(file, Derivative(output))) is not None:
             yield file.stem.removesuffix(FUSED_ENDING).removesuffix(USUAL_SPACE), ours
 
@@ -62,9 +63,28 @@ def _row(name: str, ours: dict[str, Any]) -> GroupRow:
     try:
         means = {str(key): None if value is None else float(value) for key, value in ours["metrics"]["mean"].items()}
         warnings = tuple(map(str, ours["warnings"]))
-        return GroupRow(name, DONE, f"{name}{PAGE_SUFFIX}", "", warnings, means, float(ours["seconds"]))
+        page, seconds = f"{name}{PAGE_SUFFIX}", float(ours["seconds"])
+        return GroupRow(name, DONE, page, "", warnings, means, seconds, figures=_figures(ours))
     except (ValueError, LookupError, TypeError, AttributeError):
         return GroupRow(name, FAILED, None, message("side-file-damaged"))
+
+
+def _with_picture(row: GroupRow, output: Path) -> GroupRow:
+    """Return a row with its thumbnail, if there is one."""
+    from cspadn.report.viewer import url_of
+
+    try:
+        return replace(row, picture=url_of(thumbnail_file(output, row.name).read_bytes()))
+    except OSError:
+        return row
+
+
+def _figures(ours: dict[str, Any]) -> dict[str, float | None]:
+    """Return alignment and windows of a pair, by the titles of their columns."""
+    found = {"Apart (mm)": ours.get("alignment_mm"), "Moved (mm)": ours.get("registration_mm")}
+    for title, name in (("PET up to", "pet_window"), ("MRI up to", "mri_window")):
+        found[title] = ours[name][1]
+    return {title: None if value is None else float(value) for title, value in found.items()}
 
 
 def _facts(made: Iterable[dict[str, Any]]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import glob
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from cspadn.errors import InputError
@@ -40,6 +40,7 @@ class Pair:
         line: line in the list; 0 for other sources.
         obstacle: sentence that says why the pair cannot be fused; empty if none is known.
         warnings: sentences for the user.
+        pet_window, mri_window: of the whole cohort; None: as the settings say.
     """
 
     name: str = ""
@@ -53,11 +54,18 @@ class Pair:
     line: int = 0
     obstacle: str = ""
     warnings: tuple[str, ...] = ()
+    pet_window: tuple[float, float] | None = None
+    mri_window: tuple[float, float] | None = None
 
     @property
     def inputs(self) -> list[Path]:
         """Files and folders that are read, as far as they are named."""
         return [Path(each) for each in (self.pet, self.mri, self.study) if each]
+
+    @property
+    def contrast(self) -> str:
+        """Return the contrast of the MRI as BIDS calls it; T1w for pairs that are not from a BIDS dataset."""
+        return PurePosixPath(self.sources[1]).name.split(".")[0].rsplit("_", 1)[-1] if self.sources else "T1w"
 
     @property
     def entities(self) -> dict[str, str]:

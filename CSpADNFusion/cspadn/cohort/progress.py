@@ -34,10 +34,12 @@ class Progress:
 
     Attributes:
         overview: page or table of all pairs, named at the end; None if none was made.
+        windows: of the whole cohort, named at the end; empty if it has none.
     """
 
     def __init__(self, say: Callable[[str], None] = print_line) -> None:
         self.overview: Path | None = None
+        self.windows = ""
         self._print = say
         self._counts: Counter[str] = Counter()
         self._total = self._warned = 0
@@ -64,7 +66,9 @@ class Progress:
         self._display(outcome)
 
     def finish(self) -> None:
-        """Show the counts and the overview."""
+        """Show the windows of the cohort, the counts and the overview."""
+        if self.windows:
+            self._say(f"Windows of the cohort: {self.windows}")
         self._say(": ".join(filter(None, [self._sum() if self._total else "", str(self.overview or "")])))
 
     def _display(self, outcome: Outcome) -> None:

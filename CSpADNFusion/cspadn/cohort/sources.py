@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from cspadn.cohort.bids import is_dataset, pairs_of_dataset
+from cspadn.cohort.bids import Filter, is_dataset, pairs_of_dataset
 from cspadn.cohort.pairs import Pair
 from cspadn.errors import UsageError
 from cspadn.io.pair_list import Row, read_pairs
@@ -41,9 +41,16 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class BidsDataset:
-    """A BIDS dataset: each of its PETs with the T1w image of the session or the subject."""
+    """A BIDS dataset: each of its PETs with the T1w image of the session or the subject.
+
+    Attributes:
+        path: the dataset.
+        pet_filter, mri_filter: only images with these entities; the MRI's may have the suffix of another contrast.
+    """
 
     path: Path
+    pet_filter: Filter = field(default_factory=dict)
+    mri_filter: Filter = field(default_factory=dict)
     has_dicom = False
     is_bids = True
 
@@ -54,7 +61,7 @@ class BidsDataset:
 
     def pairs(self) -> list[Pair]:
         """Return the pairs, as :func:`cspadn.cohort.bids.pairs_of_dataset`."""
-        return pairs_of_dataset(self.folder)
+        return pairs_of_dataset(self.folder, self.pet_filter, self.mri_filter)
 
 
 @dataclass(frozen=True)

@@ -248,6 +248,15 @@ def stage_text(path: Path, text: str) -> Staged:
     return stage(path, path.suffix, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def stage_bytes(path: Path, content: bytes) -> Staged:
+    """Write a file under a temporary name; UsageError where that fails."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    return stage(path, path.suffix, write)
+
+
 def stage_table(path: Path, rows: Sequence[Sequence[object]]) -> Staged:
     """Write rows as CSV under a temporary name; UsageError where that fails."""
 

@@ -65,6 +65,27 @@ PAIRS = Section(
             "The reason comes from the operating system. On network drives, the connection may be lost.",
         ),
         Message(
+            "filter-invalid",
+            "'{text}' is no filter: write KEY=VALUE, such as trc=FDG.",
+            "The key is one of a BIDS name, such as `trc`, `run`, `acq`, `rec` or `desc`; for an MRI also `suffix`.",
+        ),
+        Message(
+            "filter-without-pet",
+            "{path} has no PET with {filter}: change --pet-filter.",
+            "The keys and values are those in the names of the files.",
+        ),
+        Message(
+            "filter-not-for-list",
+            "--pet-filter and --mri-filter are for BIDS datasets: leave them out, and name only the wanted pairs.",
+            "A list, or a folder of DICOM studies, has no entities to choose by.",
+        ),
+        Message(
+            "cohort-windows-damaged",
+            "{path} does not hold windows: repair it, or delete it to choose new ones.",
+            '`cspadn cohort` keeps the windows of the cohort there, as `{"pet": {"FDG": [0, 8]}}`. '
+            "New windows fuse all pairs again.",
+        ),
+        Message(
             "result-not-recorded",
             "{path} exists, but no side file says from what it was made: move it away, or choose another output folder.",
             "A file of another program has the name of a result, or a result whose JSON file was deleted or damaged. It is "

@@ -63,6 +63,13 @@ SECTION = Section(
             "the overlay. If it fits, ignore this warning.",
         ),
         Message(
+            "cohort-window-unfit",
+            "The PET's own window would end at {upper:.6g}, that of the cohort ends at {cohort:.6g}: check units and dose.",
+            "From `cspadn cohort`, which shows all PETs of a tracer in one window. The uptake of this one is more than 1.25 "
+            "times as high, or less than a quarter: other units, another dose, or a bright lesion. `--windows pair` gives "
+            "each pair its own window.",
+        ),
+        Message(
             "pair-misaligned",
             "PET and MRI seem to be {millimetres:.1f} mm and {degrees:.1f} degrees apart: compare their outlines, and "
             "register them, for example with '--register rigid' or 'cspadn register'.",

@@ -7,11 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cspadn.report.templates import explanations, number_text, rendered
+from cspadn.report.templates import MISSING, explanations, number_text, rendered
 
 DONE, FAILED = "done", "failed"
 Z_LIMIT = 3.5  # a robust z-score beyond it is flagged
 LEAST_VALUES = 5  # of a metric, for robust z-scores
+_EXPLAINED = {  # titles of columns that are no metrics
+    "Apart (mm)": "How far PET and MRI are apart, as the check of the alignment found",
+    "Moved (mm)": "How far the registration has moved the PET",
+    "PET up to": "Upper end of the PET's window, in its units",
+    "MRI up to": "Upper end of the MRI's window",
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,13 @@ class GroupRow:
     warnings: tuple[str, ...] = ()
     means: Mapping[str, float | None] = field(default_factory=dict)
     seconds: float | None = None
+    figures: Mapping[str, float | None] = field(default_factory=dict)
+    picture: str = ""
+
+    @property
+    def numbers(self) -> Mapping[str, float | None]:
+        """Return figures and means, by the titles of their columns."""
+        return {**self.figures, **self.means}
 
 
 def group_page(rows: Sequence[GroupRow], *, title: str, told: Mapping[str, str]) -> str:
@@ -45,7 +58,8 @@ def group_page(rows: Sequence[GroupRow], *, title: str, told: Mapping[str, str])
         title: name of the group.
         told: facts for the top of the page, such as software, model and date.
     """
-    names = list(dict.fromkeys(name for row in rows for name in row.means))
+    named = dict.fromkeys(name for row in rows for name, value in row.figures.items() if value is not None)
+    names = list(named | dict.fromkeys(name for row in rows for name in row.means))
     columns = {name: [_mean(row, name) for row in rows] for name in names}
     flagged = {name: column for name, column in columns.items() if _present(column) >= LEAST_VALUES}
     z_scores = {name: robust_z(column) for name, column in flagged.items()}
@@ -58,20 +72,26 @@ def group_page(rows: Sequence[GroupRow], *, title: str, told: Mapping[str, str])
         counts=_counts(rows, shown),
         failures=failures,
         names=names,
-        explanations=explanations(names),
+        explanations=explanations(names) | {name: text for name, text in _EXPLAINED.items() if name in named},
+        pictures=any(row.picture for row in rows),
         rows=sorted(shown, key=lambda row: not row["failed"]),
         flagged=bool(flagged),
         unflagged=[name for name in names if name not in flagged],
         limit=Z_LIMIT,
         least=LEAST_VALUES,
-        medians=[number_text(_median(column)) for column in columns.values()],
+        medians=[_cell(name, _median(column)) for name, column in columns.items()],
         median_seconds=number_text(_median(_finite(row.seconds) for row in rows if row.status == DONE), 1),
     )
 
 
+def _cell(name: str, value: float) -> str:
+    """Return the text of a number: figures have units of their own."""
+    return number_text(value) if name not in _EXPLAINED else MISSING if math.isnan(value) else f"{value:.5g}"
+
+
 def _mean(row: GroupRow, name: str) -> float:
     """Return a mean; NaN if there is none, as for a failed subject."""
-    return _finite(row.means.get(name)) if row.status == DONE else math.nan
+    return _finite(row.numbers.get(name)) if row.status == DONE else math.nan
 
 
 def _finite(value: float | None) -> float:
@@ -87,7 +107,7 @@ def _row(row: GroupRow, place: int, columns: Mapping[str, list[float]], z_scores
     cells = []
     for name, column in columns.items():
         z = z_scores[name][place] if name in z_scores else math.nan
-        cells.append((number_text(column[place]), f"{z:+.1f}" if abs(z) > Z_LIMIT else ""))
+        cells.append((_cell(name, column[place]), f"{z:+.1f}" if abs(z) > Z_LIMIT else ""))
     return {
         "name": row.name,
         "status": row.status,
@@ -96,6 +116,16 @@ def _row(row: GroupRow, place: int, columns: Mapping[str, list[float]], z_scores
         "warnings": row.warnings,
         "cells": cells,
         "outlier": any(z for _, z in cells),
+        "picture": row.picture,
+        "kinds": " ".join(
+            kind
+            for kind, fits in (
+                ("failed", row.status != DONE),
+                ("warned", bool(row.warnings)),
+                ("outlying", any(z for _, z in cells)),
+            )
+            if fits
+        ),
         "seconds": number_text(row.seconds, 1),
     }
 

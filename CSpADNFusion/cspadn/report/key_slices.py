@@ -9,12 +9,12 @@ import numpy as np
 
 from cspadn.report.lattice import CUTS, Cut, place_text
 from cspadn.report.scene import Levels, Scene, blended, colored, inverted
-from cspadn.report.viewer import picture_url
+from cspadn.report.viewer import picture_url, webp
 
 OUTLINE_COLOR = (214, 32, 107)
 _PER_MM, _MOST_PIXELS = 1.6, 300  # pixels of a millimetre in print, and along a side
 _AXIAL = (0.3, 0.42, 0.54, 0.66, 0.78)  # of the height of what is shown: where key slices are cut
-_THUMBNAIL = 110  # pixels along the longer side
+_THUMBNAIL = 96  # pixels along the longer side
 PICTURES = {
     "pet": "PET",
     "outlines": "MRI outlines on the PET",
@@ -46,15 +46,15 @@ def _key_slice(scene: Scene, cut: Cut, index: int, palette: str, names: Sequence
     return {"cut": cut, "label": f"{cut.name.capitalize()}, {place}", "pictures": shown}
 
 
-def thumbnails(scene: Scene, palette: str) -> list[str]:
-    """Return the middle slices of the three planes as one picture of the colours, and one of the MRI's outlines on the PET."""
-    rows: list[list[Levels]] = [[], []]
+def thumbnail(scene: Scene, palette: str) -> bytes:
+    """Return the middle slices of the three planes in colour, and outlines of the MRI on the PET beside them, as a WebP."""
+    pictures: list[Levels] = []
     per_mm = _THUMBNAIL / max(size * step for size, step in zip(scene.lattice.size, scene.lattice.spacing, strict=True))
-    for cut in CUTS:
-        pictures = slice_pictures(scene, cut, scene.lattice.size[cut.axis] // 2, palette)
-        for row, name in zip(rows, ("color", "outlines"), strict=True):
-            row.append(_sized(pictures[name], scene, cut, per_mm, _THUMBNAIL))
-    return [picture_url(_beside(row), quality=75) for row in rows]
+    for name in ("color", "outlines"):
+        for cut in CUTS:
+            shown = slice_pictures(scene, cut, scene.lattice.size[cut.axis] // 2, palette)[name]
+            pictures.append(_sized(shown, scene, cut, per_mm, _THUMBNAIL))
+    return webp(_beside(pictures), quality=75)
 
 
 def slice_pictures(scene: Scene, cut: Cut, index: int, palette: str) -> dict[str, Levels]:

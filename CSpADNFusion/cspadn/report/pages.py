@@ -51,11 +51,16 @@ def subject_page(
         palette: for the PET over the MRI and for the colour volume, one of :data:`cspadn.palettes.PALETTES`.
         index: relative path, with "/", from the page to the page of the group; None: no group.
     """
+    scene = scene_of_result(pet, mri, result, palette)
+    return page_of_scene(scene, result, scores, title=title, palette=palette, index=index)
+
+
+def scene_of_result(pet: sitk.Image, mri: sitk.Image, result: FusionResult, palette: str) -> Scene:
+    """Prepare a fusion for its page and its thumbnail; arguments as for :func:`subject_page`."""
     from cspadn.report.scene import scene_of
 
     before = None if result.registration is None else pet
-    scene = scene_of(result.placed(pet), mri, result.image, result.provenance, palette, before=before)
-    return page_of_scene(scene, result, scores, title=title, palette=palette, index=index)
+    return scene_of(result.placed(pet), mri, result.image, result.provenance, palette, before=before)
 
 
 def page_of_scene(

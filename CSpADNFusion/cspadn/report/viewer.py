@@ -79,15 +79,23 @@ def viewer_data(scene: Scene, palette: str, units: str) -> dict[str, Any]:
     }
 
 
-def picture_url(picture: NDArray[np.uint8], *, lossless: bool = False, quality: int = _QUALITY) -> str:
-    """Return a picture, grey (H, W) or RGB (H, W, 3), as a WebP in a URL."""
+def webp(picture: NDArray[np.uint8], *, lossless: bool = False, quality: int = _QUALITY) -> bytes:
+    """Return a picture, grey (H, W) or RGB (H, W, 3), as a WebP."""
     from PIL import Image
 
-    file = io.BytesIO()
-    Image.fromarray(picture).save(
-        file, "WEBP", lossless=lossless, quality=quality, method=0 if lossless else _EFFORT, exact=lossless
-    )
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+    file, method = io.BytesIO(), 0 if lossless else _EFFORT
+    Image.fromarray(picture).save(file, "WEBP", lossless=lossless, quality=quality, method=method, exact=lossless)
+    return file.getvalue()
+
+
+def picture_url(picture: NDArray[np.uint8], *, lossless: bool = False, quality: int = _QUALITY) -> str:
+    """Return a picture as :func:`webp` in a URL."""
+    return url_of(webp(picture, lossless=lossless, quality=quality))
+
+
+def url_of(content: bytes) -> str:
+    """Return a WebP as a URL that holds it."""
+    return f"data:image/webp;base64,{base64.b64encode(content).decode()}"
 
 
 def _tiling(size: tuple[int, int, int]) -> dict[str, int]:
