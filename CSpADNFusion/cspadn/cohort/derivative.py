@@ -34,9 +34,9 @@ FUSED_ENDING, USUAL_SPACE = "_desc-fused_brightness", "_space-T1w"  # of names; 
 _STUDIES = "dicom"  # folder of the DICOM studies
 _IGNORED = (  # files that BIDS has no names for
     "*.html",
-    f"{FIGURES}/",
+    FIGURES,  # with a slash at the end, the validator would not ignore the folder itself
     f"{LOGS}/",
-    f"{_STUDIES}/",
+    _STUDIES,
     "group_metrics.tsv",
     "windows.json",
     "*_xfm.txt",
