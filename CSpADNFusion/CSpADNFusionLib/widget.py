@@ -105,7 +105,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.logic.closeWorker()
             self._deviceView.close()
             self._inputObserver.close()
-            self._pointerView.observe(None)
+            self._pointerView.close()
             self.setParameterNode(None)
         self.removeObservers()
 

@@ -317,7 +317,7 @@ def test_a_long_line_is_shown_whole_in_a_small_window(panel) -> None:
         show("words " * 60)
         application.processEvents()
         assert label.height() >= label.heightForWidth(label.width()) > 60
-    area.takeWidget()
+    area.takeWidget().show()
 
 
 def test_the_units_of_the_pet(panel) -> None:

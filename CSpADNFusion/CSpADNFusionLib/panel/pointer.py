@@ -22,13 +22,18 @@ class PointerView:
         self._petNode = petNode
         crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode") if petNode else None
         if self._observed and self._observed[0] is not crosshair:
-            self._observed[0].RemoveObserver(self._observed[1])
-            self._observed = None
+            self.close()
         if crosshair and not self._observed:
             event = slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent
             self._observed = crosshair, crosshair.AddObserver(event, self._onMoved)
         if not petNode:
             self._label.setText("")
+
+    def close(self):
+        """Stop observing, because the panel is going away."""
+        if self._observed:
+            self._observed[0].RemoveObserver(self._observed[1])
+            self._observed = None
 
     def _onMoved(self, crosshair, _event):
         position = [0.0, 0.0, 0.0]
