@@ -43,6 +43,7 @@ _CATEGORIES = {"Analysis", "Filtering", "Image Synthesis", "Neuroimaging", "Nucl
 _LICENCES = ("LICENSE", "LICENSE.txt", "License.txt", "COPYING")
 _BSD_3_CLAUSE = "70435d703f5e4bdca9a1fa6b9291501b0dd850d2ad5457b491ce936217b1e063"  # SHA-256 of its terms
 _INSTALLED = {"MODULE_PYTHON_SCRIPTS": "*.py", "MODULE_PYTHON_RESOURCES": "Resources/*"}  # files below the module's folder
+_RUN = ("__main__.py", "run_module.py")  # files that are run as scripts
 _TIER = 3
 _URL = r"https://raw\.githubusercontent\.com/(?P<owner>[^/\s]+)/(?P<repository>[^/\s]+)/main/(?P<path>\S+)"
 _BROUGHT = {"slicer", "vtk", "qt", "ctk", "SimpleITK", "sitkUtils", "numpy", "scipy"}  # by Slicer, beside Python's own
@@ -213,7 +214,7 @@ def check_file_scope(repository: Repository) -> Iterator[str]:
     for file, tree in repository.scripts.items():
         own = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
         for node in tree.body:
-            if file.name != "__main__.py" and not _only_names(node, own | _MAKERS):  # that one is run, never imported
+            if file.name not in _RUN and not _only_names(node, own | _MAKERS):
                 yield f"{file.relative_to(repository.root)}:{node.lineno} runs code when the file is imported"
 
 
