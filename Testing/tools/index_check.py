@@ -239,6 +239,8 @@ def _root(call: ast.Call) -> str:
     """The first name of what is called."""
     node: ast.expr = call
     while not isinstance(node, ast.Name):
+        if isinstance(node, ast.Constant):
+            return type(node.value).__name__  # a method of a literal, such as (540).to_bytes
         if not isinstance(node, ast.Call | ast.Attribute | ast.Subscript):
             return ""
         node = node.func if isinstance(node, ast.Call) else node.value
