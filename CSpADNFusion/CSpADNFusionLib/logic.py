@@ -315,6 +315,10 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             exported.notes.append(message("study-not-imported", folder=folder))
         return exported
 
+    def isCheckingAlignment(self):
+        """Return whether a check of the alignment is running."""
+        return self._alignmentWorker is not None
+
     def isBusy(self):
         """Return whether a worker is running a fusion or a registration."""
         return self._worker is not None

@@ -268,10 +268,13 @@ def test_cancelling_changes_nothing(panel, monkeypatch) -> None:
     from CSpADNFusionLib.panel import run_control
 
     monkeypatch.setattr(run_control, "_DOUBLE_CLICK_SECONDS", 0)
+    assert says(panel.ui.pairLabel.text(), "panel-alignment-running")
     panel.ui.registerButton.click()
+    assert not says(panel.ui.pairLabel.text(), "panel-alignment-running")  # the run has stopped it
     panel.ui.registerButton.click()
     assert says(panel.ui.statusLabel.text(), "fusion-stopping")
-    _ended(panel)
+    application.processEvents(until=lambda: panel.ui.statusLabel.text() == "Cancelled.", timeout=TIMEOUT)
+    application.processEvents(until=lambda: says(panel.ui.pairLabel.text(), "panel-misaligned"), timeout=TIMEOUT)
     assert panel.ui.statusLabel.text() == "Cancelled."
     assert _node("PET").GetParentTransformNode() is None
     assert _transforms() == []

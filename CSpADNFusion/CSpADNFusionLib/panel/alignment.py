@@ -18,11 +18,12 @@ class AlignmentView:
         self._logic, self._onChanged = logic, onChanged
         self._pair = None  # what the sentence describes
         self._text = ""
+        self._isWaiting = False  # for a check
 
     def reset(self):
         """Forget the result, because a volume has changed."""
         self._logic.stopAlignmentCheck()
-        self._pair = None
+        self._pair, self._isWaiting = None, False
 
     def show(self, nodes, skipped):
         """Start to measure a pair, unless this is the pair that was measured last.
@@ -30,6 +31,9 @@ class AlignmentView:
         :param nodes: PET and MRI node, or None if they cannot be fused.
         :param skipped: whether the user wants no check.
         """
+        if self._isWaiting and not self._logic.isCheckingAlignment():  # a run has stopped it
+            self.reset()
+            self._say("")
         pair = _identityOf(nodes) if nodes and not skipped else None
         if pair == self._pair or (pair and self._logic.isBusy()):
             return
@@ -62,9 +66,11 @@ class AlignmentView:
         except (FusionError, OSError):  # the fusion will say it
             self._say("")
         else:
+            self._isWaiting = True
             self._say(message("panel-alignment-running"))
 
     def _onChecked(self, output):
+        self._isWaiting = False
         if output is None or output.millimetres is None:
             self._say(message("panel-alignment-unknown"))
         else:
