@@ -86,7 +86,9 @@ def group_page(rows: Sequence[GroupRow], *, title: str, told: Mapping[str, str])
 
 def _cell(name: str, value: float) -> str:
     """Return the text of a number: figures have units of their own."""
-    return number_text(value) if name not in _EXPLAINED else MISSING if math.isnan(value) else f"{value:.5g}"
+    if name not in _EXPLAINED:
+        return number_text(value)
+    return MISSING if math.isnan(value) else f"{float(f'{value:.4g}'):.7g}"
 
 
 def _mean(row: GroupRow, name: str) -> float:
