@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 
 from cspadn import __version__
 from cspadn.cohort.pairs import Pair
@@ -31,7 +30,7 @@ _SUFFIX = "suffix"  # in filters, beside the entities
 Filter = Mapping[str, frozenset[str]]  # values that an entity may have, by its key; "" if it may be missing
 
 
-_ALL: Filter = MappingProxyType({})
+_ALL: Filter = {}
 
 
 @dataclass(frozen=True)
