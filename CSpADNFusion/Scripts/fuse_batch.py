@@ -28,6 +28,8 @@ def main(arguments):
     """Return the exit code. No exception may leave: Slicer would go on and, without a window, never end."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Slicer lets Ctrl-C end it at once
     signal.signal(signal.SIGTERM, _terminated)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminated)
     try:
         _makeImportable()
         return _run(_ownArguments(arguments))
@@ -99,7 +101,9 @@ def _fuse(options):
 
 
 def _say(line):
-    print(line, flush=True)
+    from cspadn.runtime.terminal import in_one_line
+
+    print(in_one_line(line), flush=True)
     slicer.app.processEvents()  # writes the line to Slicer's log
 
 
@@ -144,7 +148,8 @@ def _parser():
 
 def _complain(text):
     """Print an error; names of files may have bytes that are not UTF-8."""
-    print(f"{NAME}: {text}".encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(text))  # the library may be missing
+    print(f"{NAME}: {shown}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

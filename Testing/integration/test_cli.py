@@ -23,6 +23,8 @@ from cspadn import fuse
 from cspadn.cli import common, entry
 from cspadn.errors import CancelledError, UsageError
 from cspadn.imaging.windowing import FUSED_MAXIMUM
+from cspadn.io.images import read_in_process
+from cspadn.io.reader import VolumeReader
 from cspadn.models.weights import DEFAULT_MODEL, list_models
 from message_calls import says
 from repository import ROOT
@@ -403,6 +405,8 @@ def test_no_memory_for_a_file_is_no_damage_and_no_full_disk(
         raise RuntimeError(f"Exception thrown in SimpleITK {step}: std::bad_alloc")
 
     monkeypatch.setattr(sitk, step, no_memory)
+    monkeypatch.setattr(VolumeReader, "_start", lambda _: None)
+    monkeypatch.setattr(VolumeReader, "read", lambda _, path, name, **options: read_in_process(path, name, **options))
     before = set(files["mri"].parent.iterdir())
     assert _fuse(files) == 5
     assert says(capfd.readouterr().err, identifier)

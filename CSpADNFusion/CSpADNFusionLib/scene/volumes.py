@@ -30,6 +30,7 @@ from cspadn.imaging.metadata import (
     value_of,
 )
 from cspadn.imaging.padding import without_padding
+from cspadn.imaging.patient import KEYWORDS, PATIENT, fingerprint
 from cspadn.imaging.windowing import FUSED_MAXIMUM, without_holes
 from cspadn.settings import WINDOWS
 from CSpADNFusionLib.messages import message
@@ -46,6 +47,7 @@ _LABELS = (
     PADDING,
     UNITS,
 )  # metadata of an image, kept as attributes of its node under the same names
+_PATIENT_TAGS = dict(zip(KEYWORDS, ("0010,0020", "0010,0021", "0010,0010", "0010,0030"), strict=True))
 _WHITE = 255
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -139,6 +141,8 @@ def _label(image, node):
     for key, tag in ((SERIES_UID, "0020,000e"), (FRAME_UID, "0020,0052"), (MODALITY, "0008,0060")):
         if value := dicomValue(node, tag):
             image.SetMetaData(key, value)
+    if patient := fingerprint({keyword: dicomValue(node, tag) for keyword, tag in _PATIENT_TAGS.items()}):
+        image.SetMetaData(PATIENT, patient)
     if padding := _declaredPadding(node):
         image.SetMetaData(PADDING, padding)
     for note in fileNotes(node):

@@ -15,12 +15,13 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from cspadn import __version__
 from cspadn.cli import cohort, fuse, info, metrics, models, register
 from cspadn.errors import CancelledError, FusionError, TerminatedError
 from cspadn.messages import message
-from cspadn.runtime.terminal import emit, explained, in_one_line, take_all_letters
+from cspadn.runtime.terminal import emit, explained, in_one_line, open_standard_streams, take_all_letters
 
 _COMMANDS = (  # module, name, help
     (fuse, "fuse", "fuse a PET and an MRI"),
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: from argparse: with code 2 for wrong usage, with code 0 for ``--help`` and ``--version``.
     """
+    open_standard_streams()
     take_all_letters()
     options = _parser().parse_args(arguments)
     try:
@@ -73,11 +75,20 @@ def _terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # Python handles signals only there
         yield
         return
-    before = signal.signal(signal.SIGTERM, _terminated)
+    before = {each: signal.signal(each, _terminated) for each in _ends() if signal.getsignal(each) != signal.SIG_IGN}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _ends() -> list[signal.Signals]:
+    """Return the signals that ask a process to end; that of a closed terminal is ignored below ``nohup``."""
+    signals = [signal.SIGTERM]
+    if sys.platform != "win32":
+        signals.append(signal.SIGHUP)
+    return signals
 
 
 class _Terminated(KeyboardInterrupt):
@@ -97,9 +108,16 @@ def _fail(options: argparse.Namespace, error: FusionError) -> int:
     return error.exit_code
 
 
+class _Parser(argparse.ArgumentParser):
+    """Show arguments of the command line, which may come from names of files, without commands to the terminal."""
+
+    def error(self, text: str) -> NoReturn:
+        super().error(in_one_line(text))
+
+
 def _parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; each command's options have its function as ``run``."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="cspadn", description="Fuse registered PET and MRI with CSpA-DN. Research use only, not for diagnosis."
     )
     parser.add_argument("--version", action="version", version=f"cspadn {__version__}")

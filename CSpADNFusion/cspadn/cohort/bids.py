@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from cspadn import __version__
 from cspadn.cohort.pairs import Pair
 from cspadn.errors import UsageError
+from cspadn.io.regular_files import is_regular
 from cspadn.messages import message
 
 DESCRIPTION_FILE = "dataset_description.json"
@@ -120,6 +121,8 @@ def _images(root: Path, contrasts: Iterable[str]) -> list[_Image]:
 
     if not root.is_dir():
         raise UsageError(message("dataset-not-a-folder", path=root))
+    if (root / DESCRIPTION_FILE).exists() and not is_regular(root / DESCRIPTION_FILE):  # a pipe would be waited for
+        raise UsageError(message("dataset-file-unreadable", path=root / DESCRIPTION_FILE, why="not a regular file"))
     try:  # a pickle in the dataset would be executed
         dataset = load_dataset(str(root), DatasetOptions(ignore_pickle_file=True))
         found = dataset.query(suffix=["pet", *contrasts], extension=[".nii", ".nii.gz"])

@@ -20,6 +20,7 @@ from cspadn.imaging.metadata import NOTE
 from cspadn.io.atomic_output import PREFIX, commit
 from cspadn.io.dicom_writer import check_replaceable
 from cspadn.io.images import stage_bytes, stage_text
+from cspadn.io.regular_files import read_regular_text
 from cspadn.io.transforms import stage_transform
 from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
@@ -175,7 +176,7 @@ def _is_ours(folder: Path) -> bool:
 def _read_description(folder: Path) -> dict[str, Any]:
     """Return the description of a folder; empty if there is none."""
     try:
-        described = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        described = json.loads(read_regular_text(folder / DESCRIPTION_FILE))
         return described if isinstance(described, dict) else {}
     except (OSError, ValueError, RecursionError):
         return {}

@@ -23,6 +23,7 @@ from cspadn.errors import FusionError, ModelError, UsageError
 from cspadn.io.atomic_output import Staged, clear, commit
 from cspadn.io.images import check_storable, frame_seconds, stage_image, stage_text
 from cspadn.io.reader import VolumeReader
+from cspadn.io.regular_files import read_regular_text
 from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.terminal import explained, quiet, silence_libraries
@@ -333,7 +334,7 @@ def _stages(
 def read_record(sidecar: Path, layout: Layout) -> dict[str, Any] | None:
     """Return the record that an earlier run has written into a side file; None if there is none."""
     try:
-        record = layout.record_of(json.loads(sidecar.read_text(encoding="utf-8")))
+        record = layout.record_of(json.loads(read_regular_text(sidecar)))
         return record if isinstance(record, dict) and isinstance(record["warnings"], list) else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
@@ -380,7 +381,7 @@ def _origin(volumes: tuple[Volume, Volume], job: Job) -> dict[str, Any]:
 
 def _is_stripped(mri: Path) -> bool:
     """Return whether the MRI's own side file says that the skull was removed; False without one."""
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError, ValueError, AttributeError, RecursionError):
         sidecar = mri.with_name(f"{mri.name.removesuffix('.gz').removesuffix('.nii')}.json")
-        return json.loads(sidecar.read_text(encoding="utf-8")).get("SkullStripped") is True
+        return json.loads(read_regular_text(sidecar)).get("SkullStripped") is True
     return False

@@ -12,6 +12,7 @@ from cspadn import __version__
 from cspadn.errors import FusionError, UsageError
 from cspadn.io.atomic_output import commit
 from cspadn.io.images import check_sidecar, stage_sidecar
+from cspadn.io.regular_files import read_regular_text
 from cspadn.messages import message
 
 LOGS, FAILED = "logs", "failed"
@@ -58,7 +59,7 @@ def remove_record(log: Path) -> None:
 def read_failure(log: Path) -> tuple[str, tuple[str, ...]]:
     """Return message and warnings of a failed pair; for a damaged record, a message that says so."""
     try:
-        record = json.loads(log.read_text(encoding="utf-8"))
+        record = json.loads(read_regular_text(log))
         return str(record["message"]), tuple(map(str, record["warnings"]))
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return message("failure-record-damaged", path=f"{LOGS}/{log.name}"), ()

@@ -14,6 +14,7 @@ from cspadn.imaging.geometry import SlicesOnGrid, check_volume, tilt, to_axial
 from cspadn.imaging.metadata import FRAME_UID, FRAMES, MODALITY, NAN_IS_OUTSIDE, SERIES_UID, SOURCE_NAME, UNITS, value_of
 from cspadn.imaging.modality import check_modalities
 from cspadn.imaging.padding import without_padding
+from cspadn.imaging.patient import check_patient
 from cspadn.imaging.windowing import Window, check_window, to_unit, without_holes
 from cspadn.messages import Sentence, message
 from cspadn.settings import NO_REGISTRATION, FusionSettings
@@ -83,6 +84,7 @@ class Pair:
         check_volume(pet_image, "The PET")
         check_volume(mri_image, "The MRI")
         _check_modalities(pet_image, mri_image)
+        patient = check_patient(pet_image, mri_image)
         # A given window says what is black and white: then nothing is guessed about the values.
         pet_image, pet_padding = without_padding(pet_image, guess=settings.pet_window is None)
         mri_image, mri_padding = without_padding(mri_image, guess=settings.mri_window is None)
@@ -102,7 +104,7 @@ class Pair:
         automatic = settings.pet_window is None or settings.mri_window is None
         warnings = [*padding, *check_modalities(pet.image, mri.image, refuse=automatic), *warnings]
         frames = _frame_warnings(named) if settings.register == NO_REGISTRATION else []
-        told = [*pet.warnings, *mri.warnings, *warnings, *_tilt_warnings(axial), *frames]
+        told = [*patient, *pet.warnings, *mri.warnings, *warnings, *_tilt_warnings(axial), *frames]
         return cls(pet, mri, settings.grid, axial, given, moving, named, told)
 
     @property

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 PREFIX = ".cspadn-"
 _OWNED, _BEFORE, _NEW = ".cspadn.owned", "before", "new"  # in a private folder: its lock; what an output replaced, if anything
+_WAITING = [signal.SIGINT, signal.SIGTERM]
+if sys.platform != "win32":
+    _WAITING.append(signal.SIGHUP)
 _PATIENCE, _SOME_TIME = 60, 3600  # seconds: for others that give their outputs their names; until a new folder is locked
 
 
@@ -177,12 +181,14 @@ def _alone() -> Iterator[bool]:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """SIGINT and SIGTERM wait until it is over."""
+    """SIGINT, SIGTERM and SIGHUP wait until it is over."""
     came: list[int] = []
     handlers = {}
     if threading.current_thread() is threading.main_thread():  # only there signals can be handled
         handlers = {
-            each: signal.signal(each, lambda number, _: came.append(number)) for each in (signal.SIGINT, signal.SIGTERM)
+            each: signal.signal(each, lambda number, _: came.append(number))
+            for each in _WAITING
+            if signal.getsignal(each) != signal.SIG_IGN
         }
     try:
         yield

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cspadn.errors import InputError
+from cspadn.io.deflated_dicom import is_deflated_bomb
 from cspadn.io.dicom_frames import is_enhanced, split_into_frames
 from cspadn.messages import message
 
@@ -74,6 +75,8 @@ def read_header(path: Path, name: str) -> Dataset | None:
     from pydicom.errors import InvalidDicomError
     from pydicom.uid import UID
 
+    if is_deflated_bomb(path):
+        raise InputError(message("dicom-file-unreadable", volume=name, path=path))
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, force=_begins_with_a_tag(_start_of(path)))
         kind = UID(str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""))

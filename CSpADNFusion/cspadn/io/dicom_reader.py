@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cspadn.errors import InputError, MemoryExhaustedError
 from cspadn.imaging.frames import chosen_frames, frame_weights, mark_frames
 from cspadn.imaging.metadata import FRAME_UID, MODALITY, PADDING, SERIES_UID, SOURCE_NAME, UNITS, add_note
+from cspadn.imaging.patient import KEYWORDS, PATIENT, fingerprint
 from cspadn.io.dicom_frames import frame_of, stored_frames, unknown_compression
 from cspadn.io.dicom_headers import Series, files_in, headers_of, read_header, read_headers
 from cspadn.io.dicom_negative import NEGATIVE, inverted_if_negative
@@ -240,6 +241,7 @@ def _label(image: sitk.Image, folder: Path, header: Dataset, suv: bool) -> None:
         FRAME_UID: header.get("FrameOfReferenceUID"),
         MODALITY: header.get("Modality"),
         UNITS: units,
+        PATIENT: fingerprint({keyword: header.get(keyword) for keyword in KEYWORDS}),
     }
     for key, value in known.items():
         if value:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError
+from cspadn.imaging.patient import KEYWORDS
 from cspadn.io.dicom_tags import slice_axes, slice_thickness, tag_numbers, tag_value
 from cspadn.messages import message
 
@@ -23,6 +24,7 @@ _SAME_PLACE = 1e-3  # mm between slices of one position at several times
 _GAP = 1.5  # steps
 _SHEAR = 0.5  # pixels by which the last slice may be displaced against a straight stack
 _SLICES = "NumberOfSlices"  # of a volume, in headers of PET
+_OF_ONE_SERIES = (*KEYWORDS, "StudyInstanceUID", "FrameOfReferenceUID", "Modality")  # tags that all its slices share
 _UNIT = 1e-3  # by which the length of a direction may differ from 1
 _MOSAICS = {(0x0019, 0x0A): "SIEMENS MR HEADER", (0x0065, 0x50): "Image Private Header"}  # numbers of slices in one image
 _TIMES = (  # tags by which the frames of a PET are sorted; the first that tells all frames apart counts
@@ -76,6 +78,9 @@ def _check_one_series(headers: list[Dataset], folder: Path, name: str) -> None:
     series = {str(tag_value(header, "SeriesInstanceUID", name)) for header in headers}
     if len(series) > 1:
         raise InputError(message("dicom-several-series", volume=name, folder=folder, count=len(series)))
+    for keyword in _OF_ONE_SERIES:
+        if len({str(value) for header in headers if (value := tag_value(header, keyword, name))}) > 1:
+            raise InputError(message("dicom-slices-differ", volume=name, folder=folder, tag=keyword))
     if any(_is_mosaic(header, name) for header in headers):
         raise InputError(message("dicom-mosaic", volume=name, folder=folder))
     for keyword, refusal in (

@@ -145,7 +145,7 @@ def _unpacked(voxels: Voxels, most: int) -> int:
         for packed in _chunks(voxels):
             while packed and count < most:
                 if unpacker.eof:  # what follows is another member, or nothing of ours
-                    if not voxels.members or not packed.startswith(_GZIP):
+                    if not _goes_on(voxels, packed, count < most - _MOST_HEADER):
                         return count
                     unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
                 count += len(unpacker.decompress(packed, _CHUNK))
@@ -157,6 +157,15 @@ def _unpacked(voxels: Voxels, most: int) -> int:
     if not unpacker.eof:
         raise DamageError(message("compressed-data-cut"))
     return count
+
+
+def _goes_on(voxels: Voxels, packed: bytes, is_short: bool) -> bool:
+    """Return whether another member follows; DamageError if the reader would stop before it."""
+    if not packed.startswith(_GZIP):
+        return False
+    if not voxels.members:
+        raise DamageError(message("voxels-missing") if is_short else message("too-much-data"))
+    return True
 
 
 def _chunks(voxels: Voxels) -> Iterator[bytes]:

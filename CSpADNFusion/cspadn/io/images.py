@@ -22,9 +22,11 @@ from cspadn.io.foreign_formats import reason_of
 from cspadn.io.formats import PICTURE_SUFFIXES, format_of_content, format_of_name, suffix_of
 from cspadn.io.formats.file_format import read_with_itk, write_with_itk
 from cspadn.io.header_checks import DamageError, check_content
+from cspadn.io.regular_files import read_regular_text
 from cspadn.messages import message
 from cspadn.runtime.limits import exceeded_by_file
 from cspadn.runtime.memory import is_out_of_memory
+from cspadn.runtime.terminal import in_one_line
 
 if TYPE_CHECKING:
     from cspadn.io.reader import VolumeReader
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 TABLE_SUFFIX = ".csv"
 PAGE_SUFFIX = ".html"
 _SIDECAR = ".json"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a formula begins in spreadsheets
 _NOTE = f"Fused by CSpADNFusion. {NOTE}"  # NIfTI keeps 79 characters
 
 
@@ -124,9 +127,9 @@ def _read(path: Path, name: str) -> sitk.Image:
 def frame_seconds(path: Path) -> list[float] | None:
     """Return the durations of frames that the BIDS side file of an image gives; None without."""
     try:
-        durations = json.loads(sidecar_of(path).read_text(encoding="utf-8"))["FrameDuration"]
+        durations = json.loads(read_regular_text(sidecar_of(path)))["FrameDuration"]
         return usable_seconds(durations, len(durations)) if isinstance(durations, list) else None
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
@@ -208,7 +211,7 @@ def stage_image(image: sitk.Image, path: Path, metadata: dict[str, object] | Non
     """
     labelled = sitk.Image(image)
     for key, value in (metadata or {}).items():
-        labelled.SetMetaData(PREFIX + key, str(value))
+        labelled.SetMetaData(PREFIX + key, in_one_line(str(value)))  # a line break would begin another field
     labelled.SetMetaData("ITK_FileNotes", _NOTE)
     return stage(path, suffix_of(path), lambda temporary: _write(labelled, temporary))
 
@@ -231,8 +234,8 @@ def check_sidecar(path: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise UsageError(message("output-exists", path=path))
     try:
-        ours = "CSpADNFusion" in str(json.loads(path.read_text(encoding="utf-8")).get("software", ""))
-    except (OSError, ValueError, AttributeError):
+        ours = "CSpADNFusion" in str(json.loads(read_regular_text(path)).get("software", ""))
+    except (OSError, ValueError, AttributeError, RecursionError):
         ours = False
     if not ours:
         raise UsageError(message("sidecar-of-other-program", path=path))
@@ -257,11 +260,16 @@ def stage_bytes(path: Path, content: bytes) -> Staged:
     return stage(path, path.suffix, write)
 
 
+def _no_formula(cell: object) -> object:
+    """Return a cell that spreadsheets do not compute: a text that begins like a formula has an apostrophe before it."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+
 def stage_table(path: Path, rows: Sequence[Sequence[object]]) -> Staged:
     """Write rows as CSV under a temporary name; UsageError where that fails."""
 
     def write(temporary: Path) -> None:
         with temporary.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows(rows)
+            csv.writer(file).writerows([[_no_formula(cell) for cell in row] for row in rows])
 
     return stage(path, TABLE_SUFFIX, write)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cspadn.errors import UsageError
+from cspadn.io.regular_files import read_regular_text
 from cspadn.messages import message
 
 
@@ -40,10 +42,9 @@ def read_pairs(file: Path, optional: Sequence[str] = ()) -> list[Row]:
 def _read(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The names of the columns, and the number and the cells of each line that is not empty."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            names = [name.strip().casefold() for name in next(reader, [])]
-            return names, [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+        reader = csv.reader(io.StringIO(read_regular_text(file), newline=""), strict=True)
+        names = [name.strip().casefold() for name in next(reader, [])]
+        return names, [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except OSError as error:
         raise UsageError(message("pair-list-unreadable", path=file, why=error.strerror or error)) from None
     except (UnicodeDecodeError, csv.Error):

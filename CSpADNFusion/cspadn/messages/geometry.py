@@ -7,6 +7,12 @@ SECTION = Section(
     "PET and MRI are fused in physical space. They must be registered to each other, and each must be one plain volume.",
     (
         Message(
+            "patients-differ",
+            "PET and MRI are of different patients, by their {values}: give two volumes of one patient.",
+            "Two or more of patient ID (with its issuer), patient name and birth date of the two DICOM series differ. The "
+            "message does not quote them. If the series were anonymised in different ways, correct one of them.",
+        ),
+        Message(
             "volume-two-dimensional",
             "{volume} is a two-dimensional image: give a volume.",
             "One slice was saved as a picture. A volume needs three dimensions, even if it has only one slice. Two PNGs are "

@@ -7,6 +7,12 @@ SECTION = Section(
     "The fusion was completed and the result is whole. Keep the warning in mind when you look at it.",
     (
         Message(
+            "patient-uncertain",
+            "The {value} of PET and MRI differs: check that both volumes are of one patient.",
+            "One of patient ID, patient name and birth date differs between the two DICOM series: another hospital, a new "
+            "name, or another patient.",
+        ),
+        Message(
             "overlap-small",
             "The PET covers only {share:.0%} of the MRI's foreground: the MRI is shown elsewhere.",
             "Less than half. Either the PET's field of view is small, which is no fault, or the registration is wrong: look "

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from cspadn.errors import MemoryExhaustedError
 from cspadn.messages import message
 
 _SYSTEM, _CONTAINER, _PROCESS = Path("/proc/meminfo"), Path("/sys/fs/cgroup"), Path("/proc/self/status")
+_GROUPS = Path("/proc/self/cgroup")
 _CACHES = ("inactive_file", "active_file")  # of a container: they count as taken, and give way
 _LIMITS = {"RLIMIT_AS": "VmSize", "RLIMIT_DATA": "VmData"}  # of a process, and what of it is taken
 
@@ -28,11 +30,34 @@ def free_main_memory() -> int | None:
 
 
 def _container_left() -> int | None:
+    """Return what the container, and each group of processes around it, has left; None without a limit."""
+    left = [_group_left(folder, names) for folder, names in _groups()]
+    return min((each for each in left if each is not None), default=None)
+
+
+def _groups() -> Iterator[tuple[Path, tuple[str, str]]]:
+    """Yield the folders of the control groups of this process, of version 2 or 1, from the inner to the outer ones."""
     try:
-        limit, taken = (int((_CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
-        told = _told(_CONTAINER / "memory.stat")
+        lines = _GROUPS.read_text().splitlines()
+    except OSError:
+        lines = []
+    own = {(kinds, path) for _, kinds, path in (line.split(":", 2) for line in lines if line.count(":") >= 2)}
+    for kinds, path in [*own, ("", "/")]:
+        version_1 = "memory" in kinds.split(",")
+        if kinds and not version_1:
+            continue
+        root = _CONTAINER / "memory" if version_1 else _CONTAINER
+        inner = root / path.strip("/")
+        for folder in (inner, *(each for each in inner.parents if each == root or root in each.parents)):
+            yield folder, ("memory.limit_in_bytes", "memory.usage_in_bytes") if version_1 else ("memory.max", "memory.current")
+
+
+def _group_left(folder: Path, names: tuple[str, str]) -> int | None:
+    try:
+        limit, taken = (int((folder / name).read_text()) for name in names)
+        told = _told(folder / "memory.stat")
         return limit - taken + sum(told.get(name, 0) for name in _CACHES)
-    except (OSError, ValueError):  # no container, or "max"
+    except (OSError, ValueError):  # no such group, or "max"
         return None
 
 

@@ -48,6 +48,20 @@ def explained(error: Exception, *, on_terminal: bool = False) -> FusionError:
     return FusionError(message("unexpected-error", kind=kind, text=first_line))
 
 
+def open_standard_streams() -> None:
+    """Open those that the caller has closed: else a file that is opened later gets their number, and is written into."""
+    if sys.platform != "win32":
+        for descriptor in (0, 1, 2):
+            try:
+                os.fstat(descriptor)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # the lowest free number
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
 def take_all_letters() -> None:
     """Names may hold letters that the encoding of a terminal or a pipe has not: they are shown as escapes."""
     for stream in (sys.stdout, sys.stderr):

@@ -87,7 +87,8 @@ def read_sources(mri: Series, pet: Series | None) -> Sources:
         raise UsageError(message("dicom-output-needs-series"))
     sources = Sources(_checked_headers(mri_series, "The MRI"), _checked_headers(pet_series, "The PET") if pet_series else [])
     patients = {str(tag_value(header, "PatientID", "It") or "") for header in sources.headers}
-    if len(patients) > 1:
+    issuers = {str(issuer) for header in sources.headers if (issuer := tag_value(header, "IssuerOfPatientID", "It"))}
+    if len(patients) > 1 or len(issuers) > 1:
         raise InputError(message("dicom-patients-differ"))
     return sources
 

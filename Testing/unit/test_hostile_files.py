@@ -1,0 +1,184 @@
+"""Files of others: pipes, links, formulas, bombs, and volumes of two patients."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from cspadn.cli import entry
+from cspadn.errors import InputError, UsageError
+from cspadn.imaging import patient
+from cspadn.imaging.patient import PATIENT, check_patient, fingerprint
+from cspadn.io import images
+from cspadn.io.deflated_dicom import is_deflated_bomb
+from cspadn.io.dicom_reader import read_series
+from cspadn.io.pair_list import read_pairs
+from cspadn.io.regular_files import beside, has_link, read_regular
+from cspadn.runtime import memory
+from dicom_files import write_series
+from message_calls import raises
+from volumes import blobs, volume
+
+ANN = {"PatientID": "111", "PatientName": "SMITH^ANN", "PatientBirthDate": "19500101"}
+BOB = {"PatientID": "222", "PatientName": "JONES^BOB", "PatientBirthDate": "19800101"}
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="pipes and links as POSIX has them")
+
+
+def _of(**values: str) -> sitk.Image:
+    image = sitk.Image(2, 2, 2, sitk.sitkUInt8)
+    if text := fingerprint(values):
+        image.SetMetaData(PATIENT, text)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("pet", "mri", "outcome"),
+    [
+        (ANN, ANN, "same"),
+        (ANN, {**ANN, "PatientName": "Smith^Ann^^"}, "same"),
+        (ANN, {}, "same"),
+        (ANN, {"PatientName": "ANONYMOUS"}, "same"),
+        (ANN, {**ANN, "PatientName": "MILLER^ANN"}, "uncertain"),
+        (ANN, {**ANN, "PatientID": "222"}, "uncertain"),
+        ({**ANN, "IssuerOfPatientID": "A"}, {**ANN, "IssuerOfPatientID": "B"}, "uncertain"),
+        (ANN, BOB, "refused"),
+        ({**ANN, "PatientID": ""}, {**BOB, "PatientID": ""}, "refused"),
+        (ANN, {**BOB, "PatientID": "111"}, "refused"),
+    ],
+)
+def test_two_patients_are_told_apart(pet: dict[str, str], mri: dict[str, str], outcome: str) -> None:
+    if outcome == "refused":
+        with raises(InputError, "patients-differ"):
+            check_patient(_of(**pet), _of(**mri))
+        return
+    warnings = [each.identifier for each in check_patient(_of(**pet), _of(**mri))]
+    assert warnings == (["patient-uncertain"] if outcome == "uncertain" else [])
+
+
+def test_a_fingerprint_does_not_say_who_it_is() -> None:
+    text = fingerprint(ANN)
+    assert not any(value.casefold() in text.casefold() for value in ANN.values())
+    assert patient.differences("no JSON", text) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("PatientID", "222"), ("PatientName", "JONES^BOB"), ("FrameOfReferenceUID", "1.2.3"), ("StudyInstanceUID", "1.2.4")],
+)
+def test_every_slice_is_asked_who_it_is_of(keyword: str, value: str, tmp_path: Path) -> None:
+    import pydicom
+
+    folder = write_series(tmp_path / "mri", volume(np.rint(blobs((4, 5, 6))).astype(np.uint16)), "MR")
+    assert PATIENT in read_series(folder, "The MRI").GetMetaDataKeys()
+    header = pydicom.dcmread(path := sorted(folder.iterdir())[2])
+    setattr(header, keyword, value)
+    header.save_as(path)
+    with raises(InputError, "dicom-slices-differ", tag=keyword):
+        read_series(folder, "The MRI")
+
+
+@POSIX
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe.json")
+    (small := tmp_path / "small").write_bytes(b"12345")
+    assert read_regular(small) == b"12345"
+    for path, most in ((pipe, 100), (Path("/dev/zero"), 100), (small, 4), (tmp_path, 100)):
+        with pytest.raises(OSError, match=r"regular|large|directory"):
+            read_regular(path, most)
+    with raises(UsageError, "pair-list-unreadable"):
+        read_pairs(pipe)
+
+
+@POSIX
+def test_a_header_names_files_beside_it_alone(tmp_path: Path) -> None:
+    (folder := tmp_path / "data").mkdir()
+    header = folder / "a.nhdr"
+    for path in (folder / "a.raw", tmp_path / "secret"):
+        path.write_bytes(b"voxels")
+    (folder / "link.raw").symlink_to(tmp_path / "secret")
+    os.mkfifo(folder / "pipe.raw")
+    assert beside(header, "a.raw") == folder / "a.raw"
+    for name in ("", ".", "..", "../secret", "/etc/passwd", "link.raw", "pipe.raw", "none.raw", "a\n.raw", "C:a.raw"):
+        assert beside(header, name) is None
+    assert has_link(folder / "link.raw", tmp_path)
+    assert not has_link(folder / "a.raw", tmp_path)
+
+
+def test_cells_are_no_formulas(tmp_path: Path) -> None:
+    staged = images.stage_table(tmp_path / "a.csv", [["=1+1", "@x", "-2", -2, "name"]])
+    assert staged.temporary.read_text() == "'=1+1,'@x,'-2,-2,name\n"
+    staged.folder.remove()
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+def test_a_name_does_not_begin_another_field(suffix: str, tmp_path: Path) -> None:
+    name = "a\nElementDataFile = /etc/passwd\nOffset = 9 9 9"
+    images.write_image(sitk.Image(2, 3, 4, sitk.sitkUInt8), path := tmp_path / f"a{suffix}", {"pet_source": name})
+    read = images.read_in_process(path, "It")
+    assert (read.GetSize(), read.GetOrigin()) == ((2, 3, 4), (0.0, 0.0, 0.0))
+
+
+def _deflated(path: Path, size: int) -> Path:
+    uid = DeflatedExplicitVRLittleEndian.encode()
+    syntax = struct.pack("<HH2sH", 2, 0x10, b"UI", len(uid)) + uid
+    meta = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(syntax)) + syntax
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    path.write_bytes(bytes(128) + b"DICM" + meta + packer.compress(bytes(size)) + packer.flush())
+    return path
+
+
+def test_a_deflated_bomb_is_seen_before_it_is_unpacked(tmp_path: Path) -> None:
+    assert is_deflated_bomb(_deflated(tmp_path / "bomb.dcm", 2**27))
+    assert not is_deflated_bomb(_deflated(tmp_path / "fine.dcm", 2**20))
+    (tmp_path / "other").write_bytes(b"nothing")
+    assert not is_deflated_bomb(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("lines", "files", "left"),
+    [
+        ("0::/a/b", {"a/memory.max": "1000", "a/memory.current": "400", "a/b/memory.max": "max"}, 600),
+        ("0::/a", {"a/memory.max": "900", "a/memory.current": "100", "memory.max": "700", "memory.current": "600"}, 100),
+        ("4:memory:/x\n0::/", {"memory/x/memory.limit_in_bytes": "500", "memory/x/memory.usage_in_bytes": "100"}, 400),
+        ("4:memory:/gone\n", {"memory/memory.limit_in_bytes": "500", "memory/memory.usage_in_bytes": "200"}, 300),
+        ("0::/a", {}, None),
+    ],
+)
+def test_limits_of_all_control_groups_count(
+    lines: str, files: dict[str, str], left: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (path := tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+        (path.parent / "memory.stat").write_text("inactive_file 0\n")
+    (groups := tmp_path / "self").write_text(lines)
+    monkeypatch.setattr(memory, "_CONTAINER", tmp_path)
+    monkeypatch.setattr(memory, "_GROUPS", groups)
+    assert memory._container_left() == left
+
+
+@POSIX
+def test_a_closed_terminal_ends_a_run_like_a_termination(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(entry.models, "run", lambda _: signal.raise_signal(signal.SIGHUP))
+    assert entry.main(["models"]) == 143
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        monkeypatch.setattr(entry.models, "run", lambda _: signal.raise_signal(signal.SIGHUP) or 0)
+        assert entry.main(["models"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_arguments_reach_the_terminal_as_escapes(capsys) -> None:
+    with pytest.raises(SystemExit):
+        entry.main(["models", "\x1b]0;owned\x07"])
+    assert "\x1b" not in capsys.readouterr().err
