@@ -151,7 +151,8 @@ def write_enhanced(
     """A multi-frame file of images of one place, one after the other; each frame with its own slope, in any order."""
     dataset = Dataset()
     dataset.SOPClassUID = EnhancedPETImageStorage if modality == "PT" else EnhancedMRImageStorage
-    dataset.SOPInstanceUID, dataset.SeriesInstanceUID, dataset.StudyInstanceUID = (generate_uid() for _ in range(3))
+    dataset.SOPInstanceUID, dataset.SeriesInstanceUID = (generate_uid() for _ in range(2))
+    dataset.StudyInstanceUID = STUDY
     dataset.FrameOfReferenceUID, dataset.Modality, dataset.SeriesNumber = FRAME, modality, 7
     dataset.PatientName, dataset.PatientID, dataset.PatientWeight = "Doe^Jane", "4711", 70
     dataset.SeriesDate, dataset.SeriesTime, dataset.AcquisitionDateTime = "20000101", "100000", "20000101100000"
