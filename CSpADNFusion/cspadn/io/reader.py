@@ -2,7 +2,7 @@
 
 The libraries that parse volumes (ITK with its copies of teem, GDCM, libpng and others) are written in C and C++. Nothing that
 they return is unpickled, and the memory that they see holds nothing but the volumes of one pair. Why, and what it costs:
-docs/adr/0030-reader-process.md.
+docs/adr/0028-reader-process.md.
 """
 
 from __future__ import annotations
