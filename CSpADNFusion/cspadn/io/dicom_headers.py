@@ -84,8 +84,10 @@ def read_header(path: Path, name: str) -> Dataset | None:
         if _looks_like_dicom(path):
             raise InputError(message("dicom-file-damaged", volume=name, path=path)) from None
         return None
-    except Exception:  # pydicom parses what it is given: damage shows as errors of many kinds
+    except OSError:
         raise InputError(message("dicom-file-unreadable", volume=name, path=path)) from None
+    except Exception:  # pydicom parses what it is given: damage shows as errors of many kinds
+        raise InputError(message("dicom-file-damaged", volume=name, path=path)) from None
     if len(header) == 0:
         raise InputError(message("dicom-header-cut", volume=name, path=path))
     # A DICOMDIR, a report and others are no images.

@@ -120,11 +120,12 @@ def _check_size(frames: Sequence[Sequence[Dataset]], folder: Path, name: str) ->
         plain = header.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian) in uncompressed
         if plain and Path(str(header.filename)).stat().st_size < files[str(header.filename)]:
             raise InputError(message("dicom-file-damaged", volume=name, path=header.filename))
-    total, free = sum(files.values()), free_main_memory()
+    total = sum(files.values())
     needed = total if len(frames) == 1 else 3 * 4 * total / len(frames)  # sum, weights and a frame, in single precision
+    expect(int(max(total, needed)), len(files))  # before memory is asked for: the limit until now was that of a header
+    free = free_main_memory()
     if free is not None and needed > free:
         raise MemoryExhaustedError(message("dicom-too-large", volume=name, folder=folder, gigabytes=needed / 1e9))
-    expect(int(max(total, needed)), len(files))
 
 
 def _mean(

@@ -95,10 +95,10 @@ def check_content(path: Path, name: str, find_voxels: Callable[[Path], Voxels | 
     size = _size_by_itk(path, itk_name)
     if voxels is not None and voxels.exact not in (None, size):  # the reader understands the header in another way
         raise DamageError(message("header-impossible"))
+    expect(size)  # before memory is asked for: the limit until now was that of a header
     free = free_main_memory()
     if free is not None and size > free:
         raise MemoryExhaustedError(message("volume-exceeds-memory", volume=name, path=path, gigabytes=size / 1e9))
-    expect(size)
     if voxels is not None:
         check_voxels(voxels, size)
 
