@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import types
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,9 +73,15 @@ def _pip_requests() -> list[dict]:
 
 
 def _temporary_folders() -> list[Path]:
+    """Return the folders that are left when the check of the alignment, which goes on after a run, has had time to end."""
     import slicer
 
-    return list(Path(slicer.app.temporaryPath).glob("CSpADNFusion-*"))
+    def found() -> list[Path]:
+        return list(Path(slicer.app.temporaryPath).glob("CSpADNFusion-*"))
+
+    with suppress(TimeoutError):
+        application.processEvents(until=lambda: not found(), timeout=TIMEOUT)
+    return found()
 
 
 def test_worker_and_console_make_the_same_volume(panel) -> None:
