@@ -52,6 +52,15 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture
+def logic(scene):
+    """The module's logic, in a fresh scene."""
+    application.openModule(MODULE_FILE)
+    import CSpADNFusion
+
+    return CSpADNFusion.CSpADNFusionLogic()
+
+
 @pytest.fixture(scope="session")
 def coarse_resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like Resources with the sample pair alone, at half the resolution in the plane: a quarter of the voxels."""

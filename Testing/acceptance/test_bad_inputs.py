@@ -21,7 +21,6 @@ from cspadn.errors import FusionError, InputError, ModelError, UsageError
 from cspadn.io import images
 from cspadn.messages import message
 from message_calls import raises
-from slicer_application import application
 from volumes import blobs, volume
 
 if not sys.platform.startswith("linux"):
@@ -246,14 +245,6 @@ def test_what_libraries_write_themselves_is_not_seen(capfd, monkeypatch: pytest.
 
 
 # Through the module's logic
-
-
-@pytest.fixture
-def logic(scene):
-    application.openModule(bad_inputs.LIBRARY / "CSpADNFusion.py")
-    import CSpADNFusion
-
-    return CSpADNFusion.CSpADNFusionLogic()
 
 
 def _node(values: np.ndarray | None, name: str, kind: str = "vtkMRMLScalarVolumeNode"):

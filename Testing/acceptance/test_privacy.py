@@ -26,7 +26,7 @@ import SimpleITK as sitk
 from pydicom.datadict import tag_for_keyword
 
 from dicom_files import write_series
-from panel_steps import select_inputs, wait_for_fusion
+from panel_steps import TIMEOUT, select_inputs, wait_for_fusion
 from repository import ROOT
 from volumes import blobs, volume
 
@@ -539,6 +539,8 @@ def watched_panel(panel) -> Iterator[tuple[object, Watch]]:
 def test_the_images_for_the_worker_are_the_users_alone(watched_panel) -> None:
     import slicer
 
+    from slicer_application import application
+
     opened, watch = watched_panel
     select_inputs(opened)
     opened.ui.applyButton.click()
@@ -546,10 +548,14 @@ def test_the_images_for_the_worker_are_the_users_alone(watched_panel) -> None:
     time.sleep(0.01)
     assert slicer.util.getNode("Fused MRI-PET")
     temporary = Path(slicer.app.temporaryPath)
-    (folder,) = (path for path in watch.seen if re.fullmatch(r"CSpADNFusion-(?!new)[\w-]+", path.name))
-    assert {each.mode for each in watch.seen[folder]} == {0o700}
-    for name in ("pet.nrrd", "mri.nrrd"):
-        assert {each.mode for each in watch.seen[folder / name]} == {PERMISSIONS}
+    application.processEvents(until=lambda: not opened.logic.isCheckingAlignment(), timeout=TIMEOUT)
+    folders = [path for path in watch.seen if re.fullmatch(r"CSpADNFusion-(?!new)[\w-]+", path.name)]
+    assert folders  # of the fusion, and of checks of the alignment
+    for folder in folders:
+        assert {each.mode for each in watch.seen[folder]} == {0o700}
+    images = [path for path in watch.seen if path.parent in folders and path.name in ("pet.nrrd", "mri.nrrd")]
+    assert {path.name for path in images} == {"pet.nrrd", "mri.nrrd"}
+    assert {each.mode for path in images for each in watch.seen[path]} == {PERMISSIONS}
     assert _others_could_read(watch) == {}
     assert list(temporary.iterdir()) == []
 

@@ -119,7 +119,7 @@ def _shear(files: dict[str, Path]) -> None:
 
 BAD_INPUT = {
     "missing file": (lambda files: files["pet"].unlink(), [], 3, "image-missing", {"volume": "The PET"}),
-    "truncated file": (_damage, [], 3, "format-unknown", {}),
+    "truncated file": (_damage, [], 3, "header-impossible", {}),
     "not an image": (_not_an_image, [], 3, "format-unknown", {}),
     "folder without DICOM": (lambda files: files.update(pet=files["pet"].parent), [], 3, "dicom-none", {"volume": "The PET"}),
     "SUV of no series": (lambda files: None, ["--suv"], 3, "suv-needs-dicom", {"volume": "The PET"}),

@@ -55,7 +55,7 @@ def test_each_pair_of_dicom_folders_becomes_a_study(dicom_list, tmp_path: Path) 
     study = job.layout.files(pairs[0]).others["dicom"]
     assert study.parent == tmp_path / "out" / "dicom"
     assert {path.name: len(list(path.iterdir())) for path in study.iterdir()} == {"grey": 8, "color": 8, "blending": 1}
-    assert "dicom/" in (tmp_path / "out" / ".bidsignore").read_text().splitlines()
+    assert "dicom" in (tmp_path / "out" / ".bidsignore").read_text().splitlines()
     before = states(study)
     assert fuse_pair(pairs[0], job).status == "unchanged"
     assert states(study) == before

@@ -13,17 +13,7 @@ from cspadn.imaging.metadata import notes_of
 from cspadn.imaging.windowing import FUSED_MAXIMUM
 from message_calls import identifiers, raises
 from nodes import RAS_TO_LPS, ijk_to_lps, node_of, rigid, transform_of, warp_of
-from repository import MODULE_FILE
-from slicer_application import application
 from volumes import blobs, volume
-
-
-@pytest.fixture
-def logic(scene):
-    application.openModule(MODULE_FILE)
-    import CSpADNFusion
-
-    return CSpADNFusion.CSpADNFusionLogic()
 
 
 def _array(node) -> np.ndarray:

@@ -224,7 +224,8 @@ def test_temporary_paths_with_spaces_quotes_and_other_letters(quick_panel, tmp_p
 def test_no_room_for_the_workers_files_is_one_message(quick_panel, tmp_path, monkeypatch) -> None:
     import slicer
 
-    monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path / "gone"))
+    (tmp_path / "no folder").touch()
+    monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path / "no folder"))
     quick_panel.ui.applyButton.click()
     assert len(records.texts("error")) == 1
     assert quick_panel.ui.statusLabel.text() == "Not started."

@@ -10,18 +10,8 @@ from cspadn.errors import InputError, UsageError
 from cspadn.imaging.metadata import FRAMES, notes_of, value_of
 from message_calls import identifiers, raises
 from nodes import node_of, rigid, transform_of, warp_of
-from repository import MODULE_FILE
-from slicer_application import application
 
 FACTORS = (1, 4, 2)
-
-
-@pytest.fixture
-def logic(scene):
-    application.openModule(MODULE_FILE)
-    import CSpADNFusion
-
-    return CSpADNFusion.CSpADNFusionLogic()
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from cspadn.errors import InputError
 from cspadn.io.images import read_in_process
+from message_calls import raises
 
 VOXELS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
 META = "NDims = 3\nDimSize = 4 3 2\nElementType = MET_SHORT\nElementSpacing = 1 1 1\nBinaryData = True\n"
@@ -97,3 +99,18 @@ def test_one_slice_needs_no_distance(tmp_path: Path) -> None:
 def test_a_picture_of_one_colour_is_read(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.Image([2048, 2048], sitk.sitkUInt8), str(file := tmp_path / "a.png"))
     assert read_in_process(file, "The PET").GetSize() == (2048, 2048)
+
+
+def test_a_metaimage_with_many_other_fields_is_recognised_at_once(tmp_path: Path) -> None:
+    """As ITK writes one that was a NIfTI file."""
+    image = sitk.GetImageFromArray(np.arange(2 * 5 * 6, dtype=np.float32).reshape(2, 5, 6))
+    for number in range(60):
+        image.SetMetaData(f"dim[{number}]", str(number))
+    sitk.WriteImage(image, str(tmp_path / "pet.mhd"))
+    assert read_in_process(tmp_path / "pet.mhd", "The PET").GetSize() == (6, 5, 2)
+
+
+def test_many_lines_without_the_key_of_a_metaimage_are_no_image(tmp_path: Path) -> None:
+    (tmp_path / "pet.mhd").write_text("A = b\n" * 200)
+    with raises(InputError, "format-unknown"):
+        read_in_process(tmp_path / "pet.mhd", "The PET")

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 PREFIX = ".cspadn-"
 _OWNED, _BEFORE, _NEW = ".cspadn.owned", "before", "new"  # in a private folder: its lock; what an output replaced, if anything
-_WAITING = [signal.SIGINT, signal.SIGTERM]
-if sys.platform != "win32":
-    _WAITING.append(signal.SIGHUP)
+_WAITING = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if sys.platform != "win32" else ()))
 _PATIENCE, _SOME_TIME = 60, 3600  # seconds: for others that give their outputs their names; until a new folder is locked
 
 

@@ -21,7 +21,8 @@ from cspadn.io.header_checks import (
 from cspadn.messages import message
 
 _FIRST_BYTES = 1000
-_CONTENT = re.compile(rb"\s*(?:[A-Za-z]\w* *[=:][^\0]*\n\s*)*?(?:NDims|DimSize) *[=:]")
+# Lines of a key and a value, up to a key of every MetaImage. A key, a value and a line end in one way only: no backtracking.
+_CONTENT = re.compile(rb"\s*(?:[A-Za-z][^\0\n=:]*[=:][^\0\n]*\n\s*)*?(?:NDims|DimSize) *[=:]")
 _MOST_AXES = 10  # ITK crashes on more
 _POSITIONS, _MATRICES = ("offset", "position", "origin"), ("transformmatrix", "rotation", "orientation")
 _OF_AXES = (*_POSITIONS, "dimsize", "elementspacing", "elementsize", "centerofrotation")  # a number for each axis
