@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 
 PREFIX = ".cspadn-"
 _OWNED, _BEFORE, _NEW = ".cspadn.owned", "before", "new"  # in a private folder: its lock; what an output replaced, if anything
-_WAITING = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if sys.platform != "win32" else ()))
+_HANGUP = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
+_WAITING = {signal.SIGINT, signal.SIGTERM, _HANGUP}
 _PATIENCE, _SOME_TIME = 60, 3600  # seconds: for others that give their outputs their names; until a new folder is locked
 
 
