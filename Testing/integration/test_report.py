@@ -135,7 +135,7 @@ def test_sides_of_the_patient(stored: str) -> None:
     scene = scene_by_hand(at_points([]), sitk.DICOMOrient(at_points([(30, -20, 15)]), stored))
     where = {"axial": ("right", "top"), "coronal": ("right", "top"), "sagittal": ("left", "top")}
     for cut in CUTS:
-        index = scene.lattice.index_of((30, -20, 15))[cut.axis]
+        index = round(((30, -20, 15)[cut.axis] - scene.lattice.origin[cut.axis]) / scene.lattice.spacing[cut.axis])
         bright = slice_pictures(scene, cut, index, DEFAULT_PALETTE)["mri"] > 200
         rows, columns = bright.shape
         across, down = where[cut.name]

@@ -22,7 +22,7 @@ from cspadn.io import images
 from cspadn.io.deflated_dicom import is_deflated_bomb
 from cspadn.io.dicom_reader import read_series
 from cspadn.io.pair_list import read_pairs
-from cspadn.io.regular_files import beside, has_link, read_regular
+from cspadn.io.regular_files import beside, read_regular
 from cspadn.runtime import memory
 from dicom_files import write_series
 from message_calls import raises
@@ -109,8 +109,6 @@ def test_a_header_names_files_beside_it_alone(tmp_path: Path) -> None:
     assert beside(header, "a.raw") == folder / "a.raw"
     for name in ("", ".", "..", "../secret", "/etc/passwd", "link.raw", "pipe.raw", "none.raw", "a\n.raw", "C:a.raw"):
         assert beside(header, name) is None
-    assert has_link(folder / "link.raw", tmp_path)
-    assert not has_link(folder / "a.raw", tmp_path)
 
 
 def test_cells_are_no_formulas(tmp_path: Path) -> None:

@@ -60,8 +60,3 @@ def beside(path: Path, name: str) -> Path | None:
     if not is_regular(other) or other.resolve().parent != path.resolve().parent:
         return None
     return other
-
-
-def has_link(path: Path, folder: Path) -> bool:
-    """Return whether a path below a folder, or a folder on the way to it, is a link."""
-    return any(each.is_symlink() for each in (path, *path.parents) if folder in each.parents)

@@ -5,7 +5,6 @@ An oblique volume is cut along the patient's planes, not along its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,11 +85,6 @@ class Lattice:
     def position(self, axis: int, index: int) -> float:
         """Return the position of a slice along an axis, mm."""
         return self.origin[axis] + index * self.spacing[axis]
-
-    def index_of(self, point: Sequence[float]) -> tuple[int, ...]:
-        """Return the voxel (x, y, z) that is nearest to a point (LPS, mm)."""
-        places = (np.asarray(point) - self.origin) / self.spacing
-        return tuple(int(place) for place in np.clip(np.rint(places), 0, np.array(self.size) - 1))
 
 
 @dataclass(frozen=True)
