@@ -53,6 +53,18 @@ def test_it_reads_what_this_process_would(kind: str, file: Path, pair, tmp_path:
     ]
 
 
+@pytest.mark.slow
+def test_a_volume_larger_than_the_process_may_use_for_a_header_is_read(tmp_path: Path) -> None:
+    """700 MB: with the limit that holds until a header is read, this would be more than there is memory."""
+    shape = (700, 1000, 1000)
+    header = f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: {' '.join(map(str, shape[::-1]))}\nencoding: raw\n\n".encode()
+    with (tmp_path / "pet.nrrd").open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + int(np.prod(shape)))
+    with VolumeReader() as reading:
+        assert reading.read(tmp_path / "pet.nrrd", "The PET").GetSize() == shape[::-1]
+
+
 def test_refusals_keep_their_identifiers_and_fields(tmp_path: Path) -> None:
     (tmp_path / "it.nii").write_bytes(b"no image" * 100)
     with VolumeReader() as process:
