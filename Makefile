@@ -65,7 +65,7 @@ windows-report: $(READY) ## measure the automatic windows and the check for swap
 benchmark: $(READY) ## compare the time of a training step with a straightforward implementation
 	$(BIN)/python -m training.benchmark --output $(RESULTS)/training_step.json
 
-bench: $(READY) ## time fusing against other methods, about 16 minutes: rewrites the tables of docs/benchmarks.md
+bench: $(READY) ## time fusing against other methods under both instruction sets: rewrites the tables of docs/benchmarks.md
 	mkdir -p $(DEMO)
 	DATA=$(DATA) QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest Testing/tools/benchmarks/bench_fusion.py --quiet --benchmark-json=$(DEMO)/bench.json \
 		--benchmark-disable-gc --benchmark-warmup=off $(BENCH)
