@@ -282,6 +282,28 @@ def test_axes_that_are_not_at_right_angles_are_refused(loaded, tmp_path) -> None
         logic.exportStudy(fusedNode, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("other", "outcome"),
+    [({"PatientID": "12", "PatientName": "Roe^Richard"}, "refused"), ({"PatientID": "12"}, "patient-uncertain"), ({}, "")],
+)
+def test_nodes_of_two_patients_are_not_fused_in_silence(scene, pair, tmp_path, monkeypatch, other, outcome: str) -> None:
+    """The DICOM database says whose they are; what it says stays out of the result."""
+    import slicer
+
+    pet = write_series(tmp_path / "pet", pair[0], "PT", **other)
+    logic, *nodes = load([pet, write_series(tmp_path / "mri", pair[1] * 10, "MR")], monkeypatch)
+    if outcome == "refused":
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        with raises(InputError, "patients-differ"):
+            logic.fuse(*nodes)
+        assert slicer.mrmlScene.GetNumberOfNodes() == before
+        return
+    warnings: list[str] = []
+    fused = logic.fuse(*nodes, warned=warnings.append)
+    assert any(says(each, "patient-uncertain", value="patient ID") for each in warnings) == bool(outcome)
+    assert not [name for name in fused.GetAttributeNames() if "patient" in name.casefold()]
+
+
 def test_another_patient_is_noticed_and_so_is_one_who_is_gone(loaded, tmp_path) -> None:
     import slicer
 
