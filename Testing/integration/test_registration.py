@@ -220,8 +220,9 @@ def test_fusing_two_dicom_series_that_are_not_registered(mri: sitk.Image, tmp_pa
     image = sitk.ReadImage(str(fused))
     registered = cspadn.fuse(phantom_pet(), mri, cspadn.FusionSettings(device="cpu")).image
     assert np.corrcoef(*(sitk.GetArrayFromImage(each).ravel() for each in (image, registered)))[0, 1] > 0.98
-    matrix = json.loads(fused.with_suffix(".json").read_text())["registration_matrix"]
-    assert distance_mm(transform_of(matrix), MOVED) < 1.5
+    provenance = json.loads(fused.with_suffix(".json").read_text())
+    assert distance_mm(transform_of(provenance["registration_matrix"]), MOVED) < 1.5
+    assert (provenance["pet_units"], provenance["pet_source"]) == ("BQML", "pet")  # the registration keeps what is known
 
     assert entry.main(["metrics", *folders, str(fused), "--json"]) == 0  # the file records where the PET was
     mean = json.loads(capsys.readouterr().out)["mean"]
@@ -230,6 +231,14 @@ def test_fusing_two_dicom_series_that_are_not_registered(mri: sitk.Image, tmp_pa
     names = set(mean) & set(measured)
     assert len(names) >= 4
     assert {name: float(measured[name]) for name in names} == pytest.approx({name: mean[name] for name in names}, abs=1e-4)
+
+
+def test_a_registration_does_not_hide_another_patient(mri: sitk.Image, tmp_path: Path, capsys) -> None:
+    pet = write_series(tmp_path / "pet", phantom_pet(MOVED), "PT", PatientID="12", PatientName="Roe^Richard")
+    folders = [str(pet), str(write_series(tmp_path / "mri", mri, "MR"))]
+    assert entry.main(["fuse", *folders, "-o", str(tmp_path / "fused.nrrd"), "--register", "rigid"]) == 3
+    assert says(capsys.readouterr().err, "patients-differ")
+    assert not (tmp_path / "fused.nrrd").exists()
 
 
 def test_the_check_warns_and_changes_no_voxel(mri: sitk.Image, tmp_path: Path, capsys) -> None:

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from cspadn.errors import InputError
 from cspadn.imaging import geometry
+from cspadn.imaging.metadata import PADDING
 from message_calls import raises
 from volumes import blobs, volume
 
@@ -23,6 +24,14 @@ def _oblique(degrees: float) -> sitk.Image:
     cosine, sine = np.cos(angle), np.sin(angle)
     direction = [[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]]
     return volume(blobs(), spacing=(0.9, 0.9, 1.5), origin=(-11.1, 7.7, 3.3), direction=direction)
+
+
+@pytest.mark.parametrize("code", ["LPS", "PIR"])
+def test_the_axial_view_keeps_the_metadata(code: str) -> None:
+    """Such as declared padding: most operations of SimpleITK drop them."""
+    stored = sitk.DICOMOrient(_oblique(12), code)
+    stored.SetMetaData(PADDING, "-2000.0 -2000.0")
+    assert geometry.to_axial(stored).GetMetaData(PADDING) == "-2000.0 -2000.0"
 
 
 @pytest.mark.parametrize("code", ORIENTATIONS)

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError
-from cspadn.imaging.metadata import FRAME_SECONDS, FRAMES, add_note, value_of
+from cspadn.imaging.metadata import FRAME_SECONDS, FRAMES, add_note, value_of, with_metadata
 from cspadn.messages import message
 from cspadn.settings import MEAN, check_frames
 
@@ -121,9 +121,7 @@ def without_axis(image: sitk.Image, values: NDArray[np.generic], dimension: int 
     volume.SetDirection(direction.ravel().tolist())
     volume.SetSpacing(image.GetSpacing()[:dimension])
     volume.SetOrigin(image.GetOrigin()[:dimension])
-    for key in image.GetMetaDataKeys():
-        volume.SetMetaData(key, image.GetMetaData(key))
-    return volume
+    return with_metadata(volume, image)
 
 
 def without_trailing_axes(image: sitk.Image) -> sitk.Image:

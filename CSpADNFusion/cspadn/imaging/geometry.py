@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError
+from cspadn.imaging.metadata import with_metadata
 from cspadn.messages import message
 
 AXIAL_ORIENTATION = "LPS"  # columns run to the left, rows to the back, slices to the head: the radiological view
@@ -41,12 +42,12 @@ def check_volume(image: sitk.Image, name: str) -> None:
 
 
 def to_axial(image: sitk.Image) -> sitk.Image:
-    """Reorder and flip the axes of a volume, without interpolation, so that its slices are patient-axial.
+    """Reorder and flip the axes of a volume, without interpolation, so that its slices are patient-axial; keep its metadata.
 
     Where they are already, the volume itself comes back: it must not be changed.
     """
     orientation = sitk.DICOMOrientImageFilter_GetOrientationFromDirectionCosines(image.GetDirection())
-    return image if orientation == AXIAL_ORIENTATION else sitk.DICOMOrient(image, AXIAL_ORIENTATION)
+    return image if orientation == AXIAL_ORIENTATION else with_metadata(sitk.DICOMOrient(image, AXIAL_ORIENTATION), image)
 
 
 def tilt(axial: sitk.Image) -> float:

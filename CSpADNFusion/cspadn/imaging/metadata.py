@@ -29,6 +29,13 @@ def value_of(image: sitk.Image, key: str) -> str | None:
     return str(image.GetMetaData(key)) if image.HasMetaDataKey(key) else None
 
 
+def with_metadata(image: sitk.Image, source: sitk.Image) -> sitk.Image:
+    """Return an image that has been given all metadata of another: most operations of SimpleITK drop them."""
+    for key in source.GetMetaDataKeys():
+        image.SetMetaData(key, source.GetMetaData(key))
+    return image
+
+
 def add_note(image: sitk.Image, sentence: Sentence) -> None:
     """Store a warning of a reader with the image; the fusion passes it on to the user."""
     image.SetMetaData(NOTES, json.dumps([*_stored_notes(image), [sentence.identifier, str(sentence)]]))

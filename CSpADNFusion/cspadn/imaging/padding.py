@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from cspadn.imaging.metadata import PADDING, value_of
+from cspadn.imaging.metadata import PADDING, value_of, with_metadata
 
 _LEAST_SHARE, _MOST_SHARE = 0.0005, 0.25  # of the finite voxels that an undeclared padding constant has
 _MOST_NEGATIVE_SHARE = 0.75  # likewise, of a negative constant in an image without other negative values
@@ -60,10 +60,8 @@ def without_padding(image: sitk.Image, *, guess: bool = True) -> tuple[sitk.Imag
     found = find_padding(voxels, declared, guess=guess)
     if not found:
         return image, 0.0
-    result = sitk.GetImageFromArray(fill_padding(voxels, found))
+    result = with_metadata(sitk.GetImageFromArray(fill_padding(voxels, found)), image)
     result.CopyInformation(image)
-    for key in image.GetMetaDataKeys():
-        result.SetMetaData(key, image.GetMetaData(key))
     undeclared = [each for each in found if (each.lower, each.upper) != declared]
     return result, float(sum(_is_padding(voxels, each).mean() for each in undeclared))
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import SimpleITK as sitk
 
+from cspadn.imaging.metadata import with_metadata
+
 
 def placed(image: sitk.Image, transform: sitk.Transform) -> sitk.Image:
-    """Return a volume with another origin and other directions, the voxels unchanged.
+    """Return a volume with another origin and other directions, voxels and metadata unchanged.
 
     Args:
         image: a volume.
@@ -22,7 +24,7 @@ def placed(image: sitk.Image, transform: sitk.Transform) -> sitk.Image:
     result = sitk.Image(image)
     result.SetOrigin(start.tolist())
     result.SetDirection(np.column_stack(moved).ravel().tolist())
-    return result
+    return with_metadata(result, image)
 
 
 def matrix_of(transform: sitk.Transform) -> list[float]:
