@@ -61,7 +61,7 @@ def test_nifti_2_is_named_however_it_is_stored(endian: str, name: str, tmp_path:
         read_in_process(tmp_path / name, "The PET")
 
 
-@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"", mtime=0)], ids=["plain", "gzip"])
 def test_empty_files_are_called_empty(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "pet.nii.gz").write_bytes(content)
     with raises(InputError, "file-empty"):
