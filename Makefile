@@ -18,7 +18,7 @@ RESULTS := docs/results
 SECONDS := 600
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist worksteal # a process, not a thread, per core
 
-.PHONY: bench messages metrics-page benchmark cohort-demo constraints demo docs evaluate fuzz geometry-report index-check observe page-screenshots panel-benchmark registration-report scaling quick screenshots test test-all trust check pytest format clean windows-report workflows
+.PHONY: bench messages metrics-page benchmark cohort-demo constraints demo docs evaluate fuzz gallery geometry-report index-check observe page-screenshots panel-benchmark registration-report scaling quick screenshots test test-all trust check pytest format clean windows-report workflows
 
 $(READY): pyproject.toml constraints.txt
 	test ! -L $(VENV) # behind a link the environment of another clone would be emptied
@@ -82,6 +82,9 @@ page-screenshots: $(READY) ## draw the pages of make cohort-demo with Chromium: 
 
 scaling: $(READY) ## time a cohort with one worker, two workers and a plain loop: rewrites the tables of docs/scaling.md
 	$(BIN)/python Testing/tools/scaling.py --data $(DATA) docs/scaling.md
+
+gallery: $(READY) ## draw the pictures of docs/gallery.md
+	$(BIN)/python -m training.gallery --data $(DATA)/data --output docs/pictures
 
 fuzz: $(READY) ## fuzz the project's own readers for SECONDS, on Linux: findings and coverage in demo/fuzz
 	PYTHONPATH=Testing/tools:Testing/slicer $(BIN)/python -m fuzz.run --seconds $(SECONDS) --folder $(DEMO)/fuzz

@@ -31,8 +31,7 @@ def careful(data):
 def careless(data):
     if data[:1] == b"F":
         if data[1:2] == b"U":
-            if data[2:3] == b"Z":
-                raise KeyError
+            raise KeyError
 
 TARGETS = {"careful": careful, "careless": careless}
 """
@@ -115,12 +114,13 @@ def test_the_largest_network_that_a_card_may_ask_for_is_not_made() -> None:
 def test_the_fuzzer_finds_a_planted_fault(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text(PLANTED, encoding="utf-8")
     places = os.pathsep.join(map(str, (tmp_path, TOOLS, STAND_IN, LIBRARY)))
-    command = [sys.executable, "-m", "fuzz.run", "--seconds", "4", "--folder", str(tmp_path / "out"), "--module", "planted"]
+    command = [sys.executable, "-m", "fuzz.run", "--seconds", "600", "--runs", "50000"]
+    command += ["--folder", str(tmp_path / "out"), "--module", "planted"]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     careful, careless, found, total = done.stdout.splitlines()
     assert careful.endswith(" 0 findings")
     assert int(re.search(r"(\d+) runs", careful)[1]) > 1000
     assert careless.endswith(" 1 findings")
-    assert Path(found.strip()).read_bytes().startswith(b"FUZ")
+    assert Path(found.strip()).read_bytes().startswith(b"FU")
     assert total.endswith("1 findings")

@@ -326,7 +326,7 @@ def check_documents(repository: Repository) -> Iterator[str]:
         "the publication": r"Channel and Spatial Attention Dense Network for Fusing PET and MRI Images",
         "a way to cite": r"CITATION\.cff",
         "the tutorial": r"\(docs/tutorial\.md\)",
-        "the module": r"^\| `?CSpADNFusion",
+        "the module": r"the module `CSpADNFusion`",
     }
     for what, pattern in asked.items():
         if not re.search(pattern, repository.readme, re.MULTILINE):

@@ -27,8 +27,7 @@ be read, it has the identifier of the inner one. Messages of one word, such as *
 training...` are not listed here.
 
 - **More about an error:** in Slicer, open *details* in the error box, the section *Log* of the panel, or Slicer's own log
-  (*Help > Report a Bug*). The exit codes of the command line are in the
-  [README](../README.md#on-the-command-line-and-in-python-without-slicer).
+  (*Help > Report a Bug*). [Exit codes](cli.md) of the command line.
 - **After an error**, no partial output is left, and inputs and earlier results are unchanged.
 - **Warnings** do not stop a fusion. The status line of the panel or the terminal shows them, and so do the JSON file beside
   the result (a DICOM series has none) and the page of `--report`. They are in [a section of their own](#warnings).

@@ -33,7 +33,7 @@ def draw_grey(rows: Sequence[Row], cases: Sequence[Case], path: Path) -> None:
         pet, mri = _three(case)
         columns = {row.name: volume_fuser(row)(pet, mri) for row in rows}
         lines += [(case.name, {name: planes[i] for name, planes in columns.items()}) for i in range(len(_SLICES))]
-    _draw_lines(lines, path)
+    draw_lines(lines, path)
 
 
 def draw_color(cases: Sequence[Case], path: Path) -> None:
@@ -48,13 +48,19 @@ def draw_color(cases: Sequence[Case], path: Path) -> None:
         detail = colors.detail_of(mri, case)
         columns |= {name.removeprefix("PET-"): colors.ours(pet, mri, name, fused, detail) for name in PALETTES}
         lines += [(case.name, {name: planes[i] for name, planes in columns.items()}) for i in range(len(_SLICES))]
-    _draw_lines(lines, path)
+    draw_lines(lines, path)
 
 
-def _draw_lines(lines: Sequence[tuple[str, dict[str, NDArray[np.float64]]]], path: Path) -> None:
+def draw_lines(lines: Sequence[tuple[str, dict[str, NDArray[np.float64]]]], path: Path, inches: float = 1.75) -> None:
+    """Draw named rows of pictures, (H, W) in grey or (H, W, 3), in [0, 1], with the same titles in each row.
+
+    Args:
+        path: the PNG or JPEG file to write.
+        inches: width of a picture, at 64 pixels per inch.
+    """
     across = len(lines[0][1])
-    size = (1.75 * across, 2.1 * len(lines))
-    figure, axes = plt.subplots(len(lines), across, figsize=size, facecolor="black", layout="constrained")
+    size = (inches * across, 1.2 * inches * len(lines))
+    figure, axes = plt.subplots(len(lines), across, figsize=size, facecolor="black", layout="constrained", squeeze=False)
     for index, (row, (name, columns)) in enumerate(zip(axes, lines, strict=True)):
         for axis, (title, picture) in zip(row, columns.items(), strict=True):
             axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="bilinear")
@@ -63,7 +69,7 @@ def _draw_lines(lines: Sequence[tuple[str, dict[str, NDArray[np.float64]]]], pat
             if index == 0:
                 axis.set_title(title, color="white", fontsize=11)
         row[0].set_ylabel(name, color="white", fontsize=9)
-    figure.savefig(path, dpi=64)
+    figure.savefig(path, dpi=64, pil_kwargs={"quality": 90} if path.suffix == ".jpg" else {})
     plt.close(figure)
 
 

@@ -56,6 +56,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=600, help="of all targets together; default: 600")
+    parser.add_argument("--runs", type=int, default=-1, help="of each target at most; default: no limit")
     parser.add_argument("--folder", type=Path, required=True, help="receives the findings, and what was reached")
     parser.add_argument("--module", default=TARGETS, help=f"with TARGETS; seeds are beside it, in corpus; default: {TARGETS}")
     parser.add_argument("--target", dest="targets", action="append", help="only this one; may be repeated")
@@ -76,16 +77,19 @@ def run_all(options: argparse.Namespace) -> list[Outcome]:
     names = options.targets or list(importlib.import_module(options.module).TARGETS)
     outcomes = []
     for name in names:
-        outcomes.append(run(options.module, name, max(1, options.seconds // len(names)), options.folder.resolve()))
+        limits = max(1, options.seconds // len(names)), options.runs
+        outcomes.append(run(options.module, name, limits, options.folder.resolve()))
         print(outcomes[-1], flush=True)
     return outcomes
 
 
-def run(module: str, name: str, seconds: int, folder: Path) -> Outcome:
-    """Fuzz one target in a process; its output is kept in ``folder``."""
+def run(module: str, name: str, limits: tuple[int, int], folder: Path) -> Outcome:
+    """Fuzz one target in a process, for some seconds and at most some runs; its output is kept in ``folder``."""
+    seconds, runs = limits
     reached, seeds = folder / name, Path(str(importlib.import_module(module).__file__)).parent / "corpus" / name
     reached.mkdir(parents=True, exist_ok=True)
-    flags = [f"-max_total_time={seconds}", f"-artifact_prefix={folder}/found-{name}-", "-print_final_stats=1", *LIMITS]
+    ends = f"-max_total_time={seconds}", f"-runs={runs}"
+    flags = [*ends, f"-artifact_prefix={folder}/found-{name}-", "-print_final_stats=1", *LIMITS]
     known = [str(each) for each in (reached, seeds) if each.is_dir()]
     command = [sys.executable, "-m", "fuzz.run", "--folder", str(folder), "--module", module, "--child", name, *flags, *known]
     log = folder / f"{name}.log"
