@@ -26,6 +26,7 @@ from cspadn.imaging.windowing import FUSED_MAXIMUM
 from cspadn.io.images import read_in_process
 from cspadn.io.reader import VolumeReader
 from cspadn.models.weights import DEFAULT_MODEL, list_models
+from cspadn.palettes import PALETTES
 from message_calls import says
 from repository import ROOT
 from volumes import blobs
@@ -223,7 +224,24 @@ def test_wrong_usage_exits_2(capfd) -> None:
     with pytest.raises(SystemExit) as exit_info:
         entry.main(["fuse", "only-one.nrrd"])
     assert exit_info.value.code == 2
-    assert "usage:" in capfd.readouterr().err
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("cspadn fuse: error: ")
+    assert line.endswith("MRI, -o/--output (see 'cspadn fuse --help')")
+
+
+def test_an_unknown_palette_is_answered_with_the_names(files: dict[str, Path], capfd) -> None:
+    assert _fuse(files, "--palette", "hot") == 2
+    text = capfd.readouterr().err
+    assert "hot" in text
+    assert all(name in text for name in PALETTES)
+
+
+@pytest.mark.parametrize("command", ["fuse", "register", "metrics", "cohort"])
+def test_help_ends_with_an_example(command: str, capfd) -> None:
+    with pytest.raises(SystemExit):
+        entry.main([command, "--help"])
+    example = " ".join(capfd.readouterr().out.split()).split("example: cspadn ")[1]
+    assert entry._parser().parse_args(example.split()).command == command
 
 
 def _events(text: str) -> list[dict]:

@@ -106,6 +106,8 @@ def test_a_name_that_begins_with_slicer_is_found(copy: Path) -> None:
         (index_check.check_installs, MODULE, "\nRESOURCES", "\nX = lambda: run(['pip', 'install', 'x'])\nRESOURCES", "by pip"),
         (index_check.check_installs, MODULE, "\nRESOURCES", "\nX = lambda: p.pip_ensure(['torch==2'])\nRESOURCES", "by pip"),
         (index_check.check_installs, REQUIREMENTS, "filelock", "torch>=2\nfilelock", "asks for torch"),
+        (index_check.check_network, MODULE, "\nRESOURCES", "\nimport urllib.request\nRESOURCES", "urllib.request"),
+        (index_check.check_network, MODULE, "\nRESOURCES", "\ndef f():\n    import http.client\nRESOURCES", "http.client"),
         (index_check.check_sample_data, SAMPLES, "registerCustomSampleData", "no", "no sample"),
         (index_check.check_documents, "README.md", "(docs/tutorial.md)", "(docs/none.md)", "the tutorial"),
         (index_check.check_documents, "docs/tutorial.md", "![", "[", "pictures"),

@@ -55,6 +55,19 @@ _RECORDS = {  # of the registries of messages, file formats and metrics
 _MAKERS = (
     {"_", "Path", "TypeVar", "math", "np", "re", "threading"} | _RECORDS | set(dir(builtins)) - _ACTS
 )  # they only make values
+_NETWORK = (
+    "urllib.request",
+    "http",
+    "socket",
+    "ssl",
+    "ftplib",
+    "smtplib",
+    "requests",
+    "httpx",
+    "aiohttp",
+    "urllib3",
+    "websockets",
+)
 _NOT_OURS_TO_INSTALL = re.compile(r"\b(torch|torchvision|numpy|simpleitk|vtk)\b", re.IGNORECASE)
 
 
@@ -302,6 +315,17 @@ def _installs(call: ast.Call) -> bool:
     return name == "pip_install" or {"pip", "install"} <= texts
 
 
+def check_network(repository: Repository) -> Iterator[str]:
+    """Nothing is downloaded or uploaded: no file of the extension imports a library that opens connections."""
+    for file, tree in repository.scripts.items():
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in sorted({name for name in names if any(f"{name}.".startswith(f"{each}.") for each in _NETWORK)}):
+                yield f"{file.relative_to(repository.root)}:{node.lineno} imports {name}, which opens connections"
+
+
 def check_lists(repository: Repository) -> Iterator[str]:
     """CMake installs what it lists: it must find the files itself, so that none is forgotten."""
     cmake = repository.text(f"{repository.name}/CMakeLists.txt")
@@ -345,6 +369,7 @@ CHECKS = (
     check_file_scope,
     check_imports,
     check_installs,
+    check_network,
     check_lists,
     check_sample_data,
     check_documents,

@@ -85,9 +85,10 @@ def settings_of(options: argparse.Namespace) -> FusionSettings:
     given = given_settings(options)
     if options.color or getattr(options, "dicom", False):
         given["palette"] = options.palette or DEFAULT_PALETTE
-    elif options.palette and not getattr(options, "report", None):
+    settings = FusionSettings(**given)  # an unknown palette is the first thing to say about it
+    if settings.palette and not (options.color or getattr(options, "dicom", False) or getattr(options, "report", None)):
         raise UsageError(message("palette-without-output"))
-    return FusionSettings(**given)
+    return settings
 
 
 def limit_kernels() -> None:

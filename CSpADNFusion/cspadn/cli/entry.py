@@ -19,17 +19,22 @@ from typing import NoReturn
 
 from cspadn import __version__
 from cspadn.cli import cohort, fuse, info, metrics, models, register
-from cspadn.errors import CancelledError, FusionError, TerminatedError
+from cspadn.errors import CancelledError, FusionError, TerminatedError, UsageError
 from cspadn.messages import message
 from cspadn.runtime.terminal import emit, explained, in_one_line, open_standard_streams, take_all_letters
 
-_COMMANDS = (  # module, name, help
-    (fuse, "fuse", "fuse a PET and an MRI"),
-    (register, "register", "register a PET to an MRI"),
-    (metrics, "metrics", "compute fusion metrics of a fused image"),
-    (cohort, "cohort", "fuse all pairs of a BIDS dataset, a list or a folder of DICOM studies"),
-    (models, "models", "list the models"),
-    (info, "info", "show versions and devices"),
+_COMMANDS = (  # module, name, help, example
+    (fuse, "fuse", "fuse a PET and an MRI", "PET.nii.gz MRI.nii.gz -o fused.nrrd --color color.nrrd --register rigid"),
+    (register, "register", "register a PET to an MRI", "PET.nii.gz MRI.nii.gz -o pet_to_mri.tfm --report registration.html"),
+    (metrics, "metrics", "compute fusion metrics of a fused image", "PET.nii.gz MRI.nii.gz fused.nrrd"),
+    (
+        cohort,
+        "cohort",
+        "fuse all pairs of a BIDS dataset, a list or a folder of DICOM studies",
+        "BIDS BIDS/derivatives/cspadn --register rigid",
+    ),
+    (models, "models", "list the models", ""),
+    (info, "info", "show versions and devices", ""),
 )
 
 
@@ -109,10 +114,10 @@ def _fail(options: argparse.Namespace, error: FusionError) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Show arguments of the command line, which may come from names of files, without commands to the terminal."""
+    """Report wrong usage in one line, without the commands to the terminal that a file's name may contain."""
 
     def error(self, text: str) -> NoReturn:
-        super().error(in_one_line(text))
+        self.exit(UsageError.exit_code, f"{self.prog}: error: {in_one_line(text)} (see '{self.prog} --help')\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,9 +127,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cspadn {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for module, name, help_text in _COMMANDS:
+    for module, name, help_text, example in _COMMANDS:
         summary = f"{help_text[0].upper()}{help_text[1:]}. Research use only, not for diagnosis."
-        command = commands.add_parser(name, help=help_text, description=summary)
+        epilog = f"example: cspadn {name} {example}" if example else None
+        command = commands.add_parser(name, help=help_text, description=summary, epilog=epilog)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser

@@ -56,7 +56,7 @@ class Case:
         identifier: of the message on stderr; empty for an accepted input and for wrong usage.
         names: the volume, file, setting or value that the message must contain.
         limits: "user": without root's rights; "file": how many bytes a file may have.
-        usage: whether the line comes with a reminder of all options.
+        usage: whether the line is one of wrong usage, which names ``--help``.
     """
 
     name: str
@@ -300,7 +300,7 @@ def _faults_of_text(bad: Case, outcome: Outcome) -> list[str]:
     if bad.code == 0:
         faults[f"There are more than warnings: {text!r}."] = all(line.startswith("cspadn: warning: ") for line in lines)
     elif bad.usage:
-        faults[f"There is no usage with an error: {text!r}."] = text.startswith("usage: ") and ": error: " in text
+        faults[f"It is not one line on the usage: {text!r}."] = len(lines) == 1 and ": error: " in text and "--help" in text
     else:
         faults[f"It is not one line of ours: {text!r}."] = len(lines) == 1 and text.startswith("cspadn: ")
         faults[f"It is not the message '{bad.identifier}': {text!r}."] = says(text, bad.identifier)
