@@ -16,6 +16,7 @@ import pytest
 import SimpleITK as sitk
 
 import cspadn
+import training
 from cspadn.models import weights
 from cspadn.settings import MODELS
 from repository import ROOT
@@ -173,3 +174,23 @@ def test_what_the_reference_lists_needs_one_import(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
     assert all(hasattr(cspadn, name) for name in cspadn.__all__)
+
+
+@pytest.mark.parametrize("command", ["train", "export", "evaluate", "observe", "ablate", "gallery"])
+def test_a_missing_extra_is_named(command: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['lightning'] = sys.modules['scipy'] = None\n")
+    places = os.pathsep.join(map(str, (tmp_path, ROOT, Path(cspadn.__file__).parents[1])))
+    environment = {**os.environ, "PYTHONPATH": places}
+    run = [sys.executable, "-m", f"training.{command}", "--help"]
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == "training: lightning, scipy are not installed. In a clone of the repository: pip install '.[training]'.\n"
+    )
+
+
+def test_the_packages_of_the_training_are_those_of_its_extra() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("\ntraining = [")[1].split("]")[0]
+    names = {re.split(r"[><=]", each)[0].lower() for each in re.findall(r'"([^"]+)"', project)}
+    assert {{"PIL": "pillow", "yaml": "pyyaml"}.get(name, name) for name in training._PACKAGES} == names
