@@ -3,7 +3,7 @@
     Slicer --no-splash --no-main-window --python-script fuse_batch.py -- --pairs pairs.csv --output FOLDER
     Slicer --no-splash --no-main-window --python-script fuse_batch.py -- --studies STUDIES --output FOLDER
 
-Exit codes: 0 all pairs done, 1 any failed, 2 wrong usage, 130 interrupted, 143 terminated.
+Exit codes: 0 all pairs done, 1 any failed, 2 wrong usage or a missing package, 130 interrupted, 143 terminated.
 """
 
 import argparse

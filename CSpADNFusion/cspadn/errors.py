@@ -53,7 +53,9 @@ class MemoryExhaustedError(FusionError):
 
 
 class MissingPackageError(FusionError):
-    """A Python package that fusing needs is not installed."""
+    """A Python package that the command needs is not installed."""
+
+    exit_code = 2
 
 
 class CancelledError(FusionError):

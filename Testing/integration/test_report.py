@@ -521,7 +521,7 @@ def test_pages_that_cannot_be_are_told_before_the_work(files: dict[str, Path], m
     monkeypatch.setattr("cspadn.fusion.fuse", lambda *_args, **_options: pytest.fail("the work started"))
     with monkeypatch.context() as missing:
         missing.setattr(templates, "find_spec", lambda name: None if name == "matplotlib" else object())
-        assert run(files) == 1
+        assert run(files) == 2
     assert says(capsys.readouterr().err, "report-package-missing", package="matplotlib")
     files["report"] = files["report"].with_suffix(".htm")
     assert run(files) == 2

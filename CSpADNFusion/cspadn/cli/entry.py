@@ -1,7 +1,7 @@
 """The command line: its parser, its errors and its exit codes. Each command has a module of its own.
 
-Exit codes: 0 done, 1 unexpected error, 2 wrong usage, 3 input cannot be fused, 4 model refused, 5 out of memory, 130
-cancelled, 143 terminated. An error is one line on stderr; with ``--progress json`` it is also an event on stdout.
+Exit codes: 0 done, 1 unexpected error, 2 wrong usage or a missing package, 3 input cannot be fused, 4 model refused, 5 out of
+memory, 130 cancelled, 143 terminated. An error is one line on stderr; with ``--progress json`` it is also an event on stdout.
 ``cspadn --help`` imports no large package: the modules of the commands import them in functions.
 """
 
