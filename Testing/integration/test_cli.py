@@ -450,7 +450,7 @@ def test_a_link_stays_a_link(files: dict[str, Path], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "identifier", "fields"),
     [
-        (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "package-missing", {"package": "torch"}),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 2, "package-missing", {"package": "torch"}),
         (MemoryError(), 5, "memory-exhausted", {}),
         (
             ValueError("first line\nsecond line"),

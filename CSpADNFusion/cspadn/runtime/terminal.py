@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cspadn.errors import FusionError, MemoryExhaustedError
+from cspadn.errors import FusionError, MemoryExhaustedError, MissingPackageError
 from cspadn.messages import message
 from cspadn.runtime.memory import is_out_of_memory
 
@@ -39,7 +39,7 @@ def explained(error: Exception, *, on_terminal: bool = False) -> FusionError:
         on_terminal: whether the sentence says how to run the command again with a traceback.
     """
     if isinstance(error, ModuleNotFoundError):
-        return FusionError(message("package-missing", package=error.name))
+        return MissingPackageError(message("package-missing", package=error.name))
     if is_out_of_memory(error):
         return MemoryExhaustedError(message("memory-exhausted"))
     kind, first_line = type(error).__name__, next(iter(str(error).splitlines()), "")
