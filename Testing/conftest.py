@@ -44,6 +44,15 @@ hypothesis.settings.register_profile("thorough", max_examples=50)
 hypothesis.settings.load_profile("usual")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The tests have a key of their own for their results, and leave that of the user."""
+    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_STATE_HOME"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(variable, str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with data that the project does not own."""

@@ -22,7 +22,7 @@ from CSpADNFusionLib.panel.device import DeviceView
 from CSpADNFusionLib.panel.inputs import InputObserver, InputsView
 from CSpADNFusionLib.panel.legend import LegendView, windowOfLastResult
 from CSpADNFusionLib.panel.pointer import PointerView
-from CSpADNFusionLib.panel.qt_helpers import makeKeyboardAccessible, waitCursor
+from CSpADNFusionLib.panel.qt_helpers import makeKeyboardAccessible, plainText, waitCursor
 from CSpADNFusionLib.panel.result import ResultView
 from CSpADNFusionLib.panel.run import RunView
 from CSpADNFusionLib.panel.run_control import RunControl
@@ -258,7 +258,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         obstacle = dicom_export.obstacle(self._parameterNode.lastFusedVolume)
         self.ui.exportButton.setEnabled(obstacle is None)
         self.ui.exportButton.setToolTip(
-            obstacle or _("Write the last result as derived DICOM series, in the study of the MRI")
+            plainText(obstacle or _("Write the last result as derived DICOM series, in the study of the MRI"))
         )
 
     def _showLegend(self):
@@ -289,7 +289,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         obstacle = message("wait-for-run") if otherRunning else None if running else obstacleOf()
         button.setText(_("Cancel") if running else text)
         button.setEnabled(obstacle is None)
-        button.setToolTip(obstacle or (_("Stop what is running") if running else tooltip))
+        button.setToolTip(plainText(obstacle or (_("Stop what is running") if running else tooltip)))
 
     def _obstacle(self):
         parameters = self._parameterNode
@@ -348,7 +348,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 exported = self.logic.exportStudy(fusedNode, folder, intoDatabase=wanted)
         except FusionError as error:
             self._runView.log(str(error))
-            slicer.util.errorDisplay(str(error))
+            slicer.util.errorDisplay(plainText(error))
         except Exception:
             logging.exception("CSpADNFusion: the study could not be written")
             slicer.util.errorDisplay(message("study-not-written"), detailedText=traceback.format_exc())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import csv
+import hashlib
 import json
 import os
 import re
@@ -66,6 +67,9 @@ def test_nrrd_keeps_the_geometry_exactly_and_the_provenance(files: dict[str, Pat
         assert getattr(fused, get)() == getattr(mri, get)(), get
     card = next(card for card in list_models() if card.name == DEFAULT_MODEL)
     assert fused.GetMetaData("CSpADNFusion.model_sha256") == card.sha256
+    told = json.loads(files["fused"].with_suffix(".json").read_text())
+    for name in ("pet", "mri"):
+        assert told[f"{name}_sha256"] == hashlib.sha256(files[name].read_bytes()).hexdigest()
     assert "not for diagnosis" in fused.GetMetaData("CSpADNFusion.note")
 
 
@@ -401,7 +405,7 @@ def test_nifti_that_was_not_written_whole_is_noticed(files: dict[str, Path], suf
 def test_an_output_that_is_a_link_into_no_folder_is_noticed_before_the_work(files: dict[str, Path], capfd) -> None:
     files["fused"].symlink_to(files["mri"].parent / "none" / "fused.nrrd")
     assert _fuse(files) == 2
-    assert says(capfd.readouterr().err, "output-folder-missing", path=files["fused"])
+    assert says(capfd.readouterr().err, "output-is-link", path=files["fused"])
     assert not (files["mri"].parent / "none").exists()
 
 
@@ -438,13 +442,15 @@ def test_an_unwritable_folder_is_noticed_before_the_work(files: dict[str, Path],
     assert says(capfd.readouterr().err, "output-folder-not-writable", path=files["fused"])
 
 
-def test_a_link_stays_a_link(files: dict[str, Path], tmp_path: Path) -> None:
-    target = tmp_path / "elsewhere.nrrd"
-    target.write_text("old", encoding="utf-8")
-    files["fused"].symlink_to(target)
-    assert _fuse(files, "--overwrite") == 0
-    assert files["fused"].is_symlink()
-    assert sitk.ReadImage(str(target)).GetDimension() == 3
+@pytest.mark.parametrize("output", ["fused.nrrd", "fused.json"])
+def test_a_link_is_not_written_through(output: str, files: dict[str, Path], tmp_path: Path, capfd) -> None:
+    target = tmp_path / "elsewhere"
+    target.write_text('{"software": "CSpADNFusion"}', encoding="utf-8")
+    (link := files["fused"].with_name(output)).symlink_to(target)
+    assert _fuse(files, "--overwrite") == 2
+    assert says(capfd.readouterr().err, "output-is-link", path=link)
+    assert link.is_symlink()
+    assert target.read_text() == '{"software": "CSpADNFusion"}'
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from cspadn.cohort.derivative import Derivative, make_derivative
 from cspadn.cohort.engine import Job, fuse_pair
 from cspadn.cohort.group import write_group
 from cspadn.cohort.pairs import Pair
+from cspadn.cohort.proof import PROOF, with_proof
 from cspadn.cohort.runner import SerialRunner
 from cspadn.cohort.sources import BidsDataset, source_of
 from cspadn.io import atomic_output
@@ -144,11 +145,18 @@ def _an_older_page(first: Pair, job: Job) -> Job:
     return job
 
 
-def _other_software(first: Pair, job: Job) -> Job:
+def _tell(first: Pair, job: Job, change: dict, key: bytes) -> None:
+    """Change the record of a result, with a proof by a key."""
     file = job.layout.files(first).sidecar
     told = json.loads(file.read_text())
-    told["CSpADNFusion"]["origin"]["software"] = "0.0.1"
-    file.write_text(json.dumps(told))
+    del told[PROOF]
+    told["CSpADNFusion"] |= change
+    file.write_text(json.dumps(with_proof(told, file.relative_to(job.layout.folder).as_posix(), key)))
+
+
+def _other_software(first: Pair, job: Job) -> Job:
+    told = json.loads(job.layout.files(first).sidecar.read_text())
+    _tell(first, job, {"origin": {**told["CSpADNFusion"]["origin"], "software": "0.0.1"}}, job.key)
     return job
 
 
@@ -315,10 +323,7 @@ def test_a_damaged_log_is_a_failure_of_its_own(first, job, text: str) -> None:
 )
 def test_a_damaged_side_file_is_a_failure_of_its_own(first, job, change: dict) -> None:
     fuse_pair(first, job)
-    file = job.layout.files(first).sidecar
-    told = json.loads(file.read_text())
-    told["CSpADNFusion"] |= change
-    file.write_text(json.dumps(told))
+    _tell(first, job, change, job.key)
     write_group(job.layout.folder)
     assert says((job.layout.folder / "index.html").read_text(), "side-file-damaged")
 

@@ -155,6 +155,28 @@ def test_values_must_be_numbers(model: Path) -> None:
         weights.load_model(model)
 
 
+def test_the_program_knows_the_hashes_of_the_shipped_models() -> None:
+    assert {card.name: card.sha256 for card in weights.list_models()} == weights.SHIPPED
+
+
+def test_a_shipped_model_that_was_exchanged_with_its_card_is_noticed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (model, model.with_suffix(".json")):
+        shutil.copy(path, path.with_stem("cspadn"))
+    monkeypatch.setattr(weights, "models_folder", lambda: model.parent)
+    for name in ("cspadn", "tiny"):
+        with raises(ModelError, "model-not-as-shipped", model=name, path=model.with_stem(name)):
+            weights.load_model(name)
+    assert weights.load_model(model).card.name == "tiny"
+
+
+def test_finite_weights_that_overflow_are_told(model: Path) -> None:
+    tensors = {name: torch.full_like(tensor, 1e30) for name, tensor in safetensors.torch.load(model.read_bytes()).items()}
+    _replace_weights(model, safetensors.torch.save(tensors))
+    image = volume(blobs((2, 12, 12)))
+    with raises(ModelError, "model-without-numbers"):
+        fuse(image, image[:, :, ::-1], FusionSettings(device="cpu", model=str(model)))
+
+
 def test_huge_files_are_not_read(model: Path) -> None:
     with model.open("r+b") as file:
         file.truncate(2**31)  # sparse

@@ -114,6 +114,27 @@ def test_apply_is_disabled_and_its_tooltip_says_why(panel, name: str) -> None:
     assert says(panel.ui.applyButton.toolTip(), identifier, **fields)
 
 
+def test_names_that_look_like_html_are_shown_as_they_are(panel) -> None:
+    import qt
+
+    from CSpADNFusionLib.panel.qt_helpers import plainText
+
+    name = "<img src='/etc/passwd'> & <b>PET</b>"
+    far = _far_away()
+    far.SetName(name)
+    panel.ui.petSelector.setCurrentNode(far)
+    label = panel.ui.pairLabel
+    assert label.textFormat() == qt.Qt.PlainText
+    panel._runView.showStatus(name)
+    assert (panel.ui.statusLabel.textFormat(), panel.ui.statusLabel.text()) == (qt.Qt.PlainText, name)
+    assert plainText(name) == "<qt>&lt;img src=&#x27;/etc/passwd&#x27;&gt; &amp; &lt;b&gt;PET&lt;/b&gt;</qt>"
+    assert plainText("a & b\nc") == "a & b\nc"
+    panel.ui.fusedSelector.setCurrentNode(far)
+    records.answers.append(False)
+    panel.ui.applyButton.click()
+    assert "<img" not in "".join(str(each["text"]) for each in records.messages) + panel.ui.applyButton.toolTip()
+
+
 def test_an_output_that_is_not_made_is_no_obstacle(panel) -> None:
     panel.ui.fusedSelector.setCurrentNode(None)
     color = _add("Vector", "colours")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import struct
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit
 
 from cspadn.cli import entry
 from cspadn.errors import InputError, UsageError
@@ -21,6 +22,8 @@ from cspadn.imaging.patient import PATIENT, check_patient, fingerprint
 from cspadn.io import images
 from cspadn.io.deflated_dicom import is_deflated_bomb
 from cspadn.io.dicom_reader import read_series
+from cspadn.io.encoded_frames import encoded_size
+from cspadn.io.input_files import files_of_input, with_voxel_files
 from cspadn.io.pair_list import read_pairs
 from cspadn.io.regular_files import beside, read_regular
 from cspadn.runtime import memory
@@ -109,6 +112,66 @@ def test_a_header_names_files_beside_it_alone(tmp_path: Path) -> None:
     assert beside(header, "a.raw") == folder / "a.raw"
     for name in ("", ".", "..", "../secret", "/etc/passwd", "link.raw", "pipe.raw", "none.raw", "a\n.raw", "C:a.raw"):
         assert beside(header, name) is None
+
+
+def test_files_with_voxels_are_inputs_as_well(tmp_path: Path) -> None:
+    header, voxels = tmp_path / "a.nhdr", tmp_path / "b.nrrd"
+    header.write_text("NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\ndata file: b.nrrd\n\n")
+    voxels.write_bytes(bytes(8))
+    sitk.WriteImage(sitk.Image(2, 3, 4, sitk.sitkUInt8), str(tmp_path / "c.hdr"))
+    (tmp_path / "c.txt").touch()
+    assert files_of_input(header) == [header, voxels]
+    assert files_of_input(tmp_path / "c.hdr") == [tmp_path / "c.hdr", tmp_path / "c.img"]
+    assert files_of_input(voxels) == [voxels]
+    with raises(UsageError, "output-is-input", path=voxels):
+        images.check_output(voxels, (".nrrd",), inputs=with_voxel_files([header]), overwrite=True)
+    images.check_output(tmp_path / "c.txt", (".txt",), inputs=with_voxel_files([header]), overwrite=True)
+
+
+def test_a_slice_of_an_input_is_not_replaced(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "mri", volume(np.rint(blobs((4, 5, 6))).astype(np.uint16)), "MR")
+    path = sorted(folder.iterdir())[1].rename(folder / "1.nrrd")
+    with raises(UsageError, "output-is-input", path=path):
+        images.check_output(path, (".nrrd",), inputs=[folder], overwrite=True)
+    (other := folder / "fused.nrrd").write_text("NRRD0004")
+    images.check_output(other, (".nrrd",), inputs=[folder], overwrite=True)
+
+
+def _encoded(kind: str, size: tuple[int, int]) -> bytes:
+    from PIL import Image
+
+    Image.new("L", size, 50).save(content := io.BytesIO(), kind, **({"no_jp2": True} if kind == "JPEG2000" else {}))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])
+def test_a_compressed_frame_must_have_the_size_of_its_header(kind: str, tmp_path: Path) -> None:
+    import pydicom
+
+    folder = write_series(tmp_path / "mri", volume(np.rint(blobs((4, 20, 24))).astype(np.uint16)), "MR")
+    for size, fits in (((24, 20), True), ((10, 10), False), ((20, 24), False), ((900, 900), False)):
+        for path in folder.iterdir():
+            file = pydicom.dcmread(path)
+            file.file_meta.TransferSyntaxUID = JPEGBaseline8Bit if kind == "JPEG" else JPEG2000Lossless
+            file.BitsAllocated, file.BitsStored, file.HighBit = 8, 8, 7
+            file.PixelData = pydicom.encaps.encapsulate([_encoded(kind, size)])
+            file["PixelData"].VR = "OB"
+            file.save_as(path, enforce_file_format=True)
+        if fits:
+            assert read_series(folder, "The MRI").GetSize() == (24, 20, 4)
+        else:
+            with raises(InputError, "dicom-file-damaged"):
+                read_series(folder, "The MRI")
+
+
+def test_sizes_of_compressed_frames() -> None:
+    jpeg, jpeg2000 = (_encoded(kind, (300, 7)) for kind in ("JPEG", "JPEG2000"))
+    assert encoded_size(jpeg) == encoded_size(jpeg2000) == (7, 300)
+    assert encoded_size(b"\xff\xd8\xff\xf7\x00\x0b\x08\x00\x02\x00\x03\x01") == (2, 3)  # JPEG-LS
+    assert encoded_size(struct.pack("<16L", 1, 64, *[0] * 14)) is None  # RLE
+    for damaged in (jpeg[:30], jpeg2000[:12], jpeg[:2] + b"abc"):
+        with pytest.raises(ValueError, match=r"size|marker"):
+            encoded_size(damaged)
 
 
 def test_cells_are_no_formulas(tmp_path: Path) -> None:

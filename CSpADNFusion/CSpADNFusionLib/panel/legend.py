@@ -42,6 +42,7 @@ class LegendView:
         lower, upper = (f"{end:.6g}" for end in window) if window else (_("low"), _("high"))
         self._ui.legendLowerLabel.setText(lower)
         self._ui.legendUpperLabel.setText(upper)
+        self._ui.legendUptakeLabel.setTextFormat(qt.Qt.PlainText)
         self._ui.legendUptakeLabel.setText(_("uptake ({units}) →").format(units=units) if units else _("uptake →"))
 
 

@@ -1,6 +1,7 @@
 """Value of the PET below the mouse pointer, in the panel, and one cursor in all views of the comparison."""
 
 import numpy as np
+import qt
 import slicer
 
 from CSpADNFusionLib.messages import message
@@ -38,6 +39,7 @@ class PointerView:
     def _onMoved(self, crosshair, _event):
         position = [0.0, 0.0, 0.0]
         inside = crosshair.GetCursorPositionRAS(position)
+        self._label.setTextFormat(qt.Qt.PlainText)
         self._label.setText(self._textAt(position) if inside and self._petNode else "")
         self._link(crosshair, position if inside else None)
 

@@ -1,6 +1,7 @@
 """Helpers for the widgets of the panel."""
 
 import contextlib
+import html
 
 import qt
 import slicer
@@ -19,11 +20,18 @@ def waitCursor():
         slicer.app.restoreOverrideCursor()
 
 
+def plainText(text):
+    """Escape a text for a message box or tooltip, which would show HTML in it: names of nodes may look like HTML."""
+    text = str(text)
+    return text if "<" not in text else f"<qt>{html.escape(text)}</qt>".replace("\n", "<br>")
+
+
 def showWhole(label, text):
     """Show a text in a label that wraps words, and make the label as high as the text needs at its present width.
 
     A panel that is higher than its window gives such a label only a part of the height that it needs.
     """
+    label.setTextFormat(qt.Qt.PlainText)  # names of nodes may look like HTML
     label.setText(text)
     fitHeight(label)
 

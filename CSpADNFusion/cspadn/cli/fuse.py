@@ -96,6 +96,7 @@ def _fuse(options: argparse.Namespace) -> int:
         pictures, settings = _checked(options)
         images = _images(options, settings, reader)
     result, scores, page = _fused(options, settings, pictures, images)
+    result.provenance.update(_hashes(options))
     _write(options, result, scores, page)
     _report(options, result)
     return 0
@@ -146,6 +147,17 @@ def _fused(
     return result, scores, None
 
 
+def _hashes(options: argparse.Namespace) -> dict[str, str]:
+    """Return the SHA-256 of PET and MRI, for the provenance."""
+    from cspadn.io.input_files import files_of_input, sha256_of
+
+    try:
+        return {f"{name}_sha256": sha256_of(files_of_input(getattr(options, name))) for name in ("pet", "mri")}
+    except OSError as error:  # it was there when it was read
+        path = error.filename or options.output
+        raise InputError(message("image-not-accessible", volume="An input", path=path, why=error.strerror or error)) from None
+
+
 def _measured(
     options: argparse.Namespace, fused: tuple[Any, Any, FusionResult], cancelled: Callable[[], bool] | None
 ) -> VolumeScores:
@@ -158,8 +170,9 @@ def _measured(
 def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
     """Check, before the fusion starts, that everything could be written."""
     from cspadn.io.images import check_output, check_sidecar, sidecar_of
+    from cspadn.io.input_files import with_voxel_files
 
-    inputs, overwrite = (options.pet, options.mri), options.overwrite
+    inputs, overwrite = with_voxel_files((options.pet, options.mri)), options.overwrite
     if options.dicom:
         from cspadn.io.dicom_writer import check_study_output
 
@@ -169,27 +182,27 @@ def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
     else:
         check_output(options.output, PICTURE_SUFFIXES if pictures else VOLUME_SUFFIXES, inputs=inputs, overwrite=overwrite)
         check_sidecar(sidecar_of(options.output), overwrite=overwrite)
-    _check_table_and_page(options, pictures)
+    _check_table_and_page(options, pictures, inputs)
     if options.color:
         check_output(options.color, PICTURE_SUFFIXES if pictures else COLOR_SUFFIXES, inputs=inputs, overwrite=overwrite)
         if options.output.resolve() in (options.color.resolve(), options.color.resolve().parent):
             raise UsageError(message("colour-output-collides", path=options.color))
 
 
-def _check_table_and_page(options: argparse.Namespace, pictures: bool) -> None:
+def _check_table_and_page(options: argparse.Namespace, pictures: bool, inputs: list[Path]) -> None:
     """Check the same for the table and the page."""
     from cspadn.io.images import PAGE_SUFFIX, TABLE_SUFFIX, check_output
 
     if options.metrics:
         if pictures:
             raise UsageError(message("metrics-not-for-pictures"))
-        check_output(options.metrics, (TABLE_SUFFIX,), inputs=(options.pet, options.mri), overwrite=options.overwrite)
+        check_output(options.metrics, (TABLE_SUFFIX,), inputs=inputs, overwrite=options.overwrite)
     if options.report:
         from cspadn.report.templates import check_packages
 
         if pictures:
             raise UsageError(message("report-not-for-pictures"))
-        check_output(options.report, (PAGE_SUFFIX,), inputs=(options.pet, options.mri), overwrite=options.overwrite)
+        check_output(options.report, (PAGE_SUFFIX,), inputs=inputs, overwrite=options.overwrite)
         check_packages()
 
 

@@ -74,9 +74,10 @@ def _register(options: argparse.Namespace) -> int:
     """Register the PET and write the transform; returns 0."""
     from cspadn.io.atomic_output import commit
     from cspadn.io.images import PAGE_SUFFIX, check_output, stage_text
+    from cspadn.io.input_files import with_voxel_files
     from cspadn.io.transforms import TRANSFORM_SUFFIXES, stage_transform
 
-    inputs = (options.pet, options.mri)
+    inputs = with_voxel_files((options.pet, options.mri))
     check_output(options.output, TRANSFORM_SUFFIXES, inputs=inputs, overwrite=options.overwrite)
     if options.report:
         from cspadn.report.templates import check_packages

@@ -14,6 +14,7 @@ from cspadn.cohort.runner import SerialRunner
 from cspadn.cohort.sources import PairList, Source
 from cspadn.cohort.summary import Summary
 from cspadn.errors import FusionError
+from cspadn.io.input_files import with_voxel_files
 from cspadn.runtime.terminal import explained
 from cspadn.settings import FusionSettings
 
@@ -56,7 +57,7 @@ def fuse_into_folder(
     found = source.pairs()
     make_folder(folder)
     lists = (source.path,) if isinstance(source, PairList) else ()
-    protected = (*lists, *(path for pair in found for path in pair.inputs))
+    protected = (*lists, *with_voxel_files(path for pair in found for path in pair.inputs))
     layout = PlainFolder(folder.resolve(), settings.palette is not None, measured, protected, dicom)
     pairs = layout.named(found)
     summary = Summary(folder, pairs, TABLE_NAMES if measured else (), lists)

@@ -13,7 +13,7 @@ from cspadn.cohort.derivative import Derivative, check_derivative, forget_failur
 from cspadn.cohort.engine import Job
 from cspadn.cohort.progress import Progress, progress_of
 from cspadn.cohort.sources import BidsDataset, Source, source_of
-from cspadn.cohort.windows import survey_pair, windows_text, with_cohort_windows
+from cspadn.cohort.windows import WINDOWS_FILE, read_windows, survey_pair, windows_text, with_cohort_windows
 from cspadn.errors import MissingPackageError, UsageError
 from cspadn.io.atomic_output import check_names
 from cspadn.messages import message
@@ -96,6 +96,9 @@ def _fuse_participants(options: argparse.Namespace, source: Source, settings: Fu
         layout = Derivative(output, settings.grid, settings.register != NO_REGISTRATION, options.dicom)
         job = Job(source.folder, layout, settings, model, uuid4().hex, suv=options.suv, force=options.force)
         if options.windows == "cohort":
+            recorded, proven = read_windows(output / WINDOWS_FILE, job.key)
+            if recorded and not proven:
+                progress.note(message("windows-not-proven", path=output / WINDOWS_FILE))
             pairs, windows = with_cohort_windows(pairs, everyone, job, lambda these: runner.outcomes(these, job, survey_pair))
             progress.windows = windows_text(windows)
         for outcome in runner.outcomes(pairs, job):

@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from cspadn import __version__
 from cspadn.cohort.failures import FAILED, record_failure, remove_record
-from cspadn.cohort.pairs import Pair, Volume, content_of, sha256_of, sources_of, volumes_of
+from cspadn.cohort.pairs import Pair, Volume, content_of, sources_of, volumes_of
+from cspadn.cohort.proof import user_key, with_proof
+from cspadn.cohort.records import is_complete, is_unmodified, means_of, place_of, read_record
 from cspadn.errors import FusionError, ModelError, UsageError
-from cspadn.io.atomic_output import Staged, clear, commit
+from cspadn.io.atomic_output import Staged, check_no_links, clear, commit
 from cspadn.io.images import check_storable, frame_seconds, stage_image, stage_text
+from cspadn.io.input_files import sha256_of
 from cspadn.io.reader import VolumeReader
 from cspadn.io.regular_files import read_regular_text
 from cspadn.messages import message
@@ -142,6 +145,7 @@ class Job:
         version: of this package; workers must have the same.
         suv: scale DICOM PETs to SUV by body weight first.
         force: fuse finished pairs again.
+        key: proves who made a result; sent to the workers.
     """
 
     source: Path
@@ -152,6 +156,7 @@ class Job:
     version: str = __version__
     suv: bool = False
     force: bool = False
+    key: bytes = field(default_factory=user_key, repr=False)
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,7 @@ class Outcome:
         means: means of the metrics by name, if computed; None for a metric that is not a number.
         inputs: where PET and MRI lie, as far as known.
         windows: automatic windows of PET and MRI, of :func:`cspadn.cohort.windows.survey_pair`.
+        unproven: an earlier result was not believed, because nothing proves that this user made it.
     """
 
     name: str
@@ -179,6 +185,7 @@ class Outcome:
     inputs: tuple[str, str] = ("", "")
     identifier: str = ""
     windows: tuple[tuple[float, float], tuple[float, float]] | None = None
+    unproven: bool = False
 
 
 def failed(pair: Pair, error: FusionError, inputs: tuple[str, str], folders: Sequence[Path] = ()) -> Outcome:
@@ -230,16 +237,18 @@ def _checked_volumes(pair: Pair, job: Job) -> tuple[Volume, Volume]:
 def _fused_or_found(pair: Pair, job: Job, volumes: tuple[Volume, Volume]) -> Outcome:
     job = replace(job, settings=_settings_of(pair, job.settings))
     files, origin = job.layout.files(pair), _origin(volumes, job)
-    record = read_record(files.sidecar, job.layout)
-    same = record if record is not None and record.get("origin") == origin else None
-    if same and not job.force and _is_complete(files, same):
+    check_no_links(job.layout.folder, (*files.outputs.values(), files.sidecar, files.log))
+    record, proven = read_record(files.sidecar, job.layout, job.key)
+    same = record if record is not None and proven and record.get("origin") == origin else None
+    if same and not job.force and is_complete(files, same):
         clear(files.fused.parent)  # a killed run may have left its temporary folder
         # A worker may die after its work, before it reports: then this run has made the files.
         status = DONE if same.get("run") == job.run != "" else UNCHANGED
-        return Outcome(pair.name, status, "", tuple(same["warnings"]), means=_means_of(same))
-    interrupted = same is not None and _is_unmodified(files, same)
+        return Outcome(pair.name, status, "", tuple(same["warnings"]), means=means_of(same))
+    interrupted = same is not None and is_unmodified(files.outputs, same)
     overwrite = job.layout.check(files, record, job.force or interrupted)
-    return _fuse(pair, job, volumes, origin, overwrite)
+    outcome = _fuse(pair, job, volumes, origin, overwrite)
+    return replace(outcome, unproven=record is not None and not proven)
 
 
 def _fuse(pair: Pair, job: Job, volumes: tuple[Volume, Volume], origin: dict[str, Any], overwrite: bool) -> Outcome:
@@ -255,11 +264,12 @@ def _fuse(pair: Pair, job: Job, volumes: tuple[Volume, Volume], origin: dict[str
     stages = {"fused": lambda: stage_image(result.image, files.fused, result.provenance), **stages}
 
     def description() -> str:
-        return json.dumps(layout.describe(pair, result.provenance, record), indent=2, ensure_ascii=False) + "\n"
+        described = layout.describe(pair, result.provenance, record)
+        return json.dumps(with_proof(described, place_of(files.sidecar, layout), job.key), indent=2, ensure_ascii=False) + "\n"
 
     with quiet():
         commit(_stages(stages, record, files.sidecar, description), overwrite=overwrite, last_first=True)
-    return Outcome(pair.name, DONE, "", tuple(result.warnings), means=_means_of(record))
+    return Outcome(pair.name, DONE, "", tuple(result.warnings), means=means_of(record))
 
 
 def _settings_of(pair: Pair, settings: FusionSettings) -> FusionSettings:
@@ -329,39 +339,6 @@ def _stages(
 
     yield from (partial(hashed, name, stage) for name, stage in stages.items())
     yield lambda: stage_text(sidecar, description())
-
-
-def read_record(sidecar: Path, layout: Layout) -> dict[str, Any] | None:
-    """Return the record that an earlier run has written into a side file; None if there is none."""
-    try:
-        record = layout.record_of(json.loads(read_regular_text(sidecar)))
-        return record if isinstance(record, dict) and isinstance(record["warnings"], list) else None
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return None
-
-
-def _is_complete(files: PairFiles, record: dict[str, Any]) -> bool:
-    """Return whether all outputs exist, and none was changed."""
-    return all(_is_there(file) for file in files.outputs.values()) and _is_unmodified(files, record)
-
-
-def _is_there(path: Path) -> bool:
-    """Return whether an output is a file, or a folder of files."""
-    return path.is_file() or (path.is_dir() and any(path.iterdir()))
-
-
-def _is_unmodified(files: PairFiles, record: dict[str, Any]) -> bool:
-    """Return whether each output that exists is the one that was written with the record."""
-    there = {name: file for name, file in files.outputs.items() if file.exists()}
-    return all(_is_there(file) and record.get(f"{name}_sha256") == sha256_of(content_of(file)) for name, file in there.items())
-
-
-def _means_of(record: dict[str, Any]) -> dict[str, float | None]:
-    """Return the means of the metrics in a record; empty if it has none."""
-    try:
-        return {str(name): None if value is None else float(value) for name, value in record["metrics"]["mean"].items()}
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return {}
 
 
 def _origin(volumes: tuple[Volume, Volume], job: Job) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from cspadn import __version__
 from cspadn.errors import FusionError, UsageError
-from cspadn.io.atomic_output import commit
+from cspadn.io.atomic_output import check_no_links, commit
 from cspadn.io.images import check_sidecar, stage_sidecar
 from cspadn.io.regular_files import read_regular_text
 from cspadn.messages import message
@@ -44,7 +44,7 @@ def record_failure(log: Path, outcome: Failure) -> None:
     record: dict[str, object] = {"software": f"{SOFTWARE} {__version__}", "status": FAILED, "identifier": outcome.identifier}
     record |= {"message": outcome.message, "date": date}
     with suppress(FusionError, OSError):
-        check_sidecar(log, overwrite=True)
+        _check(log)
         log.parent.mkdir(parents=True, exist_ok=True)
         commit([lambda: stage_sidecar(log, record, outcome.warnings)], overwrite=True)
 
@@ -52,8 +52,14 @@ def record_failure(log: Path, outcome: Failure) -> None:
 def remove_record(log: Path) -> None:
     """Remove the failure record of a pair that is done, or no longer there; a file of another program stays."""
     with suppress(UsageError, OSError):
-        check_sidecar(log, overwrite=True)
+        _check(log)
         log.unlink(missing_ok=True)
+
+
+def _check(log: Path) -> None:
+    """UsageError where the name of a record leads out of the outputs, or a file of another program has it."""
+    check_no_links(log.parent.parent, [log])
+    check_sidecar(log, overwrite=True)
 
 
 def read_failure(log: Path) -> tuple[str, tuple[str, ...]]:

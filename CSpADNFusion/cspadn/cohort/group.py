@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cspadn.cohort.derivative import FUSED_ENDING, INDEX, PAGE_SUFFIX, USUAL_SPACE, Derivative, thumbnail_file
-from cspadn.cohort.engine import DONE, read_record
+from cspadn.cohort.engine import DONE
 from cspadn.cohort.failures import FAILED, LOGS, read_failure
-from cspadn.io.atomic_output import commit
+from cspadn.cohort.proof import user_key
+from cspadn.cohort.records import is_unmodified, read_record
+from cspadn.io.atomic_output import check_no_links, commit
 from cspadn.io.images import stage_text
+from cspadn.io.regular_files import read_regular
 from cspadn.messages import message
 from cspadn.metrics import TABLE_NAMES
 
@@ -34,27 +37,38 @@ def write_group(output: Path) -> Path:
     """
     from cspadn.report.group_page import group_page
 
+    check_no_links(output, [output / name for name in (LOGS, INDEX, TABLE)])
     made = dict(_made(output))
     failures = {file.stem: read_failure(file) for file in sorted((output / LOGS).glob("sub-*.json"))}
-    rows = [_with_picture(row, output) for row in _rows(made, failures)]
-    page = group_page(rows, title="PET and MRI fused by CSpA-DN", told=_facts(made.values()))
+    rows = [_with_picture(row, output) if row.status == DONE else row for row in _rows(made, failures)]
+    page = group_page(rows, title="PET and MRI fused by CSpA-DN", told=_facts(filter(None, made.values())))
     commit([lambda: stage_text(output / TABLE, _table(rows)), lambda: stage_text(output / INDEX, page)], overwrite=True)
     return output / INDEX
 
 
-def _made(output: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the name of each pair that is done, and the record of its side file."""
+def _made(output: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Yield the name of each pair that is done, and the record of its side file; None if nothing proves that it is ours."""
+    layout, key = Derivative(output), user_key()
     for file in sorted(output.glob("sub-*/**/pet/*_desc-fused_brightness.json")):
-        if (ours := read_record(file, Derivative(output))) is not None:
-            yield file.stem.removesuffix(FUSED_ENDING).removesuffix(USUAL_SPACE), ours
+        name = file.stem.removesuffix(FUSED_ENDING).removesuffix(USUAL_SPACE)
+        ours, proven = read_record(file, layout, key)
+        if ours is not None:
+            yield name, ours if proven and is_unmodified(_shown(output, name), ours) else None
 
 
-def _rows(made: dict[str, dict[str, Any]], failures: dict[str, tuple[str, tuple[str, ...]]]) -> list[GroupRow]:
+def _shown(output: Path, name: str) -> dict[str, Path]:
+    """Return the outputs of a pair that the page shows or links to."""
+    return {"page": output / f"{name}{PAGE_SUFFIX}", "thumbnail": thumbnail_file(output, name)}
+
+
+def _rows(made: dict[str, dict[str, Any] | None], failures: dict[str, tuple[str, tuple[str, ...]]]) -> list[GroupRow]:
     """Return a row for each pair. A pair that has failed after it was done counts as failed."""
     from cspadn.report.group_page import GroupRow
 
     failed = [GroupRow(name, FAILED, None, text, warnings) for name, (text, warnings) in failures.items()]
-    return failed + [_row(name, ours) for name, ours in made.items() if name not in failures]
+    unproven = [GroupRow(name, FAILED, None, message("result-not-proven")) for name, ours in made.items() if ours is None]
+    done = [_row(name, ours) for name, ours in made.items() if ours is not None and name not in failures]
+    return failed + [row for row in unproven if row.name not in failures] + done
 
 
 def _row(name: str, ours: dict[str, Any]) -> GroupRow:
@@ -74,7 +88,7 @@ def _with_picture(row: GroupRow, output: Path) -> GroupRow:
     from cspadn.report.viewer import url_of
 
     try:
-        return replace(row, picture=url_of(thumbnail_file(output, row.name).read_bytes()))
+        return replace(row, picture=url_of(read_regular(thumbnail_file(output, row.name))))
     except OSError:
         return row
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import hashlib
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +10,7 @@ from cspadn.errors import InputError
 from cspadn.imaging.metadata import SOURCE_NAME
 from cspadn.io.atomic_output import check_different, check_names
 from cspadn.io.images import check_path, read_image
+from cspadn.io.input_files import files_of_input, sha256_of
 from cspadn.messages import message
 
 if TYPE_CHECKING:
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
     from cspadn.io.dicom_study import Series
     from cspadn.io.dicom_writer import Sources
     from cspadn.io.reader import VolumeReader
-
-_IN_TWO_FILES = (".mhd", ".nhdr", ".hdr", ".img")  # the file with the voxels has the same name and another suffix
-_CHUNK = 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -115,7 +110,7 @@ class Volume(NamedTuple):
         """
         check_path(self.path, self.name)
         try:
-            return sha256_of(self.series.files if self.series else _files_of(self.path))
+            return sha256_of(self.series.files if self.series else files_of_input(self.path))
         except OSError as error:
             raise InputError(message("pair-file-unreadable", volume=self.name, path=self.path, why=error.strerror)) from None
 
@@ -155,24 +150,3 @@ def sources_of(volumes: tuple[Volume, Volume]) -> Sources:
 def content_of(path: Path) -> list[Path]:
     """Return an output file, or all files of an output folder in the order of their paths."""
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-
-
-def sha256_of(files: Sequence[Path]) -> str:
-    """Return the SHA-256 of the contents of some files, one after the other."""
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as opened:
-            while chunk := opened.read(_CHUNK):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _files_of(path: Path) -> list[Path]:
-    """Return the files of a volume: those below a folder, or the header and the file with the voxels."""
-    if path.is_dir():
-        found: Iterable[Path] = path.rglob("*")
-    elif path.name.lower().removesuffix(".gz").endswith(_IN_TWO_FILES):
-        found = path.parent.glob(f"{glob.escape(path.name.split('.')[0])}.*")
-    else:
-        return [path]
-    return sorted(file for file in found if file.is_file())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cspadn.cohort.engine import DONE, UNCHANGED, Outcome
 from cspadn.cohort.failures import FAILED
+from cspadn.messages import Sentence, message
 from cspadn.runtime.terminal import emit, in_one_line
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Progress:
         self.overview: Path | None = None
         self.windows = ""
         self._print = say
+        self._notes: list[Sentence] = []
+        self._unproven = 0
         self._counts: Counter[str] = Counter()
         self._total = self._warned = 0
 
@@ -59,17 +62,28 @@ class Progress:
             self._say(f"{self._sum()}, {total - self._counts.total()} left: start it again to go on.")
             raise
 
+    def note(self, sentence: Sentence) -> None:
+        """Show a sentence on the run at its end."""
+        self._notes.append(sentence)
+
     def show(self, outcome: Outcome) -> None:
         """Show the outcome of a pair."""
+        self._unproven += outcome.unproven
         self._counts[outcome.status] += 1
         self._warned += bool(outcome.warnings)
         self._display(outcome)
 
     def finish(self) -> None:
-        """Show the windows of the cohort, the counts and the overview."""
+        """Show the windows of the cohort, the notes, the counts and the overview."""
+        for note in self._all_notes():
+            self._say(note)
         if self.windows:
             self._say(f"Windows of the cohort: {self.windows}")
         self._say(": ".join(filter(None, [self._sum() if self._total else "", str(self.overview or "")])))
+
+    def _all_notes(self) -> list[Sentence]:
+        count = self._unproven
+        return [*self._notes, *([message("results-not-proven", count=count)] if count else [])]
 
     def _display(self, outcome: Outcome) -> None:
         self._say(f"[{self._counts.total()}/{self._total}] {_line(outcome)}")
@@ -109,6 +123,8 @@ class _Events(Progress):
         emit("subject", **fields, identifier=outcome.identifier, warnings=list(outcome.warnings), **self._numbers())
 
     def finish(self) -> None:
+        for note in self._all_notes():
+            emit("warning", identifier=note.identifier, message=in_one_line(note))
         emit("finished", page=str(self.overview) if self.overview else None, **self._numbers())
 
     def _say(self, line: str) -> None:

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 from cspadn.cohort.engine import DONE, Job, Outcome
 from cspadn.cohort.failures import FAILED
 from cspadn.cohort.pairs import Pair, volumes_of
+from cspadn.cohort.proof import is_proven, with_proof
 from cspadn.errors import InputError, UsageError
 from cspadn.io.atomic_output import commit
 from cspadn.io.images import stage_text
 from cspadn.io.reader import VolumeReader
+from cspadn.io.regular_files import read_regular_text
 from cspadn.messages import Sentence, message
 from cspadn.runtime.terminal import silence_libraries
 from cspadn.settings import FusionSettings
@@ -87,13 +89,15 @@ def with_cohort_windows(
     """
     wanted = [kind for kind, given in zip(("pet", "mri"), _given(job.settings), strict=True) if given is None]
     file = job.layout.folder / WINDOWS_FILE
-    recorded = read_windows(file)
+    recorded, proven = read_windows(file, job.key)
+    recorded = recorded if proven else {}
     known = all(key_of(pair, kind) in recorded.get(kind, {}) for pair in pairs for kind in wanted if not pair.obstacle)
     readable = [pair for pair in (pairs if known else everyone) if not pair.obstacle]
     own = {each.name: each.windows for each in survey(readable) if each.windows} if wanted else {}
     chosen = {kind: {**_chosen(kind, readable, own), **recorded.get(kind, {})} for kind in wanted}
     if {**recorded, **chosen} != recorded and any(chosen.values()):
-        commit([lambda: stage_text(file, json.dumps({**recorded, **chosen}, indent=2) + "\n")], overwrite=True)
+        content = with_proof({**recorded, **chosen}, WINDOWS_FILE, job.key)
+        commit([lambda: stage_text(file, json.dumps(content, indent=2) + "\n")], overwrite=True)
     return [_with(pair, own.get(pair.name), chosen) for pair in pairs], chosen
 
 
@@ -101,22 +105,22 @@ def _given(settings: FusionSettings) -> tuple[Window | None, Window | None]:
     return settings.pet_window, settings.mri_window
 
 
-def read_windows(file: Path) -> Windows:
-    """Return the recorded windows; empty if there are none.
+def read_windows(file: Path, key: bytes) -> tuple[Windows, bool]:
+    """Return the recorded windows, empty if there are none, and whether this user's key proves that a run has recorded them.
 
     Raises:
         UsageError: the file is damaged.
     """
     try:
-        recorded = json.loads(file.read_text(encoding="utf-8"))
+        recorded = json.loads(read_regular_text(file))
         found = {
             kind: {str(key): _checked(window) for key, window in recorded.get(kind, {}).items()} for kind in ("pet", "mri")
         }
     except FileNotFoundError:
-        return {}
+        return {}, False
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UsageError(message("cohort-windows-damaged", path=file)) from None
-    return {kind: windows for kind, windows in found.items() if windows}
+    return {kind: windows for kind, windows in found.items() if windows}, is_proven(recorded, WINDOWS_FILE, key)
 
 
 def _checked(window: Sequence[float]) -> Window:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cspadn.errors import MemoryExhaustedError
+from cspadn.errors import MemoryExhaustedError, ModelError
 from cspadn.imaging.windowing import from_network_range, to_network_range
 from cspadn.messages import Sentence, message
 from cspadn.runtime.device import empty_cache, free_memory
@@ -155,6 +155,8 @@ class SliceFuser:
             if self.device.type == "cuda":
                 given = given.pin_memory()
             fused = self.network(to_network_range(given.to(self.device, non_blocking=True)))
+            if not fused.isfinite().all():
+                raise ModelError(message("model-without-numbers"))
             unit: NDArray[np.float32] = from_network_range(fused)[:, 0].clamp(0, 1).cpu().numpy()
             return unit
 

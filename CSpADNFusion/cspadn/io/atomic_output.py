@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import signal
+import stat
 import tempfile
 import threading
 import time
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PREFIX = ".cspadn-"
 _OWNED, _BEFORE, _NEW = ".cspadn.owned", "before", "new"  # in a private folder: its lock; what an output replaced, if anything
 _HANGUP = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
+_JUNCTION = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1)  # a link between folders of Windows
 _WAITING = {signal.SIGINT, signal.SIGTERM, _HANGUP}
 _PATIENCE, _SOME_TIME = 60, 3600  # seconds: for others that give their outputs their names; until a new folder is locked
 
@@ -38,6 +40,32 @@ def check_names(paths: Iterable[Path]) -> None:
         except UnicodeEncodeError:
             shown = str(path).encode(errors="backslashreplace").decode()
             raise InputError(message("name-not-utf8", path=shown)) from None
+
+
+def is_link(path: Path) -> bool:
+    """Return whether a path is a link, or a junction of Windows."""
+    try:
+        return path.is_symlink() or getattr(path.lstat(), "st_reparse_tag", 0) == _JUNCTION
+    except (OSError, ValueError):
+        return False
+
+
+def check_no_links(folder: Path, paths: Iterable[Path]) -> None:
+    """Check that outputs below a folder do not lead out of it.
+
+    Args:
+        folder: of the outputs, as the user gave it; it may be a link itself.
+        paths: files and folders below it, which need not exist.
+
+    Raises:
+        UsageError: one of them, or a folder between, is a link. Such links may have come with the data.
+    """
+    for path in paths:
+        for part in (path, *path.parents):
+            if part == folder:
+                break
+            if is_link(part):
+                raise UsageError(message("output-is-link", path=part))
 
 
 def check_different(pet: Path, mri: Path) -> None:
@@ -217,7 +245,9 @@ def stage(path: Path, suffix: str, write: Callable[[Path], object]) -> Staged:
         UsageError: it cannot be written; nothing is left.
         MemoryExhaustedError: there is no memory for it; nothing is left.
     """
-    path = path.resolve()  # a link stays a link: its target is replaced
+    if is_link(path):  # its target may be any file of the user
+        raise UsageError(message("output-is-link", path=path))
+    path = path.resolve()
     try:
         folder = PrivateFolder(path.parent)
     except OSError as error:

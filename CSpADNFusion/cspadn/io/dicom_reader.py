@@ -24,6 +24,7 @@ from cspadn.io.dicom_negative import NEGATIVE, inverted_if_negative
 from cspadn.io.dicom_padding import mark_padding
 from cspadn.io.dicom_stack import check_one_volume, frame_seconds, missing_slices, stack_of, time_frames
 from cspadn.io.dicom_tags import slice_axes, tag_numbers, tag_value
+from cspadn.io.encoded_frames import sizes_agree
 from cspadn.io.suv import suv_factor
 from cspadn.messages import message
 from cspadn.runtime.limits import exceeded_by_file, expect
@@ -216,7 +217,10 @@ def _decoded(path: Path, read: Callable[[Path], Voxels], name: str) -> Voxels:
 
 
 def _check_tags(path: Path) -> None:
-    """Raise ValueError if a tag has an unknown type or is longer than the file: ITK would allocate gigabytes for it."""
+    """Raise ValueError if a tag has an unknown type or is longer than the file, or a compressed frame has another size.
+
+    ITK would allocate gigabytes for it.
+    """
     import pydicom
     from pydicom.dataelem import RawDataElement
     from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -231,6 +235,8 @@ def _check_tags(path: Path) -> None:
             continue
         if each.VR not in known or (each.length != _UNDEFINED and each.value_tell + each.length > size):
             raise ValueError(f"{each.tag} is damaged.")
+    if not sizes_agree(whole):
+        raise ValueError("A compressed frame has another size.")
 
 
 def _label(image: sitk.Image, folder: Path, header: Dataset, suv: bool) -> None:

@@ -16,12 +16,13 @@ from cspadn.errors import InputError, MemoryExhaustedError, UsageError
 from cspadn.imaging.frames import select_frames, usable_seconds, without_trailing_axes
 from cspadn.imaging.geometry import has_orthogonal_axes
 from cspadn.imaging.metadata import FRAME_SECONDS, NOTE, PREFIX, SOURCE_NAME
-from cspadn.io.atomic_output import Staged, commit, stage
+from cspadn.io.atomic_output import Staged, commit, is_link, stage
 from cspadn.io.dicom_headers import SLICE, is_multiframe, kind_of_file
 from cspadn.io.foreign_formats import reason_of
 from cspadn.io.formats import PICTURE_SUFFIXES, format_of_content, format_of_name, suffix_of
 from cspadn.io.formats.file_format import read_with_itk, write_with_itk
 from cspadn.io.header_checks import DamageError, check_content
+from cspadn.io.input_files import is_of_input
 from cspadn.io.regular_files import read_regular_text
 from cspadn.messages import message
 from cspadn.runtime.limits import exceeded_by_file
@@ -159,9 +160,15 @@ def is_picture(path: Path) -> bool:
 
 
 def check_output(path: Path, suffixes: Sequence[str], *, inputs: Sequence[Path], overwrite: bool) -> None:
-    """UsageError where ``path`` could not be written later, or is one of ``inputs``: asked before the work starts."""
+    """UsageError where ``path`` could not be written later, or is one of ``inputs``: asked before the work starts.
+
+    Args:
+        inputs: as :func:`cspadn.io.input_files.with_voxel_files` returns them.
+    """
     if suffix_of(path) not in suffixes:
         raise UsageError(message("output-format", path=path, suffixes=" or ".join(suffixes)))
+    if is_link(path):
+        raise UsageError(message("output-is-link", path=path))
     folder = _target(path).parent
     if not folder.is_dir():
         raise UsageError(message("output-folder-missing", path=path))
@@ -169,7 +176,7 @@ def check_output(path: Path, suffixes: Sequence[str], *, inputs: Sequence[Path],
         raise UsageError(message("output-is-folder", path=path))
     if not os.access(folder, os.W_OK):
         raise UsageError(message("output-folder-not-writable", path=path))
-    if path.exists() and any(file.exists() and path.samefile(file) for file in inputs):
+    if path.exists() and is_of_input(path, inputs):
         raise UsageError(message("output-is-input", path=path))
     if path.exists() and not overwrite:
         raise UsageError(message("output-exists", path=path))
@@ -229,6 +236,8 @@ def sidecar_of(path: Path) -> Path:
 
 def check_sidecar(path: Path, *, overwrite: bool) -> None:
     """UsageError where there is such a file already; with ``overwrite``, where it is none of ours, as that of a BIDS image."""
+    if is_link(path):
+        raise UsageError(message("output-is-link", path=path))
     if not _target(path).exists():
         return
     if not overwrite:

@@ -92,6 +92,12 @@ PAIRS = Section(
             "not replaced.",
         ),
         Message(
+            "result-not-proven",
+            "Its result was not made by this user on this computer, or was changed: run the participant level.",
+            "On the group page: the side file lacks a proof by the key of this user, as in a dataset from elsewhere, "
+            "or its page or thumbnail was exchanged. The participant level fuses the pair again.",
+        ),
+        Message(
             "failure-record-damaged",
             "The file {path} is damaged: run the participant level again.",
             "On the group page: the failure record of a pair cannot be read. The next run writes it again.",
@@ -197,6 +203,18 @@ SECTION = Section(
             "The output folder {path} contains the results of another dataset or list: choose another folder.",
             "An output folder belongs to one dataset or list. This also occurs if the list was renamed, or if dataset and "
             "output were moved relative to each other.",
+        ),
+        Message(
+            "results-not-proven",
+            "{count} earlier results were fused again: they were not made by this user on this computer, or were changed.",
+            "Anyone can write a side file with matching hashes. Results are therefore skipped only if their side file has a "
+            "proof by the key of this user; see [scaling](scaling.md#results-of-others).",
+        ),
+        Message(
+            "windows-not-proven",
+            "The windows in {path} were not recorded by this user on this computer, or were changed: new ones were chosen.",
+            "As for results, recorded windows are used only with a proof by the key of this user. Give other windows with "
+            "`--pet-window` and `--mri-window`.",
         ),
         Message(
             "cohort-not-fused",

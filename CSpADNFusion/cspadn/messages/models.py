@@ -54,6 +54,18 @@ SECTION = Section(
             "The training diverged. Export a better checkpoint, or train again with a lower learning rate.",
         ),
         Message(
+            "model-not-as-shipped",
+            "The model {model} is not the one of this version ({path} was exchanged): install cspadn again.",
+            "The SHA-256 of each shipped model is part of the program, so that a change of both weights and card is noticed. "
+            "Keep your own models in another folder, and give the path of the weights.",
+        ),
+        Message(
+            "model-without-numbers",
+            "The model computes NaN or infinity from these volumes: choose another model, or leave out --half.",
+            "All weights are finite, but so large that sums of them are not, as after a training that diverged. With "
+            "`--half`, numbers above 65,504 overflow.",
+        ),
+        Message(
             "model-file-too-large",
             "{what} {path} is larger than {limit:.0f} MB and was not read: check the name.",
             "Weights may have 64 MB, cards 1 MB. Probably the file of another program was chosen.",

@@ -39,9 +39,17 @@ SECTION = Section(
             "To write a folder of DICOM files, add `--dicom`.",
         ),
         Message(
+            "output-is-link",
+            "The output {path} is a link, which is never written through: remove it, or choose another name.",
+            "A file or folder of the outputs is a symbolic link, or a junction of Windows. It could lead to any file of the "
+            "user, for example in a dataset from elsewhere. With DataLad, run `datalad unlock` first. The folder given as "
+            "OUTPUT of a cohort or batch may be a link.",
+        ),
+        Message(
             "output-is-input",
             "The output {path} is one of the inputs: choose another name.",
-            "Inputs are never replaced, not even with `--overwrite`.",
+            "Inputs are never replaced, not even with `--overwrite`. The files of their voxels (`.raw`, `.img`) and the "
+            "slices of their DICOM series belong to them.",
         ),
         Message(
             "output-exists",

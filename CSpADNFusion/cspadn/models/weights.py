@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 WEIGHTS_SUFFIX, CARD_SUFFIX = ".safetensors", ".json"
 _MAXIMUM_BYTES = 64 * 2**20  # of a weights file: the default network needs 0.75 MB
 _MAXIMUM_CARD_BYTES = 2**20  # the shipped ones have 3 KB
+SHIPPED = {  # SHA-256 of the weights of the shipped models
+    "cspadn": "a7f052e832c6609a30ad1d99f0bbfe8d7c2e7080e50376e69ae01461ca41b163",
+    "cspadn-paper": "5427eb9be1132638ca00f763a2994a2877e649e63f8a7a755a7d28d1fd5c32d4",
+}
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -133,12 +137,14 @@ def load_model(name_or_file: str | Path = DEFAULT_MODEL) -> Model:
 
     Raises:
         ModelError: the model is unknown or cannot be read, its architecture is unknown, or its hash, layers or values do not
-            agree with the card.
+            agree with the card; or a shipped model is not the one of this version.
     """
     import torch
 
     path = _find(str(name_or_file))
     card = read_card(path.with_suffix(CARD_SUFFIX))
+    if not str(name_or_file).endswith(WEIGHTS_SUFFIX) and card.sha256 != SHIPPED.get(path.stem):
+        raise ModelError(message("model-not-as-shipped", model=path.stem, path=path))
     architecture = ARCHITECTURES[card.architecture]
     with torch.device("meta"):  # takes no memory: a card may ask for layers of any size
         expected = architecture.build(card.network).state_dict()

@@ -896,11 +896,14 @@ case("output whose name is too long", code=2, identifier="output-name-unusable",
 case("output whose side file has too long a name", code=2, identifier="output-name-unusable", names="aaa.json")(
     _output(f"{'a' * 251}.mha")
 )
-case("output that is a link to itself", code=2, identifier="output-name-unusable", names="fused.nrrd")(
+case("output that is a link to itself", code=2, identifier="output-is-link", names="fused.nrrd")(
     _output("fused.nrrd", make=lambda path: path.symlink_to(path))
 )
-case("output that is a link into no folder", code=2, identifier="output-folder-missing", names="fused.nrrd")(
+case("output that is a link into no folder", code=2, identifier="output-is-link", names="fused.nrrd")(
     _output("fused.nrrd", make=lambda path: path.symlink_to(path.parent / "none" / "fused.nrrd"))
+)
+case("output that is a link to a file", code=2, identifier="output-is-link", names="fused.nrrd")(
+    _output("fused.nrrd", "--overwrite", make=lambda path: path.symlink_to(path.parent.parent.parent / "mri.nrrd"))
 )
 
 
