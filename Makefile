@@ -18,7 +18,7 @@ RESULTS := docs/results
 SECONDS := 600
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist worksteal # a process, not a thread, per core
 
-.PHONY: bench messages metrics-page benchmark cohort-demo constraints demo docs evaluate fuzz gallery geometry-report index-check observe page-screenshots panel-benchmark registration-report scaling quick screenshots test test-all trust check pytest format clean windows-report workflows
+.PHONY: bench messages metrics-page benchmark cohort-demo constraints demo docs evaluate fuzz gallery geometry-report index-check observe page-screenshots panel-benchmark registration-report sbom scaling quick screenshots test test-all trust check pytest format clean windows-report workflows
 
 $(READY): pyproject.toml constraints.txt
 	test ! -L $(VENV) # behind a link the environment of another clone would be emptied
@@ -41,6 +41,7 @@ constraints: $(READY) ## update constraints.txt from pyproject.toml; listed vers
 		--output-file $(VENV)/constraints.txt
 	sed 's/^torch==.* /&--hash=sha256:$(TORCH_CPU) /' $(VENV)/constraints.txt > constraints.txt
 	cd .github/requirements && $(SUBSET) build.in --output-file build.txt
+	cd .github/requirements && $(SUBSET) sbom.in --output-file sbom.txt
 	cd .github/requirements && $(SUBSET) ../../pyproject.toml --output-file package.txt
 	cd .github/requirements && $(SUBSET) slicer.in ../../CSpADNFusion/Resources/requirements.txt --output-file slicer.txt
 
@@ -71,8 +72,8 @@ bench: $(READY) ## time fusing against other methods under both instruction sets
 		--benchmark-disable-gc --benchmark-warmup=off $(BENCH)
 	$(BIN)/python Testing/tools/benchmarks/report.py $(DEMO)/bench.json docs/benchmarks.md
 
-trust: $(READY) ## test bad inputs, faults and a long run: rewrites the tables of docs/trust.md
-	$(BIN)/python Testing/tools/trust/report.py docs/trust.md
+trust: $(READY) ## test bad inputs, faults and a long run: rewrites the tables of docs/robustness.md
+	$(BIN)/python Testing/tools/trust/report.py docs/robustness.md
 
 cohort-demo: $(READY) ## fuse 24 simulated heads on two Dask workers, kill one, and compare the time with a plain loop: demo/cohort
 	$(BIN)/python Testing/tools/cohort_demo.py --output $(DEMO)/cohort
@@ -88,6 +89,13 @@ gallery: $(READY) ## draw the pictures of docs/gallery.md
 
 fuzz: $(READY) ## fuzz the project's own readers for SECONDS, on Linux: findings and coverage in demo/fuzz
 	PYTHONPATH=Testing/tools:Testing/slicer $(BIN)/python -m fuzz.run --seconds $(SECONDS) --folder $(DEMO)/fuzz
+
+sbom: $(READY) ## list all packages, and the libraries inside SimpleITK, in the format CycloneDX: demo/sbom.cdx.json
+	mkdir -p $(DEMO)
+	$(PYTHON) -m venv --clear $(DEMO)/sbom
+	$(DEMO)/sbom/bin/python -m pip install --quiet --require-hashes --only-binary :all: --no-deps --requirement .github/requirements/sbom.txt
+	$(DEMO)/sbom/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-format JSON --output-file $(DEMO)/sbom.cdx.json
+	$(BIN)/python Testing/tools/sbom.py $(DEMO)/sbom.cdx.json
 
 panel-benchmark: $(READY) ## time the import of the module and the opening of its panel, in the stand-in
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/benchmark_panel.py

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
 
 from repository import LIBRARY, STAND_IN, TOOLS
 
@@ -65,6 +66,8 @@ READERS = [
     ("settings", "all", "cspadn.imaging.windowing.check_window"),
     ("arguments", "all", "cspadn.cli.common.settings_of"),
     ("progress", "run", "CSpADNFusionLib.worker.pair_worker.PairWorker._onEvent"),
+    ("volume", "mha", "cspadn.io.header_checks.check_voxels"),
+    ("dicom", "mri", "cspadn.io.dicom_reader.stack_of"),
 ]
 
 
@@ -97,6 +100,18 @@ def test_what_slicer_could_not_show_is_a_finding(target: Target, monkeypatch) ->
     monkeypatch.setattr("CSpADNFusionLib.worker.pair_worker._shown", lambda text: text)
     with pytest.raises(UnicodeEncodeError):
         target((CORPUS / "progress" / "half-a-character").read_bytes())
+
+
+@pytest.mark.parametrize("target", ["volume"], indirect=True)
+def test_voxels_of_unused_memory_are_a_finding(target: Target, monkeypatch) -> None:
+    fillings = iter((1, 2))
+
+    def invented(*_: object) -> sitk.Image:
+        return sitk.Image(2, 2, 2, sitk.sitkUInt8) + next(fillings)
+
+    monkeypatch.setattr("cspadn.io.images.read_with_itk", invented)
+    with pytest.raises(AssertionError, match="not those of the file"):
+        target((CORPUS / "volume" / "mha").read_bytes())
 
 
 def test_many_pairs_of_one_name_are_named_at_once() -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 TARGETS = "fuzz.targets"
-OURS = ["cspadn", "CSpADNFusionLib"]
+OURS = ["cspadn", "CSpADNFusionLib", "pydicom"]  # and the parser of DICOM headers, which is written in Python
 LIMITS = ["-rss_limit_mb=2048", "-timeout=10", "-max_len=4096"]
 _RUNS = re.compile(r"^stat::number_of_executed_units: (\d+)$", re.MULTILINE)
 _RATE = re.compile(r"^stat::average_exec_per_sec: +(\d+)$", re.MULTILINE)

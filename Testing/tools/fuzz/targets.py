@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+ENDINGS = (b".nii", b".nii.gz", b".nrrd", b".mha", b".png", b".hdr", b".nhdr", b".mhd", b".dat")  # of files with volumes
 HASH = b"@"  # in a card stands for the SHA-256 of its weights, which no fuzzer guesses
 _SECONDS, _BYTES = 8, 2**30  # of the processor, and of address space, that refusing or reading a small file may take
 
@@ -172,6 +173,36 @@ def progress(data: bytes) -> None:
     "".join(shown).encode()
 
 
+def volume(data: bytes) -> None:
+    """A file with a volume, read as the process that reads volumes does it: its ending is the first line.
+
+    A volume that is read twice has the same voxels: what is not in the file would be what lay in memory before.
+    """
+    ending, _, content = data.partition(b"\n")
+    if ending in ENDINGS:
+        _read_twice(_file(f"pet{ending.decode()}", content))
+
+
+def dicom(data: bytes) -> None:
+    """A DICOM file, alone in its folder; otherwise as :func:`volume`."""
+    folder = Path(_temporary().name, "series")
+    folder.mkdir(exist_ok=True)
+    (folder / "1.dcm").write_bytes(data)
+    _read_twice(folder)
+
+
+def _read_twice(path: Path) -> None:
+    import SimpleITK as sitk
+
+    from cspadn.errors import FusionError
+    from cspadn.io.images import read_in_process
+    from cspadn.runtime.terminal import quiet
+
+    with _bounded(), suppress(FusionError), quiet():
+        first, second = (sitk.GetArrayFromImage(read_in_process(path, "The PET")).tobytes() for _ in range(2))
+        assert first == second, "The voxels are not those of the file."
+
+
 def _raise_again(*_: object) -> None:
     """What the worker only logs, since Slicer must go on."""
     raise
@@ -198,5 +229,5 @@ def _worker(shown: list[Any]) -> Any:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    each.__name__: each for each in (weights, card, pairs, settings, arguments, progress)
+    each.__name__: each for each in (weights, card, pairs, settings, arguments, progress, volume, dicom)
 }

@@ -1,4 +1,4 @@
-"""``make trust``: bad inputs, faults and the soak, all of them; writes what was tried and what was lost to docs/trust.md.
+"""``make trust``: bad inputs, faults and the soak, all of them; writes what was tried and what was lost to docs/robustness.md.
 
 Ends with 1 if anything was lost.
 """
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=20, help="random moments of each fault; default: 20")
     parser.add_argument("--fusions", type=int, default=200, help="of the soak; default: 200")
-    parser.add_argument("output", type=Path, help="docs/trust.md")
+    parser.add_argument("output", type=Path, help="docs/robustness.md")
     options = parser.parse_args()
     parts = [tell_inputs(), tell_faults(options.times), tell_soak(options.fusions)]
     text = "\n\n".join([_where(), *(text for text, _ in parts)])
