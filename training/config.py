@@ -229,7 +229,7 @@ def load_config(path: Path) -> TrainingConfig:
         line = f" at line {place.line + 1}" if place else ""
         raise ValueError(f"{path} is not YAML{line}: expected lines such as 'epochs: 600'.") from None
     if not isinstance(values, dict):
-        raise ValueError(f"{path} holds no options: expected lines such as 'epochs: 600'.")
+        raise ValueError(f"{path} contains no options: expected lines such as 'epochs: 600'.")
     return config_from_dict(values, source=str(path))
 
 

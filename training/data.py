@@ -56,7 +56,7 @@ def read_exam(folder: Path) -> list[Pair]:
     """
     names = sorted(path.stem for path in (folder / "spect").glob("*.png"))
     if not names:
-        raise InputError(f"The folder {folder} holds no pairs spect/NAME.png and mri/NAME.png: check the folder of the data.")
+        raise InputError(f"The folder {folder} contains no pairs spect/NAME.png and mri/NAME.png: check the data folder.")
     return [_read_pictures(folder, name, "spect") for name in names]
 
 
@@ -105,7 +105,7 @@ def _read_grey(path: Path) -> NDArray[np.float32]:
         raise InputError(f"The picture {path} has 16 bits: save it with 8.")
     image = None if colour & _ALPHA else read_in_process(path, "The picture")
     if image is None or image.GetNumberOfComponentsPerPixel() == 4:  # or a palette with transparency
-        raise InputError(f"The picture {path} has alpha: save it without, as grey or RGB.")
+        raise InputError(f"The picture {path} has an alpha channel: save it as grey or RGB without one.")
     pixels = picture_pixels(image, f"The picture {path}")
     return grey_levels(pixels).astype(np.float32) / np.float32(white_level(pixels))
 

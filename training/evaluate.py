@@ -81,11 +81,11 @@ def write_index(folder: Path, sections: list[Section], seconds: float, processes
     contents = "\n".join(f"- [{section.title}]({section.name}.md)" for section in sections)
     intro = (
         f"Made by `{command}` in {seconds / 60:.1f} minutes, with {counted(processes, 'process', 'processes')} of one thread "
-        "each. It computes every number and figure from the shipped weights and the given images; only the published values "
-        "are quoted. All rows fuse the PET as rounded luma and give 8-bit images, clipped and never stretched. Research use "
-        "only, not for diagnosis.\n\n"
-        "These tables report published measures; nothing is chosen or claimed by them. Models are judged by [a numerical "
-        "observer](observer.md), which `python -m training.observe` runs."
+        "each. The command computes every number and figure from the shipped weights and the given images; only the "
+        "published values are quoted. All rows fuse the PET as rounded luma and produce 8-bit images, clipped but never "
+        "stretched. Research use only, not for diagnosis.\n\nThese tables report published measures. They are not used to "
+        "choose a model or to support a claim. Models are judged by [a numerical observer](observer.md), which `python -m "
+        "training.observe` runs."
     )
     parts = [f"## {section.title}\n\n{section.body}" for section in sections]
     text = "\n\n".join([TITLE, intro, contents, "## Models", _models(), *parts, file_list(folder)])

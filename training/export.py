@@ -81,12 +81,12 @@ def export(run: Path, data: Path, output: Path, description: str, *, command: st
     module, checkpoint = load_run(run)
     if checkpoint["global_step"] < module.config.total_steps:
         done = f"{checkpoint['global_step']} of {module.config.total_steps} steps"
-        raise InputError(f"The run {run} has done {done}: give its training command again, it goes on from there.")
+        raise InputError(f"The run {run} has done {done}: run its training command again to resume it.")
     network = module.network
     if module.config.architecture == TFNET:
         return save_half(network, output)
     if not description:
-        raise UsageError("A model needs a --description for its card: say in a sentence what it is.")
+        raise UsageError("A model needs a --description for its card: describe it in one sentence.")
     card = {
         "version": "1",
         "description": description,

@@ -111,12 +111,12 @@ def read_tissues(path: Path) -> NDArray[np.uint8]:
         InputError: the file is missing or not a label map.
     """
     if not path.is_file():
-        raise InputError(f"The label map {path} does not exist: check the folder of the data.")
+        raise InputError(f"The label map {path} does not exist: check the data folder.")
     try:
         image = nibabel.as_closest_canonical(nibabel.load(path))
         labels = np.rint(np.asanyarray(image.dataobj)).astype(np.int32).transpose(2, 1, 0)
     except (ImageFileError, HeaderDataError, OSError, ValueError, EOFError):
-        raise InputError(f"The label map {path} cannot be read: it is damaged, or no NIfTI file.") from None
+        raise InputError(f"The label map {path} cannot be read: it is damaged or not a NIfTI file.") from None
     table = np.full(max(int(labels.max()) + 1, 1000), NAMES.index("soft"), np.uint8)
     for index, numbers in enumerate(TISSUES.values()):
         table[list(numbers)] = index

@@ -92,31 +92,33 @@ def report(
 
 
 _INTRODUCTION = (
-    "Lesions are put into the PET or the MRI before they are fused, with the windows held. A channelised Hotelling observer "
-    f"(ten dense difference-of-Gaussians channels; display noise of {NOISES[0]:g} of the lightness per pixel) detects them in "
-    "the display. The efficiency is its detectability index d' there over that in the single source. A display is as good as "
-    "its worst task: 1 means that nothing of either source is lost, 0 that one source cannot be seen. Tasks: "
+    "Lesions are added to the PET or the MRI before fusion, with the windows fixed. A channelised Hotelling observer (ten "
+    f"dense difference-of-Gaussians channels; display noise of {NOISES[0]:g} of the lightness per pixel) detects them in the "
+    "display. The efficiency is its detectability index d' in the display, divided by that in the single source. A display is "
+    "as good as its worst task: 1 means that nothing of either source is lost, 0 that one source cannot be seen. Tasks: "
     + "; ".join(f"{task.name} ({task.amount:+.0%}, {task.fwhm_mm:g} mm)" for task in TASKS)
     + ". The coarse MRI lesion is reported but is not among the four grey tasks: one grey level cannot show it beside the "
     "PET."
 )
 _NOTE = (
-    "Worst: the mean over cases of the worst of the four tasks, with 95 % of the means when the heads are drawn again. "
-    f"Columns of tasks: mean over the simulated cases. Half and double: with display noise of {NOISES[1]:g} and {NOISES[2]:g}."
+    "Worst: the mean over cases of the worst of the four tasks, with its 95 % bootstrap interval, for which heads are "
+    "resampled. Columns of tasks: means over the simulated cases. Half and double noise: with display noise of "
+    f"{NOISES[1]:g} and {NOISES[2]:g}."
 )
 _COLORS = (
-    "All five tasks, in lightness and in both colour axes of OKLab; the simulated cases. The slider lays the PET in the "
-    "palette over the MRI, as Slicer does, at opacities of .3 to .7. Read back: error of the PET level that the colours of "
-    "the colour volume give, the worst case. Smallest step: CIEDE2000 between colours a tenth of the PET's window apart, at "
-    "any brightness that occurs with both in the head."
+    "All five tasks on the simulated cases, in lightness and in both colour axes of OKLab. The slider lays the PET in the "
+    "palette over the MRI, as Slicer does, at opacities from 0.3 to 0.7. Read back: the error of the PET level derived from "
+    "the colours of the colour volume, in the worst case. Smallest step: the CIEDE2000 difference between colours whose PET "
+    "levels are a tenth of the window apart, at any brightness that occurs with both in the head."
 )
 _FAULTS_NOTE = (
-    "Vanished: lesions with less than a quarter of the contrast that they have in their source; turned: of the opposite sign. "
-    f"Hole: a pixel darker than the darker source by more than {HOLE:g}. White: the largest share of a head above {WHITE:g}. "
-    "Artefacts: N of Petrovic and Xydeas, edges that are stronger in the display than in both sources, weighted by the edges "
-    "of the sources; a display that raises the contrast of fine detail has more of them. Hot tumour: three times the uptake, "
-    "radius 12 mm; the mean (least) contrast in the display over that in the PET. In both: the same tumour, bright in the MRI "
-    "too; how far its darkest pixel lies above the darker source at the least."
+    "Vanished: lesions with less than a quarter of the contrast that they have in their source. Turned: lesions with the "
+    f"opposite sign. Hole: a pixel darker than the darker source by more than {HOLE:g}. White: the largest share of a head "
+    f"above {WHITE:g}. Artefacts: N of Petrovic and Xydeas, that is, edges that are stronger in the display than in both "
+    "sources, weighted by the edges of the sources; a display that raises the contrast of fine detail has more of them. Hot "
+    "tumour: a tumour with three times the uptake and a radius of 12 mm; the mean (least) contrast in the display relative to "
+    "that in the PET. In both: the same tumour, also bright in the MRI; the least margin of its darkest pixel above the "
+    "darker source."
 )
 
 
@@ -198,7 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with data/ and peers/")
     parser.add_argument("--output", type=Path, required=True, help="folder for the page, its tables and pictures")
     parser.add_argument(
-        "--validation", action="store_true", help="read the validation heads 10 and 11 instead of the test heads"
+        "--validation", action="store_true", help="evaluate the validation heads 10 and 11 instead of the test heads"
     )
     parser.add_argument("--processes", type=int, default=2, help="number of processes, one thread each (default: 2)")
     options = parser.parse_args(arguments)

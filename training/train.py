@@ -307,9 +307,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give the output folder of a training run.") from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
-        raise InputError(f"{path} cannot be read: it is damaged, or no checkpoint.") from None
+        raise InputError(f"{path} cannot be read: it is damaged or not a checkpoint.") from None
     if not isinstance(checkpoint, dict) or not {"hyper_parameters", "state_dict", "history"} <= set(checkpoint):
-        raise InputError(f"{path} is no checkpoint of this training: give the output folder of a training run.")
+        raise InputError(f"{path} is not a checkpoint of this training: give the output folder of a training run.")
     return checkpoint
 
 
@@ -317,7 +317,7 @@ def check_weights(module: FusionTraining, weights: dict[str, Tensor], path: Path
     """Raise InputError if the weights of the checkpoint ``path`` do not fit the layers of the module."""
     expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
     if {name: tensor.shape for name, tensor in weights.items()} != expected:
-        raise InputError(f"{path} is of another architecture than its options say: train anew.")
+        raise InputError(f"{path} has another architecture than its options state: start a new training.")
 
 
 def _check_same_run(module: FusionTraining, path: Path) -> None:
@@ -327,10 +327,10 @@ def _check_same_run(module: FusionTraining, path: Path) -> None:
     options = module.config.to_dict()
     if changed := sorted(name for name in options if saved[name] != options[name]):
         names = ", ".join(changed)
-        raise ValueError(f"{path} is of a run with other options ({names}): choose another --output, or remove it.")
+        raise ValueError(f"{path} belongs to a run with other options ({names}): choose another --output, or remove it.")
     check_weights(module, checkpoint["state_dict"], path)
     if checkpoint.get("data_sha256") != module.data_sha256:
-        raise ValueError(f"{path} is of a run on other pairs: choose another --output, or give the data that it began with.")
+        raise ValueError(f"{path} belongs to a run on other pairs: choose another --output, or give the data of that run.")
 
 
 def _fingerprint(pairs: Sequence[Pair]) -> str:

@@ -47,7 +47,9 @@ def read_slices(pet_path: Path, mri_path: Path) -> NDArray[np.float32]:
     slices = np.stack([to_unit(pet_values, pet_window), to_unit(mri_values, mri_window)], axis=1)
     shares = (slices > _FOREGROUND).mean(axis=(2, 3)).min(axis=1)
     if not (shares >= _LEAST_SHARE).any():
-        raise InputError(f"The PET {pet_path} and the MRI {mri_path} have no slice with something in both: check them.")
+        raise InputError(
+            f"The PET {pet_path} and the MRI {mri_path} have no slice in which both show something: check both files."
+        )
     kept: NDArray[np.float32] = slices[shares >= _LEAST_SHARE]
     return kept
 
@@ -67,11 +69,11 @@ def read_volume(path: Path, name: str) -> sitk.Image:
         file = nibabel.load(path)
         values = np.asanyarray(file.dataobj)
     except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error):
-        raise InputError(f"{name} {path} cannot be read: it is damaged, or no NIfTI file.") from None
+        raise InputError(f"{name} {path} cannot be read: it is damaged or not a NIfTI file.") from None
     if values.ndim != 3:
         raise InputError(f"{name} {path} has {values.ndim} dimensions: extract one three-dimensional frame first.")
     if values.dtype.kind not in "iuf":
-        raise InputError(f"{name} {path} holds colours or complex numbers: give a volume with one real value per voxel.")
+        raise InputError(f"{name} {path} contains colours or complex numbers: give a volume with one real value per voxel.")
     image = to_image(values, file.affine, f"{name} {path}")
     check_volume(image, f"{name} {path}")
     return image

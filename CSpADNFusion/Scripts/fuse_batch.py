@@ -25,8 +25,8 @@ class Terminated(KeyboardInterrupt):
 
 
 def main(arguments):
-    """Return the exit code. No exception may leave: Slicer would go on and, without a window, never end."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # Slicer lets Ctrl-C end it at once
+    """Run the batch and return the exit code. Catch all exceptions: Slicer has no window here, and would keep running."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in Slicer, Ctrl-C would end the process at once
     signal.signal(signal.SIGTERM, _terminated)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _terminated)
@@ -46,14 +46,14 @@ def _terminated(*_):
 
 
 def _makeImportable():
-    """If the module is not installed, import it from the folder above the one of this file."""
+    """Add the folder above that of this file to the module path if the module is not installed."""
     folder = str(Path(__file__).resolve().parent.parent)
     if not hasattr(slicer.modules, "cspadnfusion") and folder not in sys.path:
         sys.path.insert(0, folder)
 
 
 def _ownArguments(arguments):
-    """Slicer removes the "--" that ends its own arguments; other versions may keep it."""
+    """Return the arguments after "--", which ends Slicer's own arguments; some versions of Slicer remove it."""
     return arguments[arguments.index("--") + 1 :] if "--" in arguments else arguments
 
 
@@ -134,21 +134,28 @@ def _parser():
 
     parser = _Parser(prog=NAME, allow_abbrev=False, description="Fuse many pairs of PET and MRI with CSpA-DN.")
     parser.add_argument(
-        "--pairs", type=Path, metavar="FILE.csv", help="columns pet, mri and, if wanted, output; UTF-8, paths from the file on"
+        "--pairs",
+        type=Path,
+        metavar="FILE.csv",
+        help="UTF-8 table with the columns pet, mri and, optionally, output; relative paths start at its folder",
     )
-    parser.add_argument("--studies", type=Path, metavar="FOLDER", help="in place of --pairs: a folder for each DICOM study")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="receives the fused volumes and summary.csv")
+    parser.add_argument(
+        "--studies", type=Path, metavar="FOLDER", help="instead of --pairs: folder with one folder per DICOM study"
+    )
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder for the fused volumes and summary.csv")
     add_settings(parser)
-    parser.add_argument("--metrics", action="store_true", help="measure each slice as well")
+    parser.add_argument("--metrics", action="store_true", help="also write a table with the metrics of each slice")
     add_suv(parser)
-    parser.add_argument("--dicom", action="store_true", help="write each pair as a DICOM study as well")
+    parser.add_argument("--dicom", action="store_true", help="also write each pair as a DICOM study")
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     return parser
 
 
 def _complain(text):
-    """Print an error; names of files may have bytes that are not UTF-8."""
-    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(text))  # the library may be missing
+    """Print an error; file names may contain bytes that are not UTF-8."""
+    shown = "".join(
+        each if each.isprintable() else ascii(each)[1:-1] for each in str(text)
+    )  # without in_one_line: the library may be missing
     print(f"{NAME}: {shown}", file=sys.stderr, flush=True)
 
 

@@ -34,7 +34,7 @@ from training.baselines.tfnet import TFNet
 from training.baselines.trivial import maximum
 from training.evaluation import curves, paper, trained
 from training.evaluation.folder import staged
-from training.evaluation.inputs import PAPER_MODEL, model_rows
+from training.evaluation.inputs import PAPER_MODEL, RULE, model_rows
 from training.evaluation.intervals import spread
 from training.evaluation.pairs import SAME_HEAD, SECOND_SUBJECT, Pair, read_set
 from training.evaluation.rows import measure_rows, trivial_rows, workers
@@ -245,11 +245,11 @@ def test_the_papers_model_is_compared_with_four_methods(results: Path) -> None:
 
 def test_what_flatters_us_is_said(results: Path) -> None:
     page = (results / "table1.md").read_text()
-    assert "This is no test on an unseen head" in page
+    assert "These pairs do not test an unseen head" in page
     assert "learning rate was chosen on these pairs" in page
-    assert "Its training has seen slices of this head in all three planes, but not these axial slices" in page
+    assert "Its training used slices of this head in all three planes, but not these axial slices" in page
     for text in (page, (results / "subject2.md").read_text()):
-        assert "it keeps black what is black in both sources, and raises what is below its bounds" in text
+        assert RULE in text
     assert "by construction" in (results / "black.md").read_text()
 
 
@@ -302,7 +302,7 @@ def test_the_start_with_mse_alone_is_told(results: Path) -> None:
     assert curves.mse_steps("tfnet") == trained.options_by_name("tfnet")["mse_steps"]
     page = (results / "training.md").read_text()
     assert ("shaded span" in page) == any(map(curves.mse_steps, ("cspadn", "cspadn-paper")))
-    assert "A point of the curve is the mean of an epoch" in page
+    assert "Each point of the curve is the mean of an epoch" in page
 
 
 def test_pictures_are_small_and_not_blank(results: Path) -> None:
@@ -341,17 +341,17 @@ SPOIL: dict[str, tuple[Callable[[Folders], object], str]] = {
     "no data": (lambda f: f.data.rename(f.data.with_name("moved")), "split.csv does not exist"),
     "no table": (lambda f: (f.data / SECOND_SUBJECT[0] / "split.csv").unlink(), "split.csv does not exist"),
     "a missing partner": (lambda f: (f.data / SAME_HEAD[0] / "mri" / "c.png").unlink(), "c.png does not exist"),
-    "no peers": (lambda f: (f.data / "peers").rename(f.data / "moved"), "holds no fused images of other methods"),
+    "no peers": (lambda f: (f.data / "peers").rename(f.data / "moved"), "contains no fused images of other methods"),
     "a peer without a picture": (
         lambda f: (f.data / "peers" / "fused" / "subject2" / "OtherNet" / "q.png").unlink(),
         "q.png does not exist",
     ),
     "a peer's picture of another size": (
         lambda f: _write(np.zeros((8, 8), np.uint8), f.data / "peers" / "fused" / "subject2" / "OtherNet" / "q.png"),
-        "must have 8 bits, and the size of the pair",
+        "must have 8 bits and the size of the pair",
     ),
     "no weights": (lambda f: (f.weights / "tfnet.safetensors").unlink(), "train TFNet first"),
-    "a damaged curve": (_damaged_curve, "is no training curve"),
+    "a damaged curve": (_damaged_curve, "is not a training curve"),
 }
 
 

@@ -418,10 +418,10 @@ def _save(run: Path, settings: TrainingConfig, weights_of: TrainingConfig) -> Pa
 
 
 BAD_CHECKPOINTS = {
-    "another network": (lambda run: _save(run, tiny(), tiny(network=NetworkConfig())), "is of another architecture"),
-    "TFNet's weights": (lambda run: _save(run, tiny(), tiny(architecture="tfnet")), "is of another architecture"),
+    "another network": (lambda run: _save(run, tiny(), tiny(network=NetworkConfig())), "has another architecture"),
+    "TFNet's weights": (lambda run: _save(run, tiny(), tiny(architecture="tfnet")), "has another architecture"),
     "damaged": (lambda run: (run.mkdir(), (run / train.CHECKPOINT).write_bytes(b"PK\x03\x04nothing")), "cannot be read"),
-    "of others": (lambda run: (run.mkdir(), torch.save({"state_dict": {}}, run / train.CHECKPOINT)), "is no checkpoint"),
+    "of others": (lambda run: (run.mkdir(), torch.save({"state_dict": {}}, run / train.CHECKPOINT)), "is not a checkpoint"),
 }
 
 

@@ -56,7 +56,7 @@ def test_config_errors_name_the_options(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lacks options: epochs, loss"):
         config_from_dict({k: v for k, v in values.items() if k not in ("loss", "epochs")}, "x.yaml")
     (tmp_path / "empty.yaml").write_text("")
-    with pytest.raises(ValueError, match="holds no options"):
+    with pytest.raises(ValueError, match="contains no options"):
         load_config(tmp_path / "empty.yaml")
 
 
@@ -110,8 +110,8 @@ def test_grey_as_rgb_is_the_same_pair(data: Path) -> None:
 
 BAD_PICTURES = {
     "16 bits": (("I;16", (40, 32)), r"a\.png has 16 bits: save it with 8"),
-    "RGB with alpha": (("RGBA", (40, 32)), r"a\.png has alpha: save it without"),
-    "grey with alpha": (("LA", (40, 32)), r"a\.png has alpha: save it without"),
+    "RGB with alpha": (("RGBA", (40, 32)), r"a\.png has an alpha channel: save it"),
+    "grey with alpha": (("LA", (40, 32)), r"a\.png has an alpha channel: save it"),
     "another size": (("L", (32, 40)), r"of the pair 'a' in .* have 40 x 32 and 32 x 40 pixels"),
 }
 
@@ -226,7 +226,7 @@ def _shift(millimetres: float) -> np.ndarray:
 
 
 def _flatten(path: Path) -> None:
-    """All slices at one place."""
+    """Place all slices at one position."""
     file = nibabel.load(path)
     file.header["srow_z"] = 0
     file.header["sform_code"], file.header["qform_code"] = 2, 0
@@ -244,7 +244,7 @@ BAD_VOLUMES = {
     "damaged": (lambda path: path.write_bytes(path.read_bytes()[:400]), "cannot be read"),
     "no NIfTI": (lambda path: path.write_text("nothing"), "cannot be read"),
     "two frames": (lambda path: _nifti(path, np.zeros((4, 4, 4, 2), np.float32)), "has 4 dimensions"),
-    "complex": (lambda path: _nifti(path, np.zeros((4, 4, 4), np.complex64)), "holds colours or complex numbers"),
+    "complex": (lambda path: _nifti(path, np.zeros((4, 4, 4), np.complex64)), "contains colours or complex numbers"),
     "flat": (lambda path: _flatten(path), "cannot be used"),
     "elsewhere": (lambda path: _nifti(path, np.ones((4, 4, 4), np.float32), _shift(900)), "do not overlap in space"),
     "dark": (lambda path: _nifti(path, _spot(), _shift(-30)), "have no slice"),

@@ -17,5 +17,5 @@ Method = Callable[
 def check_pair(pet: Image, mri: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both as float64; ValueError unless they are images of the same size with at least one pixel."""
     if pet.shape != mri.shape or pet.ndim != 2 or not pet.size:
-        raise ValueError(f"The PET has the shape {pet.shape}, the MRI {mri.shape}: both must be (H, W), of one size.")
+        raise ValueError(f"The PET has the shape {pet.shape}, the MRI {mri.shape}: both must be (H, W) and of the same size.")
     return pet.astype(np.float64), mri.astype(np.float64)

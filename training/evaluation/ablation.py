@@ -31,9 +31,9 @@ _NAME = re.compile(rf"({'|'.join(ATTENTION)})-(\d+)")
 _FIGURE_SLICES = 4
 
 _TRAP = (
-    "The loss has a trap (decision 0003): where one source is black, leaving the other out costs no more SSIM than showing "
-    "it, so that a run can end with the skull gone. A start with MSE alone works against that. Where the seeds of one variant "
-    f"lie far apart in {LOTTERY}, it may have caught some of them: a lottery, and no effect of attention."
+    "The loss has a trap (decision 0003): where one source is black, omitting the other costs no more SSIM than showing it, "
+    "so a run can end without the skull. Starting with MSE alone counteracts this. Where the seeds of one variant differ "
+    f"widely in {LOTTERY}, some of them may have fallen into the trap; that is chance, not an effect of attention."
 )
 
 Means = dict[str, dict[int, Scores]]  # by variant, or contrast of two, and seed
@@ -115,11 +115,11 @@ def _intro(inputs: Inputs, table: Sequence[Row]) -> str:
     options = [options_of(card_of(row.source)) for row in table]
     seeds = listed([str(seed) for seed in sorted({_parts(row.name)[1] for row in table})])
     intro = (
-        "The network with both attention modules, with the spatial or the channel one alone, and with none; else nothing "
-        f"differs. Loss: {_all_of(map(_loss, options))}. Each run: "
-        f"{_all_of(str(budget_of(row) or 'unknown') for row in table)}. Seeds: {seeds}. Mean and standard deviation over the "
-        f"seeds of the means over the {span(inputs.same_head)}; alpha and beta, the learned scales of the spatial and the "
-        f"channel attention, as means over the seeds; and {LOTTERY} of each seed."
+        "The network with both attention modules, with only the spatial or only the channel module, and with neither; "
+        f"nothing else differs. Loss: {_all_of(map(_loss, options))}. Each run: "
+        f"{_all_of(str(budget_of(row) or 'unknown') for row in table)}. Seeds: {seeds}. The table gives the mean and standard "
+        f"deviation, over the seeds, of the means over the {span(inputs.same_head)}; the mean over the seeds of alpha and "
+        f"beta, the learned scales of the spatial and the channel attention; and {LOTTERY} of each seed."
     )
     return "\n\n".join(filter(None, [intro, trap(options)]))
 
@@ -162,13 +162,13 @@ def _contrasts(findings: Findings, pairs: Sequence[Pair]) -> str:
     """Describe the differences between runs of equal seeds, with their intervals and limits."""
     told = {name: of_seeds for name, of_seeds in findings.differences.items() if len(of_seeds) > 1}
     if not told:
-        return "There are not enough seeds with and without attention to tell a difference from its spread."
+        return "There are too few seeds with and without attention to compare a difference with its spread."
     spreads = {(name, m): spread([s[m] for s in of_seeds.values()]) for name, of_seeds in told.items() for m in RESULT_NAMES}
     lines = [[*key, *map(number, found), _verdict(found)] for key, found in spreads.items()]
     header = ["difference", "measure", "mean", "standard deviation", "95 % from", "to", "the interval"]
     parts = [
-        "The difference between runs of equal seeds, its standard deviation over the seeds, and the 95 % interval of its mean "
-        "(Student's t, one degree of freedom less than seeds).",
+        "The difference between runs with the same seed, its standard deviation over the seeds, and the 95 % confidence "
+        "interval of its mean (Student's t with one degree of freedom fewer than seeds).",
         markdown(header, lines),
         _caution(told, len(spreads), pairs),
     ]
@@ -182,10 +182,10 @@ def _verdict(found: Spread) -> str:
 def _caution(told: Means, intervals: int, pairs: Sequence[Pair]) -> str:
     seeds = listed([str(count) for count in sorted({len(of_seeds) for of_seeds in told.values()})])
     return (
-        f"{seeds} seeds cannot show small effects: that an interval holds 0 does not say that attention does nothing. Nor "
-        f"does one that excludes 0 say much alone: with {len(RESULT_NAMES)} measures a false alarm is likely; of {intervals} "
-        f"such intervals {0.05 * intervals:.1f} would exclude 0 on average if attention changed nothing. And the pairs are no "
-        f"independent sample{_alikeness(pairs)}: what is found holds for this head."
+        f"{seeds} seeds cannot show small effects: an interval that contains 0 does not prove that attention has no effect. "
+        f"An interval that excludes 0 is weak evidence on its own: with {len(RESULT_NAMES)} measures a false alarm is likely; "
+        f"of {intervals} such intervals, {0.05 * intervals:.1f} would exclude 0 on average if attention changed nothing. The "
+        f"pairs are not independent samples{_alikeness(pairs)}, so the findings hold for this head only."
     )
 
 
@@ -193,7 +193,7 @@ def _alikeness(pairs: Sequence[Pair]) -> str:
     """Return the least and greatest correlation of neighbouring slices."""
     images = [(a, b) for one, other in pairwise(pairs) for a, b in ((one.pet, other.pet), (one.mri, other.mri))]
     found = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in images if a.std() and b.std() and a.shape == b.shape]
-    return f" (the levels of neighbouring slices correlate by {min(found):.2f} to {max(found):.2f})" if found else ""
+    return f" (the grey levels of neighbouring slices correlate by {min(found):.2f} to {max(found):.2f})" if found else ""
 
 
 def _curves(inputs: Inputs, table: Sequence[Row]) -> str:
@@ -206,7 +206,7 @@ def _curves(inputs: Inputs, table: Sequence[Row]) -> str:
     mse_only = max(int(options_of(card_of(row.source)).get("mse_steps", 0)) for row in table)
     means = {f"{name}, {counted(len(found), 'seed')}": _mean_curve(found) for name, found in of_variants.items()}
     draw_losses(inputs.output / "ablation_curves.png", means, mse_only)
-    caption = "*Training loss of each variant: mean of each epoch, at its last step, and over the seeds.*"
+    caption = "*Training loss of each variant: mean over each epoch and over the seeds, drawn at the epoch's last step.*"
     return f"![Training loss of each variant](ablation_curves.png)\n\n{caption}"
 
 

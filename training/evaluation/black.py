@@ -11,9 +11,9 @@ from training.evaluation.rows import Outcome, Outcomes, Row
 from training.evaluation.tables import Section, markdown, write_csv
 
 _INTRO = (
-    "The pixels that are 0 in PET (luma) and MRI, how many of them are not 0 in the fused image, and the greatest level of 0 "
-    "to 255 that it has there. In the rows of the models none can be, by construction: the product makes these pixels 0. The "
-    'rows "network alone" show what the networks answer there. No other row has this rule.'
+    "The number of pixels that are 0 in both the PET (luma) and the MRI, how many of them are not 0 in the fused image, and "
+    "the highest grey level (0 to 255) among these. The rows of the models have none by construction: the product sets these "
+    'pixels to 0. The rows "network alone" show the output of the networks there. No other row has this rule.'
 )
 _HEADER = ("method", "pairs", "black pixels", "of them not black", "largest level")
 

@@ -36,12 +36,12 @@ def report(inputs: Inputs, files: list[Path]) -> Section:
         [[name, steps[name], *rests[name]] for name in runs],
     )
     intro = (
-        "The loss of each run: its mean over the last tenth of the epochs and over the tenth before, the change between "
-        "these, and the loss on the whole slices of the validation pairs, where they were looked at. A point of the curve is "
-        "the mean of an epoch, drawn at its last step. Runs with different losses cannot be compared with each other."
+        "The loss of each run: its mean over the last tenth of the epochs and over the tenth before it, the change between "
+        "the two, and the loss on whole slices of the validation pairs, where the run was validated. Each point of the curve "
+        "is the mean of an epoch, drawn at its last step. Runs with different losses cannot be compared with each other."
     )
     if any(map(mse_steps, runs)):
-        intro += " A shaded span marks first steps that minimise the MSE alone (decision 0003)."
+        intro += " A shaded span marks the first steps, which minimise the MSE alone (decision 0003)."
     table = markdown(_HEADER, [[name, str(steps[name]), *_cells(rests[name])] for name in runs])
     return Section("training", "Training", f"{intro}\n\n{table}\n\n![Mean loss of each epoch, by step](training.png)")
 
@@ -72,7 +72,7 @@ def read_curve(path: Path) -> tuple[Curve, Curve]:
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError):
         train = np.empty((0, 2))
     if len(train) < 2:
-        raise InputError(f"{path} is no training curve: it must be a CSV file with the columns {', '.join(_COLUMNS)}.")
+        raise InputError(f"{path} is not a training curve: it must be a CSV file with the columns {', '.join(_COLUMNS)}.")
     return train, validation
 
 

@@ -36,13 +36,13 @@ def staged(output: Path) -> Iterator[Path]:
 def _listed(output: Path) -> set[str]:
     """Return the files that the index in ``output`` lists."""
     if output.exists() and not output.is_dir():
-        raise UsageError(f"The output {output} is a file: give a folder.")
+        raise UsageError(f"The output {output} is a file: choose a folder.")
     index = output / INDEX
     if not index.exists():
         return set()
     text = index.read_text(encoding="utf-8", errors="replace")
     if not text.startswith(TITLE + "\n"):
-        raise UsageError(f"{index} was not made by the evaluation, and would be lost: give another folder.")
+        raise UsageError(f"{index} was not written by the evaluation and would be overwritten: choose another folder.")
     return set(_LINE.findall(text.rpartition(FILES)[2]))
 
 

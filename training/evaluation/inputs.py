@@ -66,9 +66,9 @@ def network_rows() -> list[Row]:
 
 
 RULE = (
-    "The rows of the models are what the product writes: whatever the network answers, it keeps black what is black in both "
-    'sources, and raises what is below its bounds (decision 0020). No other row has these rules. The rows "network alone" '
-    "show the models without them."
+    "The rows of the models show what the product writes: pixels that are black in both sources stay black, and values below "
+    'the bounds are raised (decision 0020). No other row is treated in this way. The rows "network alone" show the models '
+    "without these rules."
 )
 """Said above each table that has such rows."""
 

@@ -102,16 +102,15 @@ def _noted(row: Row) -> str:
 
 def _body(table: Sequence[Row], outcomes: Outcomes, means: dict[str, Scores], pairs: list[Pair]) -> str:
     intro = (
-        f"Means over the {span(pairs)} of the subset `test_same_head`, with the published value beside each: those are of the "
-        "authors' own choice of pairs. Bold is the best of the five methods. The paper's \"FMI_pixel\" is FMI_edge. The rows "
-        f"below the five methods show what the measures give to trivial methods, and to our other models. {RULE}\n\n"
-        "This is no test on an unseen head: the training pairs are of the same one. The loss of the paper's model was chosen "
-        "on the subset `gap`, between the training and the test pairs, after an earlier one had been measured here; its "
-        "learning rate was chosen on these pairs. The paper asks for no more; the second subject has the unseen head.\n\n"
-        "The default model was not chosen by this table: the target that it learns was chosen by [a numerical "
-        "observer](observer.md) on simulated heads 10 and 11 (decision 0019). Its training has seen slices of this head in "
-        "all three planes, but not these axial slices.\n\n"
-        "What each trained row has seen, as its own options say; nothing makes these budgets equal:"
+        f"Means over the {span(pairs)} of the subset `test_same_head`, each with the published value beside it; the authors "
+        'chose their own pairs. The best of the five methods is bold. The paper\'s "FMI_pixel" is FMI_edge. The rows below '
+        f"the five methods show how the measures rate trivial methods and our other models. {RULE}\n\nThese pairs do not test "
+        "an unseen head: the training pairs come from the same head. The loss of the paper's model was chosen on the subset "
+        "`gap`, between the training and the test pairs, after an earlier loss had been measured on these pairs; its "
+        "learning rate was chosen on these pairs. The paper asks for nothing more. The second subject is an unseen "
+        "head.\n\nThe default model was not chosen by this table: [a numerical observer](observer.md) chose the target that "
+        "it learns, on simulated heads 10 and 11 (decision 0019). Its training used slices of this head in all three planes, "
+        "but not these axial slices.\n\nThe training data of each trained row, by its own options; the budgets are not equal:"
     )
     figures = (
         "![The four measures on each pair](figure6.png)\n\n*Figure 6: the five methods on each pair.*\n\n"
@@ -123,7 +122,8 @@ def _body(table: Sequence[Row], outcomes: Outcomes, means: dict[str, Scores], pa
             budgets(table),
             _published_table(table, means),
             "\n".join(_verdicts(outcomes, means)),
-            "All nine measures on the same pairs. They reward a copy of the MRI, and nothing is chosen or claimed by them.",
+            "All nine measures on the same pairs. They reward a copy of the MRI, so they are not used to choose a model or "
+            "to support a claim.",
             _nine_measures(table, means),
             figures,
         ]

@@ -110,7 +110,7 @@ def _read_given(folder: Path, pair: Pair) -> Levels:
     path = folder / f"{pair.name}.png"
     levels = grey_levels(picture_pixels(read_in_process(path, "The fused picture"), f"The picture {path}"))
     if levels.shape != pair.pet.shape or levels.dtype != np.uint8:
-        raise InputError(f"The fused picture {path} must have 8 bits, and the size of the pair: make it again.")
+        raise InputError(f"The fused picture {path} must have 8 bits and the size of the pair: create it again.")
     return levels.astype(np.uint8)
 
 

@@ -50,7 +50,7 @@ def report(inputs: Inputs) -> Section:
         ["method", "pair", "pixels", *MEASURES],
         [[*task.key, *scores[task.key].values()] for task in tasks],
     )
-    return Section("sizes", "The same on small and large slices", _body(table, pairs, scores))
+    return Section("sizes", "Small and large slices", _body(table, pairs, scores))
 
 
 def with_extent(levels: Levels, extent: int) -> Levels:
@@ -77,12 +77,11 @@ def measured(task: _Task) -> Scores:
 
 def _body(table: Sequence[Row], pairs: Sequence[Pair], scores: dict[_Key, Scores]) -> str:
     intro = (
-        f"{len(pairs)} slices ({', '.join(pair.name for pair in pairs)}) were fused as their middle of {EXTENTS[0]} pixels, "
-        f"as a whole, and continued by their mirror images to {EXTENTS[-1]} pixels. The pixels are the same, so only the "
-        "attention, which sees all of a slice, can make a difference. "
-        f"The middle {_COMPARED} pixels were measured. The table gives the means over the slices, and the mean and the "
-        f"greatest range between the extents of one slice, which may be at most {ALLOWED:g}. The effect of the pixel size is "
-        "another matter (decision 0021)."
+        f"{len(pairs)} slices ({', '.join(pair.name for pair in pairs)}) were fused three times: cropped to the middle "
+        f"{EXTENTS[0]} pixels, whole, and extended to {EXTENTS[-1]} pixels by mirroring. The pixels are the same, so only the "
+        f"attention, which sees the whole slice, can make a difference. The middle {_COMPARED} pixels were measured. The "
+        "table gives the means over the slices, and the mean and the greatest range between the extents of one slice, which "
+        f"may be at most {ALLOWED:g}. Decision 0021 covers the effect of the pixel size."
     )
     header = ["method", "measure", *(f"{extent} pixels" for extent in EXTENTS), "mean range", "greatest range", ""]
     return f"{intro}\n\n{markdown(header, [_line(row, name, pairs, scores) for row in table for name in MEASURES])}"

@@ -35,7 +35,7 @@ def rows(inputs: Inputs) -> list[Row]:
 def _folders(folder: Path) -> list[Path]:
     found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not found:
-        raise InputError(f"The folder {folder} holds no fused images of other methods: check the folder of the data.")
+        raise InputError(f"The folder {folder} contains no fused images of other methods: check the data folder.")
     return found
 
 
@@ -57,10 +57,10 @@ def _is_drawn(row: Row) -> bool:
 
 def _body(inputs: Inputs, table: Sequence[Row], means: Mapping[str, Scores]) -> str:
     intro = (
-        f"Means over the {span(inputs.second_subject)} of another head. No image of this head was used in a training, and no "
-        f"model was chosen by it. {RULE}\n\n"
-        f"These measures reward a copy of the MRI{_copy(means)}. So nothing is chosen or claimed by them; models are judged "
-        "by what [a numerical observer](observer.md) can still detect."
+        f"Means over the {span(inputs.second_subject)} of another head. No training used an image of this head, and no model "
+        f"was chosen by it. {RULE}\n\nThese measures reward a copy of the MRI{_copy(means)}. They are therefore not used to "
+        "choose a model or to support a claim; models are judged by what [a numerical observer](observer.md) can still "
+        "detect."
     )
     picture = "![Slices of the second subject, fused by several methods](subject2.png)"
     caption = "*Fused luma with the chroma of the PET's picture: trivial fusions, the methods of Table I, and the models.*"
