@@ -1,4 +1,4 @@
-"""What several tests need: volumes, the shared data where there is any, and the stand-in for the application."""
+"""Fixtures for several tests: volumes, the shared data if present, and the stand-in for the application."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with data that the project does not own."""
+    """Return the folder with data that the project does not own."""
     if not SHARED.is_dir():
         pytest.skip("the folder 'shared' with the evaluation data is not beside the project")
     return SHARED
@@ -63,7 +63,7 @@ def shared() -> Path:
 
 @pytest.fixture
 def logic(scene):
-    """The module's logic, in a fresh scene."""
+    """Return the module's logic, in a fresh scene."""
     application.openModule(MODULE_FILE)
     import CSpADNFusion
 
@@ -72,7 +72,7 @@ def logic(scene):
 
 @pytest.fixture(scope="session")
 def coarse_resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like Resources with the sample pair alone, at half the resolution in the plane: a quarter of the voxels."""
+    """Return a folder like Resources with only the sample pair, at half the in-plane resolution: a quarter of the voxels."""
     folder = tmp_path_factory.mktemp("Resources")
     (folder / "SampleData").mkdir()
     shutil.copytree(RESOURCES / "Icons", folder / "Icons")
@@ -84,7 +84,7 @@ def coarse_resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pair() -> tuple[sitk.Image, sitk.Image]:
-    """A small PET (own, coarser grid) and MRI in one space."""
+    """Return a small PET, on a coarser grid of its own, and an MRI in the same space."""
     mri = volume(blobs(seed=1), spacing=(2, 2, 3), origin=(-24, -20, 5))
     pet = volume(blobs((7, 12, 14), seed=2), spacing=(3.5, 3.5, 4), origin=(-24, -21, 3))
     return pet, mri
@@ -92,7 +92,7 @@ def pair() -> tuple[sitk.Image, sitk.Image]:
 
 @pytest.fixture
 def slicer_without_window(scene, monkeypatch):
-    """The module is installed, and Slicer has been started with --no-main-window."""
+    """Install the module in a Slicer that was started with --no-main-window."""
     import slicer
 
     application.openModule(MODULE_FILE)
@@ -103,7 +103,7 @@ def slicer_without_window(scene, monkeypatch):
 
 @pytest.fixture
 def run(slicer_without_window, monkeypatch) -> Callable[..., int]:
-    """Run the script with arguments; returns the exit code that it gives to Slicer."""
+    """Return a function that runs the script with arguments and returns the exit code that Slicer receives."""
 
     def execute(*arguments: object, separator: bool = False) -> int:
         import slicer.util
@@ -121,7 +121,7 @@ def run(slicer_without_window, monkeypatch) -> Callable[..., int]:
 
 @pytest.fixture
 def panel(scene, pair):
-    """The opened module, with a PET and an MRI in the scene."""
+    """Open the module with a PET and an MRI in the scene."""
     node_of(pair[0], "PET")
     node_of(pair[1], "MRI")
     return application.openModule(MODULE_FILE)

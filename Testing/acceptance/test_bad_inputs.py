@@ -1,4 +1,4 @@
-"""Bad input: through the command line, each case in a process of its own, and through the module's logic; and what is fine."""
+"""Bad input through the command line, here and in separate processes, and through the logic; and unusual good input."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _patched(path: Path, offset: int, *numbers: int) -> None:
 
 
 def _raw(path: Path, *names: str) -> None:
-    """The voxels beside a header, in one file or in several."""
+    """Write the voxels of a detached header into one or several files."""
     parts = VALUES.reshape(len(names), -1)
     for name, part in zip(names, parts, strict=True):
         (path.parent / name).write_bytes(part.astype("<f4").tobytes())
@@ -146,7 +146,7 @@ def _mhd(path: Path, where: str, *names: str) -> None:
 
 
 def _members(path: Path) -> None:
-    """A gzip file of two parts, as parallel compressors write it."""
+    """Write a gzip file of two members, as parallel compressors do."""
     _nifti(plain := path.with_name("plain.nii"))
     content = plain.read_bytes()
     path.write_bytes(gzip.compress(content[:5000]) + gzip.compress(content[5000:]))
@@ -192,7 +192,7 @@ SEVERAL: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("kind", SEVERAL)
 def test_voxels_in_several_files_are_not_read(kind: str, tmp_path: Path) -> None:
-    """Such a list may name any file of the user."""
+    """A list of files in a header could name any file of the user."""
     SEVERAL[kind](path := tmp_path / kind.split(",")[0])
     with raises(InputError, "header-names-several-files"):
         images.read_in_process(path, "It")
@@ -210,7 +210,7 @@ def test_what_is_fine_is_read(kind: str, tmp_path: Path) -> None:
     "pixels", [np.zeros((2000, 2000), np.uint8), np.ones((9, 7, 3), np.uint8), np.ones((9, 7), np.uint16)]
 )
 def test_pictures_are_read(pixels: np.ndarray, tmp_path: Path) -> None:
-    """However well they are compressed."""
+    """The ratio of compression does not matter."""
     sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=pixels.ndim == 3), str(tmp_path / "it.png"), True)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(images.read_in_process(tmp_path / "it.png", "It")), pixels)
 
@@ -222,7 +222,7 @@ def test_volumes_that_compress_well_are_read(tmp_path: Path) -> None:
 
 
 def test_what_libraries_write_themselves_is_not_seen(capfd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where the inputs are read in this process: beside the cancel file."""
+    """Inputs beside the cancel file are read in this process."""
     for name in ("pet.nrrd", "mri.nrrd"):
         (tmp_path / name).write_bytes(b"nothing")
 

@@ -1,4 +1,4 @@
-"""What the fuzzer starts from, and what it has found, without the fuzzer; and that it finds something."""
+"""Run the corpus of the fuzzer and its findings without the fuzzer; check that the fuzzer finds a planted fault."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_many_pairs_of_one_name_are_named_at_once() -> None:
 
 
 def test_the_largest_network_that_a_card_may_ask_for_is_not_made() -> None:
-    """It would have terabytes. Not among the inputs, since it takes a second."""
+    """The network would have terabytes. The case is not in the corpus, because it takes a second."""
     card = json.loads((CORPUS / "weights" / "whole").read_bytes().splitlines()[0])
     wide = {name: 1024 if type(value) is int else value for name, value in card["network"].items()}
     targets.weights(json.dumps({**card, "network": wide}).encode() + b"\n{}\n")

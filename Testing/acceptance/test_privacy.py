@@ -1,4 +1,4 @@
-"""Nothing connects to anything, nothing says who the patient is, and what is not finished is nobody else's to read."""
+"""No connections, no patient data in outputs and messages, and private permissions for unfinished files."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def guarded(tmp_path: Path) -> Guarded:
 
 @pytest.fixture
 def files(pair, tmp_path: Path) -> Path:
-    """A folder with the small pair as volumes, as pictures and as DICOM series."""
+    """Return a folder with the small pair as volumes, pictures and DICOM series."""
     folder = tmp_path / "in"
     folder.mkdir()
     for name, image, modality in zip(("pet", "mri"), pair, ("PT", "MR"), strict=True):
@@ -117,7 +117,7 @@ REACHING = {
 
 @pytest.mark.parametrize("kind", REACHING)
 def test_the_guard_catches_what_connects(kind: str, guarded: Guarded) -> None:
-    """In a child of a child as well, and where the error is swallowed."""
+    """The guard also works in a grandchild process, and where the error is suppressed."""
     code = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {REACHING[kind]!r}]).returncode)"
     done = guarded.run(sys.executable, "-c", code)
     assert (done.returncode == 0) == (kind == "swallowed")
@@ -150,7 +150,7 @@ def test_the_command_line_connects_to_nothing(kind: str, guarded: Guarded, files
 
 
 def test_slicers_side_connects_to_nothing(guarded: Guarded) -> None:
-    """Panel with worker, logic, and batch of files and of DICOM studies, as their own tests run them."""
+    """Run the tests of the panel with its worker, of the logic, and of batches of files and DICOM studies."""
     chosen = {
         "test_module": ["test_apply_fuses_in_a_worker", "test_worker_and_console_make_the_same_volume"],
         "test_batch": [
@@ -195,13 +195,13 @@ def test_the_demo_connects_to_nothing(guarded: Guarded, tmp_path: Path) -> None:
 
 
 def _internet(trace: Path) -> list[str]:
-    """The system calls that have to do with the internet."""
+    """Return the system calls that use the internet protocols."""
     return [line for line in trace.read_text(encoding="utf-8").splitlines() if "AF_INET" in line]
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_the_system_is_asked_for_no_connection(files: Path, tmp_path: Path) -> None:
-    """Of libraries in C and C++ as well, which the guard does not see."""
+    """The trace also shows libraries in C and C++, which the guard does not see."""
     trace = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,socket,sendmsg", "-o", str(tmp_path / "trace")]
     reaching = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"
     if subprocess.run([*trace, sys.executable, "-c", reaching], check=False).returncode != 0:
@@ -213,7 +213,7 @@ def test_the_system_is_asked_for_no_connection(files: Path, tmp_path: Path) -> N
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_a_cohort_stays_on_this_computer(files: Path, tmp_path: Path) -> None:
-    """Scheduler and workers speak with each other on the loopback interface, and with nobody else."""
+    """Scheduler and workers communicate only with each other, on the loopback interface."""
     trace = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,bind", "-o", str(tmp_path / "trace")]
     if subprocess.run([*trace, "true"], check=False).returncode != 0:
         pytest.skip("processes may not be traced here")
@@ -263,7 +263,7 @@ def test_the_files_that_import_linter_does_not_see_connect_to_nothing(file: Path
 
 
 class Sight(NamedTuple):
-    """What a file or folder was once: its permissions, those of its folder, and its size."""
+    """State of a file or folder at one time: its permissions, those of its folder, and its size."""
 
     mode: int
     folder_mode: int
@@ -323,13 +323,13 @@ COPIED = MARKS.keys() - {"InstitutionName", "PatientComments"}  # into the deriv
 
 
 def marks_in(data: bytes) -> set[str]:
-    """The tags of which something is said, in whatever letters."""
+    """Return the tags whose marked values occur in the data, in upper or lower case."""
     text = data.decode(errors="replace").casefold()
     return {keyword for keyword, value in MARKS.items() if value.split("^")[0].casefold() in text}
 
 
 def content(*folders: Path) -> bytes:
-    """Of all files in some folders, but for DICOM, and their names."""
+    """Return the content and the names of all files in some folders, except DICOM files."""
     paths = [path for folder in folders for path in folder.rglob("*")]
     read = (gzip.decompress if path.suffix == ".gz" else bytes for path in paths)
     data = (
@@ -340,7 +340,7 @@ def content(*folders: Path) -> bytes:
 
 @pytest.fixture
 def marked(pair, tmp_path: Path) -> Path:
-    """A study with both series of a marked patient."""
+    """Return a study with both series of a marked patient."""
     study = tmp_path / "studies" / "one"
     study.mkdir(parents=True)
     pet, mri = pair
@@ -355,7 +355,7 @@ def _edit(folder: Path, change: Callable[[bytes], bytes]) -> None:
 
 
 def _as(keyword: str, kind: str) -> Callable[[bytes], bytes]:
-    """Damage: an element is said to be of another kind."""
+    """Return a function that changes the value representation of an element."""
     tag = tag_for_keyword(keyword)
     start = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
     return lambda data: data.replace(start + data[data.index(start) + 4 :][:2], start + kind.encode(), 1)
@@ -443,7 +443,7 @@ def test_measuring_says_nothing_of_the_patient(marked: Path) -> None:
 
 
 def test_a_batch_says_nothing_of_the_patients(run, marked: Path, tmp_path: Path, capfd, caplog) -> None:
-    """Of studies that are good, that leave a choice, that are damaged, and that have no PET."""
+    """The batch contains a good study, an ambiguous one, a damaged one, and one without a PET."""
     studies, out = marked.parent, tmp_path / "out"
     for name in ("damaged", "two", "without"):
         shutil.copytree(marked, studies / name)
@@ -460,7 +460,7 @@ def test_a_batch_says_nothing_of_the_patients(run, marked: Path, tmp_path: Path,
 
 
 def test_a_cohort_says_nothing_of_the_patients(marked: Path, tmp_path: Path) -> None:
-    """Of series that are good, and that are damaged."""
+    """The cohort contains a good and a damaged pair of series."""
     shutil.copytree(marked, tmp_path / "damaged")
     _edit(tmp_path / "damaged" / "MR", lambda data: data[:400])
     rows = [f"{folder / 'PT'},{folder / 'MR'}\n" for folder in (marked, tmp_path / "damaged")]
@@ -492,7 +492,7 @@ def _others_could_read(watch: Watch) -> dict[str, list[Sight]]:
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
-    """A pair whose files take a moment to be written."""
+    """Return a pair whose outputs take a moment to write."""
     folder = tmp_path / "in"
     folder.mkdir()
     sitk.WriteImage(volume(blobs((12, 40, 40), seed=1), spacing=(3, 3, 4)), str(folder / "pet.nrrd"))
@@ -528,7 +528,7 @@ def test_a_series_is_finished_in_a_folder_of_its_user_alone(files: Path, tmp_pat
 
 @pytest.fixture
 def watched_panel(panel) -> Iterator[tuple[object, Watch]]:
-    """The panel, and what comes into Slicer's temporary folder."""
+    """Return the panel and a watch on Slicer's temporary folder."""
     import slicer
 
     with Watch(Path(slicer.app.temporaryPath)) as watch:
@@ -562,7 +562,7 @@ def test_the_images_for_the_worker_are_the_users_alone(watched_panel) -> None:
 
 @pytest.mark.parametrize("good", [True, False])
 def test_a_panels_worker_says_nothing_of_the_patient(panel, marked: Path, monkeypatch, good: bool) -> None:
-    """Of volumes that were loaded from DICOM; and where they cannot be fused."""
+    """The volumes were loaded from DICOM. In the second case they cannot be fused."""
     import slicer
 
     from cspadn.io.images import read_in_process

@@ -1,4 +1,4 @@
-"""Faults at random moments, a few times each, and a short soak; ``make trust`` does it all."""
+"""Test faults at random moments, a few times each, and a short soak; ``make trust`` runs all of them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_little_memory_is_a_clean_end(every: int, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_a_kill_left_without_a_lock_goes_with_the_next_run(tmp_path: Path) -> None:
-    """Unless it may be about to be locked by somebody who is not kept out."""
+    """A folder is kept if a process outside of the lock may be about to lock it."""
     (ours := tmp_path / f".cspadn-new-{atomic_output._own()}-x").mkdir()
     (others := tmp_path / ".cspadn-new-abcdef-x").mkdir()
     (elsewhere := tmp_path / ".cspadn-abcdef-x").mkdir()
@@ -96,7 +96,7 @@ def test_many_fusions_leave_nothing() -> None:
 
 
 def test_losses_are_seen(tmp_path: Path) -> None:
-    """The checks can fail."""
+    """The checks report losses and leaks."""
     pet, _ = faults.make_pair(tmp_path)
     whole = faults.contents_of(tmp_path)
     result = faults.Result("a fault")

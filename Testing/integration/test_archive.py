@@ -32,7 +32,7 @@ SPACING = (5.0, 5.0, 5.0)
 
 @pytest.fixture(scope="module")
 def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two series, PT and MR, and a derived study of a registered PET: a head, without the network's time."""
+    """Return a folder with two series, PT and MR, and a derived study of a registered PET, made without the network."""
     folder = tmp_path_factory.mktemp("sent")
     pet, mri = (to_one(each) for each in (phantom_pet(MOVED, (6.0, 6.0, 6.0)), phantom_mri(SPACING)))
     sources = write_sources(folder, (pet * 80, mri * 900))
@@ -50,7 +50,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def archive(sent: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    """An archive that has received all of it."""
+    """Return an archive that has received all series."""
     with running_archive(tmp_path_factory.mktemp("archive")) as running:
         running.send(sent)
         yield running
@@ -74,7 +74,7 @@ def test_the_archive_takes_and_finds_every_object(archive: Archive, sent: Path) 
 
 
 def test_what_is_fetched_is_what_was_sent(archive: Archive, sent: Path, tmp_path: Path) -> None:
-    """Every attribute, and so every voxel and position, of every object."""
+    """Compare every attribute, and thus every voxel and position, of every object."""
     archive.fetch(STUDY, tmp_path / "got")
     expected, found = objects(sent), objects(tmp_path / "got")
     assert set(found) == set(expected)
@@ -115,7 +115,7 @@ def test_slices_are_rendered_as_they_are_meant(archive: Archive, sent: Path) -> 
 
 
 def test_the_web_viewer_shows_both_series(archive: Archive, sent: Path, tmp_path: Path) -> None:
-    """In Chromium: a grey picture of the grey series, and a coloured one of the other."""
+    """In Chromium, the grey series appears in grey, and the other one in colour."""
     image = pytest.importorskip("PIL.Image")
     if not archive.has_viewer:
         pytest.skip("not installed: orthanc-webviewer")

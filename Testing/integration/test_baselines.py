@@ -20,7 +20,7 @@ FEW_AND_ALL = [pytest.param(IDS[::8], id="few"), pytest.param(IDS, id="all", mar
 
 
 def _levels(path: Path) -> np.ndarray:
-    """A picture as published methods fuse it: grey, or rounded luma, 0 to 255."""
+    """Return a picture as published methods fuse it: grey, or rounded luma, 0 to 255."""
     return grey_levels(picture_pixels(sitk.ReadImage(str(path)), path.name)).astype(float)
 
 
@@ -34,7 +34,7 @@ def _saved(fused: np.ndarray) -> np.ndarray:
 
 
 def _differences(method: Method, name: str, shared: Path, ids: list[str]) -> np.ndarray:
-    """Grey levels between what the method and what the public code saves, (pairs, H, W)."""
+    """Return the differences in grey levels between the method and the public code, (pairs, H, W)."""
     given = shared / "peers" / "fused" / "subject2" / name
     return np.stack([abs(_saved(method(*_pair(shared, i))) - _levels(given / f"{i}.png")) for i in ids])
 

@@ -36,7 +36,7 @@ def test_a_method_is_measured(tmp_path: Path, method: str) -> None:
 
 
 def test_operations_are_counted(tmp_path: Path) -> None:
-    """Those of the convolutions, of which Winograd leaves out a third in wide layers, and up to half as many for the rest."""
+    """Winograd's algorithm saves a third of the work in wide layers; other operations add at most half of it."""
     convs = [each for each in load_model().network.modules() if isinstance(each, nn.Conv2d) and each.kernel_size == (3, 3)]
     shares = [each.in_channels * each.out_channels * (2 / 3 if is_wide(each) else 1) for each in convs]
     convolutions = 2 * 32 * 32 * 9 * sum(shares)
@@ -107,7 +107,7 @@ def _times(seconds: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["DenseFuse", "SDNet"])
 def test_the_layers_of_a_published_network_fuse_slices(name: str) -> None:
-    """The numbers of their weights, from the publications' tables of layers."""
+    """The numbers of weights follow from the tables of layers in the publications."""
     network = getattr(published_layers, name)()
     assert network(torch.rand(1, 2, 33, 40)).shape == (1, 1, 33, 40)
     assert sum(each.numel() for each in network.parameters()) == {"DenseFuse": 74193, "SDNet": 28705}[name]

@@ -1,4 +1,4 @@
-"""Which PET and MRI of a BIDS dataset, or of a list, belong together, and how the derivative is described."""
+"""Pairing PET and MRI of a BIDS dataset or a list, and the description of the derivative."""
 
 from __future__ import annotations
 

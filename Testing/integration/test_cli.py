@@ -35,7 +35,7 @@ from volumes import blobs
 
 @pytest.fixture
 def files(pair, tmp_path: Path) -> dict[str, Path]:
-    """The small pair as files, and names for outputs."""
+    """Return the small pair as files, and names for outputs."""
     paths = {name: tmp_path / f"{name}.nrrd" for name in ("pet", "mri", "fused")}
     for name, image in zip(("pet", "mri"), pair, strict=True):
         sitk.WriteImage(image, str(paths[name]))
@@ -299,7 +299,7 @@ def test_json_progress_keeps_a_traceback_behind_its_sentence(files: dict[str, Pa
 
 
 def test_a_worker_ends_with_its_folder(tmp_path: Path) -> None:
-    """Whatever it is doing, and not only between two slices."""
+    """The worker ends at any time, not only between two slices."""
     folder = tmp_path / "private"
     folder.mkdir()
     code = (
@@ -387,7 +387,7 @@ def test_a_full_disk_leaves_nothing(files: dict[str, Path], monkeypatch, capfd) 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 def test_nifti_that_was_not_written_whole_is_noticed(files: dict[str, Path], suffix: str, monkeypatch, capfd) -> None:
-    """ITK's writer does not say so."""
+    """ITK's writer does not report an incomplete file."""
     write = sitk.WriteImage
 
     def cut(image: sitk.Image, name: str, **options: object) -> None:
@@ -481,7 +481,7 @@ def test_what_nobody_foresaw_is_one_line_too(
 
 
 def test_a_worker_ends_with_its_application(files: dict[str, Path]) -> None:
-    """Nobody reads the progress any more: the run stops quietly and leaves no output."""
+    """If nobody reads the progress any more, the run stops without a message and leaves no output."""
     command = [sys.executable, "-m", "cspadn", "fuse", *(str(files[n]) for n in ("pet", "mri")), "-o", str(files["fused"])]
     process = subprocess.Popen(
         [*command, "--progress", "json"], cwd=ROOT / "CSpADNFusion", stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -493,7 +493,7 @@ def test_a_worker_ends_with_its_application(files: dict[str, Path]) -> None:
 
 
 def test_progress_bar_on_a_terminal(files: dict[str, Path]) -> None:
-    """In a real pseudo-terminal the bar is drawn; stdout has the line about the output alone."""
+    """A pseudo-terminal shows the progress bar; stdout contains only the two lines about the output."""
     pty = pytest.importorskip("pty")
     parent, child = pty.openpty()
     command = [sys.executable, "-m", "cspadn", "fuse", *(str(files[n]) for n in ("pet", "mri")), "-o", str(files["fused"])]
@@ -530,7 +530,7 @@ def test_info_and_models(capfd) -> None:
 
 
 def test_help_needs_no_torch() -> None:
-    """Start-up of --help, and the import of the package, load nothing heavy."""
+    """Importing the package and starting --help load no large package."""
     code = "import sys, cspadn, cspadn.cli; print(sorted({'torch', 'SimpleITK', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "CSpADNFusion")
     assert done.stdout.strip() == "[]"
@@ -549,7 +549,7 @@ def _modules() -> dict[str, Path]:
 
 
 def _defines_network(file: Path) -> bool:
-    """Whether a class derives from one of torch.nn, so that it cannot be defined without torch."""
+    """Return whether a class derives from one of torch.nn, so that defining it needs torch."""
     classes = (node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef))
     return any(ast.unparse(base).startswith("nn.") for each in classes for base in each.bases)
 
@@ -558,7 +558,7 @@ NETWORKS = {name for name, file in _modules().items() if _defines_network(file)}
 
 
 def _imports_at_file_scope(body: Iterable[ast.AST]) -> set[str]:
-    """Full names of the modules that statements outside of functions import; blocks for type checkers do not count."""
+    """Return the full names of modules imported outside of functions, without blocks for type checkers."""
     found: set[str] = set()
     for node in body:
         if isinstance(node, ast.Import):
@@ -583,7 +583,7 @@ def test_modules_import_heavy_packages_in_functions_only(name: str) -> None:
 
 
 def test_modules_without_networks_load_no_heavy_package() -> None:
-    """Nor does what they import: Slicer may have no torch yet."""
+    """The modules that they import load none either, because Slicer may have no torch yet."""
     code = (
         "import importlib, sys; heavy = {'torch', 'pydicom', 'safetensors', 'nibabel'}\n"
         "for name in sys.argv[1:]:\n"
@@ -637,7 +637,7 @@ def test_what_could_not_all_be_written_is_taken_away_again(
 
 
 def test_a_compressed_file_without_its_end_is_refused(files: dict[str, Path], tmp_path: Path, capsys) -> None:
-    """ITK reads what is there, and fills the rest with zeros, without a word."""
+    """ITK reads the existing part and fills the rest with zeros, without an error."""
     files["mri"] = tmp_path / "mri.nii.gz"
     sitk.WriteImage(sitk.ReadImage(str(tmp_path / "mri.nrrd")), str(files["mri"]))
     content = files["mri"].read_bytes()
@@ -663,7 +663,7 @@ def _write_nrrd(path: str, values: np.ndarray, kind: str, dtype: str, endian: st
 
 
 def _write_scaled(path: str, values: np.ndarray) -> None:
-    """NIfTI with scl_slope and scl_inter, as nibabel writes it."""
+    """Write a NIfTI file with scl_slope and scl_inter, as nibabel does."""
     nibabel = pytest.importorskip("nibabel")
     image = nibabel.Nifti1Image(values.T, np.diag([-1, -1, 1, 1]))
     image.header.set_data_dtype(np.int16)

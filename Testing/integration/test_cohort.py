@@ -1,4 +1,4 @@
-"""Cohorts: one pair in a worker, what is done and stays, clusters whose workers die, and the command."""
+"""Cohorts: fusing one pair, resuming, clusters whose workers die, and the command."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ pytestmark = pytest.mark.usefixtures("plain_plots")  # processes draw their plot
 
 @pytest.fixture
 def dataset(pair, tmp_path: Path) -> Path:
-    """One subject with both, one without an MRI."""
+    """Return a dataset of one subject with PET and MRI, and one without an MRI."""
     return write_dataset(tmp_path / "in", {"sub-01": pair, "sub-02_ses-a": (pair[0], None)})
 
 
 @pytest.fixture
 def job(dataset: Path, tmp_path: Path) -> Job:
-    """A run with a new derivative."""
+    """Return a run with a new derivative."""
     output = make_derivative(BidsDataset(dataset), tmp_path / "out")
     return Job(dataset, Derivative(output), _SETTINGS, load_model(_SETTINGS.model).card.sha256)
 
 
 @pytest.fixture
 def first(dataset: Path) -> Pair:
-    """The pair that can be fused."""
+    """Return the pair that can be fused."""
     return pairs_of_dataset(dataset)[0]
 
 
@@ -182,7 +182,7 @@ def test_what_is_no_longer_what_would_be_made_is_made_again(first, job, change) 
 @pytest.mark.parametrize("named", [1, 2])
 @pytest.mark.parametrize("earlier", [False, True])
 def test_what_a_kill_left_between_two_names_is_made_again(first, job, monkeypatch, named: int, earlier: bool) -> None:
-    """As often as it happens: of a new pair, and of one that is replaced."""
+    """A kill can happen while a pair is new, and while it is replaced."""
     if earlier:
         fuse_pair(first, replace(job, settings=replace(job.settings, pet_window=(0.0, 50.0))))
     give, given = atomic_output._give_name, []
@@ -456,7 +456,7 @@ def dask_setup(worker):
 
 @pytest.fixture
 def four(pair, tmp_path: Path) -> Path:
-    """Four subjects that can be fused."""
+    """Return a dataset of four subjects that can be fused."""
     return write_dataset(tmp_path / "in", {f"sub-{number}": pair for number in range(4)})
 
 
@@ -529,7 +529,7 @@ def test_a_run_that_is_ended_goes_on_later(four, tmp_path: Path, poison: str, nu
 
 
 def test_a_scheduler_that_dies_is_told(pair, tmp_path: Path) -> None:
-    """While pairs are left that have not been submitted yet."""
+    """The scheduler dies while some pairs have not been submitted yet."""
     eight = write_dataset(tmp_path / "in", {f"sub-{number}": pair for number in range(8)})
     with cluster(tmp_path / "dask", workers=1) as here:
         process = start_cohort(eight, tmp_path / "out", "--scheduler", here.address, "--device", "cpu")

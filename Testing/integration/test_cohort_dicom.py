@@ -34,7 +34,7 @@ def states(folder: Path) -> dict[str, int]:
 
 @pytest.fixture
 def dicom_list(pair, tmp_path: Path) -> PairList:
-    """A list of a pair of DICOM folders, and of a PET in DICOM with an MRI in NIfTI."""
+    """Return a list of two pairs: two DICOM folders, and a PET in DICOM with an MRI in NIfTI."""
     write_sources(tmp_path, (pair[0], pair[1] * 10))
     sitk.WriteImage(pair[1], str(tmp_path / "mri.nii.gz"))
     (tmp_path / "pairs.csv").write_text("pet,mri\nPT,MR\nPT,mri.nii.gz\n")

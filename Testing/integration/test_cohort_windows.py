@@ -27,7 +27,7 @@ SETTINGS = FusionSettings(device="cpu", skip_alignment_check=True)
 
 
 def cohort(pair, folder: Path, scales: dict[str, tuple[float, float]]) -> tuple[list[Pair], Job]:
-    """A dataset of one head, with PET and MRI scaled by factors."""
+    """Return a dataset of one head, with PET and MRI scaled by the factors of each subject."""
     pet, mri = (sitk.Cast(image, sitk.sitkFloat32) for image in pair)
     root = write_dataset(folder / "in", {name: (pet * a, mri * b) for name, (a, b) in scales.items()})
     output = make_derivative(BidsDataset(root), folder / "out")
@@ -92,7 +92,7 @@ def test_windows_that_are_given_come_first(pair, tmp_path: Path) -> None:
 
 
 def test_volumes_are_still_checked(pair, tmp_path: Path) -> None:
-    """As with automatic windows: nobody has looked at the values."""
+    """The checks are those for automatic windows, because no user has chosen the window."""
     mri = sitk.Cast(pair[1], sitk.sitkFloat32)
     root = write_dataset(tmp_path / "in", {"sub-01": (mri, mri)})
     output = make_derivative(BidsDataset(root), tmp_path / "out")

@@ -1,4 +1,4 @@
-"""``make demo`` leaves its three files, and the first picture of the README is what it draws today."""
+"""``make demo`` writes its files, and draws the first picture of the README."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_DIFFERENCE = 1.0  # grey levels of 255: for rounding on other processors; a
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory) -> Path:
-    """The folder that ``make demo`` leaves."""
+    """Return the folder that ``make demo`` writes."""
     folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, str(TOOLS / "demo.py"), "--output", str(folder)]
     subprocess.run(command, check=True, capture_output=True, text=True)
@@ -36,7 +36,7 @@ def drawn(tmp_path_factory) -> Path:
 
 
 def difference(first: Path, second: Path) -> float:
-    """The mean absolute difference of two pictures in grey levels, where they differ most; infinite for two sizes."""
+    """Return the mean absolute grey-level difference in the part where two pictures differ most; infinite if sizes differ."""
     pictures = [Image.open(file).convert("RGB") for file in (first, second)]
     if pictures[0].size != pictures[1].size:
         return float("inf")
@@ -54,7 +54,7 @@ def test_the_demo_leaves_volumes_and_a_picture(drawn: Path) -> None:
 
 
 def test_the_picture_of_the_readme_is_what_the_demo_draws(drawn: Path) -> None:
-    """Where this fails after a change of model, sample pair, colours or layout: ``make demo``, look at it, and copy it."""
+    """If this fails after a change of model, sample pair, colours or layout: run ``make demo``, check the picture, copy it."""
     assert difference(STORED, drawn / "fusion.png") < MOST_DIFFERENCE
 
 
@@ -84,7 +84,7 @@ def test_a_picture_in_another_palette_is_noticed(drawn: Path, tmp_path: Path) ->
 
 
 def test_a_picture_with_other_columns_is_noticed(drawn: Path, tmp_path: Path) -> None:
-    """As that of the first version, with four of them."""
+    """The picture of the first version had four columns."""
     older = Image.open(drawn / "fusion.png")
     older.crop((0, 0, older.width * 4 // 5, older.height)).save(tmp_path / "older.png")
     assert difference(tmp_path / "older.png", drawn / "fusion.png") == float("inf")

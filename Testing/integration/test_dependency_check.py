@@ -1,4 +1,4 @@
-"""The check of the dependencies finds what it is for."""
+"""The check of the dependencies finds planted faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BAD = ["Beerware", "GPL-3.0-only", "UNKNOWN", "MIT AND GPL-3.0-only", "(MIT OR G
 
 
 def test_an_unknown_licence_is_noticed(tmp_path: Path) -> None:
-    """In one process for several packages, one for each licence."""
+    """One process checks several packages, one per licence."""
     for number, licence in enumerate(BAD):
         folder = tmp_path / f"made_up_{number}-1.0.dist-info"
         folder.mkdir()

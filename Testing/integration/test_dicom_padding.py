@@ -64,7 +64,7 @@ def test_declared_padding_above_the_values(tmp_path: Path) -> None:
 
 
 def _pet_folder(folder: Path, stored: int) -> Path:
-    """Write a PET whose slices have slopes of their own, and the same stored value where they are padded."""
+    """Write a PET whose slices have different slopes, and one stored value for all padding."""
     write_series(folder, _image(_values(100, 5000)), "PT", PixelPaddingValue=stored)
     for path in folder.iterdir():
         each = pydicom.dcmread(path)

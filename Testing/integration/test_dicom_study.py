@@ -1,4 +1,4 @@
-"""The derived study: valid, in its place, with the right voxels, references and claims."""
+"""The derived study: validity, position, voxels, references and claims."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_every_object_is_valid(case: str, tmp_path: Path) -> None:
 
 @needs("dciodvfy")
 def test_sparse_sources_make_valid_objects(tmp_path: Path) -> None:
-    """Of headers that lack most of what DICOM demands, as research exports do."""
+    """The source headers lack most of the required attributes, as those of research exports do."""
     pet, mri = source_images()
     sources = {"PT": write_series(tmp_path / "PT", pet, "PT"), "MR": write_series(tmp_path / "MR", mri, "MR")}
     study = write_study(tmp_path / "out", sources, result_images(mri), **MOVED)
@@ -124,7 +124,7 @@ def test_one_slice_of_odd_size_is_valid(tmp_path: Path) -> None:
 
 @needs("dciodvfy")
 def test_frames_of_one_file_are_referred_to_by_their_numbers(tmp_path: Path) -> None:
-    """As current scanners send MRI and PET; each frame of a PET has its own slope."""
+    """Current scanners send MRI and PET as multi-frame files; each frame of a PET has its own slope."""
     images = dict(zip(("PT", "MR"), source_images(), strict=True))
     for kind, image in images.items():
         write_enhanced(tmp_path / kind / "all.dcm", [image], kind)
@@ -270,7 +270,7 @@ def test_slices_refer_to_the_slices_that_they_touch(tmp_path: Path) -> None:
 
 
 def test_a_registered_pet_is_referred_to_where_it_lies(tmp_path: Path) -> None:
-    """The PET lies 8 mm higher than the MRI: a slice refers to the PET's slices of there."""
+    """The PET lies 8 mm higher than the MRI: each slice refers to the slices of the PET at its position."""
     matrix = matrix_of(rigid((0, 0, 0), (0, 0, 8)))
     study = study_of(tmp_path, registration="rigid", registration_matrix=matrix)
     series = {each.SOPInstanceUID: each for each in map(pydicom.dcmread, (tmp_path / "PT").iterdir())}
@@ -355,7 +355,7 @@ def test_what_each_object_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("slopes", ["one", "many"])
 @pytest.mark.parametrize("units", ["BQML", "SUVbw"])
 def test_the_state_shows_the_pet_in_its_window_and_palette(slopes: str, units: str, tmp_path: Path) -> None:
-    """What a viewer computes from the state is the palette's colour of the value, as the fusion saw it."""
+    """A viewer computes from the state the palette's colour of the value that the fusion used."""
     sources = write_sources(tmp_path, pet={} if slopes == "many" else {"RescaleSlope": 0.02, "RescaleIntercept": 5})
     headers = read_sources(sources["MR"], sources["PT"])
     scale = suv_factor(headers.pet, "It") if units == "SUVbw" else 1.0
@@ -441,7 +441,7 @@ def test_the_matrix_maps_the_pet_to_the_mri(tmp_path: Path) -> None:
 
 
 def test_another_frame_of_reference_is_connected(tmp_path: Path) -> None:
-    """Without a registration, a viewer would not know that the fusion took both to lie in one space."""
+    """Without the registration object, a viewer would not know that the fusion assumed one space for both."""
     frame = generate_uid()
     pet, matrix = _registered(study_of(tmp_path, pet={"FrameOfReferenceUID": frame}))
     assert pet.FrameOfReferenceUID == frame

@@ -101,7 +101,7 @@ def test_mri_is_kept_outside_the_pet(pair) -> None:
 
 
 def test_what_is_black_in_both_stays_black() -> None:
-    """The network alone lets the edge of a head glow into the background."""
+    """Without postprocessing, the network spreads the edge of a head into the background."""
     pixels = np.zeros((2, 1, 48, 48), np.float32)
     pixels[:, :, 16:32, 16:32] = 200 * np.random.default_rng(3).random((2, 1, 16, 16), np.float32)
     pet, mri = (sitk.GetImageFromArray(volume) for volume in pixels)
@@ -148,7 +148,7 @@ def test_progress_counts_every_slice(pair) -> None:
 
 @pytest.mark.parametrize("threads", [1, 3, 8])
 def test_cancel_stops_before_the_next_slice(pair, request, threads: int) -> None:
-    """Also of a volume with fewer slices than threads."""
+    """This also holds for a volume with fewer slices than threads."""
     request.getfixturevalue("three_threads")  # which puts back what was
     torch.set_num_threads(threads)
     seen: list[int] = []
@@ -165,7 +165,7 @@ def test_little_overlap_is_told_with_its_number(pair) -> None:
 
 
 def test_a_thin_pet_is_found(pair) -> None:
-    """Three slices of PET in a tall MRI: fused where they are, although they are a hundredth of the MRI."""
+    """A PET of three slices in a tall MRI is fused at its place, although it covers only a hundredth of the MRI."""
     thin = volume(blobs((3, 20, 20), seed=3), spacing=(1, 1, 0.5), origin=(0, 0, 30.3))
     tall = volume(np.tile(blobs((20, 20, 20), seed=4), (4, 1, 1)))
     settings = cspadn.FusionSettings(mri_window=(0, 100))
@@ -177,7 +177,7 @@ def test_a_thin_pet_is_found(pair) -> None:
 
 
 def test_what_lies_outside_the_mri_does_not_set_the_pet_window(pair) -> None:
-    """A whole-body PET with a hot bladder far below the head."""
+    """The PET covers the whole body, with a hot bladder far below the head."""
     pet, mri = pair
     head = _array(pet)
     body = np.zeros((40, *head.shape[1:]), np.float32)
@@ -255,7 +255,7 @@ def test_values_beyond_single_precision_are_holes_too(pair) -> None:
 
 
 def test_no_seam_where_the_pet_ends() -> None:
-    """A bright PET that ends in the middle of an even MRI: what it adds fades over a few voxels, in the slice and across."""
+    """The contribution of a bright PET that ends inside a uniform MRI fades over a few voxels, within and across slices."""
     mri = volume(np.full((40, 40, 40), 50, np.float32) + np.arange(40, dtype=np.float32))
     pet = volume(np.full((20, 20, 40), 100, np.float32))
     settings = cspadn.FusionSettings(model="cspadn-paper", pet_window=(0, 100), mri_window=(0, 100))

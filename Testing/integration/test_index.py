@@ -1,4 +1,4 @@
-"""What the Extensions Index asks: this repository has it, and the check sees what a repository has not."""
+"""This repository meets the requirements of the Extensions Index, and the check finds what a repository lacks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_nothing_is_found_here() -> None:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The files that the check reads, without history."""
+    """Return a copy of the files that the check reads, without history."""
     for name in ("CMakeLists.txt", "CSpADNFusion.json", "LICENSE", "README.md", "Resources", "CSpADNFusion", "docs"):
         source, target = ROOT / name, tmp_path / name
         if source.is_dir():
@@ -124,7 +124,7 @@ def test_imports_that_may_fail_are_no_finding(copy: Path) -> None:
 
 
 def test_the_icon_is_readable_in_the_module_list() -> None:
-    """At 16 pixels, on a light and on a dark theme: seen at all, and its two halves, grey and coloured, told apart."""
+    """At 16 pixels, on a light and on a dark theme, the icon is visible, and its grey and coloured halves are distinct."""
     image = PIL.Image.open(ROOT / "Resources" / "Icons" / "CSpADNFusion.png").convert("RGBA").resize((16, 16))
     for shade in (0xEF, 0x2B):
         background = PIL.Image.new("RGBA", image.size, (shade, shade, shade, 255))

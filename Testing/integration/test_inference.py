@@ -1,4 +1,4 @@
-"""The network made ready for fusing gives what the plain one gives: noise, heads in a black slice, all attention variants."""
+"""The fast network gives the result of the plain one: on noise, on heads in a black slice, with all attention variants."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOLERANCE = 2e-5  # of [-1, 1]: 1e-5 of the range
 
 
 def network_of(attention: str, seed: int = 0) -> CSpADN:
-    """A network whose attention and batch norms matter: fresh ones leave both without effect."""
+    """Return a network with effective attention and batch normalisation: a new network has neither."""
     torch.manual_seed(seed)
     network = CSpADN(NetworkConfig(attention=attention)).eval()
     for name, parameter in network.named_parameters():
@@ -64,7 +64,7 @@ SOURCES = {
 
 
 def _difference(network: CSpADN, sources: torch.Tensor, reference: CSpADN | None = None) -> float:
-    """The greatest, where something is seen; elsewhere the result is black."""
+    """Return the greatest difference where a source is not black; elsewhere the result is black."""
     ready = FusionNetwork(network)(sources)
     with torch.inference_mode():
         plain = (reference or network)(sources)
@@ -87,7 +87,7 @@ def test_the_shipped_models_are_equal_too(model: str, name: str) -> None:
 
 
 def test_the_black_around_a_head_matters() -> None:
-    """The comparison would see it if what is left out were forgotten: a crop alone has another result."""
+    """The comparison would detect it if the omitted background were ignored: a crop alone gives another result."""
     network, sources = network_of("both"), SOURCES["head"]
     crop = sources[:1, :, 21:71, 16:79]
     whole, alone = (FusionNetwork(network)(each) for each in (sources[:1], crop))
@@ -106,7 +106,7 @@ def test_large_logits_do_not_overflow(factor: float, tolerance: float) -> None:
 
 
 def test_a_black_that_is_nowhere_does_not_count() -> None:
-    """Its logit may be far above all others: taken out of them, none would be left."""
+    """The logit of a background pixel may be far above all others: after subtracting it, none would be left."""
     network = network_of("spatial")
     with torch.inference_mode():
         outside = FusionNetwork(network).black_features
@@ -119,7 +119,7 @@ def test_a_black_that_is_nowhere_does_not_count() -> None:
 
 
 def test_small_logits_are_exponentiated_as_they_are(monkeypatch) -> None:
-    """The shipped model's, which a pass for their maxima would not change."""
+    """The logits are those of the shipped model; a pass for their maximum would not change the result."""
     monkeypatch.setattr(CrissCrossSums, "_maxima", lambda _: 1 / 0)
     assert _difference(load_model().network, SOURCES["noise"]) <= TOLERANCE
 
@@ -178,7 +178,7 @@ def test_heads_apart_are_equal_too() -> None:
 
 @pytest.mark.parametrize("affinities", [500, 4000])
 def test_few_affinities_at_a_time_are_equal_too(affinities: int, monkeypatch) -> None:
-    """As on large slices, of which a part of a line, or one line, is all that fits."""
+    """On large slices, memory may suffice only for one line or a part of it."""
     monkeypatch.setattr(criss_cross, "_CPU_AFFINITIES", affinities)
     for name in ("noise", "head"):
         assert _difference(network_of("both"), SOURCES[name]) <= TOLERANCE
@@ -193,7 +193,7 @@ def test_all_lines_at_once_as_on_a_gpu(monkeypatch) -> None:
 
 
 def test_half_precision_is_near() -> None:
-    """For GPUs; the documented bound is 0.003 of the range. Sums over long lines stay within half precision's range."""
+    """Half precision is for GPUs; the documented bound is 0.003 of the range. Sums over long lines do not overflow."""
     network = load_model().network
     long = torch.ones(1, 2, 12, 2600)
     exact, half = FusionNetwork(network), FusionNetwork(network).half()
@@ -237,7 +237,7 @@ PAIRS = {
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_slices_of_real_volumes(shared: Path, pair: str) -> None:
-    """Some slices. The background of these heads is black or speckled, its borders are not straight."""
+    """Return some slices of heads whose background is black or speckled, with borders that are not straight."""
     assert _worst_of_volume(shared, pair, 16) <= TOLERANCE
 
 
@@ -248,7 +248,7 @@ def test_every_slice_of_real_volumes(shared: Path, pair: str) -> None:
 
 
 def _worst_of_volume(shared: Path, name: str, step: int) -> float:
-    """Against the straightforward implementation, which the benchmarks time as well."""
+    """Compare with the straightforward implementation, which the benchmarks also time."""
     images = (sitk.ReadImage(str(shared / "data" / "volumes" / file)) for file in PAIRS[name])
     pair, network = Pair.of(*images, FusionSettings()), load_model().network
     plain = make_straightforward(copy.deepcopy(network)).eval()

@@ -1,4 +1,4 @@
-"""Inputs as they come, through commands, Python, batches and cohorts: dynamic PETs, and positions that are not certain."""
+"""Dynamic PETs and uncertain positions, through commands, Python, batches and cohorts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The terms of the loss are the measures that they are named after, and have slopes everywhere."""
+"""The terms of the loss equal the measures with the same names, and have gradients everywhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.losses import TERMS, fusion_loss
 
 
 def _heads(size: int = 96) -> tuple[np.ndarray, np.ndarray]:
-    """A blurred blob and a textured disc on black, in whole grey levels."""
+    """Return a blurred blob and a textured disc on black, in whole grey levels."""
     y, x = np.mgrid[:size, :size] / size - 0.5
     disc = np.hypot(x, y) < 0.4
     pet = np.rint(220 * np.exp(-((x - 0.1) ** 2 + y**2) / 0.03) * disc)

@@ -1,4 +1,4 @@
-"""Peak memory of ``cspadn fuse``, by a limit that the system enforces and by what it says was used at most."""
+"""Peak memory of ``cspadn fuse``: under a limit of the system, and as the system measures it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_long_thin_slice_needs_less_than_600_mb(tmp_path: Path) -> None:
 
 
 def test_with_too_little_memory_it_says_so(shared: Path, tmp_path: Path) -> None:
-    """One sentence, exit code 5, and nothing written."""
+    """The command prints one sentence, ends with exit code 5, and writes nothing."""
     folder = shared / "data" / "volumes" / "aanlib"
     code = _CODE.format(limit=10**12).replace("from cspadn.cli import main", _STARVED)
     files = [str(folder / "PET_axial.nii.gz"), str(folder / "MRI_axial.nii.gz"), str(tmp_path / "fused.nii.gz")]

@@ -64,7 +64,7 @@ def test_needs_no_torch() -> None:
 
 @pytest.fixture(scope="module")
 def fusion() -> dict[str, object]:
-    """A real fusion of two small volumes on different grids."""
+    """Return a real fusion of two small volumes on different grids."""
     mri = volume(blobs((4, 48, 52), seed=1), spacing=(2, 2, 3), origin=(-24, -20, 5))
     pet = volume(blobs((6, 32, 34), seed=2), spacing=(3.5, 3.5, 4), origin=(-24, -21, 3))
     return {"pet": pet, "mri": mri, "result": fuse(pet, mri, FusionSettings(device="cpu", mri_window=(1, 70)))}

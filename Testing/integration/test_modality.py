@@ -23,7 +23,7 @@ def _image(values: np.ndarray, spacing: tuple[float, float, float] = (2.0, 2.0, 
 
 
 def _tissues(seed: int = 0) -> np.ndarray:
-    """Tissues 1 to 4 in folds of about 4 mm inside a ball, 0 outside."""
+    """Return tissues 1 to 4 in folds of about 4 mm inside a ball, 0 outside."""
     random = np.random.default_rng(seed)
     axes = np.meshgrid(*(np.linspace(-1, 1, size) for size in _SHAPE), indexing="ij")
     patches = gaussian_filter(random.standard_normal(_SHAPE), 1.2)

@@ -1,4 +1,4 @@
-"""The shipped models do what they are shipped for. Everything in docs/results is computed anew here, for a few slices."""
+"""The shipped models keep their promises; docs/results is computed again for a few slices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = [card.name for card in list_models()]
 
 @pytest.fixture(scope="session")
 def second_subject(shared: Path) -> list[Pair]:
-    """Three slices of the other head, from its base to its top."""
+    """Return three slices of the other head, from its base to its top."""
     return read_set(shared / SECOND_SUBJECT[0], SECOND_SUBJECT[1])[3::6]
 
 
@@ -34,7 +34,7 @@ def test_the_named_models_are_shipped() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_a_fusion_and_no_copy(name: str, second_subject: list[Pair]) -> None:
-    """Each source is in the fused image; where both are black, nothing is. A trace is enough: the tests below ask for more."""
+    """The fused image contains at least a trace of each source, and is black where both are black."""
     for pair in second_subject:
         fused = fuser(Row(name, "model", name))(pair)
         scores = measure(pair.pet, pair.mri, fused, ("r_pet", "r_mri"))
@@ -60,7 +60,7 @@ def test_fine_detail_of_the_default_is_the_mris(second_subject: list[Pair]) -> N
 
 
 def _shares(fused: np.ndarray, *parts: np.ndarray) -> np.ndarray:
-    """The weights of the parts whose sum is nearest to the fused image."""
+    """Return the weights of the parts whose sum is nearest to the fused image."""
     columns = np.stack([part.ravel() for part in parts], axis=1).astype(np.float64)
     return np.linalg.lstsq(columns, fused.ravel().astype(np.float64), rcond=None)[0]
 

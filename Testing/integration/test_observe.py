@@ -1,4 +1,4 @@
-"""The command of the observer: its page has every display, and says what was read."""
+"""The command of the observer: its page has every display and names the cases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.evaluation.rows import Row, trivial_rows
 
 @pytest.fixture(scope="module")
 def case() -> Case:
-    """Four planes with a smooth uptake and a textured MRI."""
+    """Return four planes with a smooth uptake and a textured MRI."""
     random = np.random.default_rng(6)
     shape = (4, 140, 140)
     mri = np.clip(0.5 + 0.08 * heads.smooth_noise(shape, (0, 2, 2), random), 0, 1).astype(np.float32)

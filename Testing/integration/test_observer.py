@@ -1,4 +1,4 @@
-"""The numerical observer finds what theory says it finds, and the faults of a display are counted as faults."""
+"""The numerical observer agrees with theory, and counts the faults of a display."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_oklab_of_known_colours() -> None:
 
 
 def signals(amount: float, count: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Patches of white noise, the same with a lesion, and the lesion."""
+    """Return patches of white noise, the same with a lesion, and the lesion."""
     random = np.random.default_rng(2)
     background = random.normal(0, 0.05, (count, 1, observer.PATCH, observer.PATCH))
     middle = observer.PATCH // 2
@@ -83,7 +83,7 @@ def test_a_lesion_of_the_opposite_sign_is_found_as_well_but_no_lesion_is_not() -
 
 
 def test_few_places_are_read_as_many_are_where_the_background_is_known() -> None:
-    """Forty places and thirty channels: a covariance of the places alone makes a template of chance."""
+    """With forty places and thirty channels, the covariance of the places alone gives a random template."""
     random = np.random.default_rng(5)
     outputs, lesion = random.normal(0, 1, (1600, 30)), np.full(30, 0.3)
     part = np.arange(1600) % observer.PARTS
@@ -97,7 +97,7 @@ def test_few_places_are_read_as_many_are_where_the_background_is_known() -> None
 
 @pytest.fixture(scope="module")
 def case() -> Case:
-    """A head of two tissues with its uptake, and places in its middle."""
+    """Return a head of two tissues with its uptake, and places in its middle."""
     random = np.random.default_rng(4)
     shape = (4, 150, 150)
     mri = np.clip(0.5 + 0.06 * heads.smooth_noise(shape, (0, 2, 2), random), 0, 1).astype(np.float32)
@@ -128,7 +128,7 @@ def test_the_average_keeps_some_of_both(case: Case) -> None:
 
 
 def test_faults_are_counted(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A display that turns the PET over, leaves out the MRI and has a hole says so."""
+    """The faults of a display that inverts the PET, omits the MRI and has a hole are counted."""
 
     def turned(pet: np.ndarray, mri: np.ndarray) -> np.ndarray:
         fused = (1 - pet).astype(np.float32)
@@ -196,7 +196,7 @@ def _made_case() -> Case:
 
 
 def test_a_display_of_the_source_alone_has_efficiency_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slider at its ends: for lesions of the PET the PET in the palette, for those of the MRI the MRI in grey."""
+    """At the ends of the slider, the display is the PET in the palette, or the MRI in grey."""
     monkeypatch.setattr(colors, "OPACITIES", (0.0, 1.0))
     case = _made_case()
     sources = [case.with_lesions(task) for task in TASKS]

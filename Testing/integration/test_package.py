@@ -33,7 +33,7 @@ OTHERS = ("3.10", "3.12")  # Pythons beside this one, tried where they are insta
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both, made of what git would check out."""
+    """Build the sdist and the wheel into a folder."""
     folder = tmp_path_factory.mktemp("package")
     for target in ("sdist", "wheel"):
         command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)]
@@ -104,7 +104,7 @@ def clean_environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def installed(python: str, wheel: Path, folder: Path) -> Path:
-    """The Python of a new environment, with the wheel and none of what it needs."""
+    """Return the Python of a new environment that has the wheel but none of its dependencies."""
     subprocess.run([python, "-m", "venv", "--without-pip", str(folder)], check=True, capture_output=True)
     own = folder / ("Scripts" if os.name == "nt" else "bin") / ("python.exe" if os.name == "nt" else "python")
     uv = [sys.executable, "-m", "uv", "pip", "install", "--python", str(own)]  # this Python's pip may not know newer ones
@@ -114,7 +114,7 @@ def installed(python: str, wheel: Path, folder: Path) -> Path:
 
 
 def test_the_wheel_fuses_in_another_environment(wheel: Path, tmp_path: Path) -> None:
-    """Its dependencies are those of this environment, lent by path: that leaves out this repository's code."""
+    """The dependencies of this environment are added by path, so this repository's code is not used."""
     python = installed(sys.executable, wheel, tmp_path / "environment")
     command = "import sysconfig; print(sysconfig.get_path('purelib'))"
     (packages,) = {run([python, "-c", command], tmp_path).strip()}
@@ -152,7 +152,7 @@ def test_other_pythons_read_the_code(wheel: Path, tmp_path: Path, version: str) 
 
 
 def other_python(version: str) -> str:
-    """Its executable; skips where there is none."""
+    """Return the executable of a Python version; skip the test if there is none."""
     names = [f"python{version}", *map(str, (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))]
     for name in names:
         try:
@@ -167,7 +167,7 @@ def other_python(version: str) -> str:
 
 
 def test_what_the_reference_lists_needs_one_import(tmp_path: Path) -> None:
-    """As users write it: import cspadn, then cspadn.metrics.measure."""
+    """Users write: import cspadn, then cspadn.metrics.measure."""
     listed = re.findall(r":: ?cspadn\.(\w+)", (ROOT / "docs" / "library.md").read_text(encoding="utf-8"))
     assert len(listed) > 10
     code = f"import cspadn; print([name for name in {sorted(set(listed))} if not hasattr(cspadn, name)])"

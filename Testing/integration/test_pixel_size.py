@@ -1,4 +1,4 @@
-"""Slices of fine pixels are fused as those of usual pixels are, and keep their finest detail."""
+"""Slices of fine pixels are fused like those of usual pixels, and keep their finest detail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WINDOWS = {"pet_window": (0.0, 1.0), "mri_window": (0.0, 1.0)}
 
 
 def blob(side: int, spacing: float, fwhm_mm: float) -> np.ndarray:
-    """A round lesion of height 1 in the middle of a square slice."""
+    """Return a round lesion of height 1 in the middle of a square slice."""
     offset = (np.arange(side) - side / 2 + 0.5) * spacing
     return np.exp(-4 * np.log(2) * (offset**2 + offset[:, np.newaxis] ** 2) / fwhm_mm**2).astype(np.float32)
 
@@ -69,7 +69,7 @@ def test_large_pixels_go_through_the_network_as_they_are() -> None:
 
 @pytest.mark.parametrize("shape", [(64, 64), (63, 61), (1, 5)])
 def test_a_network_that_copies_the_mri_gives_the_mri_back(shape) -> None:
-    """Whatever the average loses comes back, where it is weaker than a strong edge and there is room below white."""
+    """Detail that the average loses is restored if it is weaker than a strong edge and not limited by white."""
     rows, columns = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
     mri = (0.5 + 0.04 * np.sin(rows) * np.cos(1.7 * columns)).astype(np.float32)
     sources = np.stack([np.zeros_like(mri), mri])[np.newaxis]

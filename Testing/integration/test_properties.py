@@ -1,4 +1,4 @@
-"""What holds for any geometry and any intensities: drawn by hypothesis."""
+"""Properties of fusions for any geometry and any intensities, with examples by hypothesis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ angles = st.tuples(*(st.floats(-180, 180) for _ in range(3)))
 
 @st.composite
 def placed(draw, seed: int) -> sitk.Image:
-    """A volume of any size, spacing, obliquity and handedness, about the origin of space."""
+    """Draw a volume of any size, spacing, obliquity and handedness around the origin."""
     size = draw(st.tuples(st.integers(1, 9), st.integers(12, 24), st.integers(12, 24)))
     spacing = draw(spacings)
     turn = np.reshape(sitk.Euler3DTransform((0, 0, 0), *np.radians(draw(angles))).GetMatrix(), (3, 3))
@@ -61,7 +61,7 @@ def test_any_geometry_gives_the_grid_and_finite_values(pet: sitk.Image, mri: sit
 @drawn
 @given(st.floats(1e-3, 1e4), st.floats(0, 1e3))
 def test_units_of_the_pet_do_not_matter(factor: float, constant: float) -> None:
-    """No constant below 0: the PET's window begins at 0 or above."""
+    """The constant is not negative, because the PET's window begins at 0 or above."""
     pet, mri = volume(blobs(seed=3)), volume(blobs(seed=4))
     scaled = sitk.Cast(pet, sitk.sitkFloat64) * factor + constant
     fused = [_array(cspadn.fuse(each, mri).image) for each in (pet, scaled)]
@@ -86,7 +86,7 @@ def test_a_pet_of_zeros_gives_the_structure_of_the_mri(seed: int, model: str) ->
     st.floats(0.5, 2),
 )
 def test_pixel_types_do_not_matter(kind: int, factor: float) -> None:
-    """Whole numbers from 0 to 200, so that every type holds them."""
+    """The values are whole numbers from 0 to 200, which every type can store."""
     pet, mri = (sitk.Round(volume(blobs(seed=seed)) * factor) for seed in (5, 6))
     fused = [_array(cspadn.fuse(sitk.Cast(pet, each), sitk.Cast(mri, each)).image) for each in (sitk.sitkFloat32, kind)]
     np.testing.assert_allclose(fused[0], fused[1], atol=1e-4 * FUSED_MAXIMUM)
@@ -101,7 +101,7 @@ ODD = [np.nan, np.inf, -np.inf, 1e300, -1e300, 1e-300, 0.0]
 
 
 def mostly(likely: st.SearchStrategy, rare: st.SearchStrategy) -> st.SearchStrategy:
-    """Else nearly all would be refused."""
+    """Draw from the rare strategy once in six times; otherwise nearly all volumes would be refused."""
     return st.sampled_from([likely] * 5 + [rare]).flatmap(lambda each: each)
 
 
@@ -114,7 +114,7 @@ windows = mostly(st.sampled_from([None, (0.0, 100.0), (-5.0, 0.3)]), st.tuples(s
 
 @st.composite
 def directions(draw) -> np.ndarray:
-    """Of axes that are exchanged, flipped and, perhaps, turned."""
+    """Draw a direction matrix with permuted, flipped and possibly rotated axes."""
     turned = draw(st.one_of(st.just((0.0, 0.0, 0.0)), angles))
     turn = np.reshape(sitk.Euler3DTransform((0, 0, 0), *np.radians(turned)).GetMatrix(), (3, 3))
     return turn[:, draw(st.permutations(range(3)))] * draw(three(st.sampled_from([1, -1])))
@@ -122,7 +122,7 @@ def directions(draw) -> np.ndarray:
 
 @st.composite
 def contents(draw) -> sitk.Image:
-    """Voxels of any real type: a head, noise up to half of what the type holds, or one value; also what is no number."""
+    """Draw voxels of any real type: a head, noise up to half of the type's range, or one value; also NaN and infinity."""
     size = draw(st.tuples(st.integers(1, 6), st.integers(1, 24), st.integers(1, 24)))
     kind, seed = draw(st.sampled_from(REAL)), draw(st.integers(0, 2**16))
     dtype, random = _array(sitk.Image(1, 1, 1, kind)).dtype, np.random.default_rng(seed)
@@ -139,7 +139,7 @@ def contents(draw) -> sitk.Image:
 
 @st.composite
 def lying(draw) -> sitk.Image:
-    """Anywhere, but mostly about the origin of space."""
+    """Draw a volume anywhere in space, but mostly around the origin."""
     image = draw(contents())
     image.SetSpacing(draw(mostly(three(st.floats(1, 3)), three(st.floats(1e-3, 1e3)))))
     image.SetDirection(draw(directions()).ravel().tolist())

@@ -1,4 +1,4 @@
-"""Volumes are read in a process of their own: what becomes of it is a sentence here."""
+"""The process that reads volumes: its answers, crashes and limits become errors with one sentence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def file(tmp_path: Path, pair) -> Path:
 
 
 def _behaves(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    """Put another program in place of the process."""
+    """Replace the process with another program."""
     monkeypatch.setattr(reader, "module_command", lambda _: [sys.executable, "-c", code])
 
 
@@ -55,7 +55,7 @@ def test_it_reads_what_this_process_would(kind: str, file: Path, pair, tmp_path:
 
 @pytest.mark.slow
 def test_a_volume_larger_than_the_process_may_use_for_a_header_is_read(tmp_path: Path) -> None:
-    """700 MB: with the limit that holds until a header is read, this would be more than there is memory."""
+    """The 700 MB of the volume exceed the memory limit that holds until a header is read."""
     shape = (700, 1000, 1000)
     header = f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: {' '.join(map(str, shape[::-1]))}\nencoding: raw\n\n".encode()
     with (tmp_path / "pet.nrrd").open("wb") as file:
@@ -132,7 +132,7 @@ def test_without_an_interpreter_nothing_is_read(file: Path, monkeypatch: pytest.
 @LINUX
 @pytest.mark.parametrize("allocates", ["memory", "time"])
 def test_the_process_has_limits(allocates: str) -> None:
-    """Of both: 4 GB for a volume of 1 MB, and a loop without an end."""
+    """Exceed the limits of memory and time, by 4 GB for a volume of 1 MB and by an endless loop."""
     work = "bytearray(4 * 10**9)" if allocates == "memory" else "exec('while True: pass')"
     code = f"""
 from cspadn.runtime import limits

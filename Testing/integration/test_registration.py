@@ -90,7 +90,7 @@ def test_inputs_that_cannot_be_registered(mri: sitk.Image) -> None:
 
 @pytest.mark.parametrize("kind", ["uniform", "with foci", "graded"])
 def test_a_phantom_with_the_shape_of_a_head_is_refused(mri: sitk.Image, kind: str) -> None:
-    """Its outline alone fits well."""
+    """Only the outline of the phantom fits the head."""
     with raises(InputError, "registration-no-match"):
         cspadn.register(_ellipsoid(kind), mri)
 
@@ -130,7 +130,7 @@ def test_progress_and_cancelling(mri: sitk.Image) -> None:
 
 @pytest.fixture
 def files(mri: sitk.Image, tmp_path: Path) -> tuple[Path, Path]:
-    """A PET that is not registered, and an MRI."""
+    """Return an unregistered PET and an MRI."""
     names = tmp_path / "pet.nii.gz", tmp_path / "mri.nii.gz"
     for image, name in zip((phantom_pet(MOVED), mri), names, strict=True):
         sitk.WriteImage(image, str(name))

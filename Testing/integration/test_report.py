@@ -55,7 +55,7 @@ OBLIQUE = [[COSINE, -SINE, 0], [SINE * COSINE, COSINE * COSINE, -SINE], [SINE * 
 
 
 def fused_by_hand(pet: sitk.Image, mri: sitk.Image, grid: str = "mri", warnings: tuple[str, ...] = ()) -> FusionResult:
-    """What a network that copies one source would make of values from 0 to 100."""
+    """Return the result of a network that copies one source, for values from 0 to 100."""
     image = sitk.Cast(mri if grid == "mri" else pet, sitk.sitkFloat32) * (FUSED_MAXIMUM / 100)
     provenance = {"grid": grid, "pet_window": [0.0, 100.0], "mri_window": [0.0, 100.0], "model_sha256": "0f" * 32}
     return FusionResult(image, provenance, list(warnings))
@@ -75,7 +75,7 @@ def stored_scene(page: str) -> dict:
 
 
 def stored_volume(page: str, name: str) -> np.ndarray:
-    """(z, y, x), decoded from the page as its script does."""
+    """Return a volume (z, y, x) of the page, decoded as its script does."""
     scene, slices = stored_scene(page), []
     tiles, (columns, rows, count) = scene["tiles"], scene["size"]
     for url in re.findall(rf'data-volume="{name}" src="data:image/webp;base64,([^"]+)"', page):
@@ -86,12 +86,12 @@ def stored_volume(page: str, name: str) -> np.ndarray:
 
 
 def centre_of(levels: np.ndarray, lattice) -> np.ndarray:
-    """Of what is bright, in LPS."""
+    """Return the centre of the bright voxels, in LPS."""
     return np.argwhere(levels > 150).mean(axis=0)[::-1] * lattice.spacing + lattice.origin
 
 
 def at_points(bright: list[tuple[float, float, float]], direction=None, spacing=(2, 2, 3)) -> sitk.Image:
-    """A volume around the origin of space with a dim head, and a bright cube of 12 mm at each point (LPS)."""
+    """Return a volume around the origin with a dim head, and a bright cube of 12 mm at each point (LPS)."""
     size = np.array([60, 60, 40])
     image = volume(np.zeros(size[::-1], np.float32), spacing, direction=direction)
     image.SetOrigin((-np.array(image.TransformContinuousIndexToPhysicalPoint(((size - 1) / 2).tolist()))).tolist())
@@ -131,7 +131,7 @@ def test_robust_z(values: list[float], expected: list[float]) -> None:
 
 @pytest.mark.parametrize("stored", ["LPS", "PIR"])
 def test_sides_of_the_patient(stored: str) -> None:
-    """A bright cube at the patient's left, front and top is there in each picture, however the volume is stored."""
+    """Each picture shows a bright cube at the patient's left, front and top, however the volume is stored."""
     scene = scene_by_hand(at_points([]), sitk.DICOMOrient(at_points([(30, -20, 15)]), stored))
     where = {"axial": ("right", "top"), "coronal": ("right", "top"), "sagittal": ("left", "top")}
     for cut in CUTS:
@@ -148,7 +148,7 @@ def test_sides_of_the_patient(stored: str) -> None:
 
 @pytest.mark.parametrize("direction", [None, OBLIQUE], ids=["aligned", "oblique"])
 def test_positions(direction) -> None:
-    """What is at a place of the patient is there on the page, of oblique volumes as well."""
+    """The page shows structures at their position in the patient, for oblique volumes as well."""
     point = np.array([26.0, -18, 12])
     pet, mri = at_points([], direction), at_points([tuple(point)], direction)
     scene = scene_by_hand(pet, mri)
@@ -160,7 +160,7 @@ def test_positions(direction) -> None:
 
 
 def test_all_slices_of_the_volume_are_shown() -> None:
-    """Of aligned volumes nothing is interpolated: each voxel is one of the volume."""
+    """Aligned volumes are not interpolated: each stored voxel is one of the volume."""
     mri = at_points([(0, 0, 0)])
     lattice = scene_by_hand(mri, mri).lattice
     np.testing.assert_allclose(lattice.spacing, mri.GetSpacing())
@@ -199,7 +199,7 @@ def test_empty_volumes_are_shown_whole() -> None:
 
 
 def test_the_stored_pet_has_its_values() -> None:
-    """To 16 bits of its range, above the window as well."""
+    """Values are exact to 16 bits of the range, above the window as well."""
     values = np.random.default_rng(0).normal(50, 30, (12, 14, 16)).astype(np.float32)
     values[3, 4, 5] = 400
     pet = volume(values, (2, 3, 4), direction=OBLIQUE)
@@ -217,7 +217,7 @@ def test_the_stored_pet_has_its_values() -> None:
 
 
 def test_hottest_places() -> None:
-    """The hottest first, apart from each other, and within the head."""
+    """The places are sorted by uptake, separate from each other, and within the head."""
     pet, mri = at_points([(30, -20, 15), (-30, 20, -15)]), at_points([])
     pet = pet + at_points([(30, -20, 15)]) * 0.2 + at_points([(54, 54, 50)])  # the last one is in the air
     found = hottest_places(scene_by_hand(pet, mri))
@@ -319,7 +319,7 @@ def test_the_alignment_is_on_top(millimetres: float, verdict: str) -> None:
 
 
 def test_a_registered_pet_is_shown_before_and_after() -> None:
-    """Before, it was 9 mm further to the left: the same voxels at other places."""
+    """Before the registration, the PET was 9 mm further to the left."""
     pet, mri = at_points([(10, 0, 0)]), at_points([(10, 0, 0)])
     transform = sitk.TranslationTransform(3, (9.0, 0, 0))
     apart = placed(pet, transform.GetInverse())
@@ -334,7 +334,7 @@ def test_a_registered_pet_is_shown_before_and_after() -> None:
 
 
 def test_key_slices() -> None:
-    """For print and browsers without scripts: each with all pictures and the patient's sides."""
+    """The key slices, for print and for browsers without scripts, have all pictures and the patient's sides."""
     page = page_of(at_points([]), at_points([]))
     names = re.findall(r"<figcaption>([^<]+)</figcaption>", page)
     assert names[:35] == ["PET", "MRI outlines on the PET", "MRI", "Fused, grey", "Fused, colour"] * 7
@@ -365,7 +365,7 @@ def test_the_legend_has_the_palette_and_the_window(palette: str) -> None:
 
 
 def test_metrics_on_the_page() -> None:
-    """A constant one, and slices that were not measured."""
+    """The scores contain a constant metric and slices that were not measured."""
     scores = scores_of(EN=[math.nan, 1.25, 1.25], SSIM=[math.nan, 0.5, 0.75])
     page = page_of(at_points([]), at_points([]), scores)
     assert "2 of 3 slices" in page
@@ -410,7 +410,7 @@ def test_a_missing_package_is_told(monkeypatch, module: str, package: str) -> No
 
 
 def group(count: int = 8) -> list[GroupRow]:
-    """One of which is an outlier in SSIM, and one failed."""
+    """Return rows of a group, with one outlier in SSIM and one failure."""
     rows = [
         GroupRow(
             f"sub-{index:02d}", "done", page=f"sub-{index:02d}.html", means={"EN": 5 + index / 10, "SSIM": 0.7}, seconds=9
@@ -495,7 +495,7 @@ def test_a_page_has_its_palette_without_a_colour_volume(files: dict[str, Path], 
 
 
 def test_the_command_line_writes_a_page(files: dict[str, Path], capsys) -> None:
-    """With metrics, which nothing else asked for."""
+    """The page has metrics, although no other option requests them."""
     assert run(files) == 0
     page = files["report"].read_text(encoding="utf-8")
     assert "<h1>fused.nrrd</h1>" in page
@@ -546,7 +546,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> dict[str, Path]:
-    """The page of the sample pair, of which the PET is cut to a part, and that of a group."""
+    """Return the page of the sample pair, with a PET that covers a part of the head, and that of a group."""
     folder = tmp_path_factory.mktemp("pages")
     mri = sitk.ReadImage(str(SAMPLES / "SimulatedHead_T1.nrrd"))[::3, ::3, ::2]
     pet = sitk.ReadImage(str(SAMPLES / "SimulatedHead_FDG.nrrd"))[:, :, :40]
@@ -566,7 +566,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture
 def opened(browser, pages) -> Iterator:
-    """Opens a page by its name; fails in the end if the console said anything, or anything but the file was asked for."""
+    """Return a function that opens a page by its name; fail if the console has a message or other files are requested."""
     said, asked, tabs = [], [], []
 
     def open_page(name: str, width: int = 1280, height: int = 800, script: str = ""):
@@ -592,12 +592,12 @@ def opened(browser, pages) -> Iterator:
 
 
 def settle(tab) -> None:
-    """Wait until what has changed is drawn."""
+    """Wait until changes are drawn."""
     tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def drawn(tab, view: int = 0) -> np.ndarray:
-    """The pixels of a view: (rows, columns, 3)."""
+    """Return the pixels of a view: (rows, columns, 3)."""
     url = tab.locator("canvas").nth(view).evaluate("canvas => canvas.toDataURL('image/png')")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB")).astype(int)
 
@@ -607,19 +607,19 @@ def slice_numbers(tab) -> list[int]:
 
 
 def point_at(tab, which: str) -> list[float]:
-    """The place in LPS (mm) that the page shows for the pointer or the crosshair."""
+    """Return the position in LPS (mm) that the page shows for the pointer or the crosshair."""
     places = tab.locator(f"#{which}-place").inner_text().split(", ")
     return [float(place.split(" ")[0]) * (-1 if place[-1] in "RAI" else 1) for place in places]
 
 
 def in_view(tab, view: int, across: float, down: float) -> tuple[float, float]:
-    """The place on the screen at two shares of a view."""
+    """Return the screen position at two fractions of the size of a view."""
     box = tab.locator("canvas").nth(view).bounding_box()
     return box["x"] + across * box["width"], box["y"] + down * box["height"]
 
 
 def pet_value(place: list[float]) -> float:
-    """The uptake of the sample at a place, by another program than the page's."""
+    """Return the uptake of the sample at a position, computed independently of the page."""
     pet = sitk.ReadImage(str(SAMPLES / "SimulatedHead_FDG.nrrd"), sitk.sitkFloat64)[:, :, :40]
     grid = sitk.Image(1, 1, 1, sitk.sitkUInt8)
     grid.SetOrigin(place)
@@ -631,7 +631,7 @@ SCREENS = pytest.mark.parametrize(("width", "height"), [(1366, 768), (1920, 1080
 
 @SCREENS
 def test_what_a_reader_needs_is_on_the_first_screen(opened, width: int, height: int) -> None:
-    """Three large views in proportion, whether it is aligned, the pictures to choose from, and the values."""
+    """The first screen has three large views in proportion, the alignment, the choice of pictures, and the values."""
     tab = opened("subject", width, height)
     for selector in ("#alignment", ".modes", "#opacity", "#at-pointer", "#at-crosshair", ".scale:not([hidden])"):
         box = tab.locator(selector).first.bounding_box()

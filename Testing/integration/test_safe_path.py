@@ -23,7 +23,7 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="owners and permissio
 
 @pytest.fixture
 def hostile(tmp_path: Path, pair) -> tuple[Path, Path]:
-    """A dataset with files that have the names of modules, and the file that their execution would make."""
+    """Return a dataset with files named like modules, and the file that they would write if executed."""
     mark = tmp_path / "mark"
     make_hostile(write_dataset(tmp_path / "dataset", {"sub-01": pair}), mark)
     for name, image in zip(("pet", "mri"), pair, strict=True):
@@ -39,7 +39,7 @@ def _run(command: list[str], folder: Path, **more: str) -> str:
 
 
 def test_files_of_a_dataset_are_executed(hostile: tuple[Path, Path]) -> None:
-    """By Python as it is: the other tests can fail."""
+    """Without protection, Python executes them: the other tests can fail."""
     folder, mark = hostile
     done = subprocess.run([sys.executable, "-c", "import json"], cwd=folder, capture_output=True, text=True)
     assert "code of a stranger" in done.stderr

@@ -202,7 +202,7 @@ def test_both_disagree_anywhere_else(
     inverse: bool,
     shift: tuple[float, float, float],
 ) -> None:
-    """So whoever drops a part of the header fails the test above, or one like it."""
+    """Dropping a part of the header therefore fails the test above, or a similar one."""
     turn = rotation(degrees)
     elsewhere = placed(pet, mri, turn.T if inverse else turn, shift)
     assert agreement(mri, elsewhere, brain) < 0.6

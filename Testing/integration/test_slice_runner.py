@@ -33,7 +33,7 @@ def test_left_handed_orders_are_among_them() -> None:
 
 
 class _Hungry(torch.nn.Module):
-    """A network that runs out of memory on more than ``limit`` slices; counts the sizes it was asked for."""
+    """A network that runs out of memory on more than ``limit`` slices, and records the requested sizes."""
 
     def __init__(self, limit: int, error: Exception) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def test_out_of_memory_halves_the_batch(error: Exception) -> None:
 
 
 def test_out_of_memory_moves_to_the_cpu(monkeypatch) -> None:
-    """The GPU is played by torch's device without storage: moving there and back is real, its computing is not."""
+    """Torch's device without storage simulates the GPU: transfers are real, computations are not."""
     monkeypatch.setattr(SliceFuser, "_run", run_on_cpu_only)
     slices = SliceFuser(torch.nn.Identity, torch.device("meta"))
     sources = np.zeros((3, 2, 2, 2), np.float32)
@@ -172,7 +172,7 @@ def test_errors_and_cancelling_end_the_threads(three_threads) -> None:
 
 @pytest.mark.parametrize(("free", "batch"), [(10**12, 32), (3 * 10**8, 1), (2 * 10**9, 6), (0, 1)])
 def test_the_batch_of_a_gpu_follows_its_free_memory(monkeypatch, free: int, batch: int) -> None:
-    """Played by torch's device without storage."""
+    """Torch's device without storage simulates the GPU."""
     monkeypatch.setattr(slice_runner, "free_memory", lambda device: free)
     slices = SliceFuser(torch.nn.Identity, torch.device("meta"), 256 * 256)
     assert (slices.batch, slices.workers) == (batch, 1)
@@ -197,7 +197,7 @@ def test_free_memory(monkeypatch) -> None:
 
 
 def test_free_main_memory(monkeypatch, tmp_path: Path) -> None:
-    """What Linux tells, a container's limit, and what a system has that tells neither."""
+    """Test the free memory that Linux reports, a container's limit, and a system that reports neither."""
     cpu, info = torch.device("cpu"), tmp_path / "meminfo"
     monkeypatch.setattr(memory, "_SYSTEM", info)
     monkeypatch.setattr(memory, "_CONTAINER", tmp_path)

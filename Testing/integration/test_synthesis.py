@@ -1,4 +1,4 @@
-"""Drawn heads: the same for the same seed, of every kind, and in the form that the training takes."""
+"""Simulated heads: reproducible by the seed, of every kind, and in the form that the training needs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from training.target import WHITE, gaussian, layered_target
 
 @pytest.fixture(scope="module")
 def label_maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two round heads with skull, skin, cortex, white matter and ventricles, stored as L, I, A."""
+    """Return two round heads with skull, skin, cortex, white matter and ventricles, stored as L, I, A."""
     folder = tmp_path_factory.mktemp("label_maps")
     grid = np.stack(np.meshgrid(*[np.arange(120) - 60] * 3, indexing="ij"))
     for number, squeeze in ((1, 1.0), (2, 1.15)):

@@ -1,4 +1,4 @@
-"""Training runs: they resume as if nothing had happened, two processes train as one, and their models are exported."""
+"""Training runs: resuming, two processes that train as one, and exported models."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _command(config: Path, data: Path, output: Path) -> list[str]:
 
 
 def _curve(output: Path, name: str = "train_loss") -> dict[int, str]:
-    """A loss by epoch, as the newest start wrote it."""
+    """Return a loss by epoch from the log of the latest start."""
     logs = sorted(output.glob("logs/version_*/metrics.csv"))
     if not logs:
         return {}
@@ -404,7 +404,7 @@ def test_a_run_with_other_options_is_not_continued(data: Path, tmp_path: Path) -
 
 
 def _save(run: Path, settings: TrainingConfig, weights_of: TrainingConfig) -> Path:
-    """A checkpoint whose options are those of one run and whose weights are those of another."""
+    """Save a checkpoint with the options of one run and the weights of another."""
     state = train.FusionTraining(weights_of).state_dict()
     run.mkdir()
     checkpoint = {
@@ -521,7 +521,7 @@ def test_synced_batch_normalisation_changes_no_name_and_no_result_of_one_process
 
 
 def _rates(settings: TrainingConfig, steps: int) -> list[dict[str, float]]:
-    """Learning rate by name of the parameter, before each step."""
+    """Record the learning rate of each parameter before each step."""
     module = train.FusionTraining(settings)
     configured: Any = module.configure_optimizers()
     optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]

@@ -41,7 +41,7 @@ def _change_card(path: Path, **fields: object) -> None:
 
 
 def _replace_weights(path: Path, content: bytes) -> None:
-    """Other weights with a card whose hash fits."""
+    """Write other weights, and a card with their hash."""
     path.write_bytes(content)
     _change_card(path, sha256=hashlib.sha256(content).hexdigest())
 
@@ -205,7 +205,7 @@ def test_cards_with_absurd_layers_are_refused(model: Path, field: dict) -> None:
 
 
 def test_a_network_is_made_when_its_weights_are_there(model: Path) -> None:
-    """That of the card would have 40 GB."""
+    """The network of the card would have 40 GB."""
     _change_card(model, network={**TINY.to_dict(), "dense_modules": 1024, "growth_channels": 1024})
     with raises(ModelError, "weights-do-not-fit"):
         weights.load_model(model)

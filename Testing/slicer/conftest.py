@@ -1,4 +1,4 @@
-"""What tests in the stand-in for Slicer share."""
+"""Fixtures for tests in the stand-in for Slicer."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ Run = Callable[..., int]
 
 @pytest.fixture
 def files(tmp_path: Path, pair) -> Path:
-    """A folder with a good pair and what is wrong with others: the PET lies elsewhere, or its end is missing."""
+    """Return a folder with a good pair, a PET that lies elsewhere, and a PET whose end is missing."""
     folder = tmp_path / "in"
     folder.mkdir()
     pet, mri = pair
@@ -56,7 +56,7 @@ def summary(folder: Path) -> list[dict[str, str]]:
 
 
 def names(folder: Path) -> set[str]:
-    """All files, hidden ones as well: a temporary file that was left would be one."""
+    """Return the names of all files, including hidden ones, such as temporary files left behind."""
     return {path.name for path in folder.iterdir()}
 
 
@@ -100,7 +100,7 @@ def test_bad_pairs_are_told_and_the_rest_goes_on(run: Run, files: Path, tmp_path
 
 
 def test_the_outputs_are_those_of_the_command_line(run: Run, files: Path, tmp_path: Path, scene, capsys) -> None:
-    """Voxels, colours, metrics, what NRRD and JSON say: but for the date, and the names of the nodes."""
+    """Compare voxels, colours, metrics and provenance, except for the date."""
     pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd", "case.nrrd"), header=("pet", "mri", "output"))
     settings = ("--device", "cpu", "--palette", "PET-HotMetalBlue", "--pet-window", "0", "80")
     before = scene.GetNumberOfNodes()
@@ -145,7 +145,7 @@ def test_slicer_may_leave_the_separator(run: Run, files: Path, tmp_path: Path, p
 
 
 def test_oblique_volumes_and_unusual_types(run: Run, tmp_path: Path, pair) -> None:
-    """Slicer's volumes hold no integers of 64 bits, and work in other axes."""
+    """Slicer's volumes store no 64-bit integers, and use other axes."""
     turned = np.reshape(sitk.Euler3DTransform((0, 0, 0), 0.3, -0.2, 0.1).GetMatrix(), (3, 3)).ravel().tolist()
     pet, mri = pair
     for image in pair:
@@ -167,7 +167,7 @@ def test_oblique_volumes_and_unusual_types(run: Run, tmp_path: Path, pair) -> No
 
 
 def test_names_paths_and_byte_order_marks(run: Run, files: Path, tmp_path: Path) -> None:
-    """Spaces, quotes, commas and letters of many alphabets; relative paths from the CSV file on; a BOM as Excel writes it."""
+    """Test spaces, quotes, commas, letters of many alphabets, paths relative to the CSV file, and a BOM as Excel writes it."""
     odd = tmp_path / 'Müller\'s "study", №1' / "Größe 体"
     odd.mkdir(parents=True)
     shutil.copy(files / "PET.nii.gz", odd / "PET é.v2.nii.gz")
@@ -262,7 +262,7 @@ def test_existing_outputs_stay_unless_they_may_go(run: Run, files: Path, tmp_pat
 
 
 def test_a_batch_goes_on_where_it_ended(run: Run, files: Path, tmp_path: Path, monkeypatch) -> None:
-    """What was done with the same inputs and settings is not done again, and its numbers come into the new summary."""
+    """Pairs finished with the same inputs and settings are skipped; their numbers appear in the new summary."""
     out, arguments = tmp_path / "out", ("--device", "cpu", "--metrics")
     pairs = table(files / "pairs.csv", *[("PET.nii.gz", "MRI.nrrd")] * 2)
     Watched(monkeypatch, lambda call: signal.raise_signal(signal.SIGTERM) if call == 2 else None)
@@ -288,7 +288,7 @@ def test_a_batch_goes_on_where_it_ended(run: Run, files: Path, tmp_path: Path, m
 
 
 def test_what_a_kill_left_half_named_is_made_again(run: Run, files: Path, tmp_path: Path) -> None:
-    """The side file has its name first, the fused volume last."""
+    """The side file is renamed first, and the fused volume last."""
     out, arguments = tmp_path / "out", ("--device", "cpu", "--metrics")
     pairs = table(files / "pairs.csv", ("PET.nii.gz", "MRI.nrrd"))
     assert run("--pairs", pairs, "--output", out, *arguments) == 0
@@ -301,7 +301,7 @@ def test_what_a_kill_left_half_named_is_made_again(run: Run, files: Path, tmp_pa
 
 
 def test_inputs_are_never_replaced(run: Run, files: Path) -> None:
-    """Not even by the output of another pair, nor the list by the summary."""
+    """The output of another pair must not replace an input, nor the summary the list."""
     rows = [("PET.nii.gz", "elsewhere.mha", "MRI.nrrd"), ("PET.nii.gz", "MRI.nrrd", "fused.nrrd")]
     pairs = table(files / "pairs.csv", *rows, header=("pet", "mri", "output"))
     content = (files / "MRI.nrrd").read_bytes()
@@ -414,7 +414,7 @@ def test_missing_packages_are_told_before_anything_is_written(run: Run, files: P
 
 
 def test_slicer_ends_whatever_happens(run: Run, monkeypatch, capsys) -> None:
-    """Without a window it would wait for ever."""
+    """Without a window, Slicer would wait forever."""
     monkeypatch.setitem(sys.modules, "CSpADNFusionLib", None)
     monkeypatch.setitem(sys.modules, "CSpADNFusionLib.worker.torch_setup", None)
     assert run("--pairs", "p.csv", "--output", "out") == 1
@@ -436,7 +436,7 @@ def test_a_module_that_is_not_installed_is_found_beside_the_script(run: Run, mon
 
 
 class Watched:
-    """The library's fuse, before which something happens each time."""
+    """Return the library's fuse function, preceded by an action."""
 
     def __init__(self, monkeypatch, before: Callable[[int], None]) -> None:
         from cspadn import fusion
@@ -476,7 +476,7 @@ def test_what_nobody_foresaw_is_one_failure(run: Run, files: Path, tmp_path: Pat
 
 
 def test_an_interrupt_ends_the_run_with_its_summary(run: Run, files: Path, tmp_path: Path, monkeypatch, scene, capsys) -> None:
-    """Slicer has no handler of Python's for Ctrl-C: the script must set it."""
+    """Slicer does not install Python's handler for Ctrl-C, so the script must."""
     previous = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         Watched(monkeypatch, lambda call: signal.raise_signal(signal.SIGINT) if call == 2 else None)
@@ -492,7 +492,7 @@ def test_an_interrupt_ends_the_run_with_its_summary(run: Run, files: Path, tmp_p
 
 
 def test_all_outputs_of_a_pair_or_none(run: Run, files: Path, tmp_path: Path, monkeypatch) -> None:
-    """The disk is full when the last file is to be written."""
+    """The disk becomes full before the last file is written."""
     from cspadn.cohort import folder
     from cspadn.errors import UsageError
 
@@ -509,7 +509,7 @@ def test_all_outputs_of_a_pair_or_none(run: Run, files: Path, tmp_path: Path, mo
 
 
 def _study(folder: Path, pair, *, mixed: bool) -> Path:
-    """A study with a PET, an MRI and files that are neither; all files in one folder, or in folders of folders."""
+    """Return studies with a PET, an MRI and other files, in one folder or in nested folders."""
     folder.mkdir(parents=True)
     inside = folder / "DICOM" / "A"
     inside.mkdir(parents=True)
@@ -575,7 +575,7 @@ def test_suv_needs_dicom(run: Run, files: Path, tmp_path: Path) -> None:
 
 
 def test_studies_that_leave_a_choice_fail(run: Run, tmp_path: Path, pair, capsys) -> None:
-    """The sentence names the series, and not the patient."""
+    """The error names the series, but not the patient."""
     pet, mri = pair
     folder = tmp_path / "studies"
     for study, count in (("none", 0), ("two", 2)):
@@ -596,7 +596,7 @@ def test_studies_that_leave_a_choice_fail(run: Run, tmp_path: Path, pair, capsys
 
 @pytest.mark.parametrize("keyword", ["Modality", "SeriesInstanceUID"])
 def test_a_file_that_belongs_nowhere_fails_its_study(tmp_path: Path, pair, keyword: str) -> None:
-    """Else the first or last slice could go missing without a word."""
+    """Otherwise the first or last slice could be missing unnoticed."""
     write_series(tmp_path / "MR", pair[1], "MR")
     file = sorted((tmp_path / "MR").iterdir())[0]
     dataset = pydicom.dcmread(file)

@@ -30,7 +30,7 @@ from slicer_application import application, records
 
 
 class Database:
-    """What the module asks of a ctkDICOMDatabase, answered from the headers of files."""
+    """A ctkDICOMDatabase, as far as the module needs it, that answers from the headers of files."""
 
     def __init__(self, *folders: Path) -> None:
         self._headers = {
@@ -46,7 +46,7 @@ class Database:
         self._headers |= {str(file): pydicom.dcmread(file, stop_before_pixels=True) for file in folder.iterdir()}
 
     def forget(self, folder: Path) -> None:
-        """As if a series was removed from it."""
+        """Simulate the removal of a series from the database."""
         self._headers = {file: header for file, header in self._headers.items() if Path(file).parent != folder}
 
     def instanceValue(self, uid: str, tag: str) -> str:
@@ -64,7 +64,7 @@ class Database:
 
 
 def load(folders, monkeypatch):
-    """The logic, and the nodes of a PET and an MRI series, each with what Slicer keeps of the database."""
+    """Return the logic, and the nodes of a PET and an MRI series with the attributes that Slicer takes from the database."""
     import slicer
 
     database = Database(*folders)
@@ -129,7 +129,7 @@ def test_voxels_are_those_of_the_node(loaded, tmp_path) -> None:
 
 
 def test_transforms_of_the_scene_do_not_move_the_series(loaded, tmp_path) -> None:
-    """The PET is registered by one, and both are moved by another: the series lies where the MRI's does."""
+    """One transform registers the PET, another moves both: the series lies at the position of the MRI's series."""
     logic, petNode, mriNode = loaded
     together = transform_of(rigid(10, (3, 4, 5)), "together")
     registration = transform_of(rigid(2, (1, 0, 0)), "registration")
@@ -210,7 +210,7 @@ def test_the_grid_of_the_pet_is_brought_into_the_frame_of_the_mri(loaded, tmp_pa
 @pytest.mark.parametrize("grid", ["mri", "pet"])
 @pytest.mark.parametrize("order", ["LPS", "PSR", "RSP"])
 def test_any_stored_order_lies_where_it_was(scene, pair, tmp_path, monkeypatch, order: str, grid: str) -> None:
-    """Also sagittal and coronal, and turned: each slice of the series is that of the node, in the same place."""
+    """Each slice of the series equals that of the node at the same position, also in sagittal, coronal and rotated volumes."""
     import slicer
 
     turn = sitk.Euler3DTransform((0, 0, 0), 0.2, -0.1, 0.3)
@@ -230,7 +230,7 @@ def test_any_stored_order_lies_where_it_was(scene, pair, tmp_path, monkeypatch, 
 
 
 def harden(node, matrix: np.ndarray) -> None:
-    """Its voxels are no longer where its series says."""
+    """The voxels are no longer at the position in the series."""
     node.SetAndObserveTransformNodeID(transform_of(matrix).GetID())
     node.HardenTransform()
 
@@ -287,7 +287,7 @@ def test_axes_that_are_not_at_right_angles_are_refused(loaded, tmp_path) -> None
     [({"PatientID": "12", "PatientName": "Roe^Richard"}, "refused"), ({"PatientID": "12"}, "patient-uncertain"), ({}, "")],
 )
 def test_nodes_of_two_patients_are_not_fused_in_silence(scene, pair, tmp_path, monkeypatch, other, outcome: str) -> None:
-    """The DICOM database says whose they are; what it says stays out of the result."""
+    """The DICOM database names the patient; the result must not contain the name."""
     import slicer
 
     pet = write_series(tmp_path / "pet", pair[0], "PT", **other)
@@ -332,7 +332,7 @@ def test_a_pet_that_was_no_series_needs_no_patient(loaded, tmp_path) -> None:
 
 
 def test_a_series_of_several_volumes_gives_the_images_of_the_node(loaded, tmp_path) -> None:
-    """Slicer makes a volume of each echo: the other one is not referred to."""
+    """Slicer loads each echo as a volume: the study does not refer to the other echo."""
     import slicer
 
     logic, petNode, mriNode = loaded

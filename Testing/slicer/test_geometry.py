@@ -10,7 +10,7 @@ import geometry_report
 
 
 def test_the_report_fails_where_a_bound_is_not_kept(shared: Path) -> None:
-    """Some cases of ``make geometry-report`` on the real pair, and what it makes of a wrong one."""
+    """Run some cases of ``make geometry-report`` on the real pair, and a wrong one."""
     pytest.importorskip("nilearn")
     pair = next(iter(geometry_report.pairs(shared / "data")))
     cases = [*geometry_report.pet_grids(pair), *geometry_report.oblique(pair)]

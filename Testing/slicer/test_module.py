@@ -73,7 +73,7 @@ def _pip_requests() -> list[dict]:
 
 
 def _temporary_folders() -> list[Path]:
-    """Return the folders that are left when the check of the alignment, which goes on after a run, has had time to end."""
+    """Return the folders left after the check of the alignment, which continues after a run, has ended."""
     import slicer
 
     def found() -> list[Path]:
@@ -107,7 +107,7 @@ def long_panel(scene):
 
 
 def _long_panel():
-    """The opened module with volumes whose fusion takes long enough to be interrupted, and has begun."""
+    """Open the module and start a fusion that takes long enough to be interrupted."""
     node_of(volume(blobs((12, 40, 40), seed=1), spacing=(3, 3, 10)), "PET")
     node_of(volume(blobs((120, 96, 96), seed=2), spacing=(1.25, 1.25, 1)), "MRI")
     panel = application.openModule(MODULE_FILE)
@@ -118,7 +118,7 @@ def _long_panel():
 
 
 def _assert_interrupted(panel, process) -> None:
-    """The worker itself stopped before its last slice; it was not only its result that was dropped."""
+    """The worker itself stopped before its last slice; the panel did not merely discard its result."""
     assert process.wait(timeout=TIMEOUT) == 130
     assert 2 <= panel.ui.progressBar.value() < 120
     assert records.texts("error") == []
@@ -207,7 +207,7 @@ def test_closing_the_scene_stops_the_run(long_panel, scene) -> None:
 
 
 def _launcher(folder: Path) -> Path:
-    """A PythonSlicer like Slicer's own: its end does not end the Python that it started; of one that was killed it says so."""
+    """A launcher like PythonSlicer: ending it does not end the Python that it started; it reports a killed process."""
     folder.mkdir()
     file = folder / "PythonSlicer"
     file.write_text(
@@ -236,7 +236,7 @@ def test_no_worker_survives_behind_a_launcher(scene, tmp_path, monkeypatch, end:
 
 
 def _runs(process: int) -> bool:
-    """Whether a process is alive, and not only waits for its parent to look."""
+    """Return whether a process is alive, and not a zombie."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -307,7 +307,7 @@ def test_an_output_deleted_during_the_run_is_a_failure(panel, scene) -> None:
 
 @pytest.mark.usefixtures("inline_worker")
 def test_the_fused_volume_goes_where_the_mri_was(panel, pair) -> None:
-    """The MRI node is changed during the run: the result keeps the geometry that it was computed on."""
+    """If the MRI node is changed during the run, the result keeps the geometry used for the computation."""
     import slicer
 
     select_inputs(panel)
@@ -385,7 +385,7 @@ def test_the_console_says_what_is_not_installed(panel, monkeypatch) -> None:
 
 
 def test_a_failure_gives_the_workers_sentence(panel, scene, monkeypatch) -> None:
-    """Of what the panel itself has not seen."""
+    """The warnings concern faults that the panel has not seen."""
     import slicer
 
     from CSpADNFusionLib.panel import input_summary
@@ -426,7 +426,7 @@ def test_choices_survive_leaving_and_entering(panel) -> None:
 
 
 def _without_torch(monkeypatch, extension) -> None:
-    """As if torch were not installed, and the PyTorch extension had this logic."""
+    """Simulate a Slicer without torch in which the PyTorch extension has this logic."""
     from CSpADNFusionLib.worker import torch_setup
 
     monkeypatch.setattr(torch_setup.importlib.util, "find_spec", lambda _name: None)
@@ -514,7 +514,7 @@ def test_declining_is_no_failure(panel, monkeypatch) -> None:
 
 
 def _decline_after(panel, monkeypatch, deed) -> None:
-    """Press Apply without torch; the window is alive while the question is open, and this is done meanwhile."""
+    """Press Apply without torch, and do something while the question is open."""
     import slicer
 
     _without_torch(monkeypatch, None)
@@ -550,7 +550,7 @@ def test_apply_without_torch_says_what_to_do_and_starts_nothing(panel, monkeypat
 
 
 def test_the_modules_self_test_passes(panel, coarse_resources, monkeypatch) -> None:
-    """On a coarser sample pair, which takes a quarter of the time; Slicer runs it on the shipped one."""
+    """Use a coarser sample pair, which takes a quarter of the time; Slicer runs the test on the shipped one."""
     import unittest
 
     import slicer
@@ -567,7 +567,7 @@ def test_the_modules_self_test_passes(panel, coarse_resources, monkeypatch) -> N
 
 
 def test_debug_lines_of_libraries_stay_out_of_the_log(panel) -> None:
-    """Slicer's own log takes all levels."""
+    """Slicer's own log accepts all levels."""
     import logging
 
     assert not logging.getLogger("filelock").isEnabledFor(logging.DEBUG)
@@ -575,7 +575,7 @@ def test_debug_lines_of_libraries_stay_out_of_the_log(panel) -> None:
 
 
 def test_opening_the_module_imports_nothing_heavy() -> None:
-    """In a fresh process: the panel opens without torch, SimpleITK or the library's heavy parts."""
+    """In a new process, the panel opens without importing torch, SimpleITK or the library's heavy parts."""
     pytest.importorskip("PySide6")
     code = f"""
 import sys

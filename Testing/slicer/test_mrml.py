@@ -41,7 +41,7 @@ def test_nodes_give_what_files_give(logic, pair) -> None:
 
 
 def test_the_real_pair_with_a_pet_that_a_transform_registers(logic, shared: Path) -> None:
-    """The PET node lies elsewhere, and its parent transform brings it back: the same volume comes out."""
+    """A parent transform brings back a displaced PET node: the fused volume is the same."""
     import cspadn
 
     folder = shared / "data" / "volumes" / "aanlib"
@@ -64,7 +64,7 @@ def test_the_real_pair_with_a_pet_that_a_transform_registers(logic, shared: Path
 
 @pytest.mark.parametrize("mri_moves", [False, True])
 def test_chains_of_transforms(logic, pair, mri_moves: bool) -> None:
-    """PET under two rigid transforms, the MRI under one: only their difference counts."""
+    """The PET has two rigid transforms, the MRI one: only their difference counts."""
     import cspadn
 
     pet, mri = pair
@@ -88,7 +88,7 @@ def test_chains_of_transforms(logic, pair, mri_moves: bool) -> None:
 
 
 def test_a_transform_that_scales_and_shears(logic) -> None:
-    """An affine parent transform of the PET, not only a rigid one: a ramp arrives where it belongs."""
+    """An affine parent transform of the PET moves a ramp to the right position."""
     from cspadn.imaging.geometry import resample
     from CSpADNFusionLib.scene import volumes
 
@@ -185,7 +185,7 @@ def test_a_non_linear_transform_that_only_shifts_is_a_shift(logic, pair, scene, 
 
 
 def test_non_linear_transforms_move_each_voxel(logic, pair, scene) -> None:
-    """Against SimpleITK, which interpolates the PET at the points that VTK gives for each voxel."""
+    """Compare with SimpleITK, which interpolates the PET at the points that VTK computes for each voxel."""
     from CSpADNFusionLib.scene import volumes
 
     pet_node, mri_node = node_of(pair[0], "PET"), node_of(pair[1], "MRI")
@@ -307,7 +307,7 @@ def test_vector_volumes_are_refused(logic, pair, scene) -> None:
     [((2, 1), 20, "node-not-at-sform"), ((1, 1), 20, None), ((2, 1), 0, None), ((0, 0), 0, "node-without-position")],
 )
 def test_nodes_of_nifti_files_that_lie_elsewhere_are_a_warning(scene, pair, codes, shift, identifier, tmp_path: Path) -> None:
-    """Slicer loads them with ITK, as SimpleITK does."""
+    """Slicer loads such files with ITK, as SimpleITK does."""
     from CSpADNFusionLib.scene.volumes import imagesFromVolumeNodes
 
     nibabel = pytest.importorskip("nibabel")

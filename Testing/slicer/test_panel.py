@@ -1,4 +1,4 @@
-"""What the panel shows and keeps: choices, the line about the pair, windows, devices, layouts, tables; and how it looks."""
+"""The panel: selections, the line about the pair, windows, devices, layouts, tables, and its appearance."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from volumes import blobs, volume
 
 @pytest.fixture(autouse=True)
 def _in_this_process(request: pytest.FixtureRequest) -> None:
-    """Use the inline worker, but where a test is marked as one of processes or opens no panel."""
+    """Use the inline worker, unless a test is marked as one of processes or opens no panel."""
     if "panel" in request.fixturenames and not request.node.get_closest_marker("processes"):
         request.getfixturevalue("inline_worker")
 
@@ -44,7 +44,7 @@ def panel(scene, pair):
 
 @pytest.fixture
 def quick_panel(panel):
-    """Makes the fused volume alone."""
+    """A run that creates only the fused volume."""
     panel.ui.colorCheckBox.setChecked(False)
     panel.ui.metricsCheckBox.setChecked(False)
     return panel
@@ -306,7 +306,7 @@ def test_the_line_under_the_inputs(panel, scene) -> None:
     "move", [lambda pet: pet.SetOrigin(12, 21, 3), lambda pet: pet.SetSpacing(1.75, 3.5, 4), lambda pet: _shift(pet, 12)]
 )
 def test_the_line_follows_the_position_of_the_voxels(panel, move) -> None:
-    """As the console changes it, without a transform."""
+    """The console changes the origin of the node, without a transform."""
     assert says(panel.ui.pairLabel.text(), "panel-pair-summary", share=1)
     move(_node("PET"))
     application.processEvents(until=lambda: not says(panel.ui.pairLabel.text(), "panel-pair-summary", share=1))
@@ -500,14 +500,14 @@ def _pixels(name: str) -> np.ndarray:
 
 @pytest.fixture
 def colored_panel(panel):
-    """A result with a colour volume."""
+    """Return a result with a colour volume."""
     panel.ui.metricsCheckBox.setChecked(False)
     _apply(panel)
     return panel
 
 
 def test_another_palette_changes_the_picture_at_once(colored_panel, pair, monkeypatch) -> None:
-    """To what a fusion with that palette makes, without one."""
+    """Recolouring gives the result of a fusion with that palette, without a fusion."""
     import cspadn
 
     monkeypatch.setattr(colored_panel.logic, "startFusion", lambda *_args, **_more: pytest.fail("it fuses again"))
@@ -537,7 +537,7 @@ def test_the_weight_of_the_pet_changes_the_picture_and_the_legend_at_once(colore
 
 
 def test_the_palette_that_is_shown_is_that_of_the_picture(colored_panel) -> None:
-    """Also of a result that comes from the console, and of a scene that is loaded."""
+    """This also holds for a result of the console, and for a loaded scene."""
     import slicer
 
     panel = colored_panel
@@ -569,7 +569,7 @@ def test_what_cannot_be_coloured_anew_is_said(colored_panel) -> None:
 
 
 def _red():
-    """The slice view Red: its composite node and its slice node."""
+    """Return the composite node and the slice node of the slice view Red."""
     import slicer
 
     logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName("Red")
@@ -831,7 +831,7 @@ def test_reloading_the_module_reloads_its_library(panel) -> None:
 
 @pytest.fixture(autouse=True)
 def _library():
-    """The imported library; a test that reloads it puts it back, so that other tests compare the same classes."""
+    """Return the imported library, and restore it after a test that reloads it: other tests compare the same classes."""
     _saved.clear()
     _saved.update({n: m for n, m in sys.modules.items() if n.split(".")[0] in ("cspadn", "CSpADNFusionLib", "CSpADNFusion")})
 
@@ -850,7 +850,7 @@ def _restore_library() -> None:
 
 
 def _views() -> dict:
-    """The logics of the comparison's slice views; that of the colours is None before there was a fifth view."""
+    """Return the logics of the comparison's slice views; that of the colours is None until there is a fifth view."""
     import slicer
 
     logic = slicer.app.applicationLogic()
@@ -859,7 +859,7 @@ def _views() -> dict:
 
 
 def _shown(name: str) -> tuple:
-    """The names of background and foreground volume in a view of the comparison."""
+    """Return the names of the background and foreground volumes in a view of the comparison."""
     import slicer
 
     composite = _views()[name].GetSliceCompositeNode()
@@ -874,7 +874,7 @@ def _layout() -> int:
 
 
 def _places() -> list:
-    """Where each view of the comparison stands: its slice, its field of view and its group."""
+    """Return the slice, the field of view and the group of each view of the comparison."""
     import slicer
 
     nodes = [view.GetSliceNode() for view in _views().values() if view]
@@ -925,7 +925,7 @@ def test_the_comparison_shows_all_five_at_one_place(panel) -> None:
 
 
 def test_without_a_colour_volume_the_comparison_has_four_views(quick_panel) -> None:
-    """With the next one the fifth comes, at the slice that the others show."""
+    """The next run adds the fifth view, at the slice of the other views."""
     from CSpADNFusionLib.scene import layouts
 
     panel = quick_panel
@@ -952,7 +952,7 @@ def test_without_a_colour_volume_the_comparison_has_four_views(quick_panel) -> N
 
 
 def test_the_views_of_the_comparison_have_equal_cells(panel) -> None:
-    """Linked views share the width that they show, not the zoom: where their sizes differed, so would the zoom."""
+    """Linked views share the displayed width, not the zoom: views of different sizes would have different zooms."""
     import slicer
 
     from CSpADNFusionLib.scene import layouts
@@ -1043,7 +1043,7 @@ def test_one_cursor_in_all_views_of_the_comparison(panel) -> None:
 
 
 def test_the_layout_is_known_from_the_start(panel) -> None:
-    """A scene that was saved in the comparison opens in it."""
+    """A scene that was saved with the comparison layout opens with it."""
     import slicer
 
     from CSpADNFusionLib.scene import layouts
@@ -1224,7 +1224,7 @@ def test_every_widget_explains_itself(panel) -> None:
 
 
 def test_the_keyboard_reaches_every_widget_in_its_order(panel) -> None:
-    """By the tab key itself, from the first widget to the last."""
+    """The tab key reaches all widgets, from the first to the last."""
     import qt
     from PySide6.QtTest import QTest
 
@@ -1253,7 +1253,7 @@ def slicer_focus():
 
 
 def _stop_of(widget) -> str:
-    """The name of the tab stop that a widget is a part of."""
+    """Return the name of the tab stop to which a widget belongs."""
     stops = {stop.text for stop in _ui().iter("tabstop")}
     while widget is not None and widget.objectName() not in stops:
         widget = widget.parentWidget()
@@ -1274,7 +1274,7 @@ def test_no_two_widgets_have_one_shortcut(panel) -> None:
     [(1, "light"), (2, "dark"), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((1, "dark"), (2, "light")))],
 )
 def test_the_panel_in_both_scales_and_themes(tmp_path, scale: int, theme: str) -> None:
-    """Drawn by a process of its own: Qt takes the scale at its start."""
+    """A process of its own draws the panel, because Qt reads the scale when it starts."""
     pytest.importorskip("slicer")
     pytest.importorskip("PySide6")
     import subprocess

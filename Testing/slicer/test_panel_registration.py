@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("inline_worker")
 
 @pytest.fixture(scope="module")
 def volumes() -> tuple[sitk.Image, sitk.Image]:
-    """A PET that a known transform has moved, and its MRI."""
+    """Return a PET that a known transform has moved, and its MRI."""
     return phantom_pet(MOVED), phantom_mri()
 
 
@@ -58,7 +58,7 @@ def _register(panel) -> None:
 
 
 def _transforms() -> list:
-    """The transform nodes that the module has made; the slice views have others."""
+    """Return the transform nodes that the module has created; the slice views have others."""
     import slicer
 
     scene, kind = slicer.mrmlScene, "vtkMRMLLinearTransformNode"

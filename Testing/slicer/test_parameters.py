@@ -32,14 +32,14 @@ _SAVED = {
 
 @pytest.fixture
 def node(scene):
-    """An empty parameter node."""
+    """Return an empty parameter node."""
     import slicer
 
     return slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "parameters")
 
 
 def _class_with_dummy():
-    """A parameter node with the settings of the panel and one more of each kind."""
+    """Return a parameter node with the settings of the panel and one more of each kind."""
     from slicer.parameterNodeWrapper import parameterNodeWrapper
 
     from CSpADNFusionLib.parameters import SettingsMethods, withSettings

@@ -1,4 +1,4 @@
-"""Which volumes the panel has chosen when it opens."""
+"""The volumes that the panel selects when it opens."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_dicom_modality_counts_before_the_name(scene, monkeypatch) -> None:
 
 
 def test_by_what_they_look_like(scene) -> None:
-    """An MRI with fine structure, and a smooth PET, whose names say nothing."""
+    """Return an MRI with fine structure and a smooth PET, whose names do not identify them."""
     noise = np.random.default_rng(5).random(sitk.GetArrayViewFromImage(phantom_mri()).shape).astype(np.float32)
     mri = phantom_mri()
     fine = sitk.GetImageFromArray(sitk.GetArrayFromImage(mri) * (0.6 + 0.8 * noise))

@@ -16,7 +16,7 @@ FACTORS = (1, 4, 2)
 
 @pytest.fixture
 def dynamic(logic, pair):
-    """The volume node that shows the second frame of a sequence, and the node of the MRI."""
+    """Return the volume node that shows the second frame of a sequence, and the node of the MRI."""
     import slicer
 
     scene = slicer.mrmlScene

@@ -1,4 +1,4 @@
-"""A real archive for tests, with made patients alone: Orthanc, and the programs of DCMTK that speak with it."""
+"""A real archive for tests, with artificial patients only: Orthanc, and the programs of DCMTK as its clients."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Archive:
         return {each["MainDicomTags"]["SOPInstanceUID"]: each["ID"] for each in found}
 
     def send(self, folder: Path) -> None:
-        """Send all files below a folder with storescu, which stops at the first that is not taken."""
+        """Send all files below a folder with storescu, which stops at the first file that is refused."""
         self._run("storescu", (folder,), "-R", "+sd", "+r")
 
     def find(self, level: str, *keys: str) -> str:

@@ -13,7 +13,7 @@ _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"
 
 @contextmanager
 def browser() -> Iterator[Any]:
-    """As playwright has it; FileNotFoundError where none is installed."""
+    """Yield a browser of playwright; FileNotFoundError if Chromium is not installed."""
     from playwright.sync_api import sync_playwright
 
     program = next(filter(None, map(shutil.which, NAMES)), None)

@@ -19,7 +19,7 @@ _START_SECONDS = 60
 
 
 def write_dataset(root: Path, pairs: dict[str, tuple[sitk.Image, sitk.Image | None]]) -> Path:
-    """A BIDS dataset: PET and MRI by names such as sub-01 and sub-01_ses-2; an MRI of None is left out."""
+    """Write a BIDS dataset with the PET and MRI of names such as sub-01 and sub-01_ses-2; an MRI of None is left out."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "dataset_description.json").write_text(json.dumps({"Name": "Made for a test", "BIDSVersion": "1.10.0"}))
     for name, (pet, mri) in pairs.items():
@@ -48,7 +48,7 @@ class Cluster:
         self.workers = [self.add_worker() for _ in range(workers)]
 
     def add_worker(self) -> subprocess.Popen[bytes]:
-        """One with one thread, which nobody starts again when it dies."""
+        """Start a worker with one thread, which is not restarted when it dies."""
         return self._start("worker", "--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", str(self._folder))
 
     def _start(self, kind: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -66,7 +66,7 @@ class Cluster:
         raise TimeoutError((self._folder / "scheduler.log").read_text())
 
     def end(self) -> None:
-        """Of all that is left."""
+        """End all remaining processes."""
         for process in (*self.workers, self.scheduler):
             process.kill()
             process.wait()
@@ -74,7 +74,7 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path, workers: int = 2, **more: str) -> Iterator[Cluster]:
-    """A :class:`Cluster` that ends."""
+    """Yield a :class:`Cluster`, and end it afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     made = Cluster(folder, workers, **more)
     try:
@@ -84,11 +84,11 @@ def cluster(folder: Path, workers: int = 2, **more: str) -> Iterator[Cluster]:
 
 
 def cohort_command(*arguments: object) -> list[str]:
-    """``cspadn cohort`` as a process."""
+    """Return the command that runs ``cspadn cohort``."""
     return [sys.executable, "-m", "cspadn", "cohort", *map(str, arguments)]
 
 
 def start_cohort(*arguments: object, **options: object) -> subprocess.Popen[str]:
-    """Start it; both outputs are pipes."""
+    """Start ``cspadn cohort`` with pipes for both outputs."""
     usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": ENVIRONMENT}
     return subprocess.Popen(cohort_command(*arguments), **{**usual, **options})  # type: ignore[call-overload]

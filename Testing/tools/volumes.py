@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 
 def volume(values: np.ndarray, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0), direction=None) -> sitk.Image:
-    """An image from an array (slices, rows, columns)."""
+    """Return an image from an array (slices, rows, columns)."""
     image = sitk.GetImageFromArray(values)
     image.SetSpacing(spacing)
     image.SetOrigin(origin)
@@ -17,7 +17,7 @@ def volume(values: np.ndarray, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0), 
 
 
 def blobs(size=(8, 20, 24), seed=0) -> np.ndarray:
-    """A smooth, asymmetric float32 array from 0 to about 100 with a dark border, as heads have."""
+    """Return a smooth, asymmetric float32 array from 0 to about 100 with a dark border, as heads have."""
     noise = sitk.GetImageFromArray(np.random.default_rng(seed).random(size).astype(np.float32))
     smooth = sitk.GetArrayFromImage(sitk.DiscreteGaussian(noise, 2.0))
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in size), indexing="ij")

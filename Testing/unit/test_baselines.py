@@ -29,7 +29,7 @@ def _random_pair(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def methods(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Method]:
-    """All of them; those that are trained with weights that are not."""
+    """Return all baselines; trained networks have random weights."""
     torch.manual_seed(4)
     weights = tmp_path_factory.mktemp("weights") / "tfnet.safetensors"
     safetensors.torch.save_file(TFNet().state_dict(), weights)

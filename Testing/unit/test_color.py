@@ -1,4 +1,4 @@
-"""The colour tables of the palettes: what a reader can tell apart in them, and what the observer's figures rest on."""
+"""The colour tables of the palettes: distinguishable colours, and the basis of the observer's figures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BLIND = {
 
 
 def _lab(name: str) -> np.ndarray:
-    """The table as it is displayed, in CIELAB."""
+    """Return the displayed table in CIELAB."""
     return colors.cielab(np.rint(color.color_table(name) * 255) / 255)
 
 
@@ -80,7 +80,7 @@ def test_lightness_rises_with_brightness_and_with_uptake(name: str) -> None:
 
 @pytest.mark.parametrize("name", PALETTES)
 def test_the_table_has_no_contours(name: str) -> None:
-    """Between neighbouring levels the direction of change turns little: no line where neither source has an edge."""
+    """The direction of change differs little between neighbouring levels, so the table adds no lines."""
     lab = oklab.from_srgb(color.color_table(name))[:, 12:]  # nearer to black the cube root is steep, as for all greys
     for axis in (0, 1):
         assert np.abs(np.diff(lab, n=2, axis=axis)).max() < 3.6e-3
@@ -99,7 +99,7 @@ def test_each_tenth_of_the_uptake_can_be_seen_at_any_brightness_of_the_default()
 
 
 def _occurring() -> np.ndarray:
-    """Brightnesses from dark grey to nearly white: what heads have, with some margin."""
+    """The brightnesses range from dark grey to nearly white, as in heads, with some margin."""
     where = np.zeros((256, 256), bool)
     where[:, 38:205] = True
     return where

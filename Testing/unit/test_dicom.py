@@ -105,7 +105,7 @@ def test_gaps_and_damaged_files_are_refused(series) -> None:
     [("first.dcm", 0, "dicom-file-damaged"), ("first.IMA", 100, "dicom-file-damaged"), ("first", 100, "dicom-file-damaged")],
 )
 def test_a_slice_of_which_hardly_anything_is_left_is_no_other_file(series, name: str, size: int, identifier: str) -> None:
-    """Else the volume would have one slice less, without a word."""
+    """Otherwise the volume would lack one slice unnoticed."""
     first = min(series["mri"].iterdir(), key=lambda path: pydicom.dcmread(path).ImagePositionPatient[2])
     (series["mri"] / name).write_bytes(first.read_bytes()[:size])
     first.unlink()
@@ -225,7 +225,7 @@ def test_impossible_half_lives_are_refused(series, half_life: object, identifier
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
 def test_truncated_headers_are_no_files_of_another_kind(series, share: float) -> None:
-    """Else the first or last slice would go missing without a word."""
+    """Otherwise the first or last slice would be missing unnoticed."""
     path = sorted(series["mri"].iterdir())[0]
     content = path.read_bytes()
     path.write_bytes(content[: 132 + int(share * (content.index(b"\xe0\x7f\x10\x00") - 132))])

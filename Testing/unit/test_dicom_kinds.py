@@ -1,4 +1,4 @@
-"""DICOM as scanners, archives and converters really send it: enhanced, dynamic, copied, without a preamble, rounded."""
+"""DICOM as real scanners, archives and converters write it: enhanced, dynamic, copied, without a preamble, rounded."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _values(image: sitk.Image) -> np.ndarray:
 
 @pytest.fixture
 def mri(pair) -> sitk.Image:
-    """Whole numbers on an oblique grid."""
+    """Return whole numbers on an oblique grid."""
     image = sitk.Round(pair[1] * 10)
     turn = np.reshape(sitk.Euler3DTransform((0, 0, 0), 0.2, -0.1, 0.3).GetMatrix(), (3, 3))
     image.SetDirection(turn.ravel().tolist())

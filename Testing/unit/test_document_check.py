@@ -1,4 +1,4 @@
-"""The check of the documents finds what it is for."""
+"""The check of the documents finds planted faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each image file format holds what its record says."""
+"""Each image file format matches its record."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_format_is_recognised_by_content_and_by_name(file_format: FileFormat, su
 
 
 def test_a_format_that_itk_lacks_needs_only_a_record(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Numpy's own format, for example."""
+    """Use numpy's own format as an example."""
     numpy_format = FileFormat(
         "NumPy",
         (".npy",),

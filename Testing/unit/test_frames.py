@@ -21,7 +21,7 @@ SPACING, ORIGIN = (2.0, 2.5, 3.0), (-7.0, 4.0, 11.0)
 
 
 def _dynamic(frames: int = 4) -> sitk.Image:
-    """Frames of noise on an oblique grid."""
+    """Return frames of noise on an oblique grid."""
     values = np.random.default_rng(0).random((frames, 5, 6, 7)).astype(np.float32)
     image = sitk.JoinSeries([sitk.GetImageFromArray(each) for each in values])
     direction = np.eye(4)

@@ -28,7 +28,7 @@ def _oblique(degrees: float) -> sitk.Image:
 
 @pytest.mark.parametrize("code", ["LPS", "PIR"])
 def test_the_axial_view_keeps_the_metadata(code: str) -> None:
-    """Such as declared padding: most operations of SimpleITK drop them."""
+    """Most operations of SimpleITK drop metadata such as declared padding."""
     stored = sitk.DICOMOrient(_oblique(12), code)
     stored.SetMetaData(PADDING, "-2000.0 -2000.0")
     assert geometry.to_axial(stored).GetMetaData(PADDING) == "-2000.0 -2000.0"

@@ -1,4 +1,4 @@
-"""Files of others: pipes, links, formulas, bombs, and volumes of two patients."""
+"""Hostile files: pipes, links, formulas, decompression bombs, and volumes of two patients."""
 
 from __future__ import annotations
 

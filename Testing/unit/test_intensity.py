@@ -32,7 +32,7 @@ def test_window_of_a_nearly_constant_volume_is_its_range() -> None:
 
 
 def _head(contrast: float = 0.5, noise: float = 6.0) -> np.ndarray:
-    """A ball of two tissues in the noise of air: 35 % of the voxels."""
+    """Return a ball of two tissues, 35 % of the voxels, in the noise of air."""
     random = np.random.default_rng(1)
     axes = np.meshgrid(*(np.linspace(-1, 1, size) for size in (32, 48, 48)), indexing="ij")
     radius = np.sqrt(sum(axis**2 for axis in axes))

@@ -45,7 +45,7 @@ def volumes() -> dict[str, sitk.Image]:
 
 
 def test_hard_coded_values(pattern) -> None:
-    """What the code gave when it agreed with the golden values: for where those are not at hand."""
+    """Compare with earlier values of this code, which agreed with the golden values, in case those are missing."""
     expected = {
         "EN": 5.1941775,
         "MI": 5.1413975,
@@ -73,7 +73,7 @@ def test_a_subset_in_the_order_asked_for(pattern) -> None:
 
 
 def test_the_order_of_the_sources_does_not_matter(pattern) -> None:
-    """Unless a record names the metric that has the value then."""
+    """A record may name the metric that has the value instead."""
     other = measure(pattern["mri"], pattern["pet"], pattern["fused"])
     expected = {
         metric.exchanged or metric.name: value for metric, value in zip(METRICS, measure(**pattern).values(), strict=True)
@@ -131,7 +131,7 @@ def test_edges_are_thin() -> None:
 
 
 def _dots(left: float, right: float) -> np.ndarray:
-    """Two dots whose Sobel edges do not touch; each edge is proportional to its dot, and points the same way."""
+    """Return two dots whose Sobel edges do not touch; each edge is proportional to its dot, with the same direction."""
     image = np.zeros((3, 7))
     image[1, 1], image[1, 5] = left, right
     return image
@@ -166,7 +166,7 @@ def test_an_edge_that_came_over_counts_whatever_the_other_source(height: int) ->
 
 
 def _window_score(a: np.ndarray, f: np.ndarray) -> float:
-    """One 3x3 window's score, written straight from the definition: all 81 probabilities, one by one."""
+    """Return the score of one 3x3 window by the definition, with all 81 probabilities."""
     if (a == f).all():
         return 1.0
     a_pdf, f_pdf = (_plain_distribution(window) for window in (a, f))
@@ -234,7 +234,7 @@ def test_feature_information_is_the_mean_over_windows_and_sources() -> None:
 
 
 def test_nearly_certain_windows_stay_finite() -> None:
-    """Rounding leaves such windows in the transform of smooth images."""
+    """Rounding causes such windows in the transform of smooth images."""
     almost = np.zeros((3, 3))
     almost[2, 2], almost[0, 0] = 1, 1e-17
     others = [almost, almost.T[::-1], np.arange(9.0).reshape(3, 3), np.full((3, 3), 1e-17)]
@@ -283,7 +283,7 @@ def test_only_numbers_are_measured(pattern, name: str, value: float) -> None:
 
 
 def test_a_slice_takes_less_than_1500_milliseconds() -> None:
-    """Of one processor, where nothing is flat: the worst case, twice what heads take."""
+    """Measure one processor on slices without flat areas: the worst case, twice the time of heads."""
     random = np.random.default_rng(0)
     images = [random.integers(0, 256, (256, 256)) for _ in range(3)]
     start = time.process_time()
@@ -292,7 +292,7 @@ def test_a_slice_takes_less_than_1500_milliseconds() -> None:
 
 
 def test_records_are_complete(pattern) -> None:
-    """Also for a copy of each source, which reaches the ends of some ranges."""
+    """This also holds for a copy of each source, which reaches the ends of some ranges."""
     assert len(METRICS) == len(set(NAMES))
     copies = [{**pattern, "fused": pattern[name]} for name in ("pet", "mri", "fused")]
     for metric, scores in itertools.product(METRICS, [measure(**images) for images in copies]):

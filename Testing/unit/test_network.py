@@ -1,4 +1,4 @@
-"""The network is the paper's, and its attention is exactly that of the equations."""
+"""The network matches the paper, and its attention matches the equations exactly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 
 def _excited(module: nn.Module) -> nn.Module:
-    """Weights that make the softmax far from flat, and scales that are not 0."""
+    """Set weights that give an uneven softmax, and scales other than 0."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in module.parameters():

@@ -34,7 +34,7 @@ ALIGNED = _turned(SCANNER, (5, -3, 20), (12, -8, 3))
 
 
 def _file(path: Path, sform: np.ndarray | None, qform: np.ndarray | None, codes: tuple[int, int], **layout: str) -> Path:
-    """A NIfTI-1 file with two forms and their codes (sform, qform)."""
+    """Write a NIfTI-1 file with two forms and their codes (sform, qform)."""
     values = np.arange(np.prod(SIZE), dtype=np.float32).reshape(SIZE)
     image = nibabel.Nifti1Image(values, None, nibabel.Nifti1Header(endianness=layout.get("endian", "<")))
     image.header.set_zooms(np.linalg.norm((qform if qform is not None else SCANNER)[:3, :3], axis=0))

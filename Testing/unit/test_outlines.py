@@ -9,7 +9,7 @@ from cspadn.imaging.outlines import checkerboard, edges, outline, squares, tissu
 
 
 def _shells() -> np.ndarray:
-    """Three tissues of 0.3, 0.6 and 0.9 around each other, on a black background, with a little noise."""
+    """Return three nested tissues of 0.3, 0.6 and 0.9 on a black background, with a little noise."""
     radius = np.hypot(*np.mgrid[-40:41, -40:41])
     plane = np.select([radius < 12, radius < 22, radius < 32], [0.9, 0.6, 0.3], 0)
     return np.clip(plane + 0.02 * np.random.default_rng(3).standard_normal(plane.shape), 0, 1).astype(np.float32)

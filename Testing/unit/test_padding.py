@@ -1,4 +1,4 @@
-"""Padding: which constants are found, and which are background or tissue."""
+"""Padding: constants that count as padding, and others that are background or tissue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHAPE = (24, 40, 40)
 
 
 def _head(dtype: type = np.float32, offset: float = 0.0) -> np.ndarray:
-    """A ball of 300 to 700 in noise of 0 to 20, with a soft edge."""
+    """Return a ball of 300 to 700 with a soft edge, in noise of 0 to 20."""
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in _SHAPE), indexing="ij")
     ball = np.clip((0.8 - np.sqrt(x**2 + y**2 + z**2)) * 8, 0, 1)
     random = np.random.default_rng(1)

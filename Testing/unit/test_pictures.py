@@ -1,4 +1,4 @@
-"""PNG pairs: luma fused, colour put back."""
+"""PNG pairs: fused luma and restored colour."""
 
 from __future__ import annotations
 

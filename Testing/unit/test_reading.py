@@ -1,4 +1,4 @@
-"""Good files of rare forms are read: what is not plainly understood before reading is left to ITK."""
+"""Valid files of rare forms are read: ITK decides where the header check does not understand a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colouring a fused volume anew gives what a fusion with that palette gives."""
+"""Recolouring a fused volume gives the result of a fusion with that palette."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETTINGS = FusionSettings(pet_window=(0.0, 1.0), mri_window=(0.0, 1.0))
 
 @pytest.fixture
 def triple(pair) -> tuple[sitk.Image, sitk.Image, sitk.Image]:
-    """PET, MRI in a stored order of its own, and a volume as the fusion of both."""
+    """Return a PET, an MRI in another stored order, and a volume like their fusion."""
     pet, mri = (sitk.Cast(sitk.RescaleIntensity(image, 0, 1), sitk.sitkFloat32) for image in pair)
     mri = sitk.DICOMOrient(mri, "PIR")
     fused = sitk.Cast(mri * 0.7 * FUSED_MAXIMUM, sitk.sitkFloat32)

@@ -22,7 +22,7 @@ def parsed(arguments: list[str], settings: type[FusionSettings]) -> FusionSettin
 
 
 def test_every_setting_has_a_value() -> None:
-    """Other than its default: otherwise the tests below would pass without it."""
+    """Return a value other than the default; with the default, the tests below could not fail."""
     assert set(VALUES) == {name for name, _ in described()}
     assert not [name for name, value in VALUES.items() if value == getattr(FusionSettings, name)]
 

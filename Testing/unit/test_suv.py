@@ -1,4 +1,4 @@
-"""SUV of DICOM PETs as scanners, archives and anonymisation leave their headers; each factor is computed by hand."""
+"""SUV of DICOM PETs with headers of scanners, archives and anonymisation; each factor is computed by hand."""
 
 from __future__ import annotations
 

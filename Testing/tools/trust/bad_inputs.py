@@ -115,7 +115,7 @@ def case(
 
 
 def run(bad: Case, folder: Path) -> Outcome:
-    """Bring a case about in an empty folder, with the command in a process of its own, and see what comes of it."""
+    """Create a case in an empty folder, run the command in a process of its own, and return the outcome."""
     if "user" not in bad.limits:
         return _run_in(bad, folder, _started)
     with tempfile.TemporaryDirectory(prefix="trust-") as open_folder:  # which that user may enter
@@ -242,7 +242,7 @@ sys.exit(code)
 
 
 def _seen(folder: Path) -> dict[str, tuple[int, ...]]:
-    """All that is in a folder, and whether it changed; nothing is opened."""
+    """Return the state of everything in a folder, without opening files."""
     states = {path: path.lstat() for path in folder.rglob("*")}
     return {
         str(path.relative_to(folder)): (state.st_mode, state.st_ino, state.st_size, state.st_mtime_ns)
@@ -261,7 +261,7 @@ def _is_whole(fused: Path, mri: Path) -> bool:
 
 
 def faults_of(bad: Case, outcome: Outcome) -> list[str]:
-    """What should have been otherwise, each in a sentence."""
+    """Return the faults of an outcome, each as a sentence."""
     faults = [*_faults_of_code(bad, outcome), *_faults_of_text(bad, outcome)]
     expected = [f"{OUT}/{name}" for name in OUTPUTS] if bad.code == 0 else []
     if outcome.left != expected:
@@ -314,7 +314,7 @@ def _faults_of_text(bad: Case, outcome: Outcome) -> list[str]:
 
 @lru_cache
 def pair() -> tuple[sitk.Image, sitk.Image]:
-    """A small PET (own, coarser grid) and MRI in one space; not to be changed."""
+    """Return a small PET, on a coarser grid of its own, and an MRI in the same space; do not change them."""
     pet, mri = _blobs((7, 12, 14), 1), _blobs((8, 20, 24), 2)
     for image, spacing, origin in ((pet, (3.5, 3.5, 4), (-24, -21, 3)), (mri, (2, 2, 3), (-24, -20, 5))):
         image.SetSpacing(spacing)
@@ -323,7 +323,7 @@ def pair() -> tuple[sitk.Image, sitk.Image]:
 
 
 def _blobs(size: tuple[int, int, int], seed: int) -> sitk.Image:
-    """Smooth noise in an ellipsoid; float32."""
+    """Return smooth noise in an ellipsoid, float32."""
     noise = sitk.GetImageFromArray(np.random.default_rng(seed).random(size, np.float32))
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, count) for count in size), indexing="ij")
     inside = ((0.5 * z) ** 2 + y**2 + x**2 < 0.8).astype(np.float32)

@@ -55,7 +55,7 @@ class Result:
 
 
 def make_pair(folder: Path, size: tuple[int, int, int] = (12, 96, 96)) -> tuple[Path, Path]:
-    """A PET and an MRI file: smooth noise in an ellipsoid."""
+    """Write a PET and an MRI file with smooth noise in an ellipsoid."""
     files = []
     for seed, name in enumerate(("pet", "mri")):
         noise = sitk.GetImageFromArray(np.random.default_rng(seed).random(size, np.float32))
@@ -69,25 +69,25 @@ def make_pair(folder: Path, size: tuple[int, int, int] = (12, 96, 96)) -> tuple[
 
 
 def fuse_command(pet: Path, mri: Path, out: Path, *more: str) -> list[str]:
-    """``cspadn fuse`` with all of its outputs."""
+    """Return the command for ``cspadn fuse`` with all of its outputs."""
     outputs = [*("-o", str(out / "fused.nrrd"), "--color", str(out / "color.nrrd"), "--metrics", str(out / "metrics.csv"))]
     return [sys.executable, "-m", "cspadn", "fuse", str(pet), str(mri), *outputs, "--overwrite", "--progress", "none", *more]
 
 
 def batch_command(pairs: Path, out: Path, *more: str) -> list[str]:
-    """``fuse_batch.py`` in the stand-in for Slicer."""
+    """Return the command for ``fuse_batch.py`` in the stand-in for Slicer."""
     script = TOOLS / "trust" / "batch_process.py"
     return [sys.executable, str(script), "--pairs", str(pairs), "--output", str(out), "--metrics", *more]
 
 
 def start(command: list[str], threads: int = 1) -> subprocess.Popen[str]:
-    """Start a process of ours; its output is kept."""
+    """Start a process with pipes for its outputs."""
     environment = {**_ENVIRONMENT, "OMP_NUM_THREADS": str(threads)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Its exit code and what it wrote on stderr; one that hangs is killed, and says so."""
+    """Return the exit code and stderr of a process; kill it if it hangs."""
     try:
         _, errors = process.communicate(timeout=_LONG)
         return process.returncode, errors
@@ -101,7 +101,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def content_of(path: Path) -> str:
-    """A fingerprint of what a file holds, but for dates; raises whatever reading it raises if it is not whole."""
+    """Return a fingerprint of the content of a file without its dates; raise an error if the file is incomplete."""
     if path.suffix == ".json":
         told = json.loads(path.read_text(encoding="utf-8"))
         for changing in ("date", "CSpADNFusionProof"):
@@ -117,17 +117,17 @@ def content_of(path: Path) -> str:
 
 
 def contents_of(folder: Path) -> dict[str, str]:
-    """Of all files with a final name."""
+    """Return the fingerprints of all files with a final name."""
     return {path.name: content_of(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
 
 
 def temporary_in(folder: Path) -> list[str]:
-    """Names that should be gone."""
+    """Return the names of temporary files."""
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
 
 
 def check_set(result: Result, folder: Path, allowed: list[dict[str, str]]) -> None:
-    """The files with final names are whole, and those of one run."""
+    """Check that the files with final names are complete and belong to one run."""
     try:
         found = contents_of(folder)
     except Exception as error:
@@ -138,14 +138,14 @@ def check_set(result: Result, folder: Path, allowed: list[dict[str, str]]) -> No
 
 
 def check_clean(result: Result, folder: Path, allowed: list[dict[str, str]]) -> None:
-    """As :func:`check_set`, and nothing temporary is left."""
+    """Check as :func:`check_set`, and that no temporary files are left."""
     check_set(result, folder, allowed)
     if temporary := temporary_in(folder):
         result.lost.append(f"{result.name}: left {', '.join(temporary)}")
 
 
 def _begin(name: str, folder: Path) -> tuple[Result, Path, tuple[Path, Path]]:
-    """An empty result, an empty folder for the outputs, and what is fused."""
+    """Return an empty result, an empty folder for the outputs, and the input files."""
     (out := folder / "out").mkdir()
     return Result(name), out, make_pair(folder)
 
@@ -154,7 +154,7 @@ def _begin(name: str, folder: Path) -> tuple[Result, Path, tuple[Path, Path]]:
 
 
 def kill_fuse(folder: Path, times: int, seed: int = 0) -> Result:
-    """SIGKILL while ``cspadn fuse`` replaces the outputs of an earlier run; half of the times while it writes."""
+    """Kill ``cspadn fuse`` while it replaces the outputs of an earlier run; half of the times while it writes."""
     (result, out, pair), chance = _begin("kill -9 of cspadn fuse", folder), random.Random(seed)
     commands = [fuse_command(*pair, out, *more) for more in DIFFERENT]
     old = _contents_after(commands[0], out)
@@ -169,7 +169,7 @@ def kill_fuse(folder: Path, times: int, seed: int = 0) -> Result:
 
 
 def kill_batch(folder: Path, times: int, seed: int = 0) -> Result:
-    """SIGKILL of a batch of three pairs, which is then started again: it goes on, until all are done."""
+    """Kill a batch of three pairs and start it again, until all pairs are finished."""
     result, out, chance = Result("kill -9 of fuse_batch.py"), folder / "out", random.Random(seed)
     pairs = _list_of_pairs(folder)
     out.mkdir()
@@ -233,14 +233,14 @@ def _timed_contents_after(command: list[str], out: Path) -> tuple[dict[str, str]
 
 
 def _comparable(contents: dict[str, str]) -> dict[str, str]:
-    """The summary tells seconds, which differ."""
+    """Return the contents without the summary, whose seconds differ."""
     return {name: content for name, content in contents.items() if name != "summary.csv"}
 
 
 def _wait_for_moment(
     process: subprocess.Popen[str], out: Path, chance: random.Random, seconds: float, *, writing: bool = False
 ) -> None:
-    """Some time of the run; ``writing``: soon after the first temporary folder is there."""
+    """Wait for a random time of the run or, if ``writing``, until soon after the first temporary folder exists."""
     if not writing:
         time.sleep(chance.uniform(0, seconds))
         return
@@ -250,7 +250,7 @@ def _wait_for_moment(
 
 
 def _kill(process: subprocess.Popen[str], result: Result, out: Path) -> bool:
-    """True where it left temporary files."""
+    """Kill a process; return whether it left temporary files."""
     result.tried += 1
     result.hit += process.poll() is None
     process.kill()
@@ -259,7 +259,7 @@ def _kill(process: subprocess.Popen[str], result: Result, out: Path) -> bool:
 
 
 def _after_kills(result: Result, command: list[str], out: Path, expected: dict[str, str]) -> Result:
-    """The next run does all, and clears up."""
+    """Check that the next run completes the work and removes temporary files."""
     code, errors = finish(start(command))
     if code:
         result.lost.append(f"{result.name}: the next run ended with {code}: {errors}")
@@ -274,7 +274,7 @@ def _after_kills(result: Result, command: list[str], out: Path, expected: dict[s
 
 
 def signalled(folder: Path, times: int, number: signal.Signals, code: int, seed: int = 0) -> Result:
-    """SIGINT or SIGTERM at random moments: the exit code, the outputs of before, and nothing temporary."""
+    """Send SIGINT or SIGTERM at random moments; check the exit code, the earlier outputs, and temporary files."""
     (result, out, pair), chance = _begin(f"{number.name} to cspadn fuse", folder), random.Random(seed)
     whole, seconds = _timed_contents_after(fuse_command(*pair, out), out)
     stopped = 0
@@ -297,7 +297,7 @@ def signalled(folder: Path, times: int, number: signal.Signals, code: int, seed:
 
 
 def _wait_for_handlers(process: subprocess.Popen[str]) -> None:
-    """Until the command has taken over both signals: before, they end Python itself."""
+    """Wait until the command handles both signals; before that, they end Python itself."""
     both = sum(1 << (number - 1) for number in (signal.SIGINT, signal.SIGTERM))
     status = Path(f"/proc/{process.pid}/status")
     while process.poll() is None:
@@ -308,7 +308,7 @@ def _wait_for_handlers(process: subprocess.Popen[str]) -> None:
 
 
 def two_at_once(folder: Path, times: int) -> Result:
-    """Two runs with different results to the same outputs."""
+    """Start two runs with different results and the same outputs."""
     result, out, pair = _begin("two runs to the same outputs", folder)
     commands = [fuse_command(*pair, out, *more) for more in DIFFERENT]
     allowed = [_contents_after(command, out) for command in commands]
@@ -324,7 +324,7 @@ def two_at_once(folder: Path, times: int) -> Result:
 
 
 def two_without_overwrite(folder: Path, times: int) -> Result:
-    """The same without leave to replace: one wins, the other is told."""
+    """Start two runs without --overwrite: one succeeds, the other is refused."""
     result, out, pair = _begin("two runs to the same outputs, without --overwrite", folder)
     commands = [fuse_command(*pair, out, *more) for more in DIFFERENT]
     for command in commands:
@@ -346,7 +346,7 @@ def two_without_overwrite(folder: Path, times: int) -> Result:
 
 @contextmanager
 def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    """A file system in memory of its own; PermissionError where it cannot be mounted."""
+    """Mount a small file system in memory; PermissionError if this is not permitted."""
     (disk := folder / "disk").mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
@@ -391,7 +391,7 @@ LIMITS = {"RLIMIT_AS": range(100, 2000, 150), "RLIMIT_DATA": range(50, 900, 75)}
 
 
 def little_memory(folder: Path, every: int = 1) -> Result:
-    """Less and less memory, from the start of the process on: the whole result, or exit code 5; no crash, and nobody waits."""
+    """Limit the memory of processes more and more: each gives the whole result or exit code 5, and none crashes or hangs."""
     result, out = Result("memory limit"), folder / "out"
     out.mkdir()
     pair = make_pair(folder, (4, 256, 256))
