@@ -143,3 +143,8 @@ def plain_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     from cspadn.report import plots
 
     monkeypatch.setattr(plots, "_svg", lambda width, height, draw, key: f'<svg id="{key}"></svg>')
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their number: their content, such as the time in a gzip header, may differ between processes."""
+    return f"{argname}-{len(val)}-bytes" if isinstance(val, (bytes, bytearray)) else None
