@@ -22,6 +22,7 @@ from CSpADNFusionLib.panel.device import DeviceView
 from CSpADNFusionLib.panel.inputs import InputObserver, InputsView
 from CSpADNFusionLib.panel.legend import LegendView, windowOfLastResult
 from CSpADNFusionLib.panel.pointer import PointerView
+from CSpADNFusionLib.panel.preset_list import PresetList
 from CSpADNFusionLib.panel.qt_helpers import makeKeyboardAccessible, plainText, waitCursor
 from CSpADNFusionLib.panel.result import ResultView
 from CSpADNFusionLib.panel.run import RunView
@@ -67,6 +68,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._alignmentView = AlignmentView(self.logic, self._inputsView.showAlignment)
         self._resultView = ResultView(self.ui, self._runView.showStatus)
         self._windowUnits = WindowUnits(self.ui.windowUnitsLabel)
+        self._presetList = PresetList(self.ui, lambda: self._parameterNode, self._windowUnits.scaleOf)
         self._pointerView = PointerView(self.ui.pointerLabel, comparison.isShown)
         self._viewControl = ViewControl(self.ui, lambda: self._parameterNode, self._runView.showStatus)
         self._deviceView = DeviceView(self.ui, self.onDeviceChosen)
@@ -267,6 +269,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._legendView.show(parameters, window or windowOfLastResult(parameters))
         if not self.ui.windowsCollapsibleButton.property("collapsed"):
             self._windowUnits.show(parameters.petVolume, window)
+            self._presetList.show(parameters)
 
     def _checkCanApply(self):
         """Turn the button of what is running into Cancel; otherwise enable both, or explain in their tooltips why not."""

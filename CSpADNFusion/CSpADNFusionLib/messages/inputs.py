@@ -141,6 +141,23 @@ SECTION = Section(
             "Under *Windows*, for a PET in Bq/ml from Slicer's DICOM database whose headers have dose, times and weight.",
         ),
         Message(
+            "presets-without-units",
+            _("Presets need a PET in SUV or SUVr, or DICOM headers from which SUV can be computed."),
+            "Under *Windows*: no preset can be used. Load the PET from Slicer's DICOM database, with dose, times and weight "
+            "in its headers, or enter black and white yourself.",
+        ),
+        Message(
+            "presets-of-other-quantity",
+            _("Only presets in {quantity} can be used."),
+            "Under *Windows*: the values of the PET are in one quantity, and the other presets are in another. SUVr needs a "
+            "volume that was divided by the mean uptake of a reference region.",
+        ),
+        Message(
+            "preset-needs-quantity",
+            _("This preset needs a PET in {quantity}."),
+            "The tooltip of a preset that is disabled: the units of the volume are others, or are not known.",
+        ),
+        Message(
             "window-not-in-order",
             _("Choose a lower end of the {name} window that is below its upper end."),
             "Under *Windows*. Enter black first, then white, in the units of the volume, or check *PET window automatic* or "

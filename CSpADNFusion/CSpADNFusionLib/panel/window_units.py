@@ -1,42 +1,76 @@
 """Units of the PET's window in the panel, and the window in SUV where the DICOM headers allow it."""
 
+from typing import Any, NamedTuple
+
 from cspadn.errors import FusionError
+from cspadn.window_presets import PRESETS, SUV, quantity_of
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.panel.qt_helpers import showWhole
 from CSpADNFusionLib.scene.node_contents import dicomValue, filesOf
 
+_SUV_TYPE = "0054,1006"
+
+
+class Scale(NamedTuple):
+    """What the values of a PET are.
+
+    :ivar units: units of the volume, or None.
+    :ivar quantity: one of the quantities of :mod:`cspadn.window_presets`, or None.
+    :ivar factor: factor from the values to the quantity; 1 without one.
+    """
+
+    units: Any
+    quantity: Any
+    factor: float
+
 
 class WindowUnits:
-    """Say in which units the ends of the PET's window are.
+    """Say in which units the ends of the PET's window are, and why presets cannot be used.
 
-    :param label: widget that shows the sentence.
+    :param label: widget that shows the sentences.
     """
 
     def __init__(self, label):
         self._label = label
-        self._factors = None, None  # ID of a node, and its factor from Bq/ml to SUV
+        self._key = self._scale = None
 
     def show(self, petNode, window):
-        """Describe the window of a PET; this reads the headers of its files once.
+        """Describe the window of a PET.
 
         :param petNode: volume node, or None.
         :param window: (lower, upper) in the units of the volume, or None if it is not known yet.
         """
-        text = ""
-        if petNode and window:
-            from CSpADNFusionLib.panel.input_summary import unitsOf
+        showWhole(self._label, " ".join(_sentences(self.scaleOf(petNode), window)) if petNode and window else "")
 
-            units, factor = unitsOf(petNode), self._factorOf(petNode)
-            text = message("panel-window-units", units=units) if units else message("panel-window-units-unknown")
-            if factor:
-                lower, upper = (end * factor for end in window)
-                text = f"{text} {message('panel-window-suv', lower=lower, upper=upper)}"
-        showWhole(self._label, text)
+    def scaleOf(self, petNode):
+        """Return the :class:`Scale` of a PET; this reads the headers of its files once."""
+        from CSpADNFusionLib.panel.input_summary import unitsOf
 
-    def _factorOf(self, petNode):
-        if self._factors[0] != petNode.GetID():
-            self._factors = petNode.GetID(), _suvFactor(petNode)
-        return self._factors[1]
+        units = unitsOf(petNode)
+        key = petNode.GetID(), units
+        if key != self._key:
+            self._key, self._scale = key, _scale(petNode, units)
+        return self._scale
+
+
+def _sentences(scale, window):
+    yield message("panel-window-units", units=scale.units) if scale.units else message("panel-window-units-unknown")
+    if scale.quantity == SUV and scale.factor != 1:
+        lower, upper = (end * scale.factor for end in window)
+        yield message("panel-window-suv", lower=lower, upper=upper)
+    missing = dict.fromkeys(preset.quantity for preset in PRESETS if preset.quantity != scale.quantity)
+    if scale.quantity is None:
+        yield message("presets-without-units")
+    elif missing:
+        yield message("presets-of-other-quantity", quantity=scale.quantity)
+
+
+def _scale(petNode, units):
+    quantity = quantity_of(units)
+    if quantity == SUV and dicomValue(petNode, _SUV_TYPE) not in (None, "BW"):  # by lean body mass, for example
+        quantity = None
+    factor = 1.0 if quantity else _suvFactor(petNode)
+    return Scale(units, quantity or (SUV if factor else None), factor or 1.0)
 
 
 def _suvFactor(petNode):
