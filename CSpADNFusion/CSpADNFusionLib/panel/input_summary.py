@@ -8,7 +8,7 @@ from cspadn.imaging.alignment import TILT_DEGREES
 from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
 from cspadn.imaging.geometry import check_volume, tilt, to_axial
 from CSpADNFusionLib.messages import message
-from CSpADNFusionLib.scene.node_contents import dicomValue
+from CSpADNFusionLib.scene.node_contents import unitsOf
 from CSpADNFusionLib.scene.transforms import ijkToIjk, transformed
 from CSpADNFusionLib.scene.volumes import imagesFromVolumeNodes
 
@@ -51,14 +51,6 @@ def _volumeText(node):
     size = " x ".join(str(extent) for extent in node.GetImageData().GetDimensions())
     spacing = " x ".join(f"{length:.3g}" for length in node.GetSpacing())
     return _("{size} ({spacing} mm)").format(size=size, spacing=spacing)
-
-
-def unitsOf(node):
-    """Return the units of the voxels of a PET, from the node or from its DICOM series, or None if neither has them."""
-    entry = node.GetVoxelValueUnits()
-    if entry and (entry.GetCodeMeaning() or entry.GetCodeValue()):
-        return entry.GetCodeMeaning() or entry.GetCodeValue()
-    return dicomValue(node, "0054,1001")
 
 
 def overlap(petNode, mriNode):

@@ -5,7 +5,8 @@ import json
 import qt
 from slicer.i18n import tr as _
 
-from CSpADNFusionLib.scene.node_references import PET_ROLE
+from CSpADNFusionLib.scene.node_contents import unitsOf
+from CSpADNFusionLib.scene.node_references import PET_ROLE, PET_WINDOW
 
 _SIZE = 64  # pixels along each side; the panel stretches the picture
 
@@ -34,11 +35,7 @@ class LegendView:
             self._showAxis(window, petNode)
 
     def _showAxis(self, window, petNode):
-        units = None
-        if petNode and window:
-            from CSpADNFusionLib.panel.input_summary import unitsOf
-
-            units = unitsOf(petNode)
+        units = unitsOf(petNode) if window else None
         lower, upper = (f"{end:.6g}" for end in window) if window else (_("low"), _("high"))
         self._ui.legendLowerLabel.setText(lower)
         self._ui.legendUpperLabel.setText(upper)
@@ -51,9 +48,7 @@ def windowOfLastResult(parameters):
     fused = parameters.lastFusedVolume
     if not fused or not parameters.petVolume or fused.GetNodeReference(PET_ROLE) is not parameters.petVolume:
         return None
-    from cspadn.imaging.metadata import PREFIX
-
-    text = fused.GetAttribute(f"{PREFIX}pet_window")
+    text = fused.GetAttribute(PET_WINDOW)
     return tuple(json.loads(text)) if text else None
 
 

@@ -5,6 +5,7 @@ import qt
 import slicer
 
 from CSpADNFusionLib.messages import message
+from CSpADNFusionLib.scene.node_contents import unitsOf
 
 
 class PointerView:
@@ -55,7 +56,6 @@ class PointerView:
             self._modeBefore = None
 
     def _textAt(self, position):
-        from CSpADNFusionLib.panel.input_summary import unitsOf
         from CSpADNFusionLib.scene.transforms import ijkAtWorld
 
         voxels = slicer.util.arrayFromVolume(self._petNode)

@@ -36,11 +36,14 @@ class ResultView:
             return
         if fused.GetID() != self._followed:
             self._followed = fused.GetID()
-            self._follow(color, parameters)
+            self._follow(fused, color, parameters)
         elif _shownBy(color) != (parameters.palette, parameters.petWeight):
             self._recolor(fused, parameters)
 
-    def _follow(self, color, parameters):
+    def _follow(self, fused, color, parameters):
+        from CSpADNFusionLib.scene import color_legend
+
+        color_legend.update(fused)  # a saved scene has none
         palette, weight = _shownBy(color)
         if palette in PALETTES:
             parameters.palette = palette

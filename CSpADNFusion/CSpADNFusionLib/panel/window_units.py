@@ -6,7 +6,7 @@ from cspadn.errors import FusionError
 from cspadn.window_presets import PRESETS, SUV, quantity_of
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.panel.qt_helpers import showWhole
-from CSpADNFusionLib.scene.node_contents import dicomValue, filesOf
+from CSpADNFusionLib.scene.node_contents import dicomValue, filesOf, unitsOf
 
 _SUV_TYPE = "0054,1006"
 
@@ -44,8 +44,6 @@ class WindowUnits:
 
     def scaleOf(self, petNode):
         """Return the :class:`Scale` of a PET; this reads the headers of its files once."""
-        from CSpADNFusionLib.panel.input_summary import unitsOf
-
         units = unitsOf(petNode)
         key = petNode.GetID(), units
         if key != self._key:

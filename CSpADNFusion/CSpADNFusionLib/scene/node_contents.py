@@ -19,6 +19,14 @@ def dicomValue(node, tag):
     return (database.instanceValue(uids[0], tag) or None) if uids and database else None
 
 
+def unitsOf(node):
+    """Return the units of the voxels of a PET, from the node or from its DICOM series, or None if neither has them."""
+    entry = node.GetVoxelValueUnits() if node else None
+    if entry and (entry.GetCodeMeaning() or entry.GetCodeValue()):
+        return entry.GetCodeMeaning() or entry.GetCodeValue()
+    return dicomValue(node, "0054,1001") if node else None
+
+
 def filesOf(node, most=None):
     """Return the files that a node was loaded from, or None if Slicer's DICOM database does not have all of them.
 

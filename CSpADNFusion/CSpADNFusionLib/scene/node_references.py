@@ -3,6 +3,7 @@
 COLOR_ROLE, METRICS_ROLE = "CSpADNFusionColor", "CSpADNFusionMetrics"
 PET_ROLE, MRI_ROLE = "CSpADNFusionPET", "CSpADNFusionMRI"
 RELATIVE_POSITIONS = "CSpADNFusionPlaces"  # attribute with the text from transforms.relativePositions; saved in scenes
+PET_WINDOW = "CSpADNFusion.pet_window"  # attribute of a fused volume: the window of its PET, as JSON text
 PALETTE, PET_WEIGHT = "CSpADNFusion.palette", "CSpADNFusion.pet_weight"  # attributes: what the colour volume shows
 ALIGNMENT_MM, ALIGNMENT_DEGREES = "CSpADNFusion.alignment_mm", "CSpADNFusion.alignment_degrees"  # what a fusion measured
 SOFTWARE = "CSpADNFusion.software"  # attribute of the volumes that this module makes

@@ -10,7 +10,7 @@ from cspadn.imaging.color import brightness_text
 from cspadn.imaging.metadata import PREFIX
 from cspadn.settings import FusionSettings
 from CSpADNFusionLib.messages import message
-from CSpADNFusionLib.scene import volumes
+from CSpADNFusionLib.scene import color_legend, volumes
 from CSpADNFusionLib.scene.node_references import COLOR_ROLE, MRI_ROLE, PALETTE, PET_ROLE, PET_WEIGHT, RELATIVE_POSITIONS
 from CSpADNFusionLib.scene.transforms import relativePositions
 
@@ -45,6 +45,7 @@ class Recoloring:
             node.SetAttribute(PALETTE, palette)
             node.SetAttribute(PET_WEIGHT, str(weight))
             node.SetAttribute(f"{PREFIX}color_brightness", brightness_text(palette))
+        color_legend.update(fusedNode)
         return None
 
     def _sourcesOf(self, fusedNode):

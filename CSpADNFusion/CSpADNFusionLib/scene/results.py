@@ -4,7 +4,7 @@ import slicer
 
 from cspadn.errors import InputError
 from CSpADNFusionLib.messages import message
-from CSpADNFusionLib.scene import metrics, volumes
+from CSpADNFusionLib.scene import color_legend, metrics, volumes
 from CSpADNFusionLib.scene.node_references import COLOR_ROLE, METRICS_ROLE, MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
 
 _FOLDER = "CSpADNFusion.run"  # attribute of the folders that this module makes
@@ -52,6 +52,7 @@ def _store(output, placement, outputNode, colorOutputNode, metricsTableNode):
     for role, node in related.items():
         fusedNode.SetNodeReferenceID(role, node.GetID() if node and node.GetScene() else None)
     fusedNode.SetAttribute(RELATIVE_POSITIONS, placement.relative)
+    color_legend.update(fusedNode)
     companions = metrics.companionsOf(tableNode) if tableNode else []
     _putIntoFolder([node for node in (fusedNode, colorNode, tableNode, *companions) if node], placement.mriNode)
     return fusedNode

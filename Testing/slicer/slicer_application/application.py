@@ -104,6 +104,7 @@ def newScene():
     logic.SetMRMLScene(slicer.mrmlScene)
     logic.AddDefaultColorNodes()
     slicer.app.colorLogic = logic  # without its logic the scene forgets the colour nodes when it is closed
+    slicer.mrmlScene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # as the module Colors does
     slicer.app.views = LayoutManager(slicer.mrmlScene)
     slicer.mrmlScene.AddObserver(slicer.mrmlScene.NodeAddedEvent, _putIntoSubjectHierarchy)
     slicer.mrmlScene.AddObserver(slicer.mrmlScene.NodeAboutToBeRemovedEvent, _takeFromSubjectHierarchy)
@@ -248,6 +249,19 @@ def _replaceMessagesAndViews():
 
     slicer.util.setSliceViewerLayers = setSliceViewerLayers
     slicer.util._messageDisplay = _messageDisplay
+    import qt
+
+    qt.QMessageBox.question = staticmethod(_question)
+
+
+def _question(parent, title, text, buttons, default):
+    """Record a question of Qt's own message box, with the button that Enter presses, and give the prepared answer."""
+    import qt
+
+    records.messages.append({"level": "info", "text": text, "windowTitle": title, "default": default})
+    if not records.answers:
+        raise AssertionError(f"No answer was prepared in records.answers for: {text}")
+    return qt.QMessageBox.Yes if records.answers.pop(0) else qt.QMessageBox.No
 
 
 def _messageDisplay(logLevel, text, testingReturnValue, mainWindowNeeded=False, parent=None, windowTitle=None, **kwargs):
