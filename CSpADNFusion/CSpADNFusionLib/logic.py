@@ -145,7 +145,8 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
 
         The first parameters and the settings are those of :meth:`fuse`.
 
-        :param onProgress: called with the number of slices done, the total, and the step ("Fusing" or "Measuring").
+        :param onProgress: called with the number of slices done, the total, and the step ("Preparing", "Fusing" or
+            "Measuring").
         :param onFinished: called with the fused volume node and a list of warnings.
         :param onFailed: called with a message for the user ("" after a cancel) and the last lines of the worker's log. The
             scene is unchanged.
@@ -174,6 +175,7 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         from CSpADNFusionLib.scene import volumes
         from CSpADNFusionLib.worker.fusion import FusionWorker
         from CSpADNFusionLib.worker.pair_worker import Callbacks
+        from CSpADNFusionLib.worker.preparation import startPrepared
 
         onProgress, onFinished, onFailed, onLog = callbacks
         placement = volumes.placementOf(*inputs, chosen.grid)
@@ -182,10 +184,11 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             whole = output._replace(provenance={**output.provenance, **placement.registration})
             self._end(lambda: self._store(whole, placement, *outputNodes), output.warnings, onFinished, onFailed)
 
-        images = volumes.imagesFromVolumeNodes(*inputs, chosen.grid, chosen.frames)
-        self.stopAlignmentCheck()
+        steps = volumes.imageSteps(*inputs, chosen.grid, chosen.frames)
         callbacks = Callbacks(onProgress, finished, self._failed(onFailed), onLog)
-        self._worker, self._task = FusionWorker(*images, chosen, measured, callbacks), "fusion"
+        worker = startPrepared(steps, lambda *images: FusionWorker(*images, chosen, measured, callbacks), callbacks)
+        self.stopAlignmentCheck()
+        self._worker, self._task = worker, "fusion"
 
     def _end(self, store, result, onFinished, onFailed):
         """Store the result of a worker and report the end of its run."""
@@ -270,15 +273,16 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         self.stopAlignmentCheck()
         from CSpADNFusionLib.scene import volumes
         from CSpADNFusionLib.worker.pair_worker import Callbacks
+        from CSpADNFusionLib.worker.preparation import startPrepared
         from CSpADNFusionLib.worker.registration import AlignmentWorker
 
         def finished(output):
             self._alignmentWorker = None
             onChecked(output)
 
-        images = volumes.imagesFromVolumeNodes(petNode, mriNode)
         ignored = Callbacks(lambda *_: None, finished, lambda *_: finished(None), lambda _line: None)
-        self._alignmentWorker = AlignmentWorker(*images, ignored)
+        steps = volumes.imageSteps(petNode, mriNode)
+        self._alignmentWorker = startPrepared(steps, lambda *images: AlignmentWorker(*images, ignored), ignored)
 
     def stopAlignmentCheck(self):
         """Stop a running check of the alignment, without further callbacks."""

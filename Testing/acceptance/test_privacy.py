@@ -25,7 +25,9 @@ import pytest
 import SimpleITK as sitk
 from pydicom.datadict import tag_for_keyword
 
+from dicom_database import Database
 from dicom_files import write_series
+from nodes import node_of
 from panel_steps import TIMEOUT, select_inputs, wait_for_fusion
 from repository import ROOT
 from volumes import blobs, volume
@@ -567,13 +569,15 @@ def test_a_panels_worker_says_nothing_of_the_patient(panel, marked: Path, monkey
 
     from cspadn.io.images import read_in_process
     from CSpADNFusionLib.panel import input_summary
-    from CSpADNFusionLib.scene.volumes import volumeNodeFromImage
     from slicer_application import records
 
     slicer.mrmlScene.RemoveNode(slicer.util.getNode("PET"))
     slicer.mrmlScene.RemoveNode(slicer.util.getNode("MRI"))
+    database = Database(marked / "PT", marked / "MR")
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
     for name, kind in (("PET", "PT"), ("MRI", "MR")):
-        volumeNodeFromImage(read_in_process(marked / kind, name), name)
+        node = node_of(read_in_process(marked / kind, name), name)
+        node.SetAttribute("DICOM.instanceUIDs", database.instances(marked / kind))
     if not good:
         monkeypatch.setattr(input_summary, "obstacle", lambda *_: None)
         slicer.util.getNode("PET").SetOrigin(9999, 0, 0)

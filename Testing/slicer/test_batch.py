@@ -25,7 +25,6 @@ from cspadn.settings import described, flag
 from dicom_files import FRAME, write_series
 from message_calls import raises, says
 from repository import LIBRARY, MODULE_FILE
-from volumes import blobs, volume
 
 Run = Callable[..., int]
 
@@ -632,23 +631,6 @@ def test_files_that_are_no_volumes_fail(run: Run, tmp_path: Path, pair) -> None:
     vectors, flat = (record["message"] for record in summary(tmp_path / "out"))
     assert says(vectors, "volume-not-scalar", components=3)
     assert says(flat, "volume-two-dimensional")
-
-
-def test_a_node_of_an_image(scene, pair) -> None:
-    import slicer
-
-    from CSpADNFusionLib.scene.volumes import imageFromVolumeNode, volumeNodeFromImage
-
-    image = volume(blobs(seed=3).astype(np.int16), (1, 2, 3), (4, 5, 6), [[0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    image.SetMetaData("CSpADNFusion.series_uid", "1.2.3")
-    node, other = (volumeNodeFromImage(image, "one name") for _ in range(2))
-    assert (node.GetName(), other.GetName()) == ("one name", "one name")
-    assert node.GetAttribute("CSpADNFusion.series_uid") == "1.2.3"
-    assert slicer.util.arrayFromVolume(node).dtype == np.int16
-    back = imageFromVolumeNode(node)
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(back), sitk.GetArrayFromImage(image))
-    for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
-        np.testing.assert_allclose(getattr(back, get)(), getattr(image, get)(), atol=1e-9)
 
 
 def test_the_batch_needs_neither_dask_nor_a_node(run: Run, files: Path, tmp_path: Path, monkeypatch, scene) -> None:

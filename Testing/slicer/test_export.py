@@ -22,45 +22,12 @@ from cspadn.imaging.padding import declared_padding
 from cspadn.io import dicom_reader, dicom_writer
 from cspadn.io.dicom_writer.grey import SERIES_DESCRIPTION
 from cspadn.registration.placing import matrix_of
+from dicom_database import Database
 from dicom_files import write_pair, write_series
 from message_calls import raises, says
 from nodes import node_of, rigid, transform_of
 from repository import MODULE_FILE
 from slicer_application import application, records
-
-
-class Database:
-    """A ctkDICOMDatabase, as far as the module needs it, that answers from the headers of files."""
-
-    def __init__(self, *folders: Path) -> None:
-        self._headers = {
-            str(file): pydicom.dcmread(file, stop_before_pixels=True)
-            for folder in folders
-            for file in sorted(folder.iterdir())
-        }
-
-    def fileForInstance(self, uid: str) -> str:
-        return next((file for file, header in self._headers.items() if header.SOPInstanceUID == uid), "")
-
-    def add(self, folder: Path) -> None:
-        self._headers |= {str(file): pydicom.dcmread(file, stop_before_pixels=True) for file in folder.iterdir()}
-
-    def forget(self, folder: Path) -> None:
-        """Simulate the removal of a series from the database."""
-        self._headers = {file: header for file, header in self._headers.items() if Path(file).parent != folder}
-
-    def instanceValue(self, uid: str, tag: str) -> str:
-        found = (header for header in self._headers.values() if header.SOPInstanceUID == uid)
-        element = next(found).get(tuple(int(part, 16) for part in tag.split(",")))
-        return str(element.value) if element else ""
-
-    def forget_all_but_first(self, folder: Path) -> None:
-        files = [file for file in self._headers if Path(file).parent == folder]
-        for file in files[1:]:
-            del self._headers[file]
-
-    def instances(self, folder: Path) -> str:
-        return " ".join(str(header.SOPInstanceUID) for file, header in self._headers.items() if Path(file).parent == folder)
 
 
 def load(folders, monkeypatch):

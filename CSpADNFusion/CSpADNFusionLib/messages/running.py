@@ -14,6 +14,12 @@ SECTION = Section(
             "Progress: first the fusion, then the measurement, if *Metrics table* is checked.",
         ),
         Message(
+            "moved-while-preparing",
+            _("PET or MRI was moved or deleted while the run was prepared: start it again."),
+            "Before a fusion, a volume under a non-linear transform is interpolated slice by slice, during which Slicer can "
+            "be used.",
+        ),
+        Message(
             "registration-running",
             _("Registering the PET to the MRI..."),
             "It takes some seconds. Its steps differ in length, so that no remaining time is shown.",

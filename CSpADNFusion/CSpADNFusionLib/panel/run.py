@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.panel.qt_helpers import showWhole
 
-_STEPS = {"Fusing": _("Fusing"), "Measuring": _("Measuring")}
+_STEPS = {"Preparing": _("Preparing"), "Fusing": _("Fusing"), "Measuring": _("Measuring")}
 _REGISTERING = "Registering"  # whose steps are no slices, and of different length
 
 

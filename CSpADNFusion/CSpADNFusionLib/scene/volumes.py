@@ -25,9 +25,7 @@ from cspadn.imaging.metadata import (
     PREFIX,
     SERIES_UID,
     SOURCE_NAME,
-    UNITS,
     add_note,
-    value_of,
 )
 from cspadn.imaging.padding import without_padding
 from cspadn.imaging.patient import KEYWORDS, PATIENT, fingerprint
@@ -40,13 +38,6 @@ from CSpADNFusionLib.scene.node_references import REGISTRATION, registrationOf
 from CSpADNFusionLib.scene.sequences import selectionOf
 from CSpADNFusionLib.scene.transforms import ijkToRas, matrixBetween, relativePositions, transformed
 
-_LABELS = (
-    SERIES_UID,
-    FRAME_UID,
-    MODALITY,
-    PADDING,
-    UNITS,
-)  # metadata of an image, kept as attributes of its node under the same names
 _PATIENT_TAGS = dict(zip(KEYWORDS, ("0010,0020", "0010,0021", "0010,0010", "0010,0030"), strict=True))
 _WHITE = 255
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -109,13 +100,23 @@ def imagesFromVolumeNodes(petNode, mriNode, grid="mri", frames=None):
     :param frames: which frames of a PET in a sequence are fused, as in the settings; None for the one that is shown.
     :raises InputError: a node has no voxels, or a degenerate geometry; or the sequence does not have these frames.
     """
+    return _last(imageSteps(petNode, mriNode, grid, frames))
+
+
+def imageSteps(petNode, mriNode, grid="mri", frames=None):
+    """Do the same in steps: a generator that returns the images.
+
+    Only a non-linear transform needs steps; each of them yields the number of steps done and the total.
+
+    :raises InputError: see :func:`imagesFromVolumeNodes`; also, a node was moved or removed between two steps.
+    """
     gridNode, movingNode = (petNode, mriNode) if grid == "pet" else (mriNode, petNode)
     selection = selectionOf(petNode, frames)
     voxels = {petNode: selection.voxels} if selection else {}
     gridImage = imageFromVolumeNode(gridNode, voxels=voxels.get(gridNode))
     matrix, moving = matrixBetween(movingNode, gridNode), voxels.get(movingNode)
     if matrix is None:
-        movingImage = _warped(movingNode, gridNode, gridImage, moving)
+        movingImage = yield from _warped(movingNode, gridNode, gridImage, moving)
     else:
         movingImage = imageFromVolumeNode(movingNode, matrix, moving)
     for node, image in ((gridNode, gridImage), (movingNode, movingImage)):
@@ -135,9 +136,6 @@ def labelledImage(node, rasToTargetRas=None):
 def _label(image, node):
     """Store the node name and the DICOM series and frame of reference of the node, for the provenance of the result."""
     image.SetMetaData(SOURCE_NAME, node.GetName())
-    for key in _LABELS:  # of a node that was created from an image
-        if value := node.GetAttribute(key):
-            image.SetMetaData(key, value)
     for key, tag in ((SERIES_UID, "0020,000e"), (FRAME_UID, "0020,0052"), (MODALITY, "0008,0060")):
         if value := dicomValue(node, tag):
             image.SetMetaData(key, value)
@@ -194,36 +192,6 @@ def _setIjkToLps(image, ijkToLps, name):
     image.SetDirection((axes / spacing).ravel().tolist())
 
 
-def volumeNodeFromImage(image, name):
-    """Create a scalar volume node with the voxels, the geometry and the DICOM labels of an image, and return it.
-
-    :param image: SimpleITK image.
-    :param name: name of the node, also if another node has the same name.
-    :raises cspadn.errors.InputError: the image is not a scalar volume.
-    """
-    check_volume(image, f"The volume '{name}'")
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-    node.SetName(name)
-    slicer.util.updateVolumeFromArray(node, _storable(sitk.GetArrayViewFromImage(image)))
-    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(_RAS_TO_LPS @ _ijkToLps(image)))
-    for label in _LABELS:
-        if value := value_of(image, label):
-            node.SetAttribute(label, value)
-    return node
-
-
-def _storable(voxels):
-    """Convert 64-bit integers, which a volume node cannot hold, to double."""
-    return voxels.astype(np.float64) if voxels.dtype.kind in "iu" and voxels.dtype.itemsize == 8 else voxels
-
-
-def _ijkToLps(image):
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    matrix[:3, 3] = image.GetOrigin()
-    return matrix
-
-
 def provenanceOf(node):
     """Return the provenance in the attributes of a fused volume node, as :attr:`cspadn.fusion.FusionResult.provenance`."""
     keys = [key for key in node.GetAttributeNames() if key.startswith(PREFIX)]
@@ -272,8 +240,9 @@ def moveToStudyOf(node, mriNode):
 def _warped(movingNode, gridNode, gridImage, voxels=None):
     """Interpolate the moving volume linearly at the voxel centres of the grid, through non-linear transforms.
 
-    The result is computed slice by slice, and is NaN outside the moving volume.
+    The result is computed slice by slice, a step each, and is NaN outside the moving volume.
     """
+    place = relativePositions(movingNode, gridNode, gridNode)
     transform = vtk.vtkGeneralTransform()
     parents = gridNode.GetParentTransformNode(), movingNode.GetParentTransformNode()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(*parents, transform)
@@ -293,10 +262,27 @@ def _warped(movingNode, gridNode, gridImage, voxels=None):
         values = ndimage.map_coordinates(voxels, ijk[:, ::-1].T, np.float64, order=1, mode="nearest")
         inside = ((ijk >= -0.5) & (ijk <= np.array(voxels.shape[::-1]) - 0.5)).all(axis=1)
         warped[index] = np.where(inside, values, np.nan).reshape(warped.shape[1:])
+        yield index + 1, len(warped)
+        _checkNotMoved(movingNode, gridNode, place)
     result = sitk.GetImageFromArray(warped)
     result.CopyInformation(gridImage)
     result.SetMetaData(NAN_IS_OUTSIDE, "1")
     return result
+
+
+def _checkNotMoved(movingNode, gridNode, place):
+    """Raise InputError if a node was moved or removed while Slicer handled events."""
+    if None in (movingNode.GetScene(), gridNode.GetScene()) or relativePositions(movingNode, gridNode, gridNode) != place:
+        raise InputError(message("moved-while-preparing"))
+
+
+def _last(steps):
+    """Take all steps of a generator, and return what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stopped:
+            return stopped.value
 
 
 def _lowest(image):

@@ -1,0 +1,41 @@
+"""A stand-in for Slicer's DICOM database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pydicom
+
+
+class Database:
+    """A ctkDICOMDatabase, as far as the module needs it, that answers from the headers of files."""
+
+    def __init__(self, *folders: Path) -> None:
+        self._headers = {
+            str(file): pydicom.dcmread(file, stop_before_pixels=True)
+            for folder in folders
+            for file in sorted(folder.iterdir())
+        }
+
+    def fileForInstance(self, uid: str) -> str:
+        return next((file for file, header in self._headers.items() if header.SOPInstanceUID == uid), "")
+
+    def add(self, folder: Path) -> None:
+        self._headers |= {str(file): pydicom.dcmread(file, stop_before_pixels=True) for file in folder.iterdir()}
+
+    def forget(self, folder: Path) -> None:
+        """Simulate the removal of a series from the database."""
+        self._headers = {file: header for file, header in self._headers.items() if Path(file).parent != folder}
+
+    def instanceValue(self, uid: str, tag: str) -> str:
+        found = (header for header in self._headers.values() if header.SOPInstanceUID == uid)
+        element = next(found).get(tuple(int(part, 16) for part in tag.split(",")))
+        return str(element.value) if element else ""
+
+    def forget_all_but_first(self, folder: Path) -> None:
+        files = [file for file in self._headers if Path(file).parent == folder]
+        for file in files[1:]:
+            del self._headers[file]
+
+    def instances(self, folder: Path) -> str:
+        return " ".join(str(header.SOPInstanceUID) for file, header in self._headers.items() if Path(file).parent == folder)
