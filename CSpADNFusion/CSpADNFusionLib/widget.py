@@ -29,6 +29,7 @@ from CSpADNFusionLib.panel.run import RunView
 from CSpADNFusionLib.panel.run_control import RunControl
 from CSpADNFusionLib.panel.view_control import ViewControl
 from CSpADNFusionLib.panel.window_units import WindowUnits
+from CSpADNFusionLib.questions import confirm
 from CSpADNFusionLib.scene import comparison, dicom_export, preselection, samples
 from CSpADNFusionLib.scene.node_references import registrationOf
 
@@ -345,7 +346,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if not folder:
             return
         fusedNode = self._parameterNode.lastFusedVolume
-        wanted = slicer.util.confirmYesNoDisplay(message("import-wanted"))
+        wanted = confirm(message("import-wanted"))
         try:
             with waitCursor():
                 exported = self.logic.exportStudy(fusedNode, folder, intoDatabase=wanted)

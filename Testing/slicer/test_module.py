@@ -515,11 +515,11 @@ def test_declining_is_no_failure(panel, monkeypatch) -> None:
 
 def _decline_after(panel, monkeypatch, deed) -> None:
     """Press Apply without torch, and do something while the question is open."""
-    import slicer
+    from CSpADNFusionLib.worker import torch_setup
 
     _without_torch(monkeypatch, None)
     asked: list[bool] = []
-    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda _text: bool(asked.append(True) or deed()))
+    monkeypatch.setattr(torch_setup, "confirm", lambda _text: bool(asked.append(True) or deed()))
     select_inputs(panel)
     panel.ui.applyButton.click()
     assert asked == [True]
@@ -566,12 +566,22 @@ def test_the_modules_self_test_passes(panel, coarse_resources, monkeypatch) -> N
     assert isinstance(test, unittest.TestCase)
 
 
-def test_debug_lines_of_libraries_stay_out_of_the_log(panel) -> None:
+@pytest.mark.usefixtures("inline_worker")
+def test_debug_lines_of_libraries_stay_out_of_the_log(panel, caplog) -> None:
     """Slicer's own log accepts all levels."""
     import logging
 
-    assert not logging.getLogger("filelock").isEnabledFor(logging.DEBUG)
-    assert logging.getLogger("highdicom.seg").isEnabledFor(logging.WARNING)
+    parameters = panel.logic.getParameterNode()
+    select_inputs(panel)
+    with caplog.at_level(logging.DEBUG):
+        panel.logic.fuse(parameters.petVolume, parameters.mriVolume, palette="Heated", metrics=True)
+        panel.ui.applyButton.click()
+        wait_for_fusion(panel)
+        for library in ("highdicom.seg", "PIL.PngImagePlugin"):  # of exports and reports
+            logging.getLogger(library).debug("a step")
+            logging.getLogger(library).warning("a problem")
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG] == []
+    assert caplog.messages.count("a problem") == 2
 
 
 def test_opening_the_module_imports_nothing_heavy() -> None:

@@ -65,7 +65,8 @@ SECTION = Section(
         Message(
             "import-wanted",
             _("Import the study into Slicer's DICOM database as well?"),
-            "*Yes* adds the files to the database, where they appear in the MRI's study. They stay in the folder in any case.",
+            "*Yes* adds the files to the database, where they appear in the MRI's study; *No* is the default. They stay in "
+            "the folder in any case.",
         ),
         Message(
             "study-exported",

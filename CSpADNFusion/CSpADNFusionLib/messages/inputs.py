@@ -183,7 +183,7 @@ SECTION = Section(
         Message(
             "replace-outputs",
             _("This replaces the data of {names}. Continue?"),
-            "A selected output contains data. Cancel, and choose a new volume or table, to keep them.",
+            "A selected output contains data. Answer no, the default, and choose a new volume or table, to keep them.",
         ),
     ),
 )

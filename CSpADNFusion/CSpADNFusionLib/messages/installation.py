@@ -31,7 +31,7 @@ SECTION = Section(
                 " torchvision: about 200 MB for the CPU alone, several GB with an NVIDIA graphics card. This takes some"
                 " minutes.\n\nInstall it now?"
             ),
-            "OK installs it into this Slicer. Cancel changes nothing. The network must allow the download.",
+            "*Yes* installs it into this Slicer. *No*, the default, changes nothing. The network must allow the download.",
         ),
         Message(
             "installation-declined",

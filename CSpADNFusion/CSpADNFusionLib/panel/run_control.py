@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from cspadn.errors import FusionError
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.panel.qt_helpers import plainText, waitCursor
+from CSpADNFusionLib.questions import confirm
 from CSpADNFusionLib.scene.node_contents import holdsData
 
 _DOUBLE_CLICK_SECONDS = 0.5  # the second click of a double click that starts a run does not cancel it
@@ -138,7 +139,7 @@ class RunControl:
 def _mayReplace(outputs):
     """Ask the user before the data of a selected output node is replaced; return False if the user declines."""
     full = [node.GetName() for node in outputs if node and holdsData(node)]
-    return not full or slicer.util.confirmOkCancelDisplay(plainText(message("replace-outputs", names=", ".join(full))))
+    return not full or confirm(plainText(message("replace-outputs", names=", ".join(full))))
 
 
 def _showError(text, details):

@@ -8,6 +8,7 @@ import slicer.packaging
 
 from cspadn.errors import MissingPackageError
 from CSpADNFusionLib.messages import message
+from CSpADNFusionLib.questions import confirm
 
 TORCH_REQUIREMENT = ">=2.2"
 
@@ -65,7 +66,7 @@ def _installTorch():
         raise MissingPackageError(message("torch-extension-missing")) from None
     if slicer.app.testingEnabled():  # Slicer then answers every question with yes
         raise MissingPackageError(message("torch-not-installed-in-tests"))
-    if not slicer.util.confirmOkCancelDisplay(message("install-torch")):
+    if not confirm(message("install-torch")):
         return False
     try:
         return PyTorchUtils.PyTorchUtilsLogic().installTorch(torchVersionRequirement=TORCH_REQUIREMENT) is not None
