@@ -48,6 +48,16 @@ def onStartupCompleted():
 
     layouts.register()
     samples.registerSampleData(RESOURCES)
+    scene = slicer.mrmlScene
+    for event in (scene.EndImportEvent, scene.EndRestoreEvent):
+        scene.AddObserver(event, onSceneLoaded)
+
+
+def onSceneLoaded(scene, _event):
+    """Restore the colours of the module's palettes, whether or not its panel was opened."""
+    from CSpADNFusionLib.scene import palettes
+
+    palettes.restoreColors(scene)
 
 
 class CSpADNFusionTest(ScriptedLoadableModuleTest):
@@ -59,7 +69,7 @@ class CSpADNFusionTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """Run all tests, unless the model cannot run here."""
-        for check in (self.test_SamplePair, self.test_Cancel):
+        for check in (self.test_SamplePair, self.test_Registration, self.test_Cancel):
             self.setUp()
             try:
                 check()
@@ -88,6 +98,34 @@ class CSpADNFusionTest(ScriptedLoadableModuleTest):
         self.assertEqual(fusedNode.GetAttribute("CSpADNFusion.model"), "cspadn")
         self.assertEqual(len(fusedNode.GetAttribute("CSpADNFusion.model_sha256")), 64)
         self._checkMetrics(fusedNode.GetNodeReference("CSpADNFusionMetrics"))
+        self._checkRecoloring(fusedNode)
+        self._checkComparison(petNode, mriNode, fusedNode)
+
+    def _checkRecoloring(self, fusedNode):
+        from CSpADNFusionLib.scene.color_legend import legendOf
+        from CSpADNFusionLib.scene.recoloring import Recoloring
+
+        colorNode = fusedNode.GetNodeReference("CSpADNFusionColor")
+        before = slicer.util.arrayFromVolume(colorNode).copy()
+        self.assertIsNone(Recoloring().apply(fusedNode, "PET-Rainbow", 0.5))
+        self.assertFalse((slicer.util.arrayFromVolume(colorNode) == before).all())
+        self.assertEqual(colorNode.GetAttribute("CSpADNFusion.palette"), "PET-Rainbow")
+        self.assertIsNotNone(legendOf(colorNode))
+
+    def _checkComparison(self, petNode, mriNode, fusedNode):
+        """Open the comparison and go back, unless Slicer has no main window."""
+        from CSpADNFusionLib.scene import comparison, layouts
+
+        if slicer.app.layoutManager() is None:
+            return
+        before = layouts.shown()
+        parameters = CSpADNFusionLogic().getParameterNode()
+        parameters.petVolume, parameters.mriVolume, parameters.lastFusedVolume = petNode, mriNode, fusedNode
+        shown = comparison.Comparison()
+        self.assertTrue(shown.show(parameters))
+        self.assertTrue(comparison.isShown())
+        shown.close()
+        self.assertEqual(layouts.shown(), before)
 
     def _checkVoxels(self, fusedNode, mriNode):
         fused, mri = slicer.util.arrayFromVolume(fusedNode), slicer.util.arrayFromVolume(mriNode)
@@ -127,6 +165,24 @@ class CSpADNFusionTest(ScriptedLoadableModuleTest):
             lowest, highest = BY_NAME[name].range
             self.assertTrue(lowest < value < highest, (name, value))
         self.assertEqual(len(metrics.chartsOf(tableNode)), len(metrics.charts()))
+
+    def test_Registration(self):
+        """Check that the registration moves a displaced PET back, and that it can be undone."""
+        petNode, mriNode = self._samplePair()
+        self.delayDisplay("Registering the sample pair")
+        displaced = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        matrix = vtk.vtkMatrix4x4()
+        matrix.SetElement(0, 3, 12.0)
+        displaced.SetMatrixTransformToParent(matrix)
+        petNode.SetAndObserveTransformNodeID(displaced.GetID())
+        logic = CSpADNFusionLogic()
+        transformNode = logic.register(petNode, mriNode)
+        whole = vtk.vtkMatrix4x4()
+        petNode.GetParentTransformNode().GetMatrixTransformToWorld(whole)
+        self.assertIs(petNode.GetParentTransformNode(), transformNode)
+        self.assertLess(abs(whole.GetElement(0, 3)), 3)
+        logic.undoRegistration(petNode)
+        self.assertIs(petNode.GetParentTransformNode(), displaced)
 
     def test_Cancel(self):
         """Check that a run cancelled at its second slice leaves nothing in the scene."""

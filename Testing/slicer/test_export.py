@@ -22,28 +22,12 @@ from cspadn.imaging.padding import declared_padding
 from cspadn.io import dicom_reader, dicom_writer
 from cspadn.io.dicom_writer.grey import SERIES_DESCRIPTION
 from cspadn.registration.placing import matrix_of
-from dicom_database import Database
+from dicom_database import load
 from dicom_files import write_pair, write_series
 from message_calls import raises, says
-from nodes import node_of, rigid, transform_of
+from nodes import rigid, transform_of
 from repository import MODULE_FILE
 from slicer_application import application, records
-
-
-def load(folders, monkeypatch):
-    """Return the logic, and the nodes of a PET and an MRI series with the attributes that Slicer takes from the database."""
-    import slicer
-
-    database = Database(*folders)
-    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
-    nodes = []
-    for folder in folders:
-        nodes.append(node_of(dicom_reader.read_series(folder, folder.name), folder.name))
-        nodes[-1].SetAttribute("DICOM.instanceUIDs", database.instances(folder))
-    application.openModule(MODULE_FILE)
-    import CSpADNFusion
-
-    return CSpADNFusion.CSpADNFusionLogic(), *nodes
 
 
 @pytest.fixture

@@ -293,6 +293,26 @@ def test_a_palette_that_slicer_lacks_becomes_one_colour_node(pair, scene) -> Non
     np.testing.assert_allclose(found, palette_of("Heated"), atol=0.51 / 255)
 
 
+def test_a_palette_comes_back_from_a_scene_without_its_files(logic, pair, scene) -> None:
+    """Of which Slicer keeps the colours in a file of their own."""
+    from cspadn.imaging.color import palette_of
+    from CSpADNFusionLib.scene.palettes import showInPalette
+
+    showInPalette(node_of(pair[0], "PET"), "Heated")
+    scene.SetSaveToXMLString(1)
+    scene.Commit()
+    saved = scene.GetSceneXMLString()
+    scene.Clear(0)
+    scene.SetLoadFromXMLString(1)
+    scene.SetSceneXMLString(saved)
+    scene.Import()
+    import slicer
+
+    lookup = slicer.util.getNode("PET").GetDisplayNode().GetColorNode().GetLookupTable()
+    colors = [lookup.GetTableValue(level)[:3] for level in range(lookup.GetNumberOfTableValues())]
+    np.testing.assert_allclose(colors, palette_of("Heated"), atol=0.003)  # 8 bits
+
+
 def test_vector_volumes_are_refused(logic, pair, scene) -> None:
     import slicer
 

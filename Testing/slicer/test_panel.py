@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import gc
 import json
+import re
 import sys
 import weakref
 from xml.etree import ElementTree
@@ -185,6 +186,7 @@ def test_what_exists_is_replaced_only_after_a_question(quick_panel) -> None:
     quick_panel.ui.applyButton.click()
     assert not quick_panel.logic.isFusing()
     assert says(records.messages[-1]["text"], "replace-outputs", names="precious")
+    assert records.messages[-1]["default"].name == "No"
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(output), before)
     records.answers.append(True)
     _apply(quick_panel)
@@ -520,6 +522,9 @@ def test_another_palette_changes_the_picture_at_once(colored_panel, pair, monkey
     for name in ("Fused MRI-PET", "Fused MRI-PET color"):
         assert _node(name).GetAttribute("CSpADNFusion.palette") == "PET-DICOM"
     np.testing.assert_array_equal(_legend_pixels(colored_panel), color_legend("PET-DICOM"))
+    from CSpADNFusionLib.scene.color_legend import legendOf
+
+    assert "PET-DICOM" in legendOf(_node("Fused MRI-PET color")).GetAttribute("CSpADNFusion.legend")
 
 
 def color_legend(name: str, weight: float = 1.0) -> np.ndarray:
@@ -1052,6 +1057,26 @@ def test_the_layout_is_known_from_the_start(panel) -> None:
     assert all(node.IsLayoutDescription(layout) for layout in (layouts.COMPARISON, layouts.COLOR_COMPARISON, layouts.METRICS))
 
 
+@pytest.mark.parametrize("name", ["Overlay | fused", "Outlines | checkerboard", "All volumes"])
+def test_labels_of_the_views_are_not_shortened(quick_panel, name: str) -> None:
+    """At 1000 pixels, Slicer leaves each of five views about 190."""
+    import qt
+    import slicer
+
+    from CSpADNFusionLib.scene import layouts
+
+    quick_panel.ui.comparisonComboBox.setCurrentText(name)
+    quick_panel.ui.compareButton.click()
+    for view in layouts.SLICE_VIEWS[layouts.shown()]:
+        bar = slicer.app.layoutManager().sliceWidget(view)
+        bar.resize(190, bar.sizeHint().height())
+        bar.show()
+        application.processEvents()
+        label = bar.findChild(qt.QLabel, "ViewLabel")
+        assert label.width() >= label.fontMetrics().horizontalAdvance(label.text()) > 0
+        bar.hide()
+
+
 def test_without_a_window_there_is_no_comparison_but_a_word(panel, monkeypatch) -> None:
     import slicer
 
@@ -1122,6 +1147,7 @@ def test_tables_plots_and_tooltip_explain_the_metrics(panel) -> None:
 
     _apply(panel)
     table = _node("Fused MRI-PET metrics")
+    assert not set(re.findall(r"\w+", panel.ui.statusLabel.text())) & {metric.name for metric in TABLE_METRICS}
     mean = table.GetNodeReference(metrics.MEAN_ROLE).GetTable()
     series = [node for node in metrics.companionsOf(table) if node.IsA("vtkMRMLPlotSeriesNode")]
     assert sorted(node.GetDescription() for node in series) == sorted(metric.explanation for metric in TABLE_METRICS)

@@ -59,6 +59,13 @@ def test_the_shown_frame_is_fused_without_a_choice_with_a_warning(dynamic, pair)
     assert "frame 2 of 3" in notes_of(image)[0]
 
 
+def test_the_shown_frame_is_registered(dynamic, pair) -> None:
+    from CSpADNFusionLib.scene import registration
+
+    image, _ = registration.imagesOf(registration.startOf(*dynamic))
+    np.testing.assert_allclose(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(pair[0]) * FACTORS[1], rtol=1e-5)
+
+
 def test_the_node_itself_is_not_changed(dynamic) -> None:
     import slicer
 

@@ -9,11 +9,11 @@ pytest.importorskip("slicer")
 pytest.importorskip("PySide6")
 
 from cspadn.window_presets import PRESETS
+from dicom_database import load
 from dicom_files import write_pair
 from message_calls import says, slicer_message
 from panel_steps import select_inputs
 from slicer_application import application
-from test_export import load
 
 NAMES = [preset.tracer for preset in PRESETS]
 

@@ -1,10 +1,15 @@
-"""A stand-in for Slicer's DICOM database."""
+"""A stand-in for Slicer's DICOM database, and nodes that were loaded from it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pydicom
+
+from cspadn.io import dicom_reader
+from nodes import node_of
+from repository import MODULE_FILE
+from slicer_application import application
 
 
 class Database:
@@ -39,3 +44,19 @@ class Database:
 
     def instances(self, folder: Path) -> str:
         return " ".join(str(header.SOPInstanceUID) for file, header in self._headers.items() if Path(file).parent == folder)
+
+
+def load(folders, monkeypatch):
+    """Return the logic, and the nodes of a PET and an MRI series with the attributes that Slicer takes from the database."""
+    import slicer
+
+    database = Database(*folders)
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    nodes = []
+    for folder in folders:
+        nodes.append(node_of(dicom_reader.read_series(folder, folder.name), folder.name))
+        nodes[-1].SetAttribute("DICOM.instanceUIDs", database.instances(folder))
+    application.openModule(MODULE_FILE)
+    import CSpADNFusion
+
+    return CSpADNFusion.CSpADNFusionLogic(), *nodes

@@ -14,7 +14,7 @@ _SECONDS = 600
 
 
 def check() -> None:
-    """Raises where something is not as it should be."""
+    """Raise where something is not as it should be."""
     slicer.util.selectModule("CSpADNFusion")
     widget = slicer.modules.cspadnfusion.widgetRepresentation().self()
     if missing := widget.logic.missingPackages():
@@ -30,26 +30,84 @@ def check() -> None:
 
 
 def _check_panel(widget) -> None:
-    """The sample pair, fused in the worker process, compared and plotted."""
+    """Each step of the panel by its buttons: register, undo, fuse, colour, compare, plot, back."""
     ui = widget.ui
     ui.sampleDataButton.click()
     slicer.app.processEvents()
     assert "100%" in ui.pairLabel.text, ui.pairLabel.text
-    assert ui.applyButton.enabled, ui.applyButton.toolTip
-    ended = []
-    logic = widget.logic
-    logic.startFusion(
-        *_pair(widget), metrics=True, palette="PET-Heat", onProgress=lambda *_: None,
-        onFinished=lambda node, warnings: ended.append(node), onFailed=lambda message, log: ended.append(message or log),
-    )  # fmt: skip
-    _wait(lambda: ended)
-    assert not isinstance(ended[0], str), ended[0]
-    slicer.app.processEvents()
+    _check_registration(widget)
+    ui.metricsCheckBox.setChecked(True)
+    fused_node = _fuse(widget)
+    _check_views(fused_node)
+    _check_colors(ui, fused_node)
     assert not ui.exportButton.enabled  # the sample pair is no DICOM
-    for button in (ui.compareButton, ui.plotButton):
-        assert button.enabled
-        button.click()
-        slicer.app.processEvents()
+    for index in range(ui.comparisonComboBox.count):
+        ui.comparisonComboBox.setCurrentIndex(index)
+        _check_layout(ui, ui.compareButton)
+    _check_layout(ui, ui.plotButton)
+
+
+def _check_registration(widget) -> None:
+    ui, (pet_node, _) = widget.ui, _pair(widget)
+    ui.registerButton.click()
+    assert ui.registerButton.text == "Cancel", ui.statusLabel.text
+    _wait(lambda: not widget.logic.isBusy())
+    transform_node = pet_node.GetParentTransformNode()
+    assert transform_node is not None, ui.statusLabel.text
+    assert transform_node.GetAttribute("CSpADNFusion.registration")
+    assert ui.undoButton.enabled
+    ui.undoButton.click()
+    assert pet_node.GetParentTransformNode() is None
+
+
+def _fuse(widget):
+    """The fused volume node of a run in the worker process."""
+    ui = widget.ui
+    assert ui.applyButton.enabled, ui.applyButton.toolTip
+    ui.applyButton.click()
+    assert ui.applyButton.text == "Cancel", ui.statusLabel.text
+    _wait(lambda: not widget.logic.isFusing())
+    fused_node = widget.logic.getParameterNode().lastFusedVolume
+    assert fused_node, ui.statusLabel.text
+    assert ui.statusLabel.text.startswith("Done"), ui.statusLabel.text
+    return fused_node
+
+
+def _check_views(fused_node) -> None:
+    """The colours are in the slice views, with their legend."""
+    from CSpADNFusionLib.scene.color_legend import legendOf
+
+    color_node = fused_node.GetNodeReference("CSpADNFusionColor")
+    composite = slicer.app.layoutManager().sliceWidget("Red").sliceLogic().GetSliceCompositeNode()
+    assert composite.GetBackgroundVolumeID() == color_node.GetID()
+    assert legendOf(color_node).GetVisibility()
+    view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
+    manager = view.displayableManagerByClassName("vtkMRMLColorLegendDisplayableManager")
+    view.forceRender()
+    assert manager.GetColorLegendActor(legendOf(color_node)).GetVisibility()
+
+
+def _check_colors(ui, fused_node) -> None:
+    color_node = fused_node.GetNodeReference("CSpADNFusionColor")
+    before = slicer.util.arrayFromVolume(color_node).copy()
+    ui.paletteComboBox.setCurrentText("PET-Rainbow")
+    ui.petWeightSlider.setValue(0.5)
+    slicer.app.processEvents()
+    assert color_node.GetAttribute("CSpADNFusion.palette") == "PET-Rainbow", ui.statusLabel.text
+    assert (slicer.util.arrayFromVolume(color_node) != before).any()
+
+
+def _check_layout(ui, button) -> None:
+    """A button opens another layout, and Back returns to the one before."""
+    manager = slicer.app.layoutManager()
+    before = manager.layout
+    assert button.enabled, button.toolTip
+    button.click()
+    slicer.app.processEvents()
+    assert manager.layout != before
+    ui.backButton.click()
+    slicer.app.processEvents()
+    assert manager.layout == before
 
 
 def _pair(widget):
@@ -60,7 +118,7 @@ def _pair(widget):
 def _wait(done) -> None:
     end = time.monotonic() + _SECONDS
     while not done():
-        assert time.monotonic() < end, "the fusion did not end"
+        assert time.monotonic() < end, "the run did not end"
         slicer.app.processEvents()
         time.sleep(0.05)
 

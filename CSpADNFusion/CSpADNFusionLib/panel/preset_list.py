@@ -29,7 +29,7 @@ class PresetList:
         comboBox.addItem(_("none"))
         for preset in PRESETS:
             lower, upper = preset.window
-            text = _("{tracer}: {quantity} {lower:g} to {upper:g}")
+            text = _("{tracer} ({quantity} {lower:g} to {upper:g})")
             comboBox.addItem(text.format(tracer=preset.tracer, quantity=preset.quantity, lower=lower, upper=upper))
         comboBox.activated.connect(self._onActivated)
 

@@ -15,15 +15,16 @@ SLICE_VIEWS = {
     ALIGNMENT: (OUTLINES, CHECKERBOARD),
 }
 FIRST_PLOT, SECOND_PLOT, TABLE = "FusionPlot1", "FusionPlot2", "FusionTable"
-_COLORS = {
+_COLORS = {  # light enough for the black letters of Slicer's labels
     PET: "#D98A00",
     MRI: "#4A90D9",
-    BLEND: "#9B59B6",
+    BLEND: "#B58CC9",
     FUSED: "#3DA35D",
-    COLOR: "#C0392B",
+    COLOR: "#E0796D",
     OUTLINES: "#D98A00",
-    CHECKERBOARD: "#9B59B6",
+    CHECKERBOARD: "#B58CC9",
 }
+_LABEL_MARGIN = 6  # pixels
 _COLUMNS = {COMPARISON: 2, COLOR_COMPARISON: 3, OVERLAY: 2, ALIGNMENT: 2}
 _BEFORE = "CSpADNFusion.before"  # attribute of the layout node: the layout that the user had
 
@@ -54,7 +55,16 @@ def show(layout):
     manager.setLayout(layout)
     # Let the views get their size, which determines how slices fit. Exclude clicks: a run may be about to finish.
     slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
+    for name in SLICE_VIEWS.get(layout, ()):
+        _showWholeLabel(manager.sliceWidget(name))
     return True
+
+
+def _showWholeLabel(view):
+    """Keep the label of a slice view as wide as its text: in narrow views, Slicer shortens it to two letters."""
+    for label in view.findChildren(qt.QLabel) if view else ():
+        if label.property("objectName") == "ViewLabel":
+            label.setMinimumWidth(label.fontMetrics().boundingRect(label.property("text")).width() + _LABEL_MARGIN)
 
 
 def isOwn():

@@ -2,11 +2,9 @@
 
 import slicer
 
-from cspadn.imaging.color import palette_of
-from cspadn.imaging.metadata import PREFIX
 from cspadn.palettes import BY_NAME
 
-_PALETTE = f"{PREFIX}palette"  # attribute of the colour table nodes that this module creates
+_PALETTE = "CSpADNFusion.palette"  # attribute of the colour table nodes that this module creates
 
 
 def showInPalette(node, palette):
@@ -27,11 +25,7 @@ def _colorTableNode(scene, palette):
 
     The colours are always set: a scene that was saved without the node's file has none.
     """
-    nodes = (
-        scene.GetNthNodeByClass(index, "vtkMRMLColorTableNode")
-        for index in range(scene.GetNumberOfNodesByClass("vtkMRMLColorTableNode"))
-    )
-    table = next((node for node in nodes if node.GetAttribute(_PALETTE) == palette), None)
+    table = next((node for node in _ownTables(scene) if node.GetAttribute(_PALETTE) == palette), None)
     if table is None:
         table = slicer.vtkMRMLColorTableNode()
         table.SetTypeToUser()
@@ -40,9 +34,28 @@ def _colorTableNode(scene, palette):
         table.SetAttribute("Category", "CSpADNFusion")
         table.SetHideFromEditors(False)
         scene.AddNode(table)
+    _setColors(table, palette)
+    return table
+
+
+def restoreColors(scene):
+    """Set the colours of the colour table nodes of this module: a scene that was saved without their files has none."""
+    for table in _ownTables(scene):
+        if table.GetAttribute(_PALETTE) in BY_NAME:
+            _setColors(table, table.GetAttribute(_PALETTE))
+
+
+def _ownTables(scene):
+    kind = "vtkMRMLColorTableNode"
+    nodes = [scene.GetNthNodeByClass(index, kind) for index in range(scene.GetNumberOfNodesByClass(kind))]
+    return [node for node in nodes if node.GetAttribute(_PALETTE)]
+
+
+def _setColors(table, palette):
+    from cspadn.imaging.color import palette_of
+
     colors = palette_of(palette)
     with slicer.util.NodeModify(table):
         table.SetNumberOfColors(len(colors))
         for level, (red, green, blue) in enumerate(colors):
             table.SetColor(level, str(level), red, green, blue, 1.0)
-    return table

@@ -15,6 +15,7 @@ class LayoutManager:
         self.applicationLogic = slicer.vtkMRMLApplicationLogic()
         self.applicationLogic.SetMRMLScene(scene)
         self.applicationLogic.SetSliceLogics(self._sliceLogics)
+        self._bars: dict = {}
         self._layoutLogic = slicer.vtkMRMLLayoutLogic()
         self._layoutLogic.SetMRMLScene(scene)
         self.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
@@ -27,6 +28,10 @@ class LayoutManager:
         """Return the logics of all slice views."""
         return self._sliceLogics
 
+    def sliceWidget(self, name):
+        """Return the bar of a slice view that is shown, with its label; None for another name."""
+        return self._bars.get(name)
+
     def setLayout(self, layout):
         """Show a layout."""
         self._layoutLogic.GetLayoutNode().SetViewArrangement(layout)
@@ -35,6 +40,7 @@ class LayoutManager:
             view = views.GetItemAsObject(index)
             if view.IsA("vtkMRMLSliceNode") and self.applicationLogic.GetSliceLogic(view) is None:
                 self._addSliceView(view)
+                self._bars[view.GetLayoutName()] = _barOf(view.GetLayoutLabel())
 
     def _addSliceView(self, view, size=256):
         import slicer
@@ -45,3 +51,17 @@ class LayoutManager:
         logic.SetMRMLScene(self._scene)
         logic.SetSliceNode(view)
         self._sliceLogics.AddItem(logic)
+
+
+def _barOf(text):
+    """Return the bar above a slice view: Slicer shortens the label to two letters where the bar is narrow."""
+    from PySide6.QtCore import Qt
+    from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QSpinBox, QWidget
+
+    bar, label = QWidget(), QLabel(text or "")
+    label.setObjectName("ViewLabel")
+    label.setMinimumWidth(label.fontMetrics().horizontalAdvance("XX"))
+    layout = QHBoxLayout(bar)
+    for each in (label, QSlider(Qt.Orientation.Horizontal), QSpinBox()):
+        layout.addWidget(each)
+    return bar
