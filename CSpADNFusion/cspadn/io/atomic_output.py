@@ -169,9 +169,9 @@ def _lock(path: Path) -> BaseFileLock:
 def _remove_abandoned(folder: Path) -> None:
     """A folder of ours whose lock can be had has no process any more; one of another user stays."""
     owned = folder / _OWNED
-    if owned.is_symlink() or not owned.is_file():
-        return
-    with suppress(OSError):
+    with suppress(OSError):  # another user's folder cannot even be entered
+        if owned.is_symlink() or not owned.is_file():
+            return
         (lock := _lock(owned)).acquire(blocking=False)
         if os.name == "nt":  # removes no file that is open
             lock.release()
