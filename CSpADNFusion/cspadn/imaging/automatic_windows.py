@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +18,9 @@ from cspadn.imaging.windowing import Window, automatic_window, sampled
 from cspadn.messages import message
 
 _FOREGROUND = 0.1  # of the PET's window
+_NOISE_OF_LOWER = 2.0  # standard deviations of noise about 0 from 0 to the lower end, since much of the head is not air
+# Noise raises the end of the tissue's window, by about so many times its square over that end; at most this share is removed.
+_EXCESS, _MOST_EXCESS = 2.0, 0.1
 _NORMAL_PERCENTILE = 97  # of the PET's foreground: hot tissue, whatever lesions there are
 
 
@@ -27,8 +29,8 @@ def automatic_pet_window(pet: sitk.Image, axial: sitk.Image) -> Window:
 
     The window of a whole-body PET does not depend on the bladder. It begins at 0 or above, since an activity is never
     negative; values that reach farther below 0 than above have an offset, and keep their range. It ends at the bright end of
-    the tissue (:func:`cspadn.imaging.windowing.automatic_window`), or at the level of the hottest focus where that is hotter
-    than normal tissue (:func:`cspadn.imaging.focus.hottest_focus`).
+    the tissue (:func:`cspadn.imaging.windowing.automatic_window`), less some of what noise adds to it, or at the level of the
+    hottest focus where that is hotter than normal tissue (:func:`cspadn.imaging.focus.hottest_focus`).
 
     Args:
         pet: of any grid and orientation.
@@ -49,7 +51,9 @@ def automatic_pet_window(pet: sitk.Image, axial: sitk.Image) -> Window:
     if window.upper <= -window.lower:  # an offset, and not noise about 0
         return window
     lower = max(window.lower, 0.0)
-    return Window(lower, max(window.upper, _focus_level(pet, region, head, Window(lower, window.upper))))
+    noise = max(-window.lower, 0.0) / _NOISE_OF_LOWER
+    upper = window.upper * (1 - min(_MOST_EXCESS, _EXCESS * (noise / window.upper) ** 2))
+    return Window(lower, max(upper, _focus_level(pet, region, head, Window(lower, window.upper), noise) or upper))
 
 
 def _tissue_window(head: NDArray[Any], seen: NDArray[Any], pet: sitk.Image) -> Window:
@@ -61,15 +65,13 @@ def _tissue_window(head: NDArray[Any], seen: NDArray[Any], pet: sitk.Image) -> W
     raise InputError(message("pet-empty-in-mri"))
 
 
-def _focus_level(pet: sitk.Image, region: sitk.Image, head: NDArray[Any], window: Window) -> float:
-    """Return the level of the hottest focus in the head, or the upper end of the window of the tissue."""
+def _focus_level(pet: sitk.Image, region: sitk.Image, head: NDArray[Any], window: Window, noise: float) -> float | None:
+    """Return the level of the hottest focus in the head; None without one."""
     foreground = head[np.isfinite(head) & (head > window.lower + _FOREGROUND * (window.upper - window.lower))]
     if not foreground.size:
-        return window.upper
+        return None
     normal = float(np.percentile(foreground, _NORMAL_PERCENTILE))
-    voxel_ml = math.prod(pet.GetSpacing()) / 1000
-    focus = hottest_focus(within_region(pet, region), voxel_ml, window.upper, normal)
-    return window.upper if focus is None else focus
+    return hottest_focus(within_region(pet, region), pet.GetSpacing(), window.upper, normal, noise)
 
 
 def automatic_mri_window(axial: sitk.Image) -> Window:
