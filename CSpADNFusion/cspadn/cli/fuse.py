@@ -169,8 +169,9 @@ def _measured(
 
 def _check_outputs(options: argparse.Namespace, pictures: bool) -> None:
     """Check, before the fusion starts, that everything could be written."""
-    from cspadn.io.images import check_output, check_sidecar, sidecar_of
+    from cspadn.io.images import check_output, check_sidecar
     from cspadn.io.input_files import with_voxel_files
+    from cspadn.io.side_files import sidecar_of
 
     inputs, overwrite = with_voxel_files((options.pet, options.mri)), options.overwrite
     if options.dicom:
@@ -209,7 +210,8 @@ def _check_table_and_page(options: argparse.Namespace, pictures: bool, inputs: l
 def _write(options: argparse.Namespace, result: FusionResult, scores: VolumeScores | None, page: str | None) -> None:
     """Write all outputs, or none: existing files are replaced after all are written."""
     from cspadn.io.atomic_output import commit
-    from cspadn.io.images import sidecar_of, stage_image, stage_sidecar, stage_table, stage_text
+    from cspadn.io.images import stage_image, stage_sidecar, stage_table, stage_text
+    from cspadn.io.side_files import sidecar_of
 
     stages: list[Callable[[], Staged]] = []
     if page is not None:
@@ -257,7 +259,7 @@ def _emit_result(options: argparse.Namespace, result: FusionResult) -> None:
 
 def _written(options: argparse.Namespace) -> list[Path]:
     """Return all outputs, the fused volume first."""
-    from cspadn.io.images import sidecar_of
+    from cspadn.io.side_files import sidecar_of
 
     sidecar = None if options.dicom else sidecar_of(options.output)
     return [path for path in (options.output, sidecar, options.color, options.metrics, options.report) if path]

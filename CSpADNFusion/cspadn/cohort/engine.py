@@ -23,10 +23,11 @@ from cspadn.cohort.proof import user_key, with_proof
 from cspadn.cohort.records import is_complete, is_unmodified, means_of, place_of, read_record
 from cspadn.errors import FusionError, ModelError, UsageError
 from cspadn.io.atomic_output import Staged, check_no_links, clear, commit
-from cspadn.io.images import check_storable, frame_seconds, stage_image, stage_text
+from cspadn.io.images import check_storable, stage_image, stage_text
 from cspadn.io.input_files import sha256_of
 from cspadn.io.reader import VolumeReader
 from cspadn.io.regular_files import read_regular_text
+from cspadn.io.side_files import frame_seconds
 from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.terminal import explained, quiet, silence_libraries

@@ -15,6 +15,8 @@ from cspadn.messages import message
 from cspadn.settings import MEAN, check_frames
 
 _DIMENSIONS = 3
+_COMPONENTS, _LIST = "NRRD_kinds[pixel]", "list"  # what an NRRD file says of its components
+_LIST_KEYS = ("axis ", "NRRD_", "DataNodeClassName", "MultiVolume.")  # how the keys begin that describe the axes of a list
 
 
 def chosen_frames(frames: str | None, count: int, name: str) -> range:
@@ -134,6 +136,21 @@ def without_trailing_axes(image: sitk.Image) -> sitk.Image:
     values = sitk.GetArrayFromImage(image)
     components = values.shape[len(size) :]
     return without_axis(image, values.reshape((*size[dimension - 1 :: -1], *components)), dimension)
+
+
+def list_as_frames(image: sitk.Image) -> sitk.Image:
+    """Return a list of volumes as one with frames along the fourth dimension; other images as they are.
+
+    3D Slicer stores a sequence of volumes in NRRD as a list (``.seq.nrrd``), whose members ITK reads as components of voxels.
+    """
+    if value_of(image, _COMPONENTS) != _LIST or image.GetNumberOfComponentsPerPixel() < 2:
+        return image
+    frames = [sitk.VectorIndexSelectionCast(image, index) for index in range(image.GetNumberOfComponentsPerPixel())]
+    joined = with_metadata(sitk.JoinSeries(frames), image)
+    for key in joined.GetMetaDataKeys():
+        if key.startswith(_LIST_KEYS):  # a fused volume with them would be a sequence for 3D Slicer
+            joined.EraseMetaData(key)
+    return joined
 
 
 def seconds_of(image: sitk.Image) -> list[float] | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import SimpleITK as sitk
 
 from cspadn.errors import InputError, MemoryExhaustedError, UsageError
-from cspadn.imaging.frames import select_frames, usable_seconds, without_trailing_axes
+from cspadn.imaging.frames import list_as_frames, select_frames, without_trailing_axes
 from cspadn.imaging.geometry import has_orthogonal_axes
 from cspadn.imaging.metadata import FRAME_SECONDS, NOTE, PREFIX, SOURCE_NAME
 from cspadn.io.atomic_output import Staged, commit, is_link, stage
@@ -24,6 +24,7 @@ from cspadn.io.formats.file_format import read_with_itk, write_with_itk
 from cspadn.io.header_checks import DamageError, check_content
 from cspadn.io.input_files import is_of_input
 from cspadn.io.regular_files import read_regular_text
+from cspadn.io.side_files import frame_seconds
 from cspadn.messages import message
 from cspadn.runtime.limits import exceeded_by_file
 from cspadn.runtime.memory import is_out_of_memory
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 TABLE_SUFFIX = ".csv"
 PAGE_SUFFIX = ".html"
-_SIDECAR = ".json"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a formula begins in spreadsheets
 _NOTE = f"Fused by CSpADNFusion. {NOTE}"  # NIfTI keeps 79 characters
 
@@ -102,7 +102,7 @@ def _described(image: sitk.Image, path: Path) -> sitk.Image:
     """Return an image without axes of one voxel beyond the third, with its name and the durations of its frames."""
     if not image.HasMetaDataKey(SOURCE_NAME):  # Slicer's files carry the name of their node
         image.SetMetaData(SOURCE_NAME, path.name)
-    image = without_trailing_axes(image)
+    image = without_trailing_axes(list_as_frames(image))
     if seconds := frame_seconds(path):
         image.SetMetaData(FRAME_SECONDS, " ".join(map(repr, seconds)))
     return image
@@ -123,15 +123,6 @@ def _read(path: Path, name: str) -> sitk.Image:
         return found.read(path)
     assert found.itk_name is not None
     return read_with_itk(path, found.itk_name)
-
-
-def frame_seconds(path: Path) -> list[float] | None:
-    """Return the durations of frames that the BIDS side file of an image gives; None without."""
-    try:
-        durations = json.loads(read_regular_text(sidecar_of(path)))["FrameDuration"]
-        return usable_seconds(durations, len(durations)) if isinstance(durations, list) else None
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return None
 
 
 def check_path(path: Path, name: str) -> None:
@@ -227,11 +218,6 @@ def _write(image: sitk.Image, path: Path) -> None:
     """Write a whole file in the format of its name; OSError or RuntimeError if that fails."""
     found = format_of_name(path)
     (found.write if found else write_with_itk)(image, path)
-
-
-def sidecar_of(path: Path) -> Path:
-    """The JSON file beside an image: of the same name, without ``.nii.gz`` and the like."""
-    return path.with_name(path.name[: -len(suffix_of(path))] + _SIDECAR)
 
 
 def check_sidecar(path: Path, *, overwrite: bool) -> None:

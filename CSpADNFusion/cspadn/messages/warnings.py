@@ -41,8 +41,8 @@ SECTION = Section(
         Message(
             "frame-durations-unknown",
             "{volume} is the plain mean of {count} frames, as their durations are not known: long frames did not count more.",
-            "Durations are read from DICOM headers, and from `FrameDuration` in the BIDS side file (`.json`) beside a NIfTI "
-            "file.",
+            "Durations are read from DICOM headers, and from `FrameDuration` in the BIDS side file (`.json`) beside an image "
+            "file, or above it in its dataset.",
         ),
         Message(
             "dicom-fewer-slices",
