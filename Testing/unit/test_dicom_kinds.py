@@ -469,6 +469,17 @@ def test_mosaics_are_refused(mri, kind: str, tmp_path: Path) -> None:
         read_series(folder, "The MRI")
 
 
+@pytest.mark.parametrize(("modality", "kind"), [("SEG", "a segmentation"), ("RTDOSE", "a radiotherapy dose")])
+def test_images_that_no_scanner_has_made_are_named(mri, modality: str, kind: str, tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "mr", mri, "MR")
+    (first, *_) = sorted(folder.iterdir())
+    dataset = pydicom.dcmread(first)
+    dataset.Modality, dataset.BitsAllocated = modality, 32
+    dataset.save_as(first)
+    with raises(InputError, "dicom-not-of-a-scanner", path=first, kind=kind):
+        read_series(folder, "The MRI")
+
+
 def _negative(mri: sitk.Image) -> sitk.Image:
     return 4095 - mri
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cspadn.errors import InputError
 from cspadn.io.deflated_dicom import is_deflated_bomb
 from cspadn.io.dicom_frames import is_enhanced, split_into_frames
+from cspadn.io.dicom_tags import tag_value
 from cspadn.messages import message
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ SLICE, VOLUME = "slice", "volume"
 Series = Path | Sequence[Path]  # the folder of a series, or its files
 _SUFFIXES, _PREAMBLE, _MAGIC = (".dcm", ".dicom", ".ima"), 128, b"DICM"  # of file names; bytes before the magic
 _FIRST_GROUPS, _LAST_FIRST_ELEMENT, _MOST_LENGTH = (2, 8), 0x90, 1024  # of the first tag of a file without a preamble
+_DERIVED = {"SEG": "a segmentation", "RTDOSE": "a radiotherapy dose"}  # images that no scanner has made, by Modality
 _IDENTITY = (  # tags, beside the position, in which two images of one SOPInstanceUID differ if the UID is not unique
     *("ImagePositionPatient", "InstanceNumber", "AcquisitionDate", "AcquisitionTime", "FrameReferenceTime", "EchoTime"),
     *("TemporalPositionIdentifier", "TriggerTime", "NumberOfFrames"),
@@ -36,7 +38,8 @@ def read_headers(series: Series, name: str) -> list[Dataset]:
         A dataset for each slice. Slices that are frames of one file have the attribute ``frame``, counted from 0.
 
     Raises:
-        InputError: there are no DICOM images, a file cannot be read, or two files with one SOPInstanceUID differ.
+        InputError: there are no DICOM images, or some that no scanner has made, a file cannot be read, or two files with one
+            SOPInstanceUID differ.
     """
     folder = series if isinstance(series, Path) else series[0].parent
     return headers_of(files_in(series, name) if isinstance(series, Path) else series, folder, name)
@@ -47,6 +50,9 @@ def headers_of(files: Sequence[Path], folder: Path, name: str) -> list[Dataset]:
     headers = [header for path in files if (header := read_header(path, name)) is not None]
     if not headers:
         raise InputError(message("dicom-none", volume=name, folder=folder))
+    for header in headers:
+        if derived := _DERIVED.get(str(tag_value(header, "Modality", name))):
+            raise InputError(message("dicom-not-of-a-scanner", volume=name, path=header.filename, kind=derived))
     return [frame for header in _without_copies(headers, folder, name) for frame in split_into_frames(header, name)]
 
 

@@ -30,6 +30,12 @@ SERIES = Section(
             "Siemens scanners store functional and diffusion MRI so, and United Imaging as a grid.",
         ),
         Message(
+            "dicom-not-of-a-scanner",
+            "{volume}: the DICOM file {path} is {kind}, not an image of a scanner: give the series of the PET or MRI alone.",
+            "Segmentations and doses are stored as images, but refer to a series of another folder. Move them out of the "
+            "folder.",
+        ),
+        Message(
             "dicom-copies-differ",
             "{volume} {folder} has two files of one image, {file} and {other}, with different pixels: keep one of them.",
             "Both have the same SOPInstanceUID and the same position. One may have been edited. Equal copies count once.",
