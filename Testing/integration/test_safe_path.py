@@ -65,6 +65,15 @@ def test_a_cohort_imports_nothing_from_its_dataset_or_the_temporary_folder(hosti
     assert sorted(path.name for path in temporary.iterdir() if path.name.startswith("cspadn-cohort")) == []
 
 
+def test_a_batch_imports_nothing_from_its_working_folder(hostile: tuple[Path, Path]) -> None:
+    folder, mark = hostile
+    (folder / "pairs.csv").write_text("pet,mri,output\npet.nrrd,mri.nrrd,fused.nrrd\n")
+    script = ROOT / "Testing" / "tools" / "trust" / "batch_process.py"
+    _run([sys.executable, str(script), "--pairs", "pairs.csv", "--output", "../out", "--device", "cpu"], folder)
+    assert (folder.parent / "out" / "fused.nrrd").is_file()
+    assert not mark.exists(), mark.read_text()
+
+
 def test_a_module_path_has_no_relative_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     package = str(processes.PACKAGE)
     monkeypatch.setattr(sys, "path", [package, "", ".", "relative", "/absolute"])
