@@ -13,8 +13,9 @@ import SimpleITK as sitk
 
 from nodes import node_of
 from repository import LIBRARY, MODULE_FILE, RESOURCES, SHARED
+from shared_reader import SharedReader
 from slicer_application import application
-from volumes import blobs, volume
+from volumes import small_pair
 
 BATCH_SCRIPT = LIBRARY / "Scripts" / "fuse_batch.py"
 SAMPLES = ("SimulatedHead_FDG", "SimulatedHead_T1")  # PET and MRI
@@ -61,6 +62,20 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def shared_reader() -> Iterator[SharedReader]:
+    """Return the reading process that tests share."""
+    reader = SharedReader()
+    yield reader
+    reader.end()
+
+
+@pytest.fixture
+def one_reading_process(shared_reader: SharedReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read volumes in the process of earlier tests: starting one takes a second of processor time."""
+    shared_reader.install(monkeypatch)
+
+
 @pytest.fixture
 def logic(scene):
     """Return the module's logic, in a fresh scene."""
@@ -85,9 +100,7 @@ def coarse_resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def pair() -> tuple[sitk.Image, sitk.Image]:
     """Return a small PET, on a coarser grid of its own, and an MRI in the same space."""
-    mri = volume(blobs(seed=1), spacing=(2, 2, 3), origin=(-24, -20, 5))
-    pet = volume(blobs((7, 12, 14), seed=2), spacing=(3.5, 3.5, 4), origin=(-24, -21, 3))
-    return pet, mri
+    return small_pair()
 
 
 @pytest.fixture
@@ -130,9 +143,19 @@ def panel(scene, pair):
 @pytest.fixture
 def three_threads() -> Iterator[None]:
     """Let torch use three threads during a test."""
+    yield from _threads(3)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread during a test: sums of several threads may differ in their last digit."""
+    yield from _threads(1)
+
+
+def _threads(count: int) -> Iterator[None]:
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
-    torch.set_num_threads(3)
+    torch.set_num_threads(count)
     yield
     torch.set_num_threads(before)
 

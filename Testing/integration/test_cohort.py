@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +19,10 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from cohorts import ENVIRONMENT, cluster, cohort_command, start_cohort, write_dataset
+from cohorts import WITHOUT_PLOTS, Cluster, cluster, cohort_command, environment, start_cohort, write_dataset
 from cspadn import fuse
 from cspadn.cli import entry
+from cspadn.cohort import dask_runner
 from cspadn.cohort.bids import named_by_bids, pairs_of_dataset
 from cspadn.cohort.derivative import Derivative, make_derivative
 from cspadn.cohort.engine import Job, fuse_pair
@@ -31,29 +34,60 @@ from cspadn.cohort.sources import BidsDataset, source_of
 from cspadn.io import atomic_output
 from cspadn.metrics import TABLE_NAMES
 from cspadn.models.weights import load_model
+from cspadn.report import plots
 from cspadn.settings import FusionSettings
 from dicom_files import write_series
 from head_phantom import distance_mm, phantom_mri, phantom_pet, rigid
 from message_calls import says
+from volumes import small_pair
 
 _SETTINGS = FusionSettings(device="cpu")
 _PATIENCE = 1200  # seconds, for a busy machine: only a process that hangs takes as long
 
 
-pytestmark = pytest.mark.usefixtures("plain_plots")  # processes draw their plots all the same
+pytestmark = pytest.mark.usefixtures("plain_plots", "one_reading_process")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a dataset, "in", and its derivative, "out", in which the pair that can be fused is finished."""
+    folder, pair = tmp_path_factory.mktemp("finished"), small_pair()
+    root = write_dataset(folder / "in", {"sub-01": pair, "sub-02_ses-a": (pair[0], None)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "_svg", lambda width, height, draw, key: f'<svg id="{key}"></svg>')
+        assert fuse_pair(pairs_of_dataset(root)[0], _job(root, folder / "out")).status == "done"
+    return folder
 
 
 @pytest.fixture
-def dataset(pair, tmp_path: Path) -> Path:
+def dataset(finished: Path, tmp_path: Path) -> Path:
     """Return a dataset of one subject with PET and MRI, and one without an MRI."""
-    return write_dataset(tmp_path / "in", {"sub-01": pair, "sub-02_ses-a": (pair[0], None)})
+    return shutil.copytree(finished / "in", tmp_path / "in")
 
 
 @pytest.fixture
 def job(dataset: Path, tmp_path: Path) -> Job:
     """Return a run with a new derivative."""
-    output = make_derivative(BidsDataset(dataset), tmp_path / "out")
-    return Job(dataset, Derivative(output), _SETTINGS, load_model(_SETTINGS.model).card.sha256)
+    return _job(dataset, tmp_path / "out")
+
+
+@pytest.fixture
+def done(finished: Path, job: Job) -> Job:
+    """Return a run with a derivative in which the pair that can be fused is finished."""
+    shutil.copytree(finished / "out", job.layout.folder, dirs_exist_ok=True)
+    return job
+
+
+@pytest.fixture(scope="module")
+def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Return a scheduler with one worker, for tests that leave both alive."""
+    with cluster(tmp_path_factory.mktemp("dask"), workers=1, **WITHOUT_PLOTS) as here:
+        yield here
+
+
+def _job(dataset: Path, output: Path) -> Job:
+    made = make_derivative(BidsDataset(dataset), output)
+    return Job(dataset, Derivative(made), _SETTINGS, load_model(_SETTINGS.model).card.sha256)
 
 
 @pytest.fixture
@@ -95,8 +129,8 @@ def test_the_voxels_are_those_of_fuse(first, job) -> None:
     np.testing.assert_allclose(written.GetOrigin(), expected.GetOrigin(), atol=1e-4)
 
 
-def test_what_is_done_stays(first, job) -> None:
-    fuse_pair(first, job)
+def test_what_is_done_stays(first, done) -> None:
+    job = done
     before = _states(job.layout.folder)
     assert fuse_pair(first, job).status == "unchanged"
     assert _states(job.layout.folder) == before
@@ -172,19 +206,18 @@ _CHANGES = [
 
 
 @pytest.mark.parametrize("change", _CHANGES)
-def test_what_is_no_longer_what_would_be_made_is_made_again(first, job, change) -> None:
-    fuse_pair(first, job)
-    changed = change(first, job)
+def test_what_is_no_longer_what_would_be_made_is_made_again(first, done, change) -> None:
+    changed = change(first, done)
     assert fuse_pair(first, changed).status == "done"
     assert fuse_pair(first, changed).status == "unchanged"
 
 
 @pytest.mark.parametrize("named", [1, 2])
 @pytest.mark.parametrize("earlier", [False, True])
-def test_what_a_kill_left_between_two_names_is_made_again(first, job, monkeypatch, named: int, earlier: bool) -> None:
+def test_what_a_kill_left_between_two_names_is_made_again(first, job, request, named: int, earlier: bool) -> None:
     """A kill can happen while a pair is new, and while it is replaced."""
     if earlier:
-        fuse_pair(first, replace(job, settings=replace(job.settings, pet_window=(0.0, 50.0))))
+        job = _change_a_setting(first, request.getfixturevalue("done"))
     give, given = atomic_output._give_name, []
 
     def killed(staged) -> None:
@@ -308,8 +341,8 @@ def test_studies_become_a_derivative_without_dask(pair, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("text", ["[1]", "{}", "null", '{"message": "x", "warnings": 3}', "[" * 100_000, "\xff"])
-def test_a_damaged_log_is_a_failure_of_its_own(first, job, text: str) -> None:
-    fuse_pair(first, job)
+def test_a_damaged_log_is_a_failure_of_its_own(done, text: str) -> None:
+    job = done
     (job.layout.folder / "logs").mkdir(exist_ok=True)
     (job.layout.folder / "logs" / "sub-09.json").write_bytes(text.encode("latin-1"))
     write_group(job.layout.folder)
@@ -321,8 +354,8 @@ def test_a_damaged_log_is_a_failure_of_its_own(first, job, text: str) -> None:
 @pytest.mark.parametrize(
     "change", [{"metrics": None}, {"metrics": {"mean": {"EN": "x"}}}, {"seconds": "long"}, {"metrics": {}}]
 )
-def test_a_damaged_side_file_is_a_failure_of_its_own(first, job, change: dict) -> None:
-    fuse_pair(first, job)
+def test_a_damaged_side_file_is_a_failure_of_its_own(first, done, change: dict) -> None:
+    job = done
     _tell(first, job, change, job.key)
     write_group(job.layout.folder)
     assert says((job.layout.folder / "index.html").read_text(), "side-file-damaged")
@@ -331,38 +364,50 @@ def test_a_damaged_side_file_is_a_failure_of_its_own(first, job, change: dict) -
 # The command
 
 
-def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(cohort_command(*arguments), capture_output=True, text=True, env=ENVIRONMENT, timeout=_PATIENCE)
+def _run(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, with more variables in its environment."""
+    command = cohort_command(*arguments)
+    return subprocess.run(command, capture_output=True, text=True, env=environment() | more, timeout=_PATIENCE)
 
 
-def test_both_levels_here(dataset: Path, tmp_path: Path) -> None:
+def _here(workers: Cluster, *arguments: object, device: str = "cpu") -> int:
+    """Run the command in this process, on existing workers; on a busy machine they may take long to answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dask_runner, "_CONNECT_SECONDS", _PATIENCE)
+        patch.setattr(dask_runner, "_START_SECONDS", _PATIENCE)
+        return entry.main(["cohort", *map(str, arguments), "--scheduler", workers.address, "--device", device])
+
+
+def test_both_levels_here(dataset: Path, one_worker: Cluster, capsys) -> None:
+    """The first run has a cluster of its own, whose worker draws its plots; the next ones share another cluster."""
     output = dataset / "derivatives" / "cspadn"
     done = _run(dataset, output, "--device", "cpu", "--workers", "1")
     assert (done.returncode, done.stderr) == (1, "")
     lines = done.stdout.splitlines()
     assert any(says(line, "t1w-missing", pet="sub-02/ses-a/pet/sub-02_ses-a_pet.nii.gz") for line in lines)
     assert lines[-1] == f"1 done, 1 failed: {output / 'index.html'}"
+    assert '"></svg>' not in (output / "sub-01.html").read_text()  # as without plots
     page = (output / "index.html").read_text()
     assert page.index("sub-02_ses-a") < page.index('"sub-01.html"')
     rows = [line.split("\t") for line in (output / "group_metrics.tsv").read_text().splitlines()]
     assert [row[:2] for row in rows] == [["name", "status"], ["sub-02_ses-a", "failed"], ["sub-01", "done"]]
-    again = _run(dataset, output, "--device", "cpu", "--workers", "1", "--participant-label", "01")
-    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "[1/1] done before: sub-01")
-    assert _run(dataset, output, "group").returncode == 0
+    assert _here(one_worker, dataset, output, "--participant-label", "01") == 0
+    assert capsys.readouterr().out.splitlines()[0] == "[1/1] done before: sub-01"
+    assert entry.main(["cohort", str(dataset), str(output), "group"]) == 0
     (dataset / "sub-02" / "ses-a" / "pet" / "sub-02_ses-a_pet.nii.gz").unlink()  # left out, as the message says
-    assert _run(dataset, output, "--device", "cpu", "--workers", "1").returncode == 0
+    assert _here(one_worker, dataset, output) == 0
     assert "sub-02" not in (output / "index.html").read_text()
 
 
-def test_the_derivative_is_valid_bids(first, job) -> None:
-    fuse_pair(first, job)
+def test_the_derivative_is_valid_bids(done) -> None:
+    job = done
     fuse_pair(Pair("sub-05", obstacle="none"), job)
     assert entry.main(["cohort", str(job.layout.folder), str(job.layout.folder), "group"]) == 0
     command = [str(Path(sys.executable).with_name("bids-validator-deno")), "--format", "json", str(job.layout.folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    issues = json.loads(done.stdout)["issues"]["issues"]
+    checked = subprocess.run(command, capture_output=True, text=True)
+    issues = json.loads(checked.stdout)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
-    assert done.returncode == 0
+    assert checked.returncode == 0
 
 
 def test_a_registered_pair_has_its_transform(tmp_path: Path) -> None:
@@ -383,16 +428,16 @@ def test_a_registered_pair_has_its_transform(tmp_path: Path) -> None:
     assert [issue for issue in issues if issue["severity"] == "error"] == []
 
 
-def test_the_validator_would_see_a_fault(first, job) -> None:
-    fuse_pair(first, job)
+def test_the_validator_would_see_a_fault(first, done) -> None:
+    job = done
     (job.layout.files(first).sidecar.parent / "scan of monday.nii.gz").touch()
     command = [str(Path(sys.executable).with_name("bids-validator-deno")), str(job.layout.folder)]
     assert subprocess.run(command, capture_output=True).returncode != 0
 
 
-def test_events_for_programs(dataset: Path, tmp_path: Path) -> None:
-    done = _run(dataset, tmp_path / "out", "participant", "--device", "cpu", "--workers", "1", "--progress", "json")
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+def test_events_for_programs(dataset: Path, tmp_path: Path, one_worker: Cluster, capsys) -> None:
+    assert _here(one_worker, dataset, tmp_path / "out", "participant", "--progress", "json") == 1
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in events] == ["subject", "subject", "finished"]
     outcomes = {(event["name"], event["status"], event["identifier"]) for event in events[:2]}
     assert outcomes == {("sub-01", "done", ""), ("sub-02_ses-a", "failed", "t1w-missing")}
@@ -434,26 +479,6 @@ def test_wrong_usage_is_one_line_and_makes_nothing(dataset, tmp_path, capsys, mo
 # Clusters
 
 
-_POISON = """
-import os
-import time
-
-import cspadn.cohort.engine as engine
-
-def dask_setup(worker):
-    fused = engine._fused_or_found
-
-    def poisoned(pair, *arguments):
-        if pair.name == os.environ.get("CSPADN_POISON"):
-            os._exit(9)
-        if pair.name == os.environ.get("CSPADN_SLOW"):
-            time.sleep(30)
-        return fused(pair, *arguments)
-
-    engine._fused_or_found = poisoned
-"""
-
-
 @pytest.fixture
 def four(pair, tmp_path: Path) -> Path:
     """Return a dataset of four subjects that can be fused."""
@@ -461,14 +486,13 @@ def four(pair, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def poison(tmp_path: Path) -> str:
-    """A file that workers load, in which pairs that kill them are named."""
-    (file := tmp_path / "poison.py").write_text(_POISON)
-    return str(file)
+def two(pair, tmp_path: Path) -> Path:
+    """Return a dataset of two subjects that can be fused."""
+    return write_dataset(tmp_path / "in", {"sub-0": pair, "sub-1": pair})
 
 
 def test_a_worker_that_dies_loses_nothing(four, tmp_path: Path) -> None:
-    with cluster(tmp_path / "dask") as here:
+    with cluster(tmp_path / "dask", **WITHOUT_PLOTS) as here:
         process = start_cohort(four, tmp_path / "out", "--scheduler", here.address, "--device", "cpu")
         assert process.stdout is not None
         process.stdout.readline()  # one is done
@@ -480,58 +504,59 @@ def test_a_worker_that_dies_loses_nothing(four, tmp_path: Path) -> None:
     assert not list((tmp_path / "out").rglob(".cspadn-*"))
 
 
-def test_a_pair_that_kills_its_workers_is_reported_and_the_rest_goes_on(four, tmp_path: Path, poison: str) -> None:
-    environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__PRELOAD": poison, "CSPADN_POISON": "sub-3"}
-    done = subprocess.run(
-        cohort_command(four, tmp_path / "out", "--device", "cpu", "--workers", "2"),
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=_PATIENCE,
+def test_a_pair_that_kills_its_workers_is_reported_and_the_rest_goes_on(two, tmp_path: Path) -> None:
+    done = _run(
+        two,
+        tmp_path / "out",
+        "--device",
+        "cpu",
+        "--workers",
+        "1",
+        CSPADN_POISON="sub-0",
+        **WITHOUT_PLOTS,
     )
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1].startswith("3 done, 1 failed")
-    (told,) = (line for line in done.stdout.splitlines() if "failed: sub-3" in line)
+    assert done.stdout.splitlines()[-1].startswith("1 done, 1 failed")
+    (told,) = (line for line in done.stdout.splitlines() if "failed: sub-0" in line)
     assert says(told, "worker-died", times=3)
-    assert "sub-3" in (tmp_path / "out" / "index.html").read_text()
-    assert (tmp_path / "out" / "logs" / "sub-3.json").exists()
-
-
-def test_ctrl_c_in_a_terminal_is_one_line(four, tmp_path: Path) -> None:
-    """A terminal sends it to the workers as well."""
-    process = start_cohort(four, tmp_path / "out", "--device", "cpu", "--workers", "2", start_new_session=True)
-    assert process.stdout is not None
-    process.stdout.readline()
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=_PATIENCE)
-    assert (process.returncode, errors) == (130, "cspadn: Cancelled.\n")
+    assert "sub-0" in (tmp_path / "out" / "index.html").read_text()
+    assert (tmp_path / "out" / "logs" / "sub-0.json").exists()
 
 
 @pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
-    ids=["SIGINT", "SIGTERM"],
+    ("number", "in_terminal", "code"),
+    [
+        (signal.SIGINT, True, 130),
+        pytest.param(signal.SIGINT, False, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, False, 143, marks=pytest.mark.slow),
+    ],
+    ids=["Ctrl-C in a terminal", "SIGINT", "SIGTERM"],
 )
-def test_a_run_that_is_ended_goes_on_later(four, tmp_path: Path, poison: str, number: signal.Signals, code: int) -> None:
-    environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__PRELOAD": poison, "CSPADN_SLOW": "sub-3"}
-    process = start_cohort(four, tmp_path / "out", "--device", "cpu", "--workers", "1", env=environment)
+def test_a_run_that_is_ended_says_one_line_and_goes_on_later(
+    two, tmp_path: Path, one_worker: Cluster, capsys, number: signal.Signals, in_terminal: bool, code: int
+) -> None:
+    """A terminal sends Ctrl-C to the workers as well."""
+    variables = environment() | WITHOUT_PLOTS | {"CSPADN_SLOW": "sub-1"}
+    process = start_cohort(
+        *(two, tmp_path / "out", "--device", "cpu", "--workers", "1"), env=variables, start_new_session=True
+    )
     assert process.stdout is not None
     process.stdout.readline()
-    process.send_signal(number)
+    (os.killpg if in_terminal else os.kill)(process.pid, number)
     lines, errors = process.communicate(timeout=_PATIENCE)
     assert process.returncode == code
     assert len(errors.splitlines()) == 1
+    assert says(errors, "run-interrupted" if number == signal.SIGINT else "run-terminated")
     assert "left: start it again to go on." in lines
-    again = _run(four, tmp_path / "out", "--device", "cpu", "--workers", "1")
-    assert again.returncode == 0
-    assert "of them before" in again.stdout.splitlines()[-1]
+    assert _here(one_worker, two, tmp_path / "out") == 0
+    assert "of them before" in capsys.readouterr().out.splitlines()[-1]
     assert not list((tmp_path / "out").rglob(".cspadn-*"))
 
 
 def test_a_scheduler_that_dies_is_told(pair, tmp_path: Path) -> None:
     """The scheduler dies while some pairs have not been submitted yet."""
     eight = write_dataset(tmp_path / "in", {f"sub-{number}": pair for number in range(8)})
-    with cluster(tmp_path / "dask", workers=1) as here:
+    with cluster(tmp_path / "dask", workers=1, **WITHOUT_PLOTS) as here:
         process = start_cohort(eight, tmp_path / "out", "--scheduler", here.address, "--device", "cpu")
         assert process.stdout is not None
         process.stdout.readline()
@@ -583,17 +608,16 @@ def test_one_worker_has_the_graphics_card(monkeypatch) -> None:
     assert runner.workers_here("cuda") == 1
 
 
-def test_a_device_that_only_workers_elsewhere_have_is_no_wrong_usage(dataset, tmp_path: Path) -> None:
-    with cluster(tmp_path / "dask", workers=1) as here:
-        done = _run(dataset, tmp_path / "out", "--scheduler", here.address, "--device", "cuda:7")
-    assert done.returncode == 1
-    assert "failed: sub-01: " in done.stdout
-    assert says(done.stdout, "device-unavailable", device="cuda:7")
+def test_a_device_that_only_workers_elsewhere_have_is_no_wrong_usage(dataset, tmp_path: Path, one_worker, capsys) -> None:
+    assert _here(one_worker, dataset, tmp_path / "out", device="cuda:7") == 1
+    told = capsys.readouterr().out
+    assert "failed: sub-01: " in told
+    assert says(told, "device-unavailable", device="cuda:7")
 
 
-def test_letters_that_a_pipe_has_not_end_nothing(dataset, tmp_path: Path) -> None:
-    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
-    arguments = (dataset, tmp_path / "結果", "--device", "cpu", "--workers", "1")
-    done = subprocess.run(cohort_command(*arguments), capture_output=True, text=True, env=environment)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "1 done, 1 failed" in done.stdout
+def test_letters_that_a_pipe_has_not_end_nothing(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "out", tmp_path / "結果")
+    arguments = (finished / "in", tmp_path / "結果", "group")
+    done = _run(*arguments, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "index.html" in done.stdout

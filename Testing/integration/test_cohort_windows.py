@@ -22,7 +22,7 @@ from cspadn.errors import UsageError
 from cspadn.models.weights import load_model
 from message_calls import identifiers, raises
 
-pytestmark = pytest.mark.usefixtures("plain_plots")
+pytestmark = pytest.mark.usefixtures("plain_plots", "one_reading_process")
 SETTINGS = FusionSettings(device="cpu", skip_alignment_check=True)
 
 

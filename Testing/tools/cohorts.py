@@ -14,8 +14,13 @@ from pathlib import Path
 import SimpleITK as sitk
 
 LIBRARY = Path(__file__).resolve().parents[2] / "CSpADNFusion"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
-_START_SECONDS = 60
+WITHOUT_PLOTS = {"DASK_DISTRIBUTED__WORKER__PRELOAD": str(Path(__file__).with_name("worker_preload.py"))}  # of workers
+_START_SECONDS = 600  # on a busy machine
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a process: that of this moment, with the library and one thread."""
+    return {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
 
 
 def write_dataset(root: Path, pairs: dict[str, tuple[sitk.Image, sitk.Image | None]]) -> Path:
@@ -40,7 +45,7 @@ class Cluster:
     """
 
     def __init__(self, folder: Path, workers: int, **more: str) -> None:
-        self._folder, self._environment = folder, {**ENVIRONMENT, **more}
+        self._folder, self._environment = folder, {**environment(), **more}
         self._file = folder / "scheduler.json"
         self.scheduler = self._start("scheduler", "--port", "0", "--no-dashboard")
         self._wait_for_file()
@@ -90,5 +95,5 @@ def cohort_command(*arguments: object) -> list[str]:
 
 def start_cohort(*arguments: object, **options: object) -> subprocess.Popen[str]:
     """Start ``cspadn cohort`` with pipes for both outputs."""
-    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": ENVIRONMENT}
+    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment()}
     return subprocess.Popen(cohort_command(*arguments), **{**usual, **options})  # type: ignore[call-overload]

@@ -23,3 +23,10 @@ def blobs(size=(8, 20, 24), seed=0) -> np.ndarray:
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in size), indexing="ij")
     inside = (0.5 * z) ** 2 + y**2 + (x / 0.9) ** 2 < 0.8
     return (inside * (smooth - smooth.min()) / np.ptp(smooth) * (80 + 20 * x)).astype(np.float32)
+
+
+def small_pair() -> tuple[sitk.Image, sitk.Image]:
+    """Return a small PET, on a coarser grid of its own, and an MRI in the same space."""
+    mri = volume(blobs(seed=1), spacing=(2, 2, 3), origin=(-24, -20, 5))
+    pet = volume(blobs((7, 12, 14), seed=2), spacing=(3.5, 3.5, 4), origin=(-24, -21, 3))
+    return pet, mri

@@ -19,9 +19,10 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 from unittest import mock
@@ -41,6 +42,10 @@ OUT = "out"  # the folder of the outputs, in that of a case
 OUTPUTS = ("fused.json", "fused.nrrd")
 _NOBODY = 65534  # a user who may do nothing in particular
 _LONG = 300  # seconds: a process that takes longer hangs, on a busy machine too
+_EARLY = (  # modules to import before the rights go: the interpreter may lie in a folder that only root may enter
+    *("pydicom", "safetensors.torch", "torch", "cspadn.io.dicom_writer", "cspadn.fusion", "cspadn.io.png_pairs"),
+    *("cspadn.models.cspadn", "cspadn.io.images", "cspadn.io.reader"),
+)
 _MODEL = LIBRARY / "Resources" / "Models" / "cspadn.safetensors"
 
 Maker = Callable[[Path], list[str]]  # makes the files in a folder; returns the arguments after ``fuse``
@@ -116,18 +121,23 @@ def case(
 
 def run(bad: Case, folder: Path) -> Outcome:
     """Create a case in an empty folder, run the command in a process of its own, and return the outcome."""
-    if "user" not in bad.limits:
-        return _run_in(bad, folder, _started)
-    with tempfile.TemporaryDirectory(prefix="trust-") as open_folder:  # which that user may enter
-        Path(open_folder).chmod(0o755)
-        return _run_in(bad, Path(open_folder), _started)
+    return _run_where_the_user_may(bad, folder, _started)
 
 
 def run_here(bad: Case, folder: Path) -> Outcome:
-    """Bring a case about as :func:`run` does, with the command in this process; its memory is not measured."""
-    if bad.limits:
-        raise ValueError(f"The case '{bad.name}' needs a process of its own.")
-    return _run_in(bad, folder, _called)
+    """Bring a case about as :func:`run` does, with the command in this process.
+
+    Its peak is that beyond the memory that this process has already.
+    """
+    return _run_where_the_user_may(bad, folder, _called)
+
+
+def _run_where_the_user_may(bad: Case, folder: Path, started: Callable[[Case, list[str], Path], Outcome]) -> Outcome:
+    if "user" not in bad.limits:
+        return _run_in(bad, folder, started)
+    with tempfile.TemporaryDirectory(prefix="trust-") as open_folder:  # which that user may enter
+        Path(open_folder).chmod(0o755)
+        return _run_in(bad, Path(open_folder), started)
 
 
 def _run_in(bad: Case, folder: Path, started: Callable[[Case, list[str], Path], Outcome]) -> Outcome:
@@ -148,7 +158,8 @@ def _allowed(limits: dict[str, int]) -> dict[str, int]:
 def _started(bad: Case, arguments: list[str], folder: Path) -> Outcome:
     with tempfile.TemporaryDirectory() as private:
         figures = Path(private) / "figures"
-        command = [sys.executable, "-c", _WRAPPER, str(LIBRARY), str(figures), json.dumps(_allowed(bad.limits)), *arguments]
+        how = map(json.dumps, (_allowed(bad.limits), _EARLY))
+        command = [sys.executable, "-c", _WRAPPER, str(LIBRARY), str(figures), *how, *arguments]
         environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONIOENCODING": "utf-8"}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         process = subprocess.Popen(command, env=environment, cwd=folder, **pipes)
@@ -169,23 +180,24 @@ def _called(bad: Case, arguments: list[str], folder: Path) -> Outcome:
 
     before = Path.cwd()
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors, _into(1, output), _into(2, errors):
-        began = time.process_time()
+        Path("/proc/self/clear_refs").write_text("5")  # reset VmHWM
+        began, resident = time.process_time(), _resident("VmRSS")
         os.chdir(folder)
         try:
-            with mock.patch.multiple(VolumeReader, _start=_nothing, read=_read_here):
+            with mock.patch.multiple(VolumeReader, _start=_nothing, read=_read_here), _limited(_allowed(bad.limits)):
                 code = main(["fuse", *arguments])
         except SystemExit as end:  # of argparse
             code = int(end.code or 0)
         finally:
             os.chdir(before)
-        seconds = time.process_time() - began
+        seconds, peak = time.process_time() - began, _resident("VmHWM") - resident
         sys.stdout.flush()
         sys.stderr.flush()
         texts = []
         for file in (output, errors):
             file.seek(0)
             texts.append(file.read().decode(errors="backslashreplace"))
-    return Outcome(code, *texts, seconds)
+    return Outcome(code, *texts, seconds, peak)
 
 
 def _read_here(_reader: object, path: Path, name: str, **options: Any) -> sitk.Image:
@@ -194,6 +206,68 @@ def _read_here(_reader: object, path: Path, name: str, **options: Any) -> sitk.I
 
     with quiet():
         return read_in_process(path, name, **options)
+
+
+@contextmanager
+def _limited(limits: dict[str, int]) -> Iterator[None]:
+    """Limit this process for a while as a case wants it; TimeoutError after :data:`_LONG` seconds."""
+    for name in _EARLY if "user" in limits else ():
+        import_module(name)
+    with ExitStack() as stack:
+        stack.enter_context(_alarm(_LONG))
+        if "file" in limits:
+            stack.enter_context(_file_limit(limits["file"]))
+        if "user" in limits:
+            stack.enter_context(_acting_as(limits["user"]))
+        yield
+
+
+@contextmanager
+def _file_limit(count: int) -> Iterator[None]:
+    """Let files grow to a number of bytes."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def _acting_as(user: int) -> Iterator[None]:
+    """Have the rights of another user, and of the group with the same number."""
+    own_user, own_group = os.getuid(), os.getgid()
+    os.setresgid(user, user, own_group)
+    os.setresuid(user, user, own_user)
+    try:
+        yield
+    finally:
+        os.setresuid(own_user, own_user, own_user)
+        os.setresgid(own_group, own_group, own_group)
+
+
+@contextmanager
+def _alarm(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError in what does not end, such as the opening of a pipe to which nobody writes."""
+
+    def raised(*_: object) -> None:
+        raise TimeoutError(f"The command was not over after {seconds} s.")
+
+    before = signal.signal(signal.SIGALRM, raised)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _resident(key: str) -> int:
+    """Return the bytes of resident memory: VmRSS, now, or VmHWM, the most since the last reset."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
 
 
 @contextmanager
@@ -213,17 +287,18 @@ def _into(descriptor: int, file: IO[bytes]) -> Iterator[None]:
             os.close(kept)
 
 
-# The rights go when all is imported: the folder of the interpreter may be one that only root enters. The peak is what the
-# system says, and not Python's ru_maxrss, which knows of the process that started this one.
+# The peak is what the system says, and not Python's ru_maxrss, which knows of the process that started this one.
 _WRAPPER = r"""
 import json, os, re, sys
-library, figures, limits, *arguments = sys.argv[1:]
-limits, figures = json.loads(limits), open(figures, "w")
+library, figures, limits, early, *arguments = sys.argv[1:]
+limits, early, figures = json.loads(limits), json.loads(early), open(figures, "w")
 sys.path.insert(0, library)
 from cspadn.cli import main
 if "user" in limits:
-    import pydicom, safetensors.torch, torch, cspadn.io.dicom_writer, cspadn.fusion, cspadn.io.png_pairs, cspadn.models.cspadn
-    from cspadn.io import images, reader  # the interpreter may lie in a folder of root
+    import importlib
+    for name in early:
+        importlib.import_module(name)
+    from cspadn.io import images, reader
     reader.VolumeReader._start = lambda self: None
     reader.VolumeReader.read = lambda self, path, name, **options: images.read_in_process(path, name, **options)
     os.setgroups([]), os.setgid(limits["user"]), os.setuid(limits["user"])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from cohorts import ENVIRONMENT, cohort_command, write_dataset
+from cohorts import cohort_command, environment, write_dataset
 from cspadn.cohort.failures import LOGS
 from trust.faults import Result, make_pair
 
@@ -44,7 +44,7 @@ def _start(dataset: Path, out: Path) -> subprocess.Popen[str]:
     """A session of its own tells its workers from others."""
     command = cohort_command(dataset, out, "--workers", 1, "--device", "cpu")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, env=ENVIRONMENT, text=True, start_new_session=True, **pipes)
+    return subprocess.Popen(command, env=environment(), text=True, start_new_session=True, **pipes)
 
 
 def _finish(process: subprocess.Popen[str], result: Result) -> float:
