@@ -101,6 +101,28 @@ def test_volumes_are_still_checked(pair, tmp_path: Path) -> None:
     assert fuse_pair(pairs[0], job).identifier == "same-voxels-twice"
 
 
+def test_padding_is_still_reported(pair, tmp_path: Path) -> None:
+    """As with automatic windows; where the user gives the window, no padding is guessed, as by ``cspadn fuse``."""
+    pet, mri = (sitk.Cast(image, sitk.sitkFloat32) for image in pair)
+    pet[:, :2, :] = -1000.0
+    mri[:2, :, :] = -1000.0
+    root = write_dataset(tmp_path / "in", {"sub-01": (pet, mri)})
+    output = make_derivative(BidsDataset(root), tmp_path / "out")
+    job = Job(root, Derivative(output), SETTINGS, load_model(SETTINGS.model).card.sha256)
+    pairs = named_by_bids(pairs_of_dataset(root))
+    padded = [("padding-taken-as-background", "The PET"), ("padding-taken-as-background", "The MRI")]
+    for each in (pairs[0], windowed(pairs, job)[0][0]):
+        outcome = fuse_pair(each, job)
+        assert _padded(outcome.warnings) == padded
+        assert outcome.warnings == tuple(json.loads(job.layout.files(each).sidecar.read_text())["CSpADNFusion"]["warnings"])
+    job = replace(job, settings=replace(SETTINGS, pet_window=(0.0, 200.0)))
+    assert _padded(fuse_pair(windowed(pairs, job)[0][0], job).warnings) == padded[1:]
+
+
+def _padded(warnings) -> list[tuple[str, str]]:
+    return [(each.identifier, each.fields["volume"]) for each in warnings if each.identifier.startswith("padding")]
+
+
 def test_a_pair_that_cannot_be_read_has_no_windows(pair, tmp_path: Path) -> None:
     pairs, job = cohort(pair, tmp_path, {"sub-01": (1, 1), "sub-02": (1, 1)})
     Path(pairs[1].pet).write_bytes(b"no image")

@@ -28,7 +28,7 @@ from cspadn.io.input_files import sha256_of
 from cspadn.io.reader import VolumeReader
 from cspadn.io.regular_files import read_regular_text
 from cspadn.io.side_files import frame_seconds
-from cspadn.messages import message
+from cspadn.messages import Sentence, message
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.terminal import explained, quiet, silence_libraries
 from cspadn.settings import FusionSettings
@@ -279,15 +279,26 @@ def _settings_of(pair: Pair, settings: FusionSettings) -> FusionSettings:
     return replace(settings, pet_window=pet, mri_window=mri)
 
 
-def _looked_at(pet: sitk.Image, mri: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
-    """Treat two volumes as with automatic windows: whoever gives windows has looked at the values, but nobody has at these."""
+def _looked_at(pet: sitk.Image, mri: sitk.Image, pair: Pair) -> tuple[sitk.Image, sitk.Image, list[Sentence]]:
+    """Treat volumes with windows of the cohort as with automatic ones: users who give windows know the values.
+
+    Returns:
+        PET and MRI, without padding if their window is that of the cohort, and warnings about padding that was guessed.
+    """
     from cspadn.imaging.modality import check_modalities
-    from cspadn.imaging.padding import without_padding
+    from cspadn.imaging.padding import padding_warnings, without_padding
     from cspadn.imaging.windowing import without_holes
 
-    pet, mri = without_padding(pet)[0], without_padding(mri)[0]
-    check_modalities(without_holes(pet, 0.0)[0], without_holes(mri, 0.0)[0])
-    return pet, mri
+    warnings = list[Sentence]()
+    if pair.pet_window:
+        pet, share = without_padding(pet)
+        warnings += padding_warnings(share, "The PET")
+    if pair.mri_window:
+        mri, share = without_padding(mri)
+        warnings += padding_warnings(share, "The MRI")
+    if pair.pet_window or pair.mri_window:
+        check_modalities(without_holes(pet, 0.0)[0], without_holes(mri, 0.0)[0])
+    return pet, mri, warnings
 
 
 def _computed(pair: Pair, job: Job, volumes: tuple[Volume, Volume], files: PairFiles) -> Fused:
@@ -298,12 +309,11 @@ def _computed(pair: Pair, job: Job, volumes: tuple[Volume, Volume], files: PairF
         pet = volumes[0].read(reader, suv=job.suv, frames=job.settings.frames)
         mri = volumes[1].read(reader)
     check_storable(mri if job.settings.grid == "mri" else pet, files.fused, series=job.layout.dicom)
-    if pair.pet_window or pair.mri_window:
-        pet, mri = _looked_at(pet, mri)
+    pet, mri, padding = _looked_at(pet, mri, pair)
     result = fuse(pet, mri, _colored(job))
     if result.provenance["model_sha256"] != job.model_sha256:
         raise ModelError(message("worker-model-differs"))
-    result = replace(result, warnings=[*pair.warnings, *result.warnings, *_missing(sources)])
+    result = replace(result, warnings=[*pair.warnings, *padding, *result.warnings, *_missing(sources)])
     if not job.layout.measured:
         return Fused(pet, mri, result, None, sources)
     from cspadn.metrics import measure_fusion

@@ -13,7 +13,7 @@ from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet
 from cspadn.imaging.geometry import SlicesOnGrid, check_volume, tilt, to_axial
 from cspadn.imaging.metadata import FRAME_UID, FRAMES, MODALITY, NAN_IS_OUTSIDE, SERIES_UID, SOURCE_NAME, UNITS, value_of
 from cspadn.imaging.modality import check_modalities
-from cspadn.imaging.padding import without_padding
+from cspadn.imaging.padding import padding_warnings, without_padding
 from cspadn.imaging.patient import check_patient
 from cspadn.imaging.windowing import Window, check_window, to_unit, without_holes
 from cspadn.messages import Sentence, message
@@ -99,7 +99,7 @@ class Pair:
             axial, given = to_axial(pet.image), pet_image
             moving = SlicesOnGrid(mri.image, axial, _reached(mri.image, axial))
         named = _named(pet_image, mri_image)
-        padding = [*_padding_warnings(pet_padding, "The PET"), *_padding_warnings(mri_padding, "The MRI")]
+        padding = [*padding_warnings(pet_padding, "The PET"), *padding_warnings(mri_padding, "The MRI")]
         # Whoever gives both windows has looked at the values: flat volumes and shapes of two values are fused, with a warning.
         automatic = settings.pet_window is None or settings.mri_window is None
         warnings = [*padding, *check_modalities(pet.image, mri.image, refuse=automatic), *warnings]
@@ -146,10 +146,6 @@ def _check_modalities(pet: sitk.Image, mri: sitk.Image) -> None:
     for name, image, other in (("PET", pet, "MR"), ("MRI", mri, "PT")):
         if value_of(image, MODALITY) == other:
             raise InputError(message("pet-and-mri-swapped", name=name, modality=other))
-
-
-def _padding_warnings(share: float, name: str) -> list[Sentence]:
-    return [message("padding-taken-as-background", volume=name, share=share)] if share else []
 
 
 def _brightness_warnings(image: sitk.Image, window: Window, name: str) -> list[Sentence]:

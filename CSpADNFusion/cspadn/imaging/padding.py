@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.imaging.metadata import PADDING, value_of, with_metadata
+from cspadn.messages import Sentence, message
 
 _LEAST_SHARE, _MOST_SHARE = 0.0005, 0.25  # of the finite voxels that an undeclared padding constant has
 _MOST_NEGATIVE_SHARE = 0.75  # likewise, of a negative constant in an image without other negative values
@@ -64,6 +65,11 @@ def without_padding(image: sitk.Image, *, guess: bool = True) -> tuple[sitk.Imag
     result.CopyInformation(image)
     undeclared = [each for each in found if (each.lower, each.upper) != declared]
     return result, float(sum(_is_padding(voxels, each).mean() for each in undeclared))
+
+
+def padding_warnings(share: float, name: str) -> list[Sentence]:
+    """Return a warning if a share of the voxels of a volume was replaced though its metadata do not declare them."""
+    return [message("padding-taken-as-background", volume=name, share=share)] if share else []
 
 
 def fill_padding(values: NDArray[Any], found: list[Padding]) -> NDArray[Any]:
