@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import logging
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from cspadn import fuse
 from cspadn.cli import entry
 from cspadn.cohort import dask_runner
 from cspadn.cohort.bids import named_by_bids, pairs_of_dataset
+from cspadn.cohort.dask_runner import silent_libraries
 from cspadn.cohort.derivative import Derivative, make_derivative
 from cspadn.cohort.engine import Job, fuse_pair
 from cspadn.cohort.group import write_group
@@ -521,6 +524,23 @@ def test_a_pair_that_kills_its_workers_is_reported_and_the_rest_goes_on(two, tmp
     assert says(told, "worker-died", times=3)
     assert "sub-0" in (tmp_path / "out" / "index.html").read_text()
     assert (tmp_path / "out" / "logs" / "sub-0.json").exists()
+
+
+def test_errors_in_the_cluster_library_stay_off_the_terminal(caplog) -> None:
+    """Such as that of Dask 2026.8 on Ctrl-C: "cannot access free variable 'future'"."""
+    from tornado.ioloop import IOLoop
+
+    loop = IOLoop(make_current=False)
+    expected = ["tornado.application", "distributed.client"]
+    for context, shown in ((silent_libraries(), []), (nullcontext(), expected)):
+        caplog.clear()
+        with context:
+            loop.add_callback(lambda: 1 / 0)
+            loop.add_callback(loop.stop)
+            loop.start()
+            logging.getLogger("distributed.client").error("a worker was lost")
+        assert [record.name for record in caplog.records] == shown
+    loop.close()
 
 
 @pytest.mark.parametrize(

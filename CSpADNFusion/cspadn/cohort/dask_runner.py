@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ _MEMORY = 1_500_000_000  # bytes that a worker needs for the volumes of a head
 _CONNECT_SECONDS, _START_SECONDS = 10, 40  # seconds for a scheduler to answer, and for its first worker to connect
 _LOST_SECONDS = 300  # seconds without any worker
 _LOOK_SECONDS = 1.0  # seconds between two checks for new or lost workers
+_LIBRARIES = ("asyncio", "distributed", "tornado")  # names of their loggers
 _LOCAL = {
     "distributed.scheduler.allowed-failures": 2,  # a pair fails after three workers died with it
     "distributed.worker.daemon": True,
@@ -81,11 +83,27 @@ def connected(address: str | None, workers: int | None, device: str) -> Iterator
     import distributed  # noqa: F401  its settings must be known before some are changed for a time
 
     with (
+        silent_libraries(),
         dask.config.set({} if address else _LOCAL),
         _client_of(address) if address else _client_here(workers or workers_here(device)) as client,
     ):
         _check_workers(client, address)
         yield client
+
+
+@contextmanager
+def silent_libraries() -> Iterator[None]:
+    """Keep Dask and its libraries from writing to the terminal in this context.
+
+    They report lost workers, interrupts and their own errors with tracebacks. Outcomes and errors of this package say the same
+    in a sentence.
+    """
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _LIBRARIES]
+    with ExitStack() as after:
+        for logger in map(logging.getLogger, {*names, *_LIBRARIES}):
+            after.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)
+        yield
 
 
 @contextmanager
