@@ -342,6 +342,22 @@ def test_key_slices() -> None:
     assert [label.split(",")[0] for label in labels] == ["Axial"] * 5 + ["Coronal", "Sagittal"]
 
 
+def test_outlines_in_the_thumbnail_are_those_of_the_mri() -> None:
+    """A hot place of the PET in the middle, a bright one of the MRI 30 mm to the left: on the right of the picture."""
+    content = thumbnail(scene_by_hand(at_points([(0, 0, 0)]), at_points([(30, 0, 0)])), DEFAULT_PALETTE)
+    picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+    outlines = picture[:, picture.shape[1] // 2 :]
+    side = outlines.shape[0]  # of the axial slice, the first of three: the head is round
+    axial = outlines[:side, :side]
+    _, columns = np.nonzero(axial[..., 2] - axial[..., 0] > 25)  # WebP blurs colours
+    per_mm = side / 110
+    assert len(columns) > 20
+    assert abs(columns.mean() - (side / 2 + 30 * per_mm)) < 4
+    assert np.ptp(columns) < 24 * per_mm
+    assert axial[side // 2, side // 2].min() > 150
+    assert axial[2, 2].max() < 30
+
+
 def test_the_thumbnail_is_small() -> None:
     content = thumbnail(scene_by_hand(at_points([]), at_points([])), DEFAULT_PALETTE)
     assert len(content) < 12_000

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from cspadn.imaging.outlines import edges, tissue_levels, tissues
 from cspadn.report.lattice import CUTS, Cut, place_text
-from cspadn.report.scene import Levels, Scene, blended, colored, inverted
+from cspadn.report.scene import WHITE, Levels, Scene, blended, colored, inverted, levels_of
 from cspadn.report.viewer import picture_url, webp
 
 OUTLINE_COLOR = (214, 32, 107)
 _PER_MM, _MOST_PIXELS = 1.6, 300  # pixels of a millimetre in print, and along a side
 _AXIAL = (0.3, 0.42, 0.54, 0.66, 0.78)  # of the height of what is shown: where key slices are cut
-_THUMBNAIL = 96  # pixels along the longer side
+_THUMBNAIL, _SMALL_OUTLINE_COLOR = 96, (79, 178, 226)  # pixels along the longer side of a picture in a row; on black
+_STEP = 4  # voxels of the lattice between those from which the levels of tissues are computed
 PICTURES = {
     "pet": "PET",
     "outlines": "MRI outlines on the PET",
@@ -48,13 +50,25 @@ def _key_slice(scene: Scene, cut: Cut, index: int, palette: str, names: Sequence
 
 def thumbnail(scene: Scene, palette: str) -> bytes:
     """Return the middle slices of the three planes in colour, and outlines of the MRI on the PET beside them, as a WebP."""
-    pictures: list[Levels] = []
     per_mm = _THUMBNAIL / max(size * step for size, step in zip(scene.lattice.size, scene.lattice.spacing, strict=True))
-    for name in ("color", "outlines"):
-        for cut in CUTS:
-            shown = slice_pictures(scene, cut, scene.lattice.size[cut.axis] // 2, palette)[name]
-            pictures.append(_sized(shown, scene, cut, per_mm, _THUMBNAIL))
-    return webp(_beside(pictures), quality=75)
+    middle = [(cut, scene.lattice.size[cut.axis] // 2) for cut in CUTS]
+    colors = [slice_pictures(scene, cut, index, palette)["color"] for cut, index in middle]
+    pictures = [_sized(color, scene, cut, per_mm, _THUMBNAIL) for color, (cut, _) in zip(colors, middle, strict=True)]
+    levels = tissue_levels(scene.mri[::_STEP, ::_STEP, ::_STEP].astype(np.float32) / np.float32(WHITE))
+    level = levels[len(levels) // 2]
+    return webp(_beside([*pictures, *(_outlined(scene, cut, index, level, per_mm) for cut, index in middle)]), quality=75)
+
+
+def _outlined(scene: Scene, cut: Cut, index: int, level: float, per_mm: float) -> Levels:
+    """Return a small picture of the PET, bright where it is hot, with the outline of the MRI at one level.
+
+    The outline is computed from the scaled MRI: scaled outlines would be blurred, and those of all tissues hide the PET.
+    """
+    pet, seen = scene.pet_slice(cut, index)
+    mri = np.take(cut.turned(scene.mri), index, axis=0)
+    grey, small = (_sized(each, scene, cut, per_mm, _THUMBNAIL) for each in (levels_of(pet * seen), mri))
+    edge = edges(tissues(small.astype(np.float32) / np.float32(WHITE), (level,), (1 / per_mm, 1 / per_mm)))
+    return np.where(edge[..., np.newaxis], np.array(_SMALL_OUTLINE_COLOR, np.uint8), grey[..., np.newaxis])
 
 
 def slice_pictures(scene: Scene, cut: Cut, index: int, palette: str) -> dict[str, Levels]:
