@@ -76,7 +76,7 @@ trust: $(READY) ## test bad inputs, faults and a long run: rewrites the tables o
 	$(BIN)/python Testing/tools/trust/report.py docs/robustness.md
 
 cohort-demo: $(READY) ## fuse 24 simulated heads on two Dask workers, kill one, and compare the time with a plain loop: demo/cohort
-	$(BIN)/python Testing/tools/cohort_demo.py --output $(DEMO)/cohort
+	PYTHONPATH=. $(BIN)/python Testing/tools/cohort_demo.py --data $(DATA) --output $(DEMO)/cohort
 
 page-screenshots: $(READY) ## draw the pages of make cohort-demo with Chromium: PNGs in demo/screenshots
 	$(BIN)/python Testing/tools/page_screenshots.py $(DEMO)/cohort/derivatives $(DEMO)/screenshots

@@ -1,4 +1,4 @@
-"""``make cohort-demo``: 24 simulated heads, two Dask workers of which one is killed, a run that goes on, and the time.
+"""``make cohort-demo``: 24 different simulated heads, two Dask workers, of which one is killed, and the time.
 
 Two of the subjects cannot be fused: one has a damaged PET, one no T1w image. The time is that of one more run, on two new
 workers, against a plain loop over ``cspadn fuse`` with the same metrics and pages.
@@ -19,11 +19,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from cohorts import cluster, cohort_command, start_cohort, write_dataset
+from demo_heads import Heads
 
-SAMPLES = Path(__file__).resolve().parents[2] / "CSpADNFusion" / "Resources" / "SampleData"
 SUBJECTS, CORRUPT, WITHOUT_T1W = 24, "sub-05", "sub-17"
-_ORIENTATIONS = ("LPS", "RAS", "LIP", "ASL", "PIR", "SAR")
-_SPACING = 3.0  # millimetres: small volumes, since the demo is about many
+_SECOND_TRACER = 3  # every third subject has another tracer
 _VALIDATOR = Path(sys.executable).with_name("bids-validator-deno")
 
 
@@ -31,10 +30,11 @@ def main() -> int:
     """Entry point; 0 if all went as it should."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="a folder, made anew")
+    parser.add_argument("--data", type=Path, default=Path("none"), help="folder with data/label_maps, if there is one")
     options = parser.parse_args()
     shutil.rmtree(options.output, ignore_errors=True)
     options.output.mkdir(parents=True)
-    dataset = build(options.output / "bids")
+    dataset = build(options.output / "bids", Heads(options.data / "data" / "label_maps"))
     whole = _run_with_losses(dataset, options.output)
     seconds, plain = _timed(dataset, options.output)
     ratio = plain / seconds
@@ -43,59 +43,22 @@ def main() -> int:
     return 0 if whole == SUBJECTS - 2 else 1
 
 
-def build(root: Path) -> Path:
-    """The dataset: each subject is the simulated head of another size, moved, noisy, and stored in another order."""
-    source = _source()
+def build(root: Path, heads: Heads) -> Path:
+    """The dataset: each subject is another simulated head, moved, noisy, and stored in another order."""
     random = np.random.default_rng(0)
     pairs: dict[str, tuple[sitk.Image, sitk.Image | None]] = {}
     for number in range(1, SUBJECTS + 1):
-        uptake, brightness = random.uniform(0.75, 1.25), random.uniform(0.5, 50)
-        scales = (uptake, brightness)
-        pet, mri = (_varied(image, number, random, scale) for image, scale in zip(_moved(source, random), scales, strict=True))
+        tracer = "FDG" if number % _SECOND_TRACER else "PIB"
+        pet, mri = heads.pair(number - 1, tracer, random)
         name = f"sub-{number:02}"
-        pairs[f"{name}_ses-1" if number % 3 == 0 else name] = (pet, None if name == WITHOUT_T1W else mri)
+        session = "" if number % 4 else "_ses-1"
+        pairs[f"{name}{session}_trc-{tracer}"] = (pet, None if name == WITHOUT_T1W else mri)
     write_dataset(root, pairs)
     (damaged,) = root.glob(f"{CORRUPT}/pet/*.nii.gz")
     damaged.write_bytes(damaged.read_bytes()[:-1000])
-    print(f"{SUBJECTS} simulated heads; {CORRUPT} has a damaged PET, {WITHOUT_T1W} no T1w image.")
+    told = f"{SUBJECTS} simulated heads from {heads.source}"
+    print(f"{told}; {CORRUPT} has a damaged PET, {WITHOUT_T1W} no T1w image.")
     return root
-
-
-def _source() -> tuple[sitk.Image, sitk.Image]:
-    names = "SimulatedHead_FDG.nrrd", "SimulatedHead_T1.nrrd"
-    pet, mri = (_coarser(sitk.ReadImage(str(SAMPLES / name), sitk.sitkFloat32)) for name in names)
-    return pet, mri
-
-
-def _coarser(image: sitk.Image) -> sitk.Image:
-    """At :data:`_SPACING`, or as it is."""
-    spacing = [max(each, _SPACING) for each in image.GetSpacing()]
-    size = [round(count * old / new) for count, old, new in zip(image.GetSize(), image.GetSpacing(), spacing, strict=True)]
-    return sitk.Resample(image, size, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), spacing, image.GetDirection())
-
-
-def _moved(pair: tuple[sitk.Image, sitk.Image], random: np.random.Generator) -> tuple[sitk.Image, sitk.Image]:
-    """Change the size of both, as heads differ, and move both by one shift and turn, as they lie in scanners."""
-    turn = sitk.Euler3DTransform()
-    turn.SetRotation(*random.uniform(-0.1, 0.1, 3))
-    turn.SetTranslation(random.uniform(-15, 15, 3))
-    rotation, size = np.array(turn.GetMatrix()).reshape(3, 3), random.uniform(0.93, 1.07)
-    moved = tuple(sitk.Image(image) for image in pair)
-    for image in moved:
-        image.SetOrigin(turn.TransformPoint([size * each for each in image.GetOrigin()]))
-        image.SetSpacing([size * each for each in image.GetSpacing()])
-        image.SetDirection((rotation @ np.array(image.GetDirection()).reshape(3, 3)).ravel())
-    return moved[0], moved[1]
-
-
-def _varied(image: sitk.Image, number: int, random: np.random.Generator, scale: float) -> sitk.Image:
-    """Noise of 2 % of the brightest voxel, another scale, another stored order."""
-    values = sitk.GetArrayFromImage(image)
-    noisy = sitk.GetImageFromArray(
-        (values + random.normal(0, 0.02 * values.max(), values.shape) * (values > 0)).astype(np.float32)
-    )
-    noisy.CopyInformation(image)
-    return sitk.DICOMOrient(noisy * float(scale), _ORIENTATIONS[number % len(_ORIENTATIONS)])
 
 
 def _run_with_losses(dataset: Path, folder: Path) -> int:

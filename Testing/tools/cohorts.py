@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,6 +16,12 @@ import SimpleITK as sitk
 LIBRARY = Path(__file__).resolve().parents[2] / "CSpADNFusion"
 WITHOUT_PLOTS = {"DASK_DISTRIBUTED__WORKER__PRELOAD": str(Path(__file__).with_name("worker_preload.py"))}  # of workers
 _START_SECONDS = 600  # on a busy machine
+PETPREP = {
+    "pet": "sub-01/pet/sub-01_space-T1w_desc-preproc_pet.nii.gz",
+    "petref": "sub-01/pet/sub-01_desc-hmc_petref.nii.gz",
+    "xfm": "sub-01/pet/sub-01_from-petref_to-T1w_mode-image_xfm.txt",
+    "t1w": "sub-01/anat/sub-01_desc-preproc_T1w.nii.gz",
+}
 
 
 def environment() -> dict[str, str]:
@@ -24,7 +30,7 @@ def environment() -> dict[str, str]:
 
 
 def write_dataset(root: Path, pairs: dict[str, tuple[sitk.Image, sitk.Image | None]]) -> Path:
-    """Write a BIDS dataset with the PET and MRI of names such as sub-01 and sub-01_ses-2; an MRI of None is left out."""
+    """Write a BIDS dataset with PET and MRI by names such as sub-01_ses-2_trc-FDG; an MRI of None is left out."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "dataset_description.json").write_text(json.dumps({"Name": "Made for a test", "BIDSVersion": "1.10.0"}))
     for name, (pet, mri) in pairs.items():
@@ -32,8 +38,40 @@ def write_dataset(root: Path, pairs: dict[str, tuple[sitk.Image, sitk.Image | No
         for kind, suffix, image in (("pet", "pet", pet), ("anat", "T1w", mri)):
             if image is not None:
                 (folder / kind).mkdir(parents=True, exist_ok=True)
-                sitk.WriteImage(image, str(folder / kind / f"{name}_{suffix}.nii.gz"), True)
+                stem = name if suffix == "pet" else name.split("_trc-")[0]
+                sitk.WriteImage(image, str(folder / kind / f"{stem}_{suffix}.nii.gz"), True)
     return root
+
+
+def write_petprep(root: Path, *names: str, version: str = "0.0.10", **images: sitk.Image | str) -> Path:
+    """A folder as PETPrep leaves it: empty files by their paths, and images or transforms under those of keyword arguments.
+
+    Args:
+        root: the folder; made if necessary.
+        names: paths of files without content.
+        version: of PETPrep.
+        images: contents by one of pet, petref, xfm and t1w, of sub-01 without a session: an image, or a text.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    files: dict[str, sitk.Image | str] = dict.fromkeys(names, "")
+    files |= {PETPREP[name]: content for name, content in images.items()}
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            (root / name).write_text(content)
+        else:
+            sitk.WriteImage(content, str(root / name))
+    made = {"GeneratedBy": [{"Name": "PETPrep", "Version": version}], "DatasetType": "derivative"}
+    described = {"Name": "PETPrep - PET PREProcessing workflow", "BIDSVersion": "1.4.0", **made}
+    (root / "dataset_description.json").write_text(json.dumps(described))
+    return root
+
+
+def itk_text(matrix: Sequence[float], kind: str = "MatrixOffsetTransformBase_double_3_3") -> str:
+    """An affine transform as PETPrep writes it: the nine numbers of the matrix, and the move."""
+    numbers = " ".join(f"{number:.10g}" for number in matrix)
+    head = f"#Insight Transform File V1.0\n#Transform 0\nTransform: {kind}\n"
+    return f"{head}Parameters: {numbers}\nFixedParameters: 0 0 0\n"
 
 
 class Cluster:
