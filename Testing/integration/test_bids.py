@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cspadn import __version__
-from cspadn.cohort.bids import description, filter_of, named_by_bids, pairs_of_dataset, with_labels
+from cspadn.cohort.bids import description, named_by_bids, pairs_of_dataset, with_labels
+from cspadn.cohort.bids_names import filter_of
 from cspadn.cohort.derivative import Derivative, check_derivative, make_derivative
 from cspadn.cohort.pairs import Pair
 from cspadn.cohort.sources import BidsDataset, PairList, StudyFolder, source_of

@@ -40,6 +40,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
             metavar="KEY=VALUE",
             help=f"only {what} of a BIDS dataset with these entities, such as {example}; KEY= if it must be missing",
         )
+    command.add_argument(
+        "--derivatives",
+        metavar="FOLDER|none",
+        help="derivatives of PETPrep, whose images and transforms are used; default: the only ones in the folder derivatives "
+        "of a BIDS dataset",
+    )
     where = command.add_mutually_exclusive_group()
     where.add_argument(
         "--scheduler",

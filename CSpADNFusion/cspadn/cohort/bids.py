@@ -6,60 +6,23 @@ BIDS, the Brain Imaging Data Structure, defines the names of files: https://bids
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from cspadn import __version__
+from cspadn.cohort.bids_names import DESCRIPTION_FILE, LABEL, BidsFile, Filter
 from cspadn.cohort.pairs import Pair
+from cspadn.cohort.petprep import LINK, RAW, Choice, find_petprep
 from cspadn.errors import UsageError
 from cspadn.io.regular_files import is_regular
 from cspadn.messages import message
 
-DESCRIPTION_FILE = "dataset_description.json"
 VERSION = "1.10.0"  # of the specification
-_KEPT = ("sub", "ses", "task", "trc", "rec", "run")  # entities of a PET that tell its results apart, in their order
-_RAW = "raw"  # what links of the derivative call the dataset
 _URL = "https://github.com/SlicerCSpADNFusion/SlicerCSpADNFusion"
-_LABEL = re.compile(r"[0-9A-Za-z+]+")
-_IMAGE = re.compile(rf"(?P<entities>(?:[a-z]+-{_LABEL.pattern}_)+)(?P<suffix>[0-9A-Za-z]+)\.nii(?:\.gz)?")
 _NATIVE = (None, "T1w")  # spaces that are those of a T1w image as it was taken
-_SUFFIX = "suffix"  # in filters, beside the entities
-
-Filter = Mapping[str, frozenset[str]]  # values that an entity may have, by its key; "" if it may be missing
-
-
 _ALL: Filter = {}
-
-
-@dataclass(frozen=True)
-class _Image:
-    """An image of a dataset, by its path in it."""
-
-    path: PurePosixPath
-    entities: dict[str, str]
-    suffix: str
-
-    @classmethod
-    def of(cls, relative: str) -> _Image | None:
-        """Parse a path; None if it does not follow BIDS, such as in a folder of another subject or in sourcedata."""
-        path = PurePosixPath(relative)
-        if not (named := _IMAGE.fullmatch(path.name)):
-            return None
-        entities = dict(part.split("-", 1) for part in named["entities"].rstrip("_").split("_"))
-        where = [f"{key}-{entities[key]}" for key in ("sub", "ses") if key in entities]
-        datatype = "pet" if named["suffix"] == "pet" else "anat"
-        return cls(path, entities, named["suffix"]) if list(path.parent.parts) == [*where, datatype] else None
-
-    def matches(self, wanted: Filter) -> bool:
-        """Return whether the entities have values of a filter."""
-        return all(self.entities.get(key, "") in values for key, values in wanted.items() if key != _SUFFIX)
-
-    @property
-    def name(self) -> str:
-        return "_".join(f"{key}-{self.entities[key]}" for key in _KEPT if key in self.entities)
 
 
 def is_dataset(folder: Path) -> bool:
@@ -67,47 +30,69 @@ def is_dataset(folder: Path) -> bool:
     return (folder / DESCRIPTION_FILE).exists() or any(folder.glob("sub-*"))
 
 
-def filter_of(texts: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Return the filter that a user gives, such as ["run=1", "acq=mprage"]; one key may have several values.
-
-    Raises:
-        UsageError: a text has no key and value.
-    """
-    values: defaultdict[str, set[str]] = defaultdict(set)
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not (key.isalpha() and equals and (not value or _LABEL.fullmatch(value))):
-            raise UsageError(message("filter-invalid", text=text))
-        values[key].add(value)
-    return {key: frozenset(allowed) for key, allowed in values.items()}
-
-
-def pairs_of_dataset(root: Path, pet_filter: Filter = _ALL, mri_filter: Filter = _ALL) -> list[Pair]:
+def pairs_of_dataset(
+    root: Path,
+    pet_filter: Filter = _ALL,
+    mri_filter: Filter = _ALL,
+    *,
+    derivatives: str | None = None,
+    frames: str | None = None,
+) -> list[Pair]:
     """Return a pair for each PET of a BIDS dataset (``sub-*/[ses-*/]pet/*_pet.nii[.gz]``), in the order of their names.
 
-    The MRI is the only T1w of the same session; if the session has none, the only one of the subject, with a warning. A PET
-    in a standard space is paired with a T1w in that space.
+    Where PETPrep has prepared PET and MRI, those are taken (:mod:`cspadn.cohort.petprep`). Otherwise the MRI is the only T1w
+    of the same session; if the session has none, the only one of the subject, with a warning. A PET in a standard space is
+    paired with a T1w in that space.
+
+    Args:
+        root: the dataset, or the derivatives of PETPrep themselves.
+        pet_filter, mri_filter: only images with these entities.
+        derivatives: folder of the derivatives of PETPrep, or "none"; None: the only one in ``derivatives``, if there is one.
+        frames: as in the settings.
 
     Raises:
-        UsageError: there is no such dataset, or none of its images is a PET.
+        UsageError: there is no such dataset, none of its images is a PET, or the derivatives cannot be used.
     """
-    contrasts = mri_filter.get(_SUFFIX, frozenset({"T1w"}))
-    images = _images(root, contrasts)
+    choice = Choice(frames, pet_filter, mri_filter)
+    images = _images(root, choice.contrasts)
+    prepared = find_petprep(root, derivatives)
+    if prepared is not None and prepared.link == RAW:
+        everyone = prepared.scans()
+        pets = _filtered(everyone, choice.scans, root)
+        return [prepared.pair(pet, everyone, choice) or _incomplete(pet) for pet in pets]
     anatomies = defaultdict(list)
     for image in images:
-        if image.suffix in contrasts and image.matches(mri_filter):
+        if image.suffix in choice.contrasts and image.matches(mri_filter):
             anatomies[image.entities["sub"]].append(image)
-    pets = [image for image in images if image.suffix == "pet" and image.entities.get("desc") != "fused"]
+    everyone = [image for image in images if image.suffix == "pet" and image.entities.get("desc") != "fused"]
+    pets = _registered(_filtered(everyone, choice.scans if prepared else pet_filter, root))
+    if prepared is None:
+        return [_pair(root, pet, anatomies[pet.entities["sub"]]) for pet in pets]
+    return [prepared.pair(pet, everyone, choice) or _unprepared(root, pet, anatomies[pet.entities["sub"]]) for pet in pets]
+
+
+def _filtered(pets: list[BidsFile], wanted: Filter, root: Path) -> list[BidsFile]:
+    """Return the PETs that match a filter; UsageError if there are none."""
     if not pets:
         raise UsageError(message("dataset-without-pet", path=root))
-    pets = [pet for pet in pets if pet.matches(pet_filter)]
-    if not pets:
-        wanted = " ".join(f"{key}={value}" for key, values in sorted(pet_filter.items()) for value in sorted(values))
-        raise UsageError(message("filter-without-pet", path=root, filter=wanted))
-    return [_pair(root, pet, anatomies[pet.entities["sub"]]) for pet in _registered(pets)]
+    found = [pet for pet in pets if pet.matches(wanted)]
+    if not found:
+        told = " ".join(f"{key}={value}" for key, values in sorted(wanted.items()) for value in sorted(values))
+        raise UsageError(message("filter-without-pet", path=root, filter=told))
+    return found
 
 
-def _registered(pets: list[_Image]) -> list[_Image]:
+def _incomplete(pet: BidsFile) -> Pair:
+    return Pair(pet.name, obstacle=message("petprep-incomplete", name=pet.name))
+
+
+def _unprepared(root: Path, pet: BidsFile, anatomies: list[BidsFile]) -> Pair:
+    """Return the pair of the dataset's own images, with a warning that PETPrep has prepared others but not these."""
+    pair = _pair(root, pet, anatomies)
+    return replace(pair, warnings=(*pair.warnings, message("petprep-not-used", pet=pet.path)))
+
+
+def _registered(pets: list[BidsFile]) -> list[BidsFile]:
     """Of several forms of one PET, as pipelines leave them, the only one in the space of the T1w image, if there is one."""
     forms = defaultdict(list)
     for pet in pets:
@@ -116,7 +101,7 @@ def _registered(pets: list[_Image]) -> list[_Image]:
     return [pet for name, group in forms.items() for pet in (native[name] if len(native[name]) == 1 else group)]
 
 
-def _images(root: Path, contrasts: Iterable[str]) -> list[_Image]:
+def _images(root: Path, contrasts: Iterable[str]) -> list[BidsFile]:
     from ancpbids import DatasetOptions, load_dataset
 
     if not root.is_dir():
@@ -130,11 +115,11 @@ def _images(root: Path, contrasts: Iterable[str]) -> list[_Image]:
         raise UsageError(message("dataset-file-unreadable", path=error.filename, why=error.strerror)) from None
     except Exception as error:  # the package has no exceptions of its own
         raise UsageError(message("dataset-description-invalid", path=root, kind=type(error).__name__)) from None
-    images = (_Image.of(file.get_relative_path()) for file in found)
+    images = (BidsFile.of(file.get_relative_path()) for file in found)
     return sorted((image for image in images if image), key=lambda image: image.path)
 
 
-def _pair(root: Path, pet: _Image, anatomies: list[_Image]) -> Pair:
+def _pair(root: Path, pet: BidsFile, anatomies: list[BidsFile]) -> Pair:
     space = pet.entities.get("space")
     wanted = None if space in _NATIVE else space
     fitting = [each for each in anatomies if each.entities.get("space") == wanted]
@@ -144,11 +129,11 @@ def _pair(root: Path, pet: _Image, anatomies: list[_Image]) -> Pair:
     if len(chosen) != 1:
         return Pair(pet.name, obstacle=_no_choice(pet, chosen, wanted))
     warnings = () if here else (message("t1w-of-other-session", mri=chosen[0].path),)
-    sources = (f"bids:{_RAW}:{pet.path}", f"bids:{_RAW}:{chosen[0].path}")
+    sources = (f"bids:{RAW}:{pet.path}", f"bids:{RAW}:{chosen[0].path}")
     return Pair(pet.name, str(root / pet.path), str(root / chosen[0].path), sources=sources, warnings=warnings)
 
 
-def _no_choice(pet: _Image, anatomies: list[_Image], space: str | None) -> str:
+def _no_choice(pet: BidsFile, anatomies: list[BidsFile], space: str | None) -> str:
     if not anatomies and space:
         return message("t1w-missing-in-space", pet=pet.path, space=space)
     if not anatomies:
@@ -170,7 +155,7 @@ def named_by_bids(pairs: Sequence[Pair]) -> list[Pair]:
 def _labelled(pair: Pair, number: str) -> Pair:
     labels = {"sub": pair.participant or number, "ses": pair.session}
     labels = {key: label.removeprefix(f"{key}-") for key, label in labels.items() if label}
-    if bad := [label for label in labels.values() if not _LABEL.fullmatch(label)]:
+    if bad := [label for label in labels.values() if not LABEL.fullmatch(label)]:
         obstacle = message("list-label-invalid", label=bad[0], line=pair.line)
         return replace(pair, name=f"sub-{number}", obstacle=obstacle)
     return replace(pair, name="_".join(f"{key}-{label}" for key, label in labels.items()))
@@ -202,9 +187,17 @@ def with_labels(pairs: list[Pair], participants: Sequence[str], sessions: Sequen
     return pairs
 
 
-def description(source: Path, output: Path, *, is_dataset: bool) -> dict[str, object]:
-    """Return the content of ``dataset_description.json`` of the derivative."""
+def description(source: Path, output: Path, *, is_dataset: bool, petprep: Path | None = None) -> dict[str, object]:
+    """Return the content of ``dataset_description.json`` of the derivative.
+
+    Args:
+        source: the dataset, list or folder of studies.
+        output: folder of the derivative.
+        is_dataset: whether the source is a BIDS dataset.
+        petprep: another folder, with derivatives of PETPrep.
+    """
     link = relative_to(source.resolve(), output)
+    links = {RAW: link, **({} if petprep is None else {LINK: relative_to(petprep, output)})}
     made: dict[str, object] = {
         "Name": "PET and MRI fused by CSpA-DN",
         "BIDSVersion": VERSION,
@@ -212,7 +205,7 @@ def description(source: Path, output: Path, *, is_dataset: bool) -> dict[str, ob
         "GeneratedBy": [{"Name": "CSpADNFusion", "Version": __version__, "CodeURL": _URL}],
         "SourceDatasets": [{"URL": link}],
     }
-    return {**made, "DatasetLinks": {_RAW: link}} if is_dataset else made
+    return {**made, "DatasetLinks": links} if is_dataset else made
 
 
 def relative_to(path: Path, folder: Path) -> str:

@@ -8,9 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
-from cspadn.cohort.bids import filter_of, named_by_bids, with_labels
+from cspadn.cohort.bids import named_by_bids, with_labels
+from cspadn.cohort.bids_names import filter_of
 from cspadn.cohort.derivative import Derivative, check_derivative, forget_failures, make_derivative
 from cspadn.cohort.engine import Job
+from cspadn.cohort.petprep import NONE
 from cspadn.cohort.progress import Progress, progress_of
 from cspadn.cohort.sources import BidsDataset, Source, source_of
 from cspadn.cohort.windows import WINDOWS_FILE, read_windows, survey_pair, windows_text, with_cohort_windows
@@ -40,6 +42,9 @@ def run(options: argparse.Namespace, settings: FusionSettings) -> int:
     _check_packages()
     if not HONOURS_SAFE_PATH:  # the working folder changes
         options.input, options.output = options.input.absolute(), options.output.absolute()
+    if options.derivatives not in (None, NONE):
+        check_names([Path(options.derivatives)])
+        options.derivatives = str(Path(options.derivatives).absolute())
     source = _source_of(options)
     _check_usage(options, source)
     progress = progress_of(options.progress)
@@ -58,11 +63,12 @@ def run(options: argparse.Namespace, settings: FusionSettings) -> int:
 def _source_of(options: argparse.Namespace) -> Source:
     filters = filter_of(options.pet_filter), filter_of(options.mri_filter)
     source = source_of(options.input, options.output)
-    if not any(filters):
-        return source
-    if not isinstance(source, BidsDataset):
+    if isinstance(source, BidsDataset):
+        chosen = {"derivatives": options.derivatives, "frames": options.frames}
+        return replace(source, pet_filter=filters[0], mri_filter=filters[1], **chosen)
+    if any(filters) or options.derivatives:
         raise UsageError(message("filter-not-for-list"))
-    return replace(source, pet_filter=filters[0], mri_filter=filters[1])
+    return source
 
 
 def _check_usage(options: argparse.Namespace, source: Source) -> None:
@@ -84,6 +90,7 @@ def _fuse_participants(options: argparse.Namespace, source: Source, settings: Fu
     from cspadn.cohort.dask_runner import dask_runner
 
     everyone = named_by_bids(source.pairs())
+    progress.prepared = ", ".join(sorted({pair.placement.software for pair in everyone if pair.placement}))
     pairs = with_labels(everyone, options.participant_label, options.session_label)
     settings, model = _checked(options, settings)
     with (

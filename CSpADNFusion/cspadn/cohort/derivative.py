@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cspadn.cohort.bids import DESCRIPTION_FILE, description, relative_to
+from cspadn.cohort.bids import description, relative_to
+from cspadn.cohort.bids_names import DESCRIPTION_FILE
 from cspadn.cohort.engine import Fused, PairFiles
 from cspadn.cohort.failures import LOGS, SOFTWARE, remove_record
 from cspadn.cohort.folder import make_folder
@@ -78,7 +79,7 @@ class Derivative:
         name = name.removesuffix(USUAL_SPACE)
         page, log = self.folder / f"{name}{PAGE_SUFFIX}", self.folder / LOGS / f"{name}.json"
         others = {"page": page, "thumbnail": thumbnail_file(self.folder, name)}
-        if self.registered:
+        if self.registered and pair.placement is None:
             others["transform"] = folder / f"{pair.name}_from-PET_to-{pair.contrast}_mode-image_xfm.txt"
         if self.dicom:
             others["dicom"] = self.folder / _STUDIES / name
@@ -105,9 +106,10 @@ class Derivative:
     def describe(self, pair: Pair, provenance: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
         """Return the side file: the fields of BIDS, then provenance and record."""
         sources = pair.sources or tuple(relative_to(Path(pair.study or each), self.folder) for each in (pair.pet, pair.mri))
+        used = [pair.placement.file] if pair.placement and pair.placement.file else []
         return {
             "Description": f"PET and MRI fused by CSpA-DN: brightness from 0 to 4095, without a unit. {NOTE}",
-            "Sources": list(dict.fromkeys(sources)),
+            "Sources": list(dict.fromkeys([*sources, *used])),
             "SpatialReference": sources[0 if self.grid == "pet" else 1],
             "SkullStripped": record["origin"]["skull_stripped"],
             RECORD: {**provenance, **record},
@@ -189,11 +191,15 @@ def _generators(described: dict[str, Any]) -> list[str]:
 
 def _describe(source: Source, folder: Path) -> None:
     """Write what is missing: the user may have added to the files, and several runs may start at the same time."""
-    ours, found = description(source.path, folder, is_dataset=source.is_bids), _read_description(folder)
+    ours = description(source.path, folder, is_dataset=source.is_bids, petprep=source.petprep)
+    found = _read_description(folder)
     if found and found.get("SourceDatasets") != ours["SourceDatasets"]:
         raise UsageError(message("output-folder-of-other-input", path=folder))
     texts = {".bidsignore": "".join(f"{pattern}\n" for pattern in _IGNORED), "README.md": _README}
     wanted = {folder / name: text for name, text in texts.items() if not (folder / name).exists()}
-    if (merged := {**ours, **found, "GeneratedBy": ours["GeneratedBy"]}) != found:
+    merged = {**ours, **found, "GeneratedBy": ours["GeneratedBy"]}
+    if isinstance(links := ours.get("DatasetLinks"), dict) and isinstance(others := found.get("DatasetLinks"), dict):
+        merged["DatasetLinks"] = {**others, **links}
+    if merged != found:
         wanted = {folder / DESCRIPTION_FILE: json.dumps(merged, indent=2, ensure_ascii=False) + "\n", **wanted}
     commit([partial(stage_text, file, text) for file, text in wanted.items()], overwrite=True)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from cspadn import __version__
 from cspadn.cohort.failures import FAILED, record_failure, remove_record
-from cspadn.cohort.pairs import Pair, Volume, content_of, sources_of, volumes_of
+from cspadn.cohort.pairs import Pair, Volume, content_of, read_volumes, sources_of, volumes_of, without_padding_of_cohort
 from cspadn.cohort.proof import user_key, with_proof
 from cspadn.cohort.records import is_complete, is_unmodified, means_of, place_of, read_record
 from cspadn.errors import FusionError, ModelError, UsageError
@@ -28,10 +28,10 @@ from cspadn.io.input_files import sha256_of
 from cspadn.io.reader import VolumeReader
 from cspadn.io.regular_files import read_regular_text
 from cspadn.io.side_files import frame_seconds
-from cspadn.messages import Sentence, message
+from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.terminal import explained, quiet, silence_libraries
-from cspadn.settings import FusionSettings
+from cspadn.settings import NO_REGISTRATION, FusionSettings
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -237,7 +237,7 @@ def _checked_volumes(pair: Pair, job: Job) -> tuple[Volume, Volume]:
 
 def _fused_or_found(pair: Pair, job: Job, volumes: tuple[Volume, Volume]) -> Outcome:
     job = replace(job, settings=_settings_of(pair, job.settings))
-    files, origin = job.layout.files(pair), _origin(volumes, job)
+    files, origin = job.layout.files(pair), _origin(volumes, pair, job)
     check_no_links(job.layout.folder, (*files.outputs.values(), files.sidecar, files.log))
     record, proven = read_record(files.sidecar, job.layout, job.key)
     same = record if record is not None and proven and record.get("origin") == origin else None
@@ -274,31 +274,14 @@ def _fuse(pair: Pair, job: Job, volumes: tuple[Volume, Volume], origin: dict[str
 
 
 def _settings_of(pair: Pair, settings: FusionSettings) -> FusionSettings:
-    """Return the settings of a pair: windows that the user gives come before those of the cohort."""
-    pet, mri = settings.pet_window or pair.pet_window, settings.mri_window or pair.mri_window
-    return replace(settings, pet_window=pet, mri_window=mri)
+    """Return the settings of a pair.
 
-
-def _looked_at(pet: sitk.Image, mri: sitk.Image, pair: Pair) -> tuple[sitk.Image, sitk.Image, list[Sentence]]:
-    """Treat volumes with windows of the cohort as with automatic ones: users who give windows know the values.
-
-    Returns:
-        PET and MRI, without padding if their window is that of the cohort, and warnings about padding that was guessed.
+    Windows that the user gives come before those of the cohort. A pair that another program has registered is not registered
+    again.
     """
-    from cspadn.imaging.modality import check_modalities
-    from cspadn.imaging.padding import padding_warnings, without_padding
-    from cspadn.imaging.windowing import without_holes
-
-    warnings = list[Sentence]()
-    if pair.pet_window:
-        pet, share = without_padding(pet)
-        warnings += padding_warnings(share, "The PET")
-    if pair.mri_window:
-        mri, share = without_padding(mri)
-        warnings += padding_warnings(share, "The MRI")
-    if pair.pet_window or pair.mri_window:
-        check_modalities(without_holes(pet, 0.0)[0], without_holes(mri, 0.0)[0])
-    return pet, mri, warnings
+    pet, mri = settings.pet_window or pair.pet_window, settings.mri_window or pair.mri_window
+    register = NO_REGISTRATION if pair.placement else settings.register
+    return replace(settings, pet_window=pet, mri_window=mri, register=register)
 
 
 def _computed(pair: Pair, job: Job, volumes: tuple[Volume, Volume], files: PairFiles) -> Fused:
@@ -306,14 +289,14 @@ def _computed(pair: Pair, job: Job, volumes: tuple[Volume, Volume], files: PairF
 
     sources = sources_of(volumes) if job.layout.dicom else None
     with VolumeReader() as reader:
-        pet = volumes[0].read(reader, suv=job.suv, frames=job.settings.frames)
-        mri = volumes[1].read(reader)
+        pet, mri = read_volumes(pair, volumes, reader, suv=job.suv, frames=job.settings.frames)
     check_storable(mri if job.settings.grid == "mri" else pet, files.fused, series=job.layout.dicom)
-    pet, mri, padding = _looked_at(pet, mri, pair)
+    pet, mri, padding = without_padding_of_cohort(pet, mri, pair)
     result = fuse(pet, mri, _colored(job))
     if result.provenance["model_sha256"] != job.model_sha256:
         raise ModelError(message("worker-model-differs"))
-    result = replace(result, warnings=[*pair.warnings, *padding, *result.warnings, *_missing(sources)])
+    provenance = {**result.provenance, **(pair.placement.provenance() if pair.placement else {})}
+    result = replace(result, provenance=provenance, warnings=[*pair.warnings, *padding, *result.warnings, *_missing(sources)])
     if not job.layout.measured:
         return Fused(pet, mri, result, None, sources)
     from cspadn.metrics import measure_fusion
@@ -352,7 +335,7 @@ def _stages(
     yield lambda: stage_text(sidecar, description())
 
 
-def _origin(volumes: tuple[Volume, Volume], job: Job) -> dict[str, Any]:
+def _origin(volumes: tuple[Volume, Volume], pair: Pair, job: Job) -> dict[str, Any]:
     """Return everything on which a result depends, as JSON can hold it."""
     pet, mri = volumes
     return {
@@ -364,7 +347,12 @@ def _origin(volumes: tuple[Volume, Volume], job: Job) -> dict[str, Any]:
         "suv": job.suv,
         "frame_seconds": frame_seconds(pet.path) if job.settings.frames else None,
         **job.settings.origin(),
+        **({"placed_by": pair.placement.software, "matrix": _plain(pair.placement.matrix)} if pair.placement else {}),
     }
+
+
+def _plain(matrix: tuple[float, ...] | None) -> list[float] | None:
+    return None if matrix is None else list(matrix)
 
 
 def _is_stripped(mri: Path) -> bool:

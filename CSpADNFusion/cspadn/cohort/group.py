@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from cspadn.report.group_page import GroupRow
 
 TABLE = "group_metrics.tsv"
-_FACTS = {"software": "Software", "model": "Model", "model_sha256": "SHA-256 of its weights", "grid": "Grid"}
+_FACTS = {
+    "software": "Software",
+    "model": "Model",
+    "model_sha256": "SHA-256 of its weights",
+    "grid": "Grid",
+    "registration": "Registration",
+}
 _NONE = "n/a"  # of BIDS
 
 
@@ -104,7 +110,11 @@ def _figures(ours: dict[str, Any]) -> dict[str, float | None]:
 def _facts(made: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Return software, model and grid; several values if they differ."""
     told = list(made)
-    return {title: ", ".join(sorted({str(ours.get(key, _NONE)) for ours in told})) for key, title in _FACTS.items() if told}
+    return {
+        title: ", ".join(sorted({str(ours.get(key, _NONE)) for ours in told}))
+        for key, title in _FACTS.items()
+        if any(key in ours for ours in told)
+    }
 
 
 def _table(rows: Sequence[GroupRow]) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cspadn.errors import InputError
 from cspadn.imaging.metadata import SOURCE_NAME
 from cspadn.io.atomic_output import check_different, check_names
 from cspadn.io.images import check_path, read_image
 from cspadn.io.input_files import files_of_input, sha256_of
-from cspadn.messages import message
+from cspadn.messages import Sentence, message
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -19,6 +19,33 @@ if TYPE_CHECKING:
     from cspadn.io.dicom_study import Series
     from cspadn.io.dicom_writer import Sources
     from cspadn.io.reader import VolumeReader
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How another program has brought the PET into the space of the MRI.
+
+    Attributes:
+        software: name and version of the program.
+        file: BIDS URI of its transform; empty if the PET is already resampled in the space of the MRI.
+        matrix: the 16 numbers of :func:`cspadn.registration.placing.matrix_of`, from a point of the MRI to the point of the
+            PET; None if the PET is already resampled.
+    """
+
+    software: str
+    file: str = ""
+    matrix: tuple[float, ...] | None = None
+
+    def placed(self, pet: sitk.Image) -> sitk.Image:
+        """Return a PET of three dimensions in the space of the MRI: the same voxels at another place."""
+        from cspadn.registration.placing import placed, transform_of
+
+        return pet if self.matrix is None else placed(pet, transform_of(self.matrix))
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the entries of the provenance."""
+        used = {} if self.matrix is None else {"registration_file": self.file, "registration_matrix": list(self.matrix)}
+        return {"registration": self.software, **used}
 
 
 @dataclass(frozen=True)
@@ -36,6 +63,7 @@ class Pair:
         obstacle: sentence that says why the pair cannot be fused; empty if none is known.
         warnings: sentences for the user.
         pet_window, mri_window: of the whole cohort; None: as the settings say.
+        placement: how another program has registered the two; None: the settings say whether they are registered.
     """
 
     name: str = ""
@@ -51,6 +79,7 @@ class Pair:
     warnings: tuple[str, ...] = ()
     pet_window: tuple[float, float] | None = None
     mri_window: tuple[float, float] | None = None
+    placement: Placement | None = None
 
     @property
     def inputs(self) -> list[Path]:
@@ -133,6 +162,52 @@ def volumes_of(pair: Pair) -> tuple[Volume, Volume]:
     series = series_below(folder)
     pet, mri = (one_series(series, modality, folder.name) for modality in ("PT", "MR"))
     return Volume("The PET", folder, pet), Volume("The MRI", folder, mri)
+
+
+def read_volumes(
+    pair: Pair, volumes: tuple[Volume, Volume], reader: VolumeReader, *, suv: bool, frames: str | None
+) -> tuple[sitk.Image, sitk.Image]:
+    """Read PET and MRI of a pair, and place the PET as another program has registered it.
+
+    Args:
+        pair: the pair.
+        volumes: of :func:`volumes_of`.
+        reader, suv, frames: as for :meth:`Volume.read`.
+
+    Raises:
+        InputError, MemoryExhaustedError: as :meth:`Volume.read`.
+    """
+    from cspadn.imaging.frames import select_frames
+
+    pet, mri = volumes[0].read(reader, suv=suv, frames=frames), volumes[1].read(reader)
+    if pair.placement is not None:
+        pet = pair.placement.placed(select_frames(pet, frames, volumes[0].name))
+    return pet, mri
+
+
+def without_padding_of_cohort(pet: sitk.Image, mri: sitk.Image, pair: Pair) -> tuple[sitk.Image, sitk.Image, list[Sentence]]:
+    """Treat volumes with windows of the cohort as with automatic ones: users who give windows know the values.
+
+    Raises:
+        InputError: as :func:`cspadn.imaging.modality.check_modalities`.
+
+    Returns:
+        PET and MRI, without padding if their window is that of the cohort, and warnings about padding that was guessed.
+    """
+    from cspadn.imaging.modality import check_modalities
+    from cspadn.imaging.padding import padding_warnings, without_padding
+    from cspadn.imaging.windowing import without_holes
+
+    warnings = list[Sentence]()
+    if pair.pet_window:
+        pet, share = without_padding(pet)
+        warnings += padding_warnings(share, "The PET")
+    if pair.mri_window:
+        mri, share = without_padding(mri)
+        warnings += padding_warnings(share, "The MRI")
+    if pair.pet_window or pair.mri_window:
+        check_modalities(without_holes(pet, 0.0)[0], without_holes(mri, 0.0)[0])
+    return pet, mri, warnings
 
 
 def sources_of(volumes: tuple[Volume, Volume]) -> Sources:

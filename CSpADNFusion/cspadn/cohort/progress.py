@@ -36,11 +36,12 @@ class Progress:
     Attributes:
         overview: page or table of all pairs, named at the end; None if none was made.
         windows: of the whole cohort, named at the end; empty if it has none.
+        prepared: programs that have registered pairs, named at the end; empty if there are none.
     """
 
     def __init__(self, say: Callable[[str], None] = print_line) -> None:
         self.overview: Path | None = None
-        self.windows = ""
+        self.windows = self.prepared = ""
         self._print = say
         self._notes: list[Sentence] = []
         self._unproven = 0
@@ -77,6 +78,8 @@ class Progress:
         """Show the windows of the cohort, the notes, the counts and the overview."""
         for note in self._all_notes():
             self._say(note)
+        if self.prepared:
+            self._say(f"PET and MRI registered by {self.prepared}")
         if self.windows:
             self._say(f"Windows of the cohort: {self.windows}")
         self._say(": ".join(filter(None, [self._sum() if self._total else "", str(self.overview or "")])))

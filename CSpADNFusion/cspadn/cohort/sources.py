@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from cspadn.cohort.bids import Filter, is_dataset, pairs_of_dataset
+from cspadn.cohort.bids import is_dataset, pairs_of_dataset
+from cspadn.cohort.bids_names import Filter
 from cspadn.cohort.pairs import Pair
+from cspadn.cohort.petprep import RAW, find_petprep
 from cspadn.errors import UsageError
 from cspadn.io.pair_list import Row, read_pairs
 from cspadn.messages import message
@@ -35,6 +37,10 @@ class Source(Protocol):
     @property
     def folder(self) -> Path: ...
 
+    @property
+    def petprep(self) -> Path | None:
+        """Another folder, with derivatives of PETPrep that are used."""
+
     def pairs(self) -> list[Pair]:
         """Return the pairs in their order; UsageError if the source cannot be read or has no pair."""
 
@@ -46,11 +52,15 @@ class BidsDataset:
     Attributes:
         path: the dataset.
         pet_filter, mri_filter: only images with these entities; the MRI's may have the suffix of another contrast.
+        derivatives: folder of the derivatives of PETPrep, or "none"; None: the only one in ``derivatives`` of the dataset.
+        frames: as in the settings; they decide which image of PETPrep is taken.
     """
 
     path: Path
     pet_filter: Filter = field(default_factory=dict)
     mri_filter: Filter = field(default_factory=dict)
+    derivatives: str | None = None
+    frames: str | None = None
     has_dicom = False
     is_bids = True
 
@@ -59,9 +69,16 @@ class BidsDataset:
         """Absolute path of the dataset."""
         return self.path.resolve()
 
+    @property
+    def petprep(self) -> Path | None:
+        """Folder with derivatives of PETPrep, if it is not the dataset itself."""
+        found = find_petprep(self.folder, self.derivatives)
+        return None if found is None or found.link == RAW else found.root
+
     def pairs(self) -> list[Pair]:
         """Return the pairs, as :func:`cspadn.cohort.bids.pairs_of_dataset`."""
-        return pairs_of_dataset(self.folder, self.pet_filter, self.mri_filter)
+        filters = self.pet_filter, self.mri_filter
+        return pairs_of_dataset(self.folder, *filters, derivatives=self.derivatives, frames=self.frames)
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,7 @@ class PairList:
     path: Path
     has_dicom = True
     is_bids = False
+    petprep = None
 
     @property
     def folder(self) -> Path:
@@ -113,6 +131,7 @@ class StudyFolder:
     output: Path
     has_dicom = True
     is_bids = False
+    petprep = None
 
     @property
     def folder(self) -> Path:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from cspadn.cohort.engine import DONE, Job, Outcome
 from cspadn.cohort.failures import FAILED
-from cspadn.cohort.pairs import Pair, volumes_of
+from cspadn.cohort.pairs import Pair, read_volumes, volumes_of
 from cspadn.cohort.proof import is_proven, with_proof
 from cspadn.errors import InputError, UsageError
 from cspadn.io.atomic_output import commit
@@ -47,9 +47,9 @@ def survey_pair(pair: Pair, job: Job) -> Outcome:
     """
     try:
         silence_libraries()
-        pet, mri = volumes_of(pair)
+        volumes = volumes_of(pair)
         with VolumeReader() as reader:
-            windows = _windows_of(pet.read(reader, suv=job.suv, frames=job.settings.frames), mri.read(reader))
+            windows = _windows_of(*read_volumes(pair, volumes, reader, suv=job.suv, frames=job.settings.frames))
         return Outcome(pair.name, DONE, windows=windows)
     except Exception:
         return Outcome(pair.name, FAILED)

@@ -53,6 +53,42 @@ PAIRS = Section(
             "guess.",
         ),
         Message(
+            "petprep-ambiguous",
+            "PETPrep has left {count} files for {pet}, {names}, of which one is needed: choose with --pet-filter or "
+            "--mri-filter.",
+            "Several references, transforms, resolutions or T1w images are possible, and the program does not guess. "
+            "`--derivatives none` leaves PETPrep's files out.",
+        ),
+        Message(
+            "petprep-unclear",
+            "PETPrep's file {file} may belong to {count} PETs, {names}: run a newer PETPrep, or give --derivatives none.",
+            "Old versions of PETPrep leave out parts of a PET's name, such as `trc-`. Of two tracers in a session, nobody can "
+            "say which one the file belongs to.",
+        ),
+        Message(
+            "petprep-incomplete",
+            "PETPrep has left no PET of {name} with a T1w image and a transform to it, or in its space: run PETPrep again.",
+            "Needed are `*_desc-preproc_T1w`, and `*_petref` or `*_desc-preproc_pet` in the space T1w or with a transform "
+            "`*_from-petref_to-T1w_mode-image_xfm.txt`. With `--frames`, the frames are needed.",
+        ),
+        Message(
+            "transform-unreadable",
+            "The transform {path} cannot be read: {why}. Check the permissions, or run PETPrep again.",
+            "The reason comes from the operating system.",
+        ),
+        Message(
+            "transform-not-itk",
+            "{path} is not a linear transform in ITK's text format: run PETPrep again.",
+            "The file is damaged, or holds several transforms, or one that is not linear.",
+        ),
+        Message(
+            "transform-not-rigid",
+            "The transform {path} scales or shears the PET: run PETPrep with --pet2anat-dof 6, or with T1w among "
+            "--output-spaces.",
+            "A PET is placed by a rigid transform only. An image that PETPrep has resampled in the space T1w is used as it "
+            "is.",
+        ),
+        Message(
             "pets-with-one-name",
             "There are {count} PETs whose results would have the name {name}: leave one, or give them different labels in a "
             "list of pairs (.csv).",
@@ -76,7 +112,8 @@ PAIRS = Section(
         ),
         Message(
             "filter-not-for-list",
-            "--pet-filter and --mri-filter are for BIDS datasets: leave them out, and name only the wanted pairs.",
+            "--pet-filter, --mri-filter and --derivatives are for BIDS datasets: leave them out, and name only the wanted "
+            "pairs.",
             "A list, or a folder of DICOM studies, has no entities to choose by.",
         ),
         Message(
@@ -161,6 +198,16 @@ SECTION = Section(
             "dataset-without-pet",
             "The dataset {path} contains no PET with a BIDS name, sub-*/[ses-*/]pet/*_pet.nii.gz: check its names.",
             "Check folders and names, for example `sub-01/pet/sub-01_pet.nii.gz`, or name the files in a list of pairs.",
+        ),
+        Message(
+            "derivatives-ambiguous",
+            "The dataset {path} has {count} folders of PETPrep in derivatives, {names}: name one with --derivatives.",
+            "Several versions or settings of PETPrep were run. `--derivatives none` uses none of them.",
+        ),
+        Message(
+            "derivatives-not-petprep",
+            "{path} has no derivatives of PETPrep: give its output folder, or --derivatives none.",
+            "Its `dataset_description.json` must name PETPrep under `GeneratedBy`.",
         ),
         Message(
             "label-without-pet",

@@ -109,6 +109,12 @@ SECTION = Section(
             "the CPU from the start.",
         ),
         Message(
+            "petprep-not-used",
+            "PETPrep's derivatives lack a PET of {pet}, its transform or its T1w image: the dataset's own images were fused.",
+            "In a cohort with derivatives of PETPrep: other subjects were fused with PETPrep's images and registration, this "
+            "one was not. Run PETPrep for it, or give `--derivatives none` for all.",
+        ),
+        Message(
             "t1w-of-other-session",
             "The session of the PET has no T1w image: {mri} was used.",
             "In a cohort: the only T1w image of the subject, from another session. Make sure that the PET is registered to "

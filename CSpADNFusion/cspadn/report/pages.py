@@ -121,11 +121,13 @@ def alignment_text(result: FusionResult) -> str:
     """Describe the alignment of PET and MRI, for the top of a page."""
     if result.registration is not None:
         return registration_text(result.registration)
-    alignment = result.alignment
+    alignment, by = result.alignment, ""
+    if "registration" in result.provenance:
+        by = f" (registered by {result.provenance['registration']})"
     if alignment.displacement_mm is None or alignment.rotation_degrees is None:
-        return f"Alignment: not determined ({alignment.reason})"
+        return f"Alignment: not determined ({alignment.reason}){by}"
     verdict = "Not aligned" if alignment.is_suspect else "Aligned"
-    return f"{verdict}: PET and MRI are {alignment.displacement_mm:.1f} mm and {alignment.rotation_degrees:.1f}° apart"
+    return f"{verdict}: PET and MRI are {alignment.displacement_mm:.1f} mm and {alignment.rotation_degrees:.1f}° apart{by}"
 
 
 def registration_text(registration: Registration) -> str:

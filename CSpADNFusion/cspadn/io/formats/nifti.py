@@ -140,6 +140,15 @@ def _read_header(path: Path, count: int = _HEADER_BYTES) -> bytes:
         raise DamageError(message("compressed-data-cut")) from None
 
 
+def frame_count(path: Path) -> int:
+    """Return the number of frames of a file; 1 if its header cannot be read, which reading the voxels will report."""
+    try:
+        header = _parsed(_read_header(path)) if is_regular(path) else None
+        return 1 if header is None else math.prod(_extents(header)[3:])
+    except (OSError, DamageError):
+        return 1
+
+
 def _renamed(path: Path, old: str, new: str) -> Path:
     """Return the other file of a pair of ``.hdr`` and ``.img``; any other path unchanged."""
     return path.with_name(re.sub(rf"\.{old}(\.gz)?$", rf".{new}\1", path.name, flags=re.IGNORECASE))
