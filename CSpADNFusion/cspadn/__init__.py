@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cspadn.registration import Registration, register
     from cspadn.settings import FusionSettings
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = ["FusionResult", "FusionSettings", "Registration", "__version__", "fuse", "fuse_pictures", "register"]
 _MODULES = ("errors", "metrics", "models", "report")  # of docs/library.md
 
