@@ -35,8 +35,10 @@ class LegendView:
             self._showAxis(window, petNode)
 
     def _showAxis(self, window, petNode):
+        from cspadn.imaging.windowing import end_texts
+
         units = unitsOf(petNode) if window else None
-        lower, upper = (f"{end:.6g}" for end in window) if window else (_("low"), _("high"))
+        lower, upper = end_texts(window) if window else (_("low"), _("high"))
         self._ui.legendLowerLabel.setText(lower)
         self._ui.legendUpperLabel.setText(upper)
         self._ui.legendUptakeLabel.setTextFormat(qt.Qt.PlainText)

@@ -274,9 +274,10 @@ def _alignment_text(result: FusionResult) -> str:
 
 def _windows_text(provenance: dict[str, Any]) -> str:
     """Return the windows of a result, such as "PET window 0 to 8 SUVbw, MRI window 0 to 700"."""
+    from cspadn.imaging.windowing import end_texts
+
     units = {"pet_window": provenance.get("pet_units"), "mri_window": None}
     texts = []
     for name, unit in units.items():
-        lower, upper = provenance[name]
-        texts.append(f"{name[:3].upper()} window {lower:.6g} to {upper:.6g}{f' {unit}' if unit else ''}")
+        texts.append(f"{name[:3].upper()} window {' to '.join(end_texts(provenance[name]))}{f' {unit}' if unit else ''}")
     return ", ".join(texts)

@@ -172,8 +172,10 @@ def _with(pair: Pair, own: tuple[Window, Window] | None, chosen: Windows) -> Pai
 
 def windows_text(windows: Windows) -> str:
     """Say which windows a cohort has, such as "PET FDG 0 to 8.1, MRI T1w 0 to 700"; empty if it has none."""
+    from cspadn.imaging.windowing import end_texts
+
     return ", ".join(
-        f"{kind.upper()} {key} {lower:.6g} to {upper:.6g}"
+        f"{kind.upper()} {key} {' to '.join(end_texts(window))}"
         for kind, by_key in windows.items()
-        for key, (lower, upper) in sorted(by_key.items())
+        for key, window in sorted(by_key.items())
     )

@@ -6,6 +6,7 @@ A volume has one window for all its slices: if each slice were scaled by itself,
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -34,6 +35,14 @@ class Window(NamedTuple):
 
     lower: float
     upper: float
+
+
+def end_texts(window: Sequence[float]) -> tuple[str, str]:
+    """Return the ends of a window as text, to six digits of the larger one: beside 8.1, an end of 1.7e-06 reads "0"."""
+    largest = max(abs(end) for end in window)
+    places = 5 - math.floor(math.log10(largest)) if largest > 0 else 0
+    lower, upper = (f"{round(end, places) + 0.0:.6g}" for end in window)
+    return lower, upper
 
 
 def check_window(lower: float, upper: float, name: str) -> Window:

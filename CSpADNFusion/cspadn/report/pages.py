@@ -149,34 +149,37 @@ def _gradient(palette: str) -> str:
 def _legend(palette: str, provenance: Mapping[str, Any]) -> dict[str, str]:
     """Return the values of the legend: colours, and the ends of the windows, with the PET's units if known."""
     from cspadn.imaging.color import legend
+    from cspadn.imaging.windowing import end_texts
     from cspadn.report.viewer import picture_url
 
-    (lower, upper), (mri_lower, mri_upper) = provenance["pet_window"], provenance["mri_window"]
+    (lower, upper), (mri_lower, mri_upper) = (end_texts(provenance[f"{kind}_window"]) for kind in ("pet", "mri"))
     units = str(provenance.get("pet_units", ""))
     return {
         "source": picture_url(legend(palette)),
-        "lower": f"{lower:.6g}",
-        "upper": f"{upper:.6g}",
-        "mri_lower": f"{mri_lower:.6g}",
-        "mri_upper": f"{mri_upper:.6g}",
+        "lower": lower,
+        "upper": upper,
+        "mri_lower": mri_lower,
+        "mri_upper": mri_upper,
         "uptake": f"uptake ({units})" if units else "uptake",
     }
 
 
 def _histograms(scene: Scene, provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
+    from cspadn.imaging.windowing import end_texts
     from cspadn.report.plots import histogram
 
     shown = []
     for name, sampled in (("PET", scene.survey.pet), ("MRI", scene.survey.mri)):
         kind, values = name.lower(), scene.survey.seen(sampled)
         lower, upper = provenance[f"{kind}_window"]
+        lower_text, upper_text = end_texts((lower, upper))
         units = str(provenance.get(f"{kind}_units", ""))
         label = f"{name} ({units})" if units else f"{name}, in the volume's units"
         shown.append(
             {
                 "name": name,
-                "lower": f"{lower:.6g}",
-                "upper": f"{upper:.6g}",
+                "lower": lower_text,
+                "upper": upper_text,
                 "units": f" {units}" if units else "",
                 "below": _share(values < lower),
                 "above": _share(values > upper),

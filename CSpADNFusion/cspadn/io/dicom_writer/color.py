@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from cspadn.imaging.windowing import end_texts
 from cspadn.io.dicom_writer.headers import MANUFACTURER, MODEL, image_attributes, new_object, plain, series_number
 from cspadn.io.dicom_writer.references import SourceSlices
 from cspadn.io.dicom_writer.slices import slice_objects
@@ -66,8 +67,7 @@ def _legend(palette: str, provenance: dict[str, Any]) -> str:
     """Say what the colours mean, for the derivation description."""
     ends = ""
     if "pet_window" in provenance:
-        lower, upper = provenance["pet_window"]
-        ends = f", {lower:.6g} to {upper:.6g} {provenance.get('pet_units', '')}".rstrip()
+        ends = f", {' to '.join(end_texts(provenance['pet_window']))} {provenance.get('pet_units', '')}".rstrip()
     table = "; ".join(str(provenance[key]) for key in ("color_table", "color_brightness") if key in provenance)
     return f"Legend: hue and chroma show the PET (palette {palette}{ends}), lightness the anatomy ({table})."
 
