@@ -18,6 +18,7 @@ import SimpleITK as sitk
 
 import cspadn
 from cspadn.cli import entry
+from cspadn.cohort.proof import PROOF
 from cspadn.errors import InputError
 from cspadn.imaging.windowing import FUSED_MAXIMUM
 from cspadn.io.dicom_study import series_below
@@ -117,7 +118,10 @@ def test_the_outputs_are_those_of_the_command_line(run: Run, files: Path, tmp_pa
     sidecars = [json.loads((folder / "case.json").read_text(encoding="utf-8")) for folder in (batch, command)]
     for sidecar in sidecars:
         sidecar.pop("date")
-    assert sidecars[0].pop("batch")["origin"]["grid"] == "mri"
+    origin = sidecars[0].pop("batch")["origin"]
+    assert origin["grid"] == "mri"
+    assert len(sidecars[0].pop(PROOF)) == 64
+    assert {name: sidecars[1].pop(name) for name in ("pet_sha256", "mri_sha256")}.items() <= origin.items()
     assert sidecars[0] == sidecars[1]
     for name in ("case.nrrd", "case color.nrrd"):
         images = [sitk.ReadImage(str(folder / name)) for folder in (batch, command)]
