@@ -256,7 +256,9 @@ def _fuse(pair: Pair, job: Job, volumes: tuple[Volume, Volume], origin: dict[str
     """Fuse a pair and write its files. PET and MRI are released before anything is written."""
     begun, files, layout = time.monotonic(), job.layout.files(pair), job.layout
     fused = _computed(pair, job, volumes, files)
-    result, scores, stages = fused.result, fused.scores, layout.stages(pair, files, fused, job.settings)
+    result, scores = fused.result, fused.scores
+    result.provenance.update({name: origin[name] for name in ("pet_sha256", "mri_sha256")})
+    stages = layout.stages(pair, files, fused, job.settings)
     del fused
     record: dict[str, Any] = {"warnings": result.warnings, "origin": origin, "run": job.run}
     record |= {"seconds": round(time.monotonic() - begun, 2), "metrics": scores.to_dict() if scores else None}
