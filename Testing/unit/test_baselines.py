@@ -65,7 +65,7 @@ def test_sources_of_float32_or_turned_round_are_fused_alike(methods: dict[str, M
 @pytest.mark.parametrize("shapes", [((8, 8), (8, 9)), ((8, 8, 3), (8, 8, 3)), ((0, 4), (0, 4))], ids=str)
 @pytest.mark.parametrize("name", ALL)
 def test_what_is_no_pair_is_refused(methods: dict[str, Method], name: str, shapes: tuple[tuple[int, ...], ...]) -> None:
-    with pytest.raises(ValueError, match=r"PET has the shape .* MRI .* must be \(H, W\), of one size\.$"):
+    with pytest.raises(ValueError, match=r"PET has the shape .* MRI .* must be \(H, W\) and of the same size\.$"):
         methods[name](*(np.zeros(shape) for shape in shapes))
 
 

@@ -125,7 +125,7 @@ def test_a_bad_picture_is_named(form: tuple[str, tuple[int, int]], problem: str,
 
 def test_a_transparent_palette_is_alpha_as_well(data: Path) -> None:
     pillow.new("P", (40, 32)).save(data / "mri" / "a.png", transparency=0)
-    with pytest.raises(InputError, match=r"a\.png has alpha"):
+    with pytest.raises(InputError, match=r"a\.png has an alpha channel"):
         read_pairs(data, "train")
 
 
