@@ -59,7 +59,7 @@ def test_interval_is_that_of_students_t() -> None:
 
 def test_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# Another project\n")
-    for place, message in ((tmp_path, "was not made by the evaluation"), (tmp_path / "README.md", "is a file")):
+    for place, message in ((tmp_path, "was not written by the evaluation"), (tmp_path / "README.md", "is a file")):
         with pytest.raises(UsageError, match=message), staged(place):
             pytest.fail("nothing is computed")
 
