@@ -549,6 +549,16 @@ def test_apply_without_torch_says_what_to_do_and_starts_nothing(panel, monkeypat
     assert not panel.logic.isFusing()
 
 
+def test_samples_that_slicer_cannot_read_are_named(scene, monkeypatch) -> None:
+    from SampleData import SampleDataLogic
+
+    from CSpADNFusionLib.scene import samples
+
+    monkeypatch.setattr(SampleDataLogic, "downloadSample", lambda _self, _name: [][0])  # as Slicer's, if nothing was loaded
+    with raises(InputError, "sample-file-not-read", name=samples.PET):
+        samples.loadSamplePair(MODULE_FILE.parent / "Resources")
+
+
 def test_the_modules_self_test_passes(panel, coarse_resources, monkeypatch) -> None:
     """Use a coarser sample pair, which takes a quarter of the time; Slicer runs the test on the shipped one."""
     import unittest

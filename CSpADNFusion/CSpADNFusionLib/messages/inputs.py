@@ -181,6 +181,12 @@ SECTION = Section(
             "cache: check the space on the disk, or install the extension again.",
         ),
         Message(
+            "sample-file-not-read",
+            _("Slicer cannot read {name}."),
+            "A file of the sample data. Check that the module *Volumes* is enabled, and remove the file from Slicer's cache "
+            "(*Edit > Application Settings > Cache*).",
+        ),
+        Message(
             "replace-outputs",
             _("This replaces the data of {names}. Continue?"),
             "A selected output contains data. Answer no, the default, and choose a new volume or table, to keep them.",

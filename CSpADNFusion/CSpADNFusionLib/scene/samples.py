@@ -10,6 +10,7 @@ def registerSampleData(resourcesFolder):
     """Add the two volumes to the Sample Data module.
 
     :param resourcesFolder: pathlib.Path of the module's ``Resources``.
+    :raises cspadn.errors.InputError: Slicer cannot read a file.
     """
     from SampleData import SampleDataLogic
 
@@ -32,6 +33,7 @@ def loadSamplePair(resourcesFolder):
     """Load the shipped PET and MRI into the scene, and return both nodes; the PET is shown in the default palette.
 
     :param resourcesFolder: pathlib.Path of the module's ``Resources``.
+    :raises cspadn.errors.InputError: Slicer cannot read a file.
     """
     from SampleData import SampleDataLogic
 
@@ -40,7 +42,17 @@ def loadSamplePair(resourcesFolder):
 
     registerSampleData(resourcesFolder)
     logic = SampleDataLogic()
-    petNode = logic.downloadSample(PET)
-    mriNode = logic.downloadSample(MRI)  # last, so that the views follow its slices: those of the PET are oblique
+    petNode = _loaded(logic, PET)
+    mriNode = _loaded(logic, MRI)  # last, so that the views follow its slices: those of the PET are oblique
     showInPalette(petNode, DEFAULT_PALETTE)
     return petNode, mriNode
+
+
+def _loaded(logic, name):
+    from cspadn.errors import InputError
+    from CSpADNFusionLib.messages import message
+
+    try:
+        return logic.downloadSample(name)
+    except IndexError:  # of the list of nodes, which is empty if no reader took the file
+        raise InputError(message("sample-file-not-read", name=name)) from None
