@@ -1077,6 +1077,20 @@ def test_labels_of_the_views_are_not_shortened(quick_panel, name: str) -> None:
         bar.hide()
 
 
+def test_three_views_in_a_row_show_no_numbers(scene) -> None:
+    """Three bars with numbers would widen Slicer's window beyond 1400 pixels."""
+    import qt
+    import slicer
+
+    from CSpADNFusionLib.scene import layouts
+
+    for layout, numbers in ((layouts.COLOR_COMPARISON, False), (layouts.COMPARISON, True), (layouts.OVERLAY, True)):
+        layouts.show(layout)
+        for view in layouts.SLICE_VIEWS[layout]:
+            box = slicer.app.layoutManager().sliceWidget(view).findChild(qt.QSpinBox)
+            assert box.isVisibleTo(box.parent()) == numbers
+
+
 def test_without_a_window_there_is_no_comparison_but_a_word(panel, monkeypatch) -> None:
     import slicer
 

@@ -20,7 +20,7 @@ from CSpADNFusionLib.scene.transforms import ijkToRas, matrixBetweenTransforms, 
 _ROLE = "CSpADNFusionHidden"  # attribute: what a hidden volume is for
 _SQUARE_MM = 30.0
 _WHITE = 255
-_OUTLINE_COLOR = (0.95, 0.45, 0.05)
+_OUTLINE_COLOR = (0.3, 0.85, 1.0)  # light blue: no hue of the default palette, and readable on the grey of an MRI
 _TISSUES = 2  # whose outlines are drawn: with more, the lines cover the PET
 _SAMPLES = 64  # along each axis, from which the levels of tissues are found
 

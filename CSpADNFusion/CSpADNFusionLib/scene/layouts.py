@@ -25,6 +25,7 @@ _COLORS = {  # light enough for the black letters of Slicer's labels
     CHECKERBOARD: "#B58CC9",
 }
 _LABEL_MARGIN = 6  # pixels
+_MANY_COLUMNS = 3
 _COLUMNS = {COMPARISON: 2, COLOR_COMPARISON: 3, OVERLAY: 2, ALIGNMENT: 2}
 _BEFORE = "CSpADNFusion.before"  # attribute of the layout node: the layout that the user had
 
@@ -56,7 +57,9 @@ def show(layout):
     # Let the views get their size, which determines how slices fit. Exclude clicks: a run may be about to finish.
     slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
     for name in SLICE_VIEWS.get(layout, ()):
-        _showWholeLabel(manager.sliceWidget(name))
+        view = manager.sliceWidget(name)
+        _showWholeLabel(view)
+        _showPosition(view, _COLUMNS[layout] < _MANY_COLUMNS)
     return True
 
 
@@ -65,6 +68,12 @@ def _showWholeLabel(view):
     for label in view.findChildren(qt.QLabel) if view else ():
         if label.property("objectName") == "ViewLabel":
             label.setMinimumWidth(label.fontMetrics().boundingRect(label.property("text")).width() + _LABEL_MARGIN)
+
+
+def _showPosition(view, visible):
+    """Show the position of a slice as a number, or only its slider: three numbers in a row would widen Slicer's window."""
+    if view:
+        view.sliceController().sliceOffsetSlider().setSpinBoxVisible(visible)
 
 
 def isOwn():

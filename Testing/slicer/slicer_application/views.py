@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 
 class LayoutManager:
     """`slicer.app.layoutManager()`: makes the slice views that a layout asks for, as MRML logics that render offscreen."""
@@ -61,7 +63,9 @@ def _barOf(text):
     bar, label = QWidget(), QLabel(text or "")
     label.setObjectName("ViewLabel")
     label.setMinimumWidth(label.fontMetrics().horizontalAdvance("XX"))
-    layout = QHBoxLayout(bar)
-    for each in (label, QSlider(Qt.Orientation.Horizontal), QSpinBox()):
+    layout, box = QHBoxLayout(bar), QSpinBox()
+    for each in (label, QSlider(Qt.Orientation.Horizontal), box):
         layout.addWidget(each)
+    slider = SimpleNamespace(setSpinBoxVisible=box.setVisible)  # of ctkSliderWidget
+    bar.sliceController = lambda: SimpleNamespace(sliceOffsetSlider=lambda: slider)
     return bar
