@@ -53,14 +53,20 @@ def show(layout):
     register()
     if not isOwn():
         _node().SetAttribute(_BEFORE, str(shown()))
+    _fitBars(layout)  # before their bars are beside each other: Slicer would widen its window
     manager.setLayout(layout)
+    _fitBars(layout)
     # Let the views get their size, which determines how slices fit. Exclude clicks: a run may be about to finish.
     slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
-    for name in SLICE_VIEWS.get(layout, ()):
-        view = manager.sliceWidget(name)
-        _showWholeLabel(view)
-        _showPosition(view, _COLUMNS[layout] < _MANY_COLUMNS)
     return True
+
+
+def _fitBars(layout):
+    """Fit the bars above the slice views of a layout, as far as these exist."""
+    for name in SLICE_VIEWS.get(layout, ()):
+        view = slicer.app.layoutManager().sliceWidget(name)
+        _showPosition(view, _COLUMNS[layout] < _MANY_COLUMNS)
+        _showWholeLabel(view)
 
 
 def _showWholeLabel(view):
