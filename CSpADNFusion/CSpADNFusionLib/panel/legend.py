@@ -35,10 +35,11 @@ class LegendView:
             self._showAxis(window, petNode)
 
     def _showAxis(self, window, petNode):
-        from cspadn.imaging.windowing import end_texts
+        units, lower, upper = None, _("low"), _("high")
+        if window:  # not before there is a result: the import loads numpy
+            from cspadn.imaging.windowing import end_texts
 
-        units = unitsOf(petNode) if window else None
-        lower, upper = end_texts(window) if window else (_("low"), _("high"))
+            units, (lower, upper) = unitsOf(petNode), end_texts(window)
         self._ui.legendLowerLabel.setText(lower)
         self._ui.legendUpperLabel.setText(upper)
         self._ui.legendUptakeLabel.setTextFormat(qt.Qt.PlainText)
