@@ -556,7 +556,7 @@ def test_a_run_that_is_ended_says_one_line_and_goes_on_later(
     two, tmp_path: Path, one_worker: Cluster, capsys, number: signal.Signals, in_terminal: bool, code: int
 ) -> None:
     """A terminal sends Ctrl-C to the workers as well."""
-    variables = environment() | WITHOUT_PLOTS | {"CSPADN_SLOW": "sub-1"}
+    variables = environment() | WITHOUT_PLOTS | {"CSPADN_SLOW": "2"}
     process = start_cohort(
         *(two, tmp_path / "out", "--device", "cpu", "--workers", "1"), env=variables, start_new_session=True
     )

@@ -16,8 +16,11 @@ HONOURS_SAFE_PATH = sys.version_info >= (3, 11)
 
 def python_executable() -> str:
     """Return the path of the interpreter; in Slicer, of its launcher for Python."""
+    found = shutil.which("PythonSlicer")
+    if found or not sys.executable:  # an application that embeds Python may not name an interpreter
+        return found or ""
     beside = Path(sys.executable).with_name("PythonSlicer" + (".exe" if os.name == "nt" else ""))
-    return shutil.which("PythonSlicer") or str(beside if beside.exists() else sys.executable)
+    return str(beside if beside.exists() else sys.executable)
 
 
 def module_command(module: str) -> list[str]:
