@@ -10,7 +10,7 @@ pytest.importorskip("slicer")
 pytest.importorskip("PySide6")
 
 from cspadn.imaging.color import legend as table
-from nodes import node_of
+from nodes import import_scene, node_of, scene_as_text
 
 
 @pytest.fixture
@@ -95,13 +95,9 @@ def test_a_saved_scene_has_no_legend_and_gets_one_when_it_is_shown(fused) -> Non
     from CSpADNFusionLib.scene import color_legend
 
     scene = slicer.mrmlScene
-    scene.SetSaveToXMLString(1)
-    scene.Commit()
-    saved = scene.GetSceneXMLString()
+    saved = scene_as_text(scene)
     scene.Clear(0)
-    scene.SetLoadFromXMLString(1)
-    scene.SetSceneXMLString(saved)
-    scene.Import()
+    import_scene(scene, saved)
     loaded = slicer.util.getNode("fused")
     assert scene.GetNumberOfNodesByClass("vtkMRMLColorLegendDisplayNode") == 0
     assert _color(loaded).GetNumberOfDisplayNodes() == 1

@@ -12,7 +12,7 @@ from cspadn.errors import InputError
 from cspadn.imaging.metadata import notes_of
 from cspadn.imaging.windowing import FUSED_MAXIMUM
 from message_calls import identifiers, raises
-from nodes import RAS_TO_LPS, ijk_to_lps, node_of, rigid, transform_of, warp_of
+from nodes import RAS_TO_LPS, ijk_to_lps, import_scene, node_of, rigid, scene_as_text, transform_of, warp_of
 from volumes import blobs, volume
 
 
@@ -299,13 +299,9 @@ def test_a_palette_comes_back_from_a_scene_without_its_files(logic, pair, scene)
     from CSpADNFusionLib.scene.palettes import showInPalette
 
     showInPalette(node_of(pair[0], "PET"), "Heated")
-    scene.SetSaveToXMLString(1)
-    scene.Commit()
-    saved = scene.GetSceneXMLString()
+    saved = scene_as_text(scene)
     scene.Clear(0)
-    scene.SetLoadFromXMLString(1)
-    scene.SetSceneXMLString(saved)
-    scene.Import()
+    import_scene(scene, saved)
     import slicer
 
     lookup = slicer.util.getNode("PET").GetDisplayNode().GetColorNode().GetLookupTable()

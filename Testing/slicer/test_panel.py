@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from cspadn.metrics import TABLE_METRICS
 from cspadn.palettes import DEFAULT_PALETTE, PALETTES
 from message_calls import says, slicer_message
-from nodes import node_of, rigid, transform_of
+from nodes import import_scene, node_of, rigid, scene_as_text, transform_of
 from panel_steps import TIMEOUT, select_inputs, wait_for_fusion
 from repository import MODULE_FILE, ROOT, TOOLS
 from slicer_application import application, records
@@ -680,16 +680,12 @@ def test_choices_survive_a_saved_scene(panel) -> None:
     _window(panel, "mri", 2.5, 77.25)
     parameters.device, parameters.weightsFile = "cpu", "/some where/ö.safetensors"
     scene = slicer.mrmlScene
-    scene.SetSaveToXMLString(1)
-    scene.Commit()
-    saved = scene.GetSceneXMLString()
+    saved = scene_as_text(scene)
     scene.Clear(0)
     assert panel.ui.petSelector.currentNode() is None
     assert panel.ui.colorCheckBox.isChecked()
     assert says(panel.ui.applyButton.toolTip(), "select-pet-and-mri")
-    scene.SetLoadFromXMLString(1)
-    scene.SetSceneXMLString(saved)
-    scene.Import()
+    import_scene(scene, saved)
     application.processEvents()
     assert [s.currentNode().GetName() for s in (panel.ui.petSelector, panel.ui.mriSelector, panel.ui.fusedSelector)] == [
         "PET",
@@ -712,13 +708,9 @@ def test_a_saved_result_can_be_compared_and_plotted(panel) -> None:
     panel.ui.modelComboBox.setCurrentText("cspadn-paper")
     panel.ui.metricsCheckBox.setChecked(False)
     scene = slicer.mrmlScene
-    scene.SetSaveToXMLString(1)
-    scene.Commit()
-    saved = scene.GetSceneXMLString()
+    saved = scene_as_text(scene)
     scene.Clear(0)
-    scene.SetLoadFromXMLString(1)
-    scene.SetSceneXMLString(saved)
-    scene.Import()
+    import_scene(scene, saved)
     assert panel.ui.modelComboBox.currentText() == "cspadn-paper"
     assert not panel.ui.metricsCheckBox.isChecked()
     assert panel._parameterNode.lastFusedVolume.GetName() == "Fused MRI-PET"
@@ -736,12 +728,7 @@ def test_a_scene_that_is_added_changes_no_choice(panel) -> None:
 
     other = slicer.vtkMRMLScene()
     other.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "other")
-    other.SetSaveToXMLString(1)
-    other.Commit()
-    scene = slicer.mrmlScene
-    scene.SetLoadFromXMLString(1)
-    scene.SetSceneXMLString(other.GetSceneXMLString())
-    scene.Import()
+    import_scene(slicer.mrmlScene, scene_as_text(other))
     assert _node("other") is not None
     assert panel.ui.petSelector.currentNode().GetName() == "PET"
     assert panel._parameterNode.mriVolume.GetName() == "MRI"

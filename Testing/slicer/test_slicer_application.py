@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 import pytest
 
+from nodes import import_scene, scene_as_text
 from repository import STAND_IN
 from slicer_application import application, records
 from slicer_application.fixtures import scene, slicer_app  # noqa: F401
@@ -214,13 +215,9 @@ def test_parameters_survive_a_scene_save():
     node = parameterNode()
     node.mri, node.pet = addVolume("MRI"), addVolume("PET")
     node.batch, node.color, node.outputName = 32, False, "fused"
-    slicer.mrmlScene.SetSaveToXMLString(1)
-    slicer.mrmlScene.Commit()
-    saved = slicer.mrmlScene.GetSceneXMLString()
+    saved = scene_as_text(slicer.mrmlScene)
     application.newScene()
-    slicer.mrmlScene.SetLoadFromXMLString(1)
-    slicer.mrmlScene.SetSceneXMLString(saved)
-    slicer.mrmlScene.Import()
+    import_scene(slicer.mrmlScene, saved)
     node = parameterNode()
     assert (node.mri.GetName(), node.pet.GetName()) == ("MRI", "PET")
     assert (node.batch, node.color, node.outputName, node.level) == (32, False, "fused", 0.5)

@@ -60,3 +60,17 @@ def warp_of(scene, displace) -> str:
     node.SetAndObserveTransformToParent(spline)
     assert not node.IsLinear()
     return node.GetID()
+
+
+def scene_as_text(scene) -> str:
+    """Save a scene as XML, without the files of its data."""
+    scene.SetSaveToXMLString(1)
+    scene.Commit()
+    return scene.GetSceneXMLString()
+
+
+def import_scene(scene, text: str) -> None:
+    """Add a scene that :func:`scene_as_text` has saved."""
+    scene.SetLoadFromXMLString(1)
+    scene.SetSceneXMLString(text)
+    scene.Import()
