@@ -13,8 +13,8 @@ _PACKAGES = (
     "torchmetrics",
     "yaml",
 )  # the extra "training"
-_missing = [name for name in _PACKAGES if find_spec(name) is None]
-if _missing and sys.argv[0] == "-m":  # python -m training.NAME, whose imports would fail with a traceback
+# As python -m training.NAME, whose imports would fail with a traceback.
+if sys.argv[0] == "-m" and (_missing := [name for name in _PACKAGES if find_spec(name) is None]):
     print(
         f"training: {', '.join(_missing)} {'is' if len(_missing) == 1 else 'are'} not installed. "
         "In a clone of the repository: pip install '.[training]'.",
