@@ -82,11 +82,11 @@ def settings_of(options: argparse.Namespace) -> FusionSettings:
     Raises:
         UsageError: a palette is given, but no output has colours; or as :class:`cspadn.FusionSettings`.
     """
-    given = given_settings(options)
-    if options.color or getattr(options, "dicom", False):
+    given, colored = given_settings(options), options.color or getattr(options, "dicom", False)
+    if colored:
         given["palette"] = options.palette or DEFAULT_PALETTE
     settings = FusionSettings(**given)  # an unknown palette is the first thing to say about it
-    if settings.palette and not (options.color or getattr(options, "dicom", False) or getattr(options, "report", None)):
+    if settings.palette and not (colored or getattr(options, "report", None)):
         raise UsageError(message("palette-without-output"))
     return settings
 
