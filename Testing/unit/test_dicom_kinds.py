@@ -337,6 +337,31 @@ def test_one_uid_for_all_slices_loses_none(mri, tmp_path: Path) -> None:
     np.testing.assert_array_equal(_values(read_series(folder, "The MRI")), _values(mri))
 
 
+@pytest.mark.parametrize("kind", ["other number", "compressed", "no preamble"])
+def test_a_copy_may_be_stored_otherwise(mri, kind: str, tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "mr", mri, "MR")
+    dataset, copy = pydicom.dcmread(folder / "003"), folder / "003 (1)"
+    if kind == "no preamble":
+        copy.write_bytes((folder / "003").read_bytes()[132:])
+    else:
+        dataset.InstanceNumber = 99 if kind == "other number" else dataset.InstanceNumber
+        if kind == "compressed":
+            dataset.compress(RLELossless, generate_instance_uid=False)
+        dataset.save_as(copy)
+    image = read_series(folder, "The MRI")
+    _same_place(image, mri)
+    np.testing.assert_array_equal(_values(image), _values(mri))
+
+
+def test_images_of_one_uid_and_place_but_other_pixels_are_several(mri, tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "mr", mri, "MR")
+    dataset = pydicom.dcmread(folder / "003")
+    dataset.PixelData, dataset.InstanceNumber = bytes(len(dataset.PixelData)), 99
+    dataset.save_as(folder / "099")
+    with raises(InputError, "dicom-slices-coincide"):
+        read_series(folder, "The MRI")
+
+
 def test_copies_that_differ_are_refused_by_name(mri, tmp_path: Path) -> None:
     folder = write_series(tmp_path / "mr", mri, "MR")
     dataset = pydicom.dcmread(folder / "003")
@@ -353,6 +378,18 @@ def test_the_same_slices_under_other_uids_are_refused(mri, tmp_path: Path) -> No
     dataset.save_as(folder / "008")
     with raises(InputError, "dicom-slices-coincide"):
         read_series(folder, "The MRI")
+
+
+def test_pixels_may_be_fractions(mri, tmp_path: Path) -> None:
+    def as_fractions(dataset: Dataset, _: int) -> None:
+        dataset.FloatPixelData, dataset.BitsAllocated = (dataset.pixel_array / np.float32(3)).astype("<f4").tobytes(), 32
+        for keyword in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+            delattr(dataset, keyword)
+
+    edit_series(write_series(tmp_path / "mr", mri, "MR"), as_fractions)
+    image = read_series(tmp_path / "mr", "The MRI")
+    _same_place(image, mri)
+    np.testing.assert_allclose(_values(image), _values(mri) / 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", ["", ".dcm", ".IMA"])

@@ -61,6 +61,22 @@ def test_nifti_2_is_named_however_it_is_stored(endian: str, name: str, tmp_path:
         read_in_process(tmp_path / name, "The PET")
 
 
+def test_nifti_2_is_named_beside_its_voxels(tmp_path: Path) -> None:
+    nibabel.Nifti2Pair(VALUES, AFFINE).to_filename(tmp_path / "pet.hdr")
+    with raises(InputError, "format-foreign", format="a NIfTI-2 file"):
+        read_in_process(tmp_path / "pet.img", "The PET")
+
+
+def test_a_wrong_ending_is_told(tmp_path: Path) -> None:
+    nibabel.Nifti1Image(VALUES, AFFINE).to_filename(tmp_path / "right.nii")
+    content = (tmp_path / "right.nii").read_bytes()
+    (tmp_path / "unpacked.nii.gz").write_bytes(content)
+    (tmp_path / "packed.nii").write_bytes(gzip.compress(content))
+    for name, identifier in (("unpacked.nii.gz", "gzip-named-only"), ("packed.nii", "gzip-not-named")):
+        with raises(InputError, identifier, path=tmp_path / name):
+            read_in_process(tmp_path / name, "The PET")
+
+
 @pytest.mark.parametrize("content", [b"", gzip.compress(b"", mtime=0)], ids=["plain", "gzip"])
 def test_empty_files_are_called_empty(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "pet.nii.gz").write_bytes(content)

@@ -186,3 +186,33 @@ def test_notes_stay_with_an_image_and_foreign_ones_are_ignored(tmp_path: Path) -
     for text in ("", "no JSON", "{}", "[1]", "null"):
         image.SetMetaData("CSpADNFusion.notes", text)
         assert notes_of(image) == []
+
+
+# Values
+
+
+def _scaled(path: Path, slope: float, intercept: float, dtype: type) -> Path:
+    nibabel.save(nibabel.Nifti1Image(np.arange(np.prod(SIZE)).reshape(SIZE).astype(dtype), SCANNER), path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<2f", content, 112, slope, intercept)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.float32])
+@pytest.mark.parametrize("slope", [2.5, -1.0, 0.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("intercept", [0.0, 5.0])
+def test_without_a_slope_an_intercept_does_not_count(slope: float, intercept: float, dtype: type, tmp_path: Path) -> None:
+    path = _scaled(tmp_path / "it.nii", slope, intercept, dtype)
+    expected = np.asarray(nibabel.load(path).dataobj)
+    np.testing.assert_allclose(sitk.GetArrayFromImage(read_in_process(path, "The PET")).T, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("offset", [0.0, 348.0, float("nan")])
+def test_voxels_do_not_begin_in_the_header(offset: float, tmp_path: Path) -> None:
+    path = _file(tmp_path / "it.nii", SCANNER, SCANNER, (1, 1))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<f", content, 108, offset)
+    path.write_bytes(content)
+    with raises(InputError, "header-impossible" if offset == offset else "header-position-invalid"):
+        read_in_process(path, "The PET")

@@ -14,8 +14,9 @@ import pytest
 import SimpleITK as sitk
 
 from cspadn.errors import InputError
+from cspadn.imaging.metadata import notes_of
 from cspadn.io.images import read_in_process
-from message_calls import raises
+from message_calls import identifiers, raises
 
 VOXELS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
 META = "NDims = 3\nDimSize = 4 3 2\nElementType = MET_SHORT\nElementSpacing = 1 1 1\nBinaryData = True\n"
@@ -114,3 +115,19 @@ def test_many_lines_without_the_key_of_a_metaimage_are_no_image(tmp_path: Path) 
     (tmp_path / "pet.mhd").write_text("A = b\n" * 200)
     with raises(InputError, "format-unknown"):
         read_in_process(tmp_path / "pet.mhd", "The PET")
+
+
+POSITIONS = {
+    "a.nrrd": ("", "space: left-posterior-superior\nspace directions: (1,0,0) (0,2,0) (0,0,3)\n"),
+    "a.mha": ("", "Offset = 0 0 0\n"),
+}
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+def test_a_file_without_a_position_is_read_with_a_warning(name: str, tmp_path: Path) -> None:
+    header, end = (f"{NRRD}encoding: raw\n", "\n") if name.endswith("nrrd") else (META, "ElementDataFile = LOCAL\n")
+    for fields, expected in zip(POSITIONS[name], (["image-without-position"], []), strict=True):
+        (tmp_path / name).write_bytes(f"{header}{fields}{end}".encode() + VOXELS.tobytes())
+        image = read_in_process(tmp_path / name, "It")
+        assert identifiers(notes_of(image)) == expected
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(image), VOXELS)

@@ -164,3 +164,35 @@ def test_times_that_no_scan_has_are_refused(headers, start: str, seconds: int) -
 def test_enhanced_headers_name_the_time_of_the_correction(headers) -> None:
     _change(headers, DecayCorrectionDateTime="20000101091500", DecayCorrection=None)
     assert suv_factor(headers, "The PET") == pytest.approx(WEIGHT / DOSE)
+
+
+@pytest.mark.parametrize("half_life", [282_240, 360_860, 45_721])
+@pytest.mark.parametrize("missing", ["injection", "scan"])
+def test_the_day_of_the_injection_counts_for_long_lived_nuclides(headers, half_life: float, missing: str) -> None:
+    start = {} if missing == "injection" else {"RadiopharmaceuticalStartDateTime": "20000101091500"}
+    dates = {} if missing == "injection" else {"SeriesDate": None, "AcquisitionDate": None}
+    with raises(InputError, "suv-day-unknown", hours=half_life / 3600):
+        suv_factor(_change(headers, RadionuclideHalfLife=half_life, **start, **dates), "The PET")
+
+
+def test_the_half_life_of_a_named_nuclide_is_known(headers) -> None:
+    code = Dataset()
+    code.CodeMeaning = "^18^Fluorine"
+    factor = suv_factor(_change(headers, RadionuclideHalfLife=None, RadionuclideCodeSequence=[code]), "The PET")
+    assert factor == pytest.approx(WEIGHT / (DOSE * 2 ** (-PASSED / 6584.0)))
+
+
+def test_voxels_that_refer_to_the_injection_need_no_half_life(headers) -> None:
+    factor = suv_factor(_change(headers, RadionuclideHalfLife=None, DecayCorrection="ADMIN"), "The PET")
+    assert factor == pytest.approx(WEIGHT / DOSE)
+
+
+def test_times_and_dates_of_older_files(headers) -> None:
+    old = {"RadiopharmaceuticalStartTime": "09:15:00", "SeriesDate": "2000.01.01", "SeriesTime": "10:00:00"}
+    assert suv_factor(_change(headers, **old), "The PET") == pytest.approx(FACTOR)
+
+
+def test_stored_values_are_not_taken_for_activity(headers) -> None:
+    del headers[3].RescaleSlope
+    with raises(InputError, "suv-tag-missing", tag="RescaleSlope"):
+        suv_factor(headers, "The PET")

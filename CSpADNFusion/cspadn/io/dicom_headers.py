@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspadn.errors import InputError
 from cspadn.io.deflated_dicom import is_deflated_bomb
-from cspadn.io.dicom_frames import is_enhanced, split_into_frames
+from cspadn.io.dicom_frames import is_enhanced, split_into_frames, stored_frames
 from cspadn.io.dicom_tags import tag_value
 from cspadn.messages import message
 
@@ -22,9 +22,11 @@ _SUFFIXES, _PREAMBLE, _MAGIC = (".dcm", ".dicom", ".ima"), 128, b"DICM"  # of fi
 _FIRST_GROUPS, _LAST_FIRST_ELEMENT, _MOST_LENGTH = (2, 8), 0x90, 1024  # of the first tag of a file without a preamble
 _DERIVED = {"SEG": "a segmentation", "RTDOSE": "a radiotherapy dose"}  # images that no scanner has made, by Modality
 _IDENTITY = (  # tags, beside the position, in which two images of one SOPInstanceUID differ if the UID is not unique
-    *("ImagePositionPatient", "InstanceNumber", "AcquisitionDate", "AcquisitionTime", "FrameReferenceTime", "EchoTime"),
+    *("ImagePositionPatient", "AcquisitionDate", "AcquisitionTime", "FrameReferenceTime", "EchoTime"),
     *("TemporalPositionIdentifier", "TriggerTime", "NumberOfFrames"),
 )
+_PIXELS, _SYNTAX = ("PixelData", "FloatPixelData", "DoubleFloatPixelData"), "TransferSyntaxUID"
+_NUMBER = "InstanceNumber"  # in which copies may differ, if their pixels are equal
 
 
 def read_headers(series: Series, name: str) -> list[Dataset]:
@@ -155,14 +157,19 @@ def _looks_like_dicom(path: Path) -> bool:
 
 def _without_copies(headers: Sequence[Dataset], folder: Path, name: str) -> list[Dataset]:
     """Leave out copies of files, as "IM (1).dcm". Files that share a UID by mistake, but lie elsewhere, are no copies."""
-    found: dict[tuple[str, ...], Dataset] = {}
+    found: dict[tuple[str, ...], list[Dataset]] = {}
     for index, header in enumerate(headers):
         uid = _text(header, "SOPInstanceUID")
         key = (uid, *(_text(header, keyword) for keyword in _IDENTITY)) if uid else (str(index),)
-        if found.setdefault(key, header) is not header and _pixel_data(found[key]) != _pixel_data(header):
-            file, other = (Path(str(each.filename)).name for each in (found[key], header))
-            raise InputError(message("dicom-copies-differ", volume=name, folder=folder, file=file, other=other))
-    return list(found.values())
+        others = found.setdefault(key, [])
+        if any(_have_equal_pixels(other, header) for other in others):
+            continue
+        for other in others:
+            if _text(other, _NUMBER) == _text(header, _NUMBER):
+                file, copy = (Path(str(each.filename)).name for each in (other, header))
+                raise InputError(message("dicom-copies-differ", volume=name, folder=folder, file=file, other=copy))
+        others.append(header)
+    return [header for same in found.values() for header in same]
 
 
 def _text(header: Dataset, keyword: str) -> str:
@@ -172,10 +179,23 @@ def _text(header: Dataset, keyword: str) -> str:
         return ""
 
 
-def _pixel_data(header: Dataset) -> Any:
-    import pydicom
+def _have_equal_pixels(one: Dataset, other: Dataset) -> bool:
+    """Return whether two files hold the same pixels; they may be stored in another syntax, such as a compressed one."""
+    import numpy as np
 
     try:
-        return pydicom.dcmread(str(header.filename), force=True, specific_tags=["PixelData"]).get("PixelData")
+        if _stored_pixels(one) == _stored_pixels(other):
+            return True
+        if one.file_meta.get(_SYNTAX) == other.file_meta.get(_SYNTAX):
+            return False
+        first, second = (stored_frames(Path(str(each.filename))) for each in (one, other))
+        return np.array_equal(first, second)
     except Exception:  # as in read_header; reading the pixels will say so
-        return None
+        return False
+
+
+def _stored_pixels(header: Dataset) -> list[Any]:
+    import pydicom
+
+    dataset = pydicom.dcmread(str(header.filename), force=True, specific_tags=list(_PIXELS))
+    return [dataset.get(keyword) for keyword in _PIXELS]

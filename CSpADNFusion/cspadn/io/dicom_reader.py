@@ -171,8 +171,9 @@ class _Pixels:
     def _slices(self, headers: Sequence[Dataset]) -> Iterator[Voxels]:
         for header in headers:
             index = frame_of(header)
-            # ITK would invert negatives, and does not find the byte order of a file without a preamble.
-            if index is None and (header.get("PhotometricInterpretation") == NEGATIVE or not header.preamble):
+            # ITK would invert negatives, and does not find the byte order of a file without a preamble, or fractions.
+            negative = header.get("PhotometricInterpretation") == NEGATIVE
+            if index is None and (negative or not header.preamble or "BitsStored" not in header):
                 index = 0
             yield _pixels(header, self._name) if index is None else self._frame(header, index)
 

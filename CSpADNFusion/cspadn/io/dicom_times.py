@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _DATE_TIME = re.compile(r"(\d{10}(?:\d\d){0,2})(?:\.\d+)?")
+_OLD_DATE = re.compile(r"^(\d{4})\.(\d\d)\.(\d\d)")
 _NO_DATE = "20000101"  # stands for a date that is not known
 _DAY = 86400.0  # seconds
 
@@ -79,8 +80,8 @@ def moment_of(header: Dataset, text: str, keyword: str, name: str, *, dated: boo
 
 
 def _parsed(text: str, keyword: str, name: str, *, dated: bool) -> Moment:
-    """Parse YYYYMMDDHH[MM[SS[.FFFFFF]]], without the fractions."""
-    match = _DATE_TIME.fullmatch(text.strip())
+    """Parse YYYYMMDDHH[MM[SS[.FFFFFF]]], without the fractions; older files have YYYY.MM.DD and HH:MM:SS."""
+    match = _DATE_TIME.fullmatch(_OLD_DATE.sub(r"\1\2\3", text.strip()).replace(":", ""))
     try:
         parsed = datetime.strptime(f"{match[1]:0<14}" if match else "", "%Y%m%d%H%M%S")
     except ValueError:

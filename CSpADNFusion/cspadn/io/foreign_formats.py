@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from pathlib import Path
 
 from cspadn.io.formats import FORMAT_NAMES
+from cspadn.io.regular_files import is_regular
 from cspadn.messages import Sentence, message
 
 _START = 512  # bytes
 _GZIP = b"\x1f\x8b"
 _NIFTI_2 = {(540).to_bytes(4, order) for order in ("little", "big")}  # size of the header
+_MAGIC, _NIFTI_1 = 344, (b"n+1\0", b"ni1\0")  # where a NIfTI-1 header names its format, and how
 _MGH = (1).to_bytes(4, "big")  # version
 _BEGINNINGS = {
     b"\x89HDF\r\n\x1a\n": "a MINC 2 or another HDF5 file",
@@ -36,9 +39,30 @@ def reason_of(path: Path) -> Sentence:
     start = _start_of(path)
     if not start:
         return message("file-empty")
-    if found := _format_of(start, path.name.lower()):
+    if found := _format_of(start, path.name.lower()) or _format_of(_start_of_header(path), ""):
         return message("format-foreign", format=found)
+    if wrong := _wrong_ending(path):
+        return wrong
     return message("format-unknown", formats=" or ".join((", ".join(FORMAT_NAMES[:-1]), FORMAT_NAMES[-1])))
+
+
+def _start_of_header(path: Path) -> bytes:
+    """Return the first bytes of the header beside voxels (``.hdr`` beside ``.img``); empty if there is none."""
+    name = re.sub(r"\.img(\.gz)?$", r".hdr\1", path.name, flags=re.IGNORECASE)
+    header = path.with_name(name)
+    return _start_of(header) if name != path.name and is_regular(header) else b""
+
+
+def _wrong_ending(path: Path) -> Sentence | None:
+    """Return what to do if a NIfTI file is packed by gzip but not named so, or the other way round; else None."""
+    with path.open("rb") as file:
+        packed = file.read(len(_GZIP)) == _GZIP
+    if _start_of(path)[_MAGIC : _MAGIC + 4] not in _NIFTI_1:
+        return None
+    named = path.name.lower().endswith(".gz")
+    if packed == named:
+        return None
+    return message("gzip-not-named") if packed else message("gzip-named-only")
 
 
 def _start_of(path: Path) -> bytes:

@@ -20,6 +20,7 @@ _PLAUSIBLE = {_DOSE: (1e6, 1e10, "Bq"), _HALF_LIFE: (60.0, 1e6, "s"), _WEIGHT: (
 _MOST_HALF_LIVES = 10  # from the injection to the scan: less than a thousandth of the dose is left
 _MOST_LATE = 1800.0  # seconds by which a dynamic scan may start before the injection
 _DAY = 86400.0  # seconds
+_LONG_LIVED = 21600.0  # seconds of a half-life from which scans follow days after the injection, so that its date matters
 
 _PHILIPS, _PHILIPS_GROUP = "Philips PET Private Group", 0x7053
 _SUV_SCALE, _ACTIVITY_SCALE = 0x00, 0x09  # elements: factors from counts to SUV by body weight, and to Bq/ml
@@ -64,6 +65,8 @@ def suv_factor(headers: Sequence[Dataset], name: str) -> float:
         scale = _philips_scale(header, _ACTIVITY_SCALE)
     if units not in ("BQML", "CNTS") or not scale:
         raise InputError(message("suv-units", volume=name, units=units))
+    for each in headers:
+        needed(each, "RescaleSlope", name)
     tracer = needed(header, "RadiopharmaceuticalInformationSequence", name)[0]
     weight = _plausible(header, _WEIGHT, name)
     return scale * weight * 1000 / (_plausible(tracer, _DOSE, name) * _remaining_dose(headers, tracer, name))
@@ -94,9 +97,10 @@ def _remaining_dose(headers: Sequence[Dataset], tracer: Dataset, name: str) -> f
 
     It is above 1 if a dynamic scan starts before the injection.
     """
-    half_life = _half_life(tracer, name)
     correction = tag_value(headers[0], "DecayCorrection", name)
-    if correction == "ADMIN":  # the voxels are corrected to the injection
+    to_injection = correction == "ADMIN"  # the half-life then does not count, but a wrong one is a fault of the headers
+    half_life = math.inf if to_injection and not tag_value(tracer, _HALF_LIFE, name) else _half_life(tracer, name)
+    if to_injection:
         return 1.0
     if corrected := tag_value(headers[0], "DecayCorrectionDateTime", name):  # of enhanced PET
         reference = [moment_of(headers[0], str(corrected), "DecayCorrectionDateTime", name)]
@@ -104,16 +108,21 @@ def _remaining_dose(headers: Sequence[Dataset], tracer: Dataset, name: str) -> f
         reference = _scan_starts(headers, name)
     else:
         raise InputError(message("suv-decay-correction", volume=name, correction=correction))
-    passed = _seconds_after(_injection(headers[0], tracer, name), reference)
+    injection = _injection(headers[0], tracer, name)
+    if half_life > _LONG_LIVED and not (injection.dated and all(each.dated for each in reference)):
+        raise InputError(message("suv-day-unknown", volume=name, hours=half_life / 3600))
+    passed = _seconds_after(injection, reference)
     if not -_MOST_LATE <= passed <= _MOST_HALF_LIVES * half_life:
-        raise InputError(message("suv-scan-time", volume=name, seconds=passed))
+        raise InputError(message("suv-scan-time", volume=name, seconds=passed, half_life=half_life))
     return math.pow(2, -passed / half_life)
 
 
 def _half_life(tracer: Dataset, name: str) -> float:
-    """Return the half-life in seconds; InputError if it is not that of the nuclide which the headers name."""
-    half_life = _plausible(tracer, _HALF_LIFE, name)
+    """Return the half-life in seconds, that of the nuclide if the headers only name it; InputError if the two differ."""
     nuclide = _nuclide(tracer)
+    if nuclide in _HALF_LIVES and tag_value(tracer, _HALF_LIFE, name) in (None, ""):
+        return _HALF_LIVES[nuclide]
+    half_life = _plausible(tracer, _HALF_LIFE, name)
     expected = _HALF_LIVES.get(nuclide, half_life)
     if abs(half_life - expected) > _SAME_NUCLIDE * expected:
         raise InputError(message("suv-half-life", volume=name, seconds=half_life, nuclide=nuclide, expected=expected))

@@ -192,10 +192,17 @@ SUV = Section(
         ),
         Message(
             "suv-scan-time",
-            "{volume} cannot be converted to SUV: the scan starts {seconds:.0f} seconds after the injection. Check the dates "
-            "and times in its headers.",
-            "More than half an hour before the injection, or more than ten half-lives after it: a wrong date or clock, or "
-            "dates that anonymisation shifted differently.",
+            "{volume} cannot be converted to SUV: the scan starts {seconds:.0f} seconds after the injection, and the "
+            "half-life is {half_life:g} seconds. Check dates, times and half-life in its headers.",
+            "More than half an hour before the injection, or more than ten half-lives after it: a wrong date or clock, "
+            "dates that anonymisation shifted differently, or a half-life in minutes.",
+        ),
+        Message(
+            "suv-day-unknown",
+            "{volume} cannot be converted to SUV: its headers do not name the day of the injection, and the half-life is "
+            "{hours:.0f} hours. Add RadiopharmaceuticalStartDateTime, or leave out --suv.",
+            "Tracers with zirconium-89, iodine-124 or copper-64 are often scanned days after the injection, of which the "
+            "headers have only the time of day. Of a short-lived nuclide, the injection is the last one before the scan.",
         ),
         Message(
             "suv-half-life",

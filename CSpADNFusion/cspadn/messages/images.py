@@ -74,6 +74,16 @@ SECTION = Section(
             "wrong, or was not unpacked.",
         ),
         Message(
+            "gzip-not-named",
+            "it is compressed by gzip, but its name does not end in .gz: rename it.",
+            "A compressed NIfTI file is recognised by the ending `.nii.gz`. A program or a download has dropped the `.gz`.",
+        ),
+        Message(
+            "gzip-named-only",
+            "its name ends in .gz, but it is not compressed: rename it to .nii.",
+            "Some web browsers unpack a file while they download it, and keep its name.",
+        ),
+        Message(
             "file-empty",
             "it is empty. Copy it again.",
             "The file has no content: an interrupted copy or download, or a full disk when it was written.",

@@ -33,6 +33,13 @@ SECTION = Section(
             "SPM do, with its columns to the left, its rows to the front and its slices to the head.",
         ),
         Message(
+            "image-without-position",
+            "{file} has no position in its header: its first voxel was placed at the origin, which is right only if that of "
+            "the other volume is. Check the overlay, or register the pair.",
+            "The NRRD or MetaImage header has neither an origin nor directions, often because the file was saved from an "
+            "array. Its columns were taken to run to the left, its rows to the back and its slices to the head.",
+        ),
+        Message(
             "analyze-position",
             "{file} is an Analyze file, which says neither where its voxels lie nor which side is left: it was taken as "
             "nibabel and SPM do. Check left and right and the overlay, or give a NIfTI file.",

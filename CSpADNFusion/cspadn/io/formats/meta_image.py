@@ -6,8 +6,9 @@ import math
 import re
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cspadn.io.formats.file_format import FileFormat
+from cspadn.io.formats.file_format import FileFormat, read_with_itk
 from cspadn.io.header_checks import (
     DamageError,
     Voxels,
@@ -20,9 +21,13 @@ from cspadn.io.header_checks import (
 )
 from cspadn.messages import message
 
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
 _FIRST_BYTES = 1000
 # Lines of a key and a value, up to a key of every MetaImage. A key, a value and a line end in one way only: no backtracking.
 _CONTENT = re.compile(rb"\s*(?:[A-Za-z][^\0\n=:]*[=:][^\0\n]*\n\s*)*?(?:NDims|DimSize) *[=:]")
+_ITK_NAME, _LAST_KEY, _MARK = "MetaImageIO", "elementdatafile", "[=:]"
 _MOST_AXES = 10  # ITK crashes on more
 _POSITIONS, _MATRICES = ("offset", "position", "origin"), ("transformmatrix", "rotation", "orientation")
 _OF_AXES = (*_POSITIONS, "dimsize", "elementspacing", "elementsize", "centerofrotation")  # a number for each axis
@@ -37,12 +42,12 @@ def _is_content(path: Path) -> bool:
 
 
 def _find_voxels(path: Path) -> Voxels:
-    fields, start = read_fields(path, "[=:]", "elementdatafile")
+    fields, start = read_fields(path, _MARK, _LAST_KEY)
     extents = _extents(fields)
     places = [fields[name] for name in (*_POSITIONS, *_MATRICES) if name in fields]
     check_position(numbers(fields.get("elementspacing", "")), chain(*map(numbers, places)))
     packed, binary = (fields.get(name, "")[:1].lower() in ("t", "1") for name in ("compresseddata", "binarydata"))
-    elsewhere = fields.get("elementdatafile", "")
+    elsewhere = fields.get(_LAST_KEY, "")
     local = elsewhere.lower() == "local"
     voxels = Voxels.rest_of(path, start, packed) if local else voxels_beside(path, elsewhere, packed)
     count = math.prod(extents) * int(fields.get("elementnumberofchannels", "1"))
@@ -90,6 +95,24 @@ def _value_bytes(fields: dict[str, str]) -> int:
     return _BYTES[kind.removeprefix("met_").removesuffix("_array")]
 
 
+def _read(path: Path) -> sitk.Image:
+    """Read a file; note if it has no position. RuntimeError if that fails."""
+    from cspadn.imaging.metadata import add_note
+
+    image = read_with_itk(path, _ITK_NAME)
+    fields, _ = read_fields(path, _MARK, _LAST_KEY)
+    if image.GetDimension() >= 3 and not any(name in fields for name in (*_POSITIONS, *_MATRICES)):
+        add_note(image, message("image-without-position", file=path.name))
+    return image
+
+
 FORMAT = FileFormat(
-    "MetaImage", (".mha",), "MetaImageIO", _is_content, has_metadata=True, has_oblique_axes=True, find_voxels=_find_voxels
+    "MetaImage",
+    (".mha",),
+    _ITK_NAME,
+    _is_content,
+    has_metadata=True,
+    has_oblique_axes=True,
+    find_voxels=_find_voxels,
+    read=_read,
 )

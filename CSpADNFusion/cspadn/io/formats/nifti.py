@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from cspadn.io.formats.nifti_forms import Place
 
-_HEADER_BYTES = 348
+_HEADER_BYTES, _LEAST_OFFSET = 348, 352  # of a file that holds header and voxels, the first voxel lies behind both
 _MAGIC = slice(344, 348)  # bytes of the header; "n+1" if header and voxels share a file
 _GZIP = b"\x1f\x8b"
 _MOST_EXTENSIONS, _MOST_EXTENSIONS_BYTES = 500, 2**24  # of a header
@@ -51,10 +51,12 @@ def _find_voxels(path: Path) -> Voxels | None:
     content = _read_header(header_file := _renamed(path, "img", "hdr"))
     if (header := _parsed(content)) is None:
         return None
-    _check_extensions(header_file, int(header["offset"]) if content[_MAGIC] == b"n+1\0" else None)
-    size, start = math.prod(_extents(header)) * _BYTES[int(header["datatype"])], max(0, int(header["offset"]))
+    size = math.prod(_extents(header)) * _BYTES[int(header["datatype"])]
+    start = max(0, int(header["offset"]))
+    _check_extensions(header_file, start if content[_MAGIC] == b"n+1\0" else None)
     if content[_MAGIC] == b"n+1\0":
-        start = max(start, len(content))
+        if start < _LEAST_OFFSET:  # ITK would take bytes of the header for voxels
+            raise DamageError(message("header-impossible"))
     elif (voxels := beside(path, _renamed(path, "hdr", "img").name)) is None:
         raise DamageError(message("voxel-file-missing", file=_renamed(path, "hdr", "img").name))
     else:
@@ -89,6 +91,7 @@ def layout() -> np.dtype[np.void]:
                 "datatype",
                 "pixdim",
                 "offset",
+                "scaling",
                 "units",
                 "forms",
                 "origin",
@@ -96,8 +99,8 @@ def layout() -> np.dtype[np.void]:
                 "affine",
                 "magic",
             ],
-            "formats": ["i4", "8i2", "i2", "8f4", "f4", "u1", "2i2", "3i2", "6f4", "12f4", "S4"],
-            "offsets": [0, 40, 70, 76, 108, 123, 252, 253, 256, 280, 344],
+            "formats": ["i4", "8i2", "i2", "8f4", "f4", "2f4", "u1", "2i2", "3i2", "6f4", "12f4", "S4"],
+            "offsets": [0, 40, 70, 76, 108, 112, 123, 252, 253, 256, 280, 344],
             "itemsize": _HEADER_BYTES,
         }
     ).newbyteorder("<")
@@ -173,12 +176,22 @@ def _read(path: Path) -> sitk.Image:
 
     image = read_with_itk(path, _ITK_NAME)
     header = _parsed(_read_header(_renamed(path, "img", "hdr")))
+    if header is not None:
+        image = _without_unused_intercept(image, header)
     if header is not None and image.GetDimension() >= 3:
         place = place_of(header, path.name)
         put_in_place(image, place)
         if place.note:
             add_note(image, place.note)
     return image
+
+
+def _without_unused_intercept(image: sitk.Image, header: np.void) -> sitk.Image:
+    """Return an image whose header has no slope as it is stored: the intercept then does not count, but ITK adds it."""
+    slope, intercept = (float(value) for value in header["scaling"])
+    has_slope = slope != 0 and math.isfinite(slope)
+    has_intercept = bool(header["magic"]) and intercept != 0 and math.isfinite(intercept)
+    return image if has_slope or not has_intercept or image.GetNumberOfComponentsPerPixel() > 1 else image - intercept
 
 
 def place_of_file(path: Path) -> Place | None:

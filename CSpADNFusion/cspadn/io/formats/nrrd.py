@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cspadn.io.formats.file_format import FileFormat
+from cspadn.io.formats.file_format import FileFormat, read_with_itk
 from cspadn.io.header_checks import (
     DamageError,
     Voxels,
@@ -19,10 +20,15 @@ from cspadn.io.header_checks import (
 )
 from cspadn.messages import message
 
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
 _MAGIC = re.compile(rb"NRRD000[1-5]\r?\n")
 _LONGEST_MAGIC = 10
 _TEXT, _RAW, _GZIP = ("ascii", "text", "txt"), ("raw",), ("gzip", "gz")  # encodings
 _MOST_AXES = 16
+_POSITIONS = ("space directions", "space origin", "axis mins", "axismins")  # fields of which one is enough
+_ITK_NAME = "NrrdImageIO"
 _BYTES = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
     **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),
@@ -82,6 +88,24 @@ def _check_position(fields: dict[str, str]) -> None:
     check_position([], [each for each in numbers(places) if not math.isnan(each)])  # as the word "none" is
 
 
+def _read(path: Path) -> sitk.Image:
+    """Read a file; note if it has no position. RuntimeError if that fails."""
+    from cspadn.imaging.metadata import add_note
+
+    image = read_with_itk(path, _ITK_NAME)
+    fields, _ = read_fields(path, ":", "")
+    if image.GetDimension() >= 3 and not any(name in fields for name in _POSITIONS):
+        add_note(image, message("image-without-position", file=path.name))
+    return image
+
+
 FORMAT = FileFormat(
-    "NRRD", (".nrrd",), "NrrdImageIO", _is_content, has_metadata=True, has_oblique_axes=True, find_voxels=_find_voxels
+    "NRRD",
+    (".nrrd",),
+    _ITK_NAME,
+    _is_content,
+    has_metadata=True,
+    has_oblique_axes=True,
+    find_voxels=_find_voxels,
+    read=_read,
 )
