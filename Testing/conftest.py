@@ -14,7 +14,6 @@ import SimpleITK as sitk
 from nodes import node_of
 from repository import LIBRARY, MODULE_FILE, RESOURCES, SHARED
 from shared_reader import SharedReader
-from slicer_application import application
 from volumes import small_pair
 
 BATCH_SCRIPT = LIBRARY / "Scripts" / "fuse_batch.py"
@@ -39,9 +38,9 @@ finally:
 
 pytest_plugins = ["slicer_application.fixtures"]
 
-# Examples that are drawn for each property; 'make test-all' uses the second profile.
-hypothesis.settings.register_profile("usual", max_examples=10)
-hypothesis.settings.register_profile("thorough", max_examples=50)
+# Examples for each property: the same ones in each run of 'make test', random ones in 'make test-all'. None has a time limit.
+hypothesis.settings.register_profile("usual", max_examples=10, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("thorough", max_examples=50, deadline=None)
 hypothesis.settings.load_profile("usual")
 
 
@@ -79,6 +78,8 @@ def one_reading_process(shared_reader: SharedReader, monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def logic(scene):
     """Return the module's logic, in a fresh scene."""
+    from slicer_application import application
+
     application.openModule(MODULE_FILE)
     import CSpADNFusion
 
@@ -108,6 +109,8 @@ def slicer_without_window(scene, monkeypatch):
     """Install the module in a Slicer that was started with --no-main-window."""
     import slicer
 
+    from slicer_application import application
+
     application.openModule(MODULE_FILE)
     application.closeModules()
     monkeypatch.setattr(slicer.app, "hasMainWindow", False)
@@ -135,6 +138,8 @@ def run(slicer_without_window, monkeypatch) -> Callable[..., int]:
 @pytest.fixture
 def panel(scene, pair):
     """Open the module with a PET and an MRI in the scene."""
+    from slicer_application import application
+
     node_of(pair[0], "PET")
     node_of(pair[1], "MRI")
     return application.openModule(MODULE_FILE)

@@ -74,34 +74,43 @@ def _tracer() -> Dataset:
 
 
 def write_series(folder: Path, image: sitk.Image, modality: str, **changes: object) -> Path:
-    """A small series of an image, independently of the code under test; each PET slice with its own slope."""
+    """Write a small series of an image, independently of the code under test; each PET slice has its own slope.
+
+    ``changes`` are values of further tags by keyword, or functions of the slice's index that return them.
+    """
     folder.mkdir()
-    voxels, series = sitk.GetArrayFromImage(image), generate_uid()
-    axes = np.reshape(image.GetDirection(), (3, 3))
-    for index, values in enumerate(voxels):
+    voxels, each = sitk.GetArrayFromImage(image), _series_of(image, modality)
+    for index, values in enumerate(voxels):  # one dataset for all files: making one takes longer than writing it
         slope = 0.01 * (index + 1) if modality == "PT" else 1
-        each = Dataset()
-        each.SOPClassUID = PositronEmissionTomographyImageStorage if modality == "PT" else MRImageStorage
-        each.SOPInstanceUID, each.SeriesInstanceUID, each.StudyInstanceUID = generate_uid(), series, STUDY
-        each.FrameOfReferenceUID, each.Modality, each.SeriesNumber = FRAME, modality, 7
-        each.PatientName, each.PatientID, each.PatientWeight = "Doe^Jane", "4711", 70
-        each.SeriesDate = each.AcquisitionDate = "20000101"
-        each.SeriesTime = each.AcquisitionTime = "100000"
-        each.Rows, each.Columns, each.SamplesPerPixel, each.PhotometricInterpretation = *values.shape, 1, "MONOCHROME2"
-        each.BitsAllocated, each.BitsStored, each.HighBit, each.PixelRepresentation = 16, 16, 15, 0
+        each.SOPInstanceUID, each.InstanceNumber, each.RescaleSlope = generate_uid(), index + 1, slope
         each.ImagePositionPatient = list(image.TransformIndexToPhysicalPoint((0, 0, index)))
-        each.ImageOrientationPatient = [*axes[:, 0], *axes[:, 1]]
-        each.PixelSpacing, each.SliceThickness = [image.GetSpacing()[1], image.GetSpacing()[0]], image.GetSpacing()[2]
-        each.RescaleSlope, each.RescaleIntercept, each.InstanceNumber = slope, 0, index + 1
-        if modality == "PT":
-            each.Units, each.DecayCorrection, each.RadiopharmaceuticalInformationSequence = "BQML", "START", [_tracer()]
         for keyword, value in changes.items():
-            setattr(each, keyword, value)
+            setattr(each, keyword, value(index) if callable(value) else value)
         each.PixelData = np.rint(values / slope).astype("<u2").tobytes()
         each.file_meta = FileMetaDataset()
         each.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         each.save_as(folder / f"{(5 * index) % len(voxels):03d}", enforce_file_format=True)  # names in another order
     return folder
+
+
+def _series_of(image: sitk.Image, modality: str) -> Dataset:
+    """Return what the headers of all slices have in common."""
+    each, axes = Dataset(), np.reshape(image.GetDirection(), (3, 3))
+    columns, rows, _ = image.GetSize()
+    each.SOPClassUID = PositronEmissionTomographyImageStorage if modality == "PT" else MRImageStorage
+    each.SeriesInstanceUID, each.StudyInstanceUID = generate_uid(), STUDY
+    each.FrameOfReferenceUID, each.Modality, each.SeriesNumber = FRAME, modality, 7
+    each.PatientName, each.PatientID, each.PatientWeight = "Doe^Jane", "4711", 70
+    each.SeriesDate = each.AcquisitionDate = "20000101"
+    each.SeriesTime = each.AcquisitionTime = "100000"
+    each.Rows, each.Columns, each.SamplesPerPixel, each.PhotometricInterpretation = rows, columns, 1, "MONOCHROME2"
+    each.BitsAllocated, each.BitsStored, each.HighBit, each.PixelRepresentation = 16, 16, 15, 0
+    each.ImageOrientationPatient = [*axes[:, 0], *axes[:, 1]]
+    each.PixelSpacing, each.SliceThickness = [image.GetSpacing()[1], image.GetSpacing()[0]], image.GetSpacing()[2]
+    each.RescaleIntercept = 0
+    if modality == "PT":
+        each.Units, each.DecayCorrection, each.RadiopharmaceuticalInformationSequence = "BQML", "START", [_tracer()]
+    return each
 
 
 def write_pair(folder: Path, pair: tuple[sitk.Image, sitk.Image]) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import string
 import sys
@@ -103,10 +104,9 @@ def _pattern(text: str, fields: dict[str, Any]) -> str:
 
 def calls(folder: Path) -> Iterator[Call]:
     """Yield each call of ``message(...)`` below a folder."""
-    for file, tree in _trees(folder):
-        catalogue = _catalogue_of(tree)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == _CALLED:
+    for file, catalogue, nodes in _files(folder):
+        for name, node in nodes:
+            if name == _CALLED:
                 first = node.args[0] if len(node.args) == 1 else None
                 identifier = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
                 fields = frozenset(keyword.arg for keyword in node.keywords)
@@ -121,10 +121,8 @@ def wrong(call: Call) -> bool:
 
 def texts_outside(folder: Path) -> Iterator[str]:
     """Yield the places where an error of :mod:`cspadn.errors`, or a translated sentence, is made from a literal text."""
-    for file, tree in _trees(folder):
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and _is_outside(node.func.id, node):
-                yield f"{file}:{node.lineno}"
+    for file, _, nodes in _files(folder):
+        yield from (f"{file}:{node.lineno}" for name, node in nodes if _is_outside(name, node))
 
 
 def _is_outside(name: str, call: ast.Call) -> bool:
@@ -132,13 +130,6 @@ def _is_outside(name: str, call: ast.Call) -> bool:
         return any(_is_text(argument) for argument in call.args)
     text = call.args[0].value if name == "_" and call.args and isinstance(call.args[0], ast.Constant) else ""
     return isinstance(text, str) and len(text.split()) > 3 and (text.endswith((".", "?")) or ": " in text)
-
-
-def _catalogue_of(tree: ast.Module) -> str | None:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and any(each.name == _CALLED for each in node.names):
-            return node.module
-    return None
 
 
 def _is_text(node: ast.expr) -> bool:
@@ -153,8 +144,20 @@ def _is_text(node: ast.expr) -> bool:
     return False
 
 
-def _trees(folder: Path) -> Iterator[tuple[Path, ast.Module]]:
-    """Yield the Python files below a folder, but for the catalogues themselves."""
+def _files(folder: Path) -> Iterator[tuple[Path, str | None, list[tuple[str, ast.Call]]]]:
+    """Yield each Python file below a folder except the catalogues, the catalogue it imports, and its calls by name."""
     for file in sorted(folder.rglob("*.py")):
         if file.parent.name != "messages":
-            yield file.relative_to(folder), ast.parse(file.read_text(encoding="utf-8"))
+            yield file.relative_to(folder), *_contents(file)
+
+
+@functools.cache
+def _contents(file: Path) -> tuple[str | None, list[tuple[str, ast.Call]]]:
+    """Return the module from which a file imports the catalogue, and its calls of plain names."""
+    catalogue, nodes = None, []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            nodes.append((node.func.id, node))
+        elif isinstance(node, ast.ImportFrom) and any(each.name == _CALLED for each in node.names):
+            catalogue = catalogue or node.module
+    return catalogue, nodes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,20 @@ from cspadn.io import dicom_reader, images
 from cspadn.io.suv import suv_factor
 from dicom_files import edit_series, set_keyword, write_pair
 from message_calls import raises
-from volumes import volume
+from volumes import small_pair, volume
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the series of the small pair, for copies."""
+    folder = tmp_path_factory.mktemp("series")
+    write_pair(folder, small_pair())
+    return folder
 
 
 @pytest.fixture
-def series(tmp_path: Path, pair) -> dict[str, Path]:
-    return write_pair(tmp_path, pair)
+def series(written: Path, tmp_path: Path) -> dict[str, Path]:
+    return {name: shutil.copytree(written / name, tmp_path / name) for name in ("pet", "mri")}
 
 
 def test_slices_are_sorted_by_position_and_rescaled_each(series, pair) -> None:

@@ -79,10 +79,13 @@ _angles, _shifts = st.floats(-180, 180), st.floats(-300, 300)
     st.sampled_from("<>"),
 )
 def test_any_position_is_that_of_nibabel(tmp_path_factory, degrees, shift, spacing, side, codes, endian) -> None:
+    """A qform leaves out its first number; near 0, single precision then costs ITK half a milliradian."""
     path = tmp_path_factory.mktemp("nifti") / "it.nii"
     affine = _turned(np.diag([side * spacing[0], spacing[1], spacing[2], 1]), degrees, shift)
     _file(path, affine, affine, codes, endian=endian)
-    np.testing.assert_allclose(_affine(read_in_process(path, "The PET")), nibabel.load(path).affine, atol=2e-3)
+    found, expected = _affine(read_in_process(path, "The PET")), nibabel.load(path).affine
+    np.testing.assert_allclose(found[:3, :3] / spacing, expected[:3, :3] / spacing, atol=1e-3)
+    np.testing.assert_allclose(found[:, 3], expected[:, 3], atol=2e-3)
 
 
 def test_forms_that_disagree_are_a_warning_with_the_distance(tmp_path: Path) -> None:

@@ -12,15 +12,22 @@ from cspadn.io import dicom_reader
 from cspadn.io.suv import suv_factor
 from dicom_files import write_series
 from message_calls import raises
+from volumes import small_pair
 
 WEIGHT, DOSE, HALF_LIFE = 70_000, 185e6, 6586.2  # grams, Bq and seconds of the series
 PASSED = 2700  # seconds from the injection (9:15) to the scan (10:00)
 FACTOR = WEIGHT / (DOSE * 2 ** (-PASSED / HALF_LIFE))
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the files of a PET, which no test changes."""
+    return write_series(tmp_path_factory.mktemp("series") / "pet", small_pair()[0], "PT")
+
+
 @pytest.fixture
-def headers(tmp_path: Path, pair) -> list[Dataset]:
-    return dicom_reader.read_headers(write_series(tmp_path / "pet", pair[0], "PT"), "The PET")
+def headers(folder: Path) -> list[Dataset]:
+    return dicom_reader.read_headers(folder, "The PET")
 
 
 def _change(headers: list[Dataset], **values: object) -> list[Dataset]:

@@ -1,10 +1,13 @@
-"""Fixtures for pytest: a test that asks for `scene` runs inside the stand-in for the Slicer application."""
+"""Fixtures for pytest: a test that asks for `scene` runs inside the stand-in for the Slicer application.
+
+VTK and Qt are imported by the fixtures only: unit tests do without them.
+"""
 
 import sys
 
 import pytest
 
-from slicer_application import application, records
+from slicer_application import records
 
 
 @pytest.fixture(scope="session")
@@ -12,6 +15,8 @@ def slicer_app():
     """Return slicer.app, started once for all tests; skip where the wheels for it are not installed."""
     pytest.importorskip("slicer")
     pytest.importorskip("PySide6")
+    from slicer_application import application
+
     return application.start()
 
 
@@ -22,6 +27,8 @@ def scene(slicer_app, monkeypatch):
     Qt and VTK only print an exception that leaves a slot or an observer, so the test would pass. A test that expects one
     (slicer.util.tryWithErrorDisplay raises again after it showed the message) clears records.uncaughtErrors at its end.
     """
+    from slicer_application import application
+
     records.clear()
     slicer_app.testing = False
     monkeypatch.setattr(sys, "excepthook", lambda kind, error, trace: records.uncaughtErrors.append(error))
