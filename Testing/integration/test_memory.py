@@ -23,7 +23,8 @@ MEGABYTE = 10**6
 def _peak(pet: Path, mri: Path, output: Path, limit: int) -> float:
     """Fuse with at most ``limit`` bytes of private memory, reserved or used; in MB the peak of all that was resident."""
     command = [sys.executable, "-c", _CODE.format(limit=limit), str(pet), str(mri), str(output)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
+    # On a busy machine, threads that wait actively take most of the processor from each other.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "OMP_WAIT_POLICY": "passive"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert "Out of memory" not in done.stderr
@@ -61,9 +62,9 @@ def test_a_large_volume_needs_less_than_2500_mb(tmp_path: Path) -> None:
 
 
 def test_a_long_thin_slice_needs_less_than_600_mb(tmp_path: Path) -> None:
-    """20,000 x 8: all affinities of one line would take 1.6 GB."""
+    """12,000 x 8: all affinities of one line would take 576 MB, beside 300 MB for Python and torch."""
     for seed, name in enumerate(("pet", "mri")):
-        voxels = np.random.default_rng(seed).random((1, 20000, 8), np.float32)
+        voxels = np.random.default_rng(seed).random((1, 12000, 8), np.float32)
         sitk.WriteImage(sitk.GetImageFromArray(voxels), str(tmp_path / f"{name}.mha"))
     assert _peak(tmp_path / "pet.mha", tmp_path / "mri.mha", tmp_path / "fused.mha", 900 * MEGABYTE) < 600
 

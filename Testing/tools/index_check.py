@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import hashlib
 import json
 import re
@@ -71,6 +72,12 @@ _NETWORK = (
 _NOT_OURS_TO_INSTALL = re.compile(r"\b(torch|torchvision|numpy|simpleitk|vtk)\b", re.IGNORECASE)
 
 
+@functools.cache
+def _parsed(text: str) -> ast.Module:
+    """Return the syntax tree of a file, which tests of many copies of the project share."""
+    return ast.parse(text)
+
+
 class Repository:
     """A clone, read once."""
 
@@ -89,7 +96,7 @@ class Repository:
     @cached_property
     def scripts(self) -> dict[Path, ast.Module]:
         """All Python files that are installed, parsed."""
-        return {file: ast.parse(file.read_text(encoding="utf-8")) for file in sorted(self.module.rglob("*.py"))}
+        return {file: _parsed(file.read_text(encoding="utf-8")) for file in sorted(self.module.rglob("*.py"))}
 
     def text(self, name: str) -> str:
         """Empty where there is no such file."""
