@@ -33,6 +33,8 @@ FOREIGN = {
     "an ECAT 7 file": _bytes("pet.v", b"MATRIX72v\0" + bytes(500)),
     "a MINC 1 or another NetCDF file": _bytes("mri.mnc", b"CDF\x01" + bytes(500)),
     "a Philips PAR file": _bytes("mri.par", b"# === DATA DESCRIPTION FILE =====\n#\n"),
+    "a Philips REC file": _bytes("mri.REC", bytes(500)),
+    "an AFNI file": _bytes("mri+orig.BRIK.gz", gzip.compress(bytes(500))),
     "an Interfile header": _bytes("pet.hv", b"!INTERFILE  :=\r\n!imaging modality := PT\r\n"),
     "a ZIP archive": _bytes("pet.nii", b"PK\x03\x04" + bytes(100)),
     "a NumPy array": ("pet.nii", lambda path: np.save(path.open("wb"), VALUES)),

@@ -63,6 +63,15 @@ def test_padding_at_both_ends_and_twice_at_one_end() -> None:
     assert automatic_window(values, "The MRI") == pytest.approx(right, abs=0.05 * right.upper)
 
 
+@pytest.mark.parametrize("slices", [5, 24])
+def test_a_constant_above_the_rest_at_two_faces_is_padding(slices: int) -> None:
+    """In a few slices, most voxels of all faces belong to the first and the last one."""
+    values = _head()[:slices]
+    values[:, :, :4] = values[:, :, -4:] = 32767
+    (found,) = find_padding(values)
+    assert found.lower == found.upper == 32767
+
+
 def test_zero_below_an_offset_image_is_padding() -> None:
     values = _padded(_head(offset=1024), 0.1, 0)
     (found,) = find_padding(values)

@@ -32,13 +32,13 @@ ROOT = Path(__file__).resolve().parents[2]
 STEP_MM = 2  # of the simulated heads: every second voxel of a label map
 PSF_MM, NOISE, TEXTURE = 5.5, 0.04, 0.06  # of the simulated PETs; see training.heads.scan_pet
 MRI_LEVEL, PET_LEVEL = 700.0, 10_000.0  # intensity of 1
-LESIONS_ML, UPTAKES = (0.3, 0.5, 1.0, 2.0, 5.0, 10.0), (1.5, 2.0, 4.0, 10.0)
+LESIONS_ML, UPTAKES = (0.3, 0.5, 1.0, 2.0, 5.0, 10.0), (1.2, 1.35, 1.5, 2.0, 4.0, 10.0)
 REFERENCES = {"FDG": 1.0, "amyloid": 1.0, "FET": 0.3, "dopamine": 1.0}  # reference uptake; lesions have a multiple of it
 PADDINGS, PADDING_SHARES = (-1000.0, -32768.0), (0.0, 0.005, 0.02, 0.05, 0.1, 0.2)
-OUTLIERS = {"20000": 20_000.0, "twice the window": 2.0}
+OUTLIERS = {"20000": 20_000.0, "twice the window": 2.0, "eight times the window": 8.0}
 OUTLIER_SHARES = (0.0, 0.0005, 0.0015, 0.005, 0.01)
 NEGATIVE_NOISE = (0.05, 0.1, 0.2)  # standard deviation, of the uptake 1, everywhere
-SEEN = 1.5  # a lesion counts as a focus in the summary if its level, relative to the window without it, exceeds this
+SEEN, DIM = 1.5, 1.2  # levels, relative to the window without a lesion, that divide lesions in the summary
 BOUND = 0.1  # of the width of the right window
 _DESIGNED_HEAD = 5  # for padding and outliers
 LESION_HEADS, NOISE_HEADS = (8, 12), (8, 10, 12)  # not looked at when the rule for foci was chosen
@@ -253,10 +253,12 @@ def report(data: Path, numbers: Sequence[int], say: Callable[[str], None]) -> st
     lesions = [row for number in LESION_HEADS for row in lesion_rows(Head(data, number))]
     mris, noise = list(mri_rows(designed)), list(noise_rows(Head(data, number) for number in NOISE_HEADS))
     focus = [row for row, volume, level in lesions if volume >= 0.5 and level >= SEEN]
-    small = [row for row, volume, level in lesions if volume >= 0.5 and level < SEEN]
+    dim = [row for row, volume, level in lesions if volume >= 0.5 and DIM <= level < SEEN]
+    hidden = [row for row, volume, level in lesions if volume >= 0.5 and 1 < level < DIM]
     groups = {
         f"lesions of 0.5 to 10 ml, {SEEN:g} times the window without them or more": focus,
-        "lesions of 0.5 to 10 ml that are less bright": small,
+        f"lesions of 0.5 to 10 ml, {DIM:g} to {SEEN:g} times the window": dim,
+        f"lesions of 0.5 to 10 ml, 1 to {DIM:g} times the window": hidden,
         "lesions of 0.3 ml": [row for row, volume, _ in lesions if volume < 0.5],
         "padding of 0 to 20 % of the MRI": [row for group, row in mris if group == "padding"],
         "outliers of 0 to 1 % of the MRI": [row for group, row in mris if group == "outliers"],

@@ -71,7 +71,8 @@ def _focus_level(pet: sitk.Image, region: sitk.Image, head: NDArray[Any], window
     if not foreground.size:
         return None
     normal = float(np.percentile(foreground, _NORMAL_PERCENTILE))
-    return hottest_focus(within_region(pet, region), pet.GetSpacing(), window.upper, normal, noise)
+    left = pet.GetDirection()[:3]  # how far a step along each axis leads to the left
+    return hottest_focus(within_region(pet, region), pet.GetSpacing(), window.upper, normal, noise, left)
 
 
 def automatic_mri_window(axial: sitk.Image) -> Window:

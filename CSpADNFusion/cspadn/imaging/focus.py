@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
 FOCUS_ML = 0.3  # the core of the smallest focus that sets the window: of a lesion of 0.5 ml, so much is about as hot
+_VARIANCE = (FOCUS_ML * 1000 * 3 / (4 * math.pi)) ** (2 / 3) / 5  # of a ball of that volume along each axis, in mm^2
 _LEAST_VOXELS = 2  # voxels, if they are large: a single voxel may be noise
 # A core that is hotter than these multiples of the two reference levels is not normal tissue (docs/adr/0022).
 _ABOVE_BRIGHT, _ABOVE_NORMAL = 1.4, 1.85
-_ABOVE_NOISE = 1.5  # multiples of the noise that are added to that level
-_EDGE = 0.8  # of that level: where a focus may begin
+# Nor is one that is hotter than this multiple of the first level, and of all that lies near its mirror image.
+_ABOVE_BRIGHT_ONE_SIDED, _ABOVE_MIRROR = 1.15, 1.28
+_CEILING = 1.25  # of the former limit: peak of a small focus whose mean does not reach it
+_MIRROR_MM = 10.0  # how far the mirror image of a place may be off: heads are not quite symmetrical, and may be tilted
+_HEAD = 0.3  # of the first level: voxels whose middle is that of the head
+_AROUND_MM = 4.0  # from such a place to the rest of its focus
+_LATTICE_MM = 2.0  # enough to compare the two sides
+_ABOVE_NOISE = 1.5  # multiples of the noise that are added to these levels
+_EDGE = 0.8  # of the level: where a focus may begin
 _PEAK = 0.9  # of the hottest mean: where the peak may lie
 _MARGIN_MM = 10.0  # around the hot parts
+_BRIGHTENED = 1.03  # the hottest of many means in a noisy image is so much hotter than the focus is
 
 
 def hottest_focus(
-    values: NDArray[np.float32], spacing_mm: tuple[float, ...], bright: float, normal: float, noise: float = 0.0
+    values: NDArray[np.float32],
+    spacing_mm: tuple[float, ...],
+    bright: float,
+    normal: float,
+    noise: float = 0.0,
+    left: Sequence[float] = (1.0, 0.0, 0.0),
 ) -> float | None:
     """Return the level of the hottest focus of a PET, or None if no focus is hotter than normal tissue.
 
     A focus is a connected part of :data:`FOCUS_ML` or more. It is recognised by the mean over so much of it, weighted by a
     Gaussian: noise moves this mean less than any voxel. Its level is that of its peak, as two such means give it for a peak
-    with the profile of a Gaussian, and at most that of the brightest voxel. The second mean is over 2.8 times the volume.
+    with the profile of a Gaussian, less what noise adds to it, and at most that of the brightest voxel. The second mean is
+    over 2.8 times the volume.
 
     Args:
         values: (slices, rows, columns); NaN and infinity are ignored.
@@ -33,13 +50,36 @@ def hottest_focus(
         bright: level of the brightest normal tissue, such as the 99.5th percentile of the foreground. The mean of a focus is
             higher than 1.4 times this level,
         normal: level of hot normal tissue, such as the 97th percentile of the foreground: or than 1.85 times this one, since a
-            large focus raises the first level.
+            large focus raises the first level,
         noise: standard deviation of a voxel, 0 if it is not known. The mean must be higher by 1.5 times the noise, as the
             hottest of many places with normal uptake is not.
+        left: unit vector to the patient's left, along columns, rows and slices. If no mean is as high as that, 1.15 times
+            ``bright`` is enough for one that is 1.28 times as high as all within 10 mm of its mirror image: normal uptake is
+            hot on both sides.
     """
     least = max(_LEAST_VOXELS, math.ceil(FOCUS_ML * 1000 / math.prod(spacing_mm) - 1e-6))
-    level = min(_ABOVE_BRIGHT * bright, _ABOVE_NORMAL * normal) + _ABOVE_NOISE * noise
+    margin = _ABOVE_NOISE * noise
+    level = min(_ABOVE_BRIGHT * bright, _ABOVE_NORMAL * normal) + margin
+    found = _level_of_hottest(values, spacing_mm, least, level)
+    lower = _ABOVE_BRIGHT_ONE_SIDED * bright + margin
+    if found is not None or not lower < level or not values.size:
+        return found
+    cut = np.minimum(values, _CEILING * level)  # a focus is not hotter, as it would have been found; hot specks are
+    exceeding = _exceeding_mirror(cut, spacing_mm, left, bright, margin)
+    return None if exceeding is None else _level_of_hottest(cut, spacing_mm, least, lower, exceeding)
+
+
+def _level_of_hottest(
+    values: NDArray[np.float32],
+    spacing_mm: tuple[float, ...],
+    least: int,
+    level: float,
+    eligible: NDArray[np.bool_] | None = None,
+) -> float | None:
+    """Return the level of the hottest part of so many voxels whose mean, at an eligible place, exceeds a level."""
     hot = (values > _EDGE * level) & np.isfinite(values)
+    if eligible is not None:
+        hot &= eligible
     if not hot.any():
         return None
     box = _box(hot)  # the remaining steps are small, even in a large volume
@@ -48,18 +88,69 @@ def hottest_focus(
     if not parts.any():
         return None
     box = _box(parts, [math.ceil(_MARGIN_MM / step) for step in reversed(spacing_mm)])
-    parts, values = parts[box], np.where(np.isfinite(values[box]), values[box], 0)
+    parts, inside = parts[box], np.where(np.isfinite(values[box]), values[box], 0)
     # Hot specks that are no focus do not count.
-    image = sitk.GetImageFromArray(np.where(parts, values, np.minimum(values, _EDGE * level)).astype(np.float32))
+    image = sitk.GetImageFromArray(np.where(parts, inside, np.minimum(inside, _EDGE * level)).astype(np.float32))
     image.SetSpacing(spacing_mm)
-    variance = (FOCUS_ML * 1000 * 3 / (4 * math.pi)) ** (2 / 3) / 5  # of a ball along each axis, in mm^2
-    near, wide = (_smoothed(image, factor * variance) for factor in (1, 2))
+    near, wide = (_smoothed(image, factor * _VARIANCE) for factor in (1, 2))
     near = np.where(parts, near, -np.inf)
     if near.max() <= level:
         return None
     place = np.argmax(np.where(near >= _PEAK * near.max(), wide, -np.inf))
-    peak = _peak(float(near.flat[place]), float(wide.flat[place]))
-    return min(peak, float(values[parts].max()))
+    peak = _peak(float(near.flat[place]), float(wide.flat[place])) / _BRIGHTENED
+    return min(max(peak, level), float(inside[parts].max()))
+
+
+def _exceeding_mirror(
+    values: NDArray[np.float32], spacing_mm: tuple[float, ...], left: Sequence[float], bright: float, margin: float
+) -> NDArray[np.bool_] | None:
+    """Return where the mean is 1.28 times as high as all near the mirror image, about the middle of the head; None: nowhere.
+
+    Args:
+        values, spacing_mm, left, bright: as for :func:`hottest_focus`.
+        margin: by which the mean must be higher in addition, and higher than 1.15 times ``bright``.
+    """
+    finite = np.where(np.isfinite(values), values, 0).astype(np.float32)
+    image = sitk.GetImageFromArray(finite)
+    image.SetSpacing(spacing_mm)
+    factors = [
+        max(1, min(size, math.floor(_LATTICE_MM / step + 1e-6)))
+        for size, step in zip(image.GetSize(), spacing_mm, strict=True)
+    ]
+    coarse = sitk.BinShrink(image, factors)
+    means = _smoothed(coarse, _VARIANCE)
+    if means.max() <= _ABOVE_BRIGHT_ONE_SIDED * bright + margin:
+        return None
+    coarse = _like(means, coarse)
+    mirror = sitk.AffineTransform(3)
+    mirror.SetMatrix((np.eye(3) - 2 * np.outer(left, left)).ravel().tolist())
+    mirror.SetCenter(_middle(coarse, _HEAD * bright))
+    other = sitk.Resample(coarse, mirror, sitk.sitkLinear, 0.0)
+    hottest = sitk.GrayscaleDilate(other, [math.ceil(_MIRROR_MM / step) for step in coarse.GetSpacing()], sitk.sitkBox)
+    level = np.maximum(_ABOVE_MIRROR * sitk.GetArrayViewFromImage(hottest), _ABOVE_BRIGHT_ONE_SIDED * bright) + margin
+    inside = sitk.BinShrink(_like(np.isfinite(values).astype(np.float32), image), factors)
+    inside = sitk.GrayscaleErode(inside, [math.ceil(_AROUND_MM / step) for step in coarse.GetSpacing()], sitk.sitkBox)
+    known = sitk.GetArrayFromImage(sitk.Resample(inside, coarse, mirror, sitk.sitkNearestNeighbor, 0.0)) > 0
+    exceeding = ((means > level) & known).astype(np.uint8)  # of the other side nothing is known outside the head's region
+    if not exceeding.any():
+        return None
+    around = sitk.BinaryDilate(_like(exceeding, coarse), [math.ceil(_AROUND_MM / step) for step in coarse.GetSpacing()])
+    result: NDArray[np.bool_] = (
+        sitk.GetArrayFromImage(sitk.Resample(around, image, sitk.Transform(), sitk.sitkNearestNeighbor)) > 0
+    )
+    return result
+
+
+def _like(values: NDArray[Any], image: sitk.Image) -> sitk.Image:
+    result = sitk.GetImageFromArray(values)
+    result.CopyInformation(image)
+    return result
+
+
+def _middle(image: sitk.Image, level: float) -> list[float]:
+    """Return the mean position, in mm, of the voxels above a level."""
+    places = np.argwhere(sitk.GetArrayViewFromImage(image) > level)[:, ::-1].mean(axis=0)
+    return list(image.TransformContinuousIndexToPhysicalPoint(places.tolist()))
 
 
 def _peak(near: float, wide: float) -> float:

@@ -17,7 +17,7 @@ _MOST_NEGATIVE_SHARE = 0.75  # likewise, of a negative constant in an image with
 _BELOW_NEGATIVE, _BELOW, _ABOVE = 0.5, 1.0, 2.0  # distances from the other values, as multiples of their range
 _NEGATIVE = 0.02  # the same for a negative constant in an image without other negative values; a smaller one does no harm
 _DECLARED = 0.1  # the same for a value that the headers call padding: nearer to the rest, it is the background itself
-_RIM = 2.0  # padding above the rest is this much more frequent on the faces of the volume than in all of it
+_RIM = 2.0  # padding above the rest is this much more frequent on one of the faces of the volume than in all of it
 _PERCENTILES = (0.5, 5, 99.5)  # of the other values: the lowest, the lowest without a blurred edge, and the highest
 _BLURRED = 0.2  # of the range: if the lowest two differ by more, interpolation has blurred the edge of the padding
 _CONSTANTS = 3  # at each end, at most, that are looked at
@@ -162,11 +162,12 @@ class _Core(NamedTuple):
 
 
 def _is_at_the_rim(constant: float, values: NDArray[Any]) -> bool:
-    """Return whether a constant is more frequent on the faces of a volume than in all of it, as bright spots are not."""
+    """Return whether a constant is more frequent on a face of a volume than in all of it, as bright spots are not."""
     if values.ndim != 3:
         return False
-    faces = [np.take(values, end, axis).ravel() for axis in range(3) for end in (0, -1) if values.shape[axis] > 1]
-    return bool(np.mean(np.concatenate(faces) == constant) >= _RIM * np.mean(values == constant))
+    faces = [np.take(values, end, axis) for axis in range(3) for end in (0, -1) if values.shape[axis] > 1]
+    highest = max((float(np.mean(face == constant)) for face in faces), default=0.0)
+    return highest >= _RIM * float(np.mean(values == constant))
 
 
 def _is_apart(declared: tuple[float, float], others: NDArray[np.float64]) -> bool:

@@ -24,6 +24,7 @@ _FOREGROUND_SHARE = 0.1  # of the way from background to bright: higher intensit
 _FOREGROUND_PERCENTILE = 99.5  # of the foreground
 _OUTLIERS = 0.012  # largest share of voxels that may be outliers: a smaller foreground consists of outliers
 _BULK_PERCENTILES = (5, 80)  # of all voxels, and of the foreground: between them lies most tissue
+_TRIMMED = 1.4  # times the range of the bulk without the brightest voxels: more than with them, unless these are outliers
 _FAR_ABOVE, _FAR_BELOW = 5.0, 1.0  # times the range of the bulk: values farther away are outliers
 _SAMPLED_VOXELS = 2**24  # the window of a larger volume is computed on a lattice of about so many voxels
 
@@ -97,17 +98,23 @@ def automatic_window(values: NDArray[np.generic], name: str) -> Window:
 
 def _without_outliers(finite: NDArray[Any]) -> NDArray[Any]:
     """Return the values without those that lie far from the bulk, unless they are too many to be outliers."""
-    low = float(np.percentile(finite, _BULK_PERCENTILES[0]))
-    foreground = finite[finite > _threshold(finite, low)]
-    if not foreground.size:
+    low, high = (float(level) for level in np.percentile(finite, (_BULK_PERCENTILES[0], 100 * (1 - _OUTLIERS))))
+    whole, trimmed = (_reach(values, low) for values in (finite, finite[finite <= high]))
+    reach = min(whole, _TRIMMED * trimmed) if trimmed > 0 else whole  # few outliers may be most of what is above their tenth
+    if reach <= 0:
         return finite
-    reach = float(np.percentile(foreground, _BULK_PERCENTILES[1])) - low
     kept = finite
     for outliers in (finite > low + _FAR_ABOVE * reach, finite < low - _FAR_BELOW * reach):
         if 0 < np.count_nonzero(outliers) <= _OUTLIERS * finite.size:
             limit = finite[outliers]
             kept = kept[kept < limit.min()] if limit.min() > low else kept[kept > limit.max()]
     return kept
+
+
+def _reach(values: NDArray[Any], low: float) -> float:
+    """Return how far the bulk of the foreground reaches above a low level; 0 without foreground."""
+    foreground = values[values > _threshold(values, low)]
+    return float(np.percentile(foreground, _BULK_PERCENTILES[1])) - low if foreground.size else 0.0
 
 
 def _threshold(values: NDArray[Any], lower: float) -> float:

@@ -16,6 +16,10 @@ _GZIP = b"\x1f\x8b"
 _NIFTI_2 = {(540).to_bytes(4, order) for order in ("little", "big")}  # size of the header
 _MAGIC, _NIFTI_1 = 344, (b"n+1\0", b"ni1\0")  # where a NIfTI-1 header names its format, and how
 _MGH = (1).to_bytes(4, "big")  # version
+_ENDINGS = {  # of names, where the content has no mark
+    (".head", ".brik", ".brik.gz"): "an AFNI file",
+    (".rec",): "a Philips REC file",
+}
 _BEGINNINGS = {
     b"\x89HDF\r\n\x1a\n": "a MINC 2 or another HDF5 file",
     b"CDF\x01": "a MINC 1 or another NetCDF file",
@@ -84,5 +88,8 @@ def _format_of(start: bytes, name: str) -> str:
         return "a NIfTI-2 file"
     if start[:4] == _MGH and name.endswith((".mgh", ".mgz")):
         return "a FreeSurfer MGH file"
+    for suffixes, kind in _ENDINGS.items():
+        if name.endswith(suffixes):
+            return kind
     beginning = start.lstrip().lower()
     return next((kind for mark, kind in _BEGINNINGS.items() if start.startswith(mark) or beginning.startswith(mark)), "")

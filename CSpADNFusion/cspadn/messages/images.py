@@ -69,9 +69,9 @@ SECTION = Section(
         Message(
             "format-foreign",
             "it is {format}, which is not read. Convert it to NIfTI-1, NRRD or MetaImage.",
-            "The content shows another format, whatever the ending of the name. nibabel converts NIfTI-2, MINC, MGH, ECAT and "
-            "PAR files; Slicer converts others. A web page or an archive in place of an image is a download that went "
-            "wrong, or was not unpacked.",
+            "The content shows another format, whatever the ending of the name. nibabel converts NIfTI-2, MINC, MGH, ECAT, "
+            "AFNI and PAR files; Slicer converts others. A web page or an archive in place of an image is a download that "
+            "went wrong, or was not unpacked.",
         ),
         Message(
             "gzip-not-named",
