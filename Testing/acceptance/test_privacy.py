@@ -261,7 +261,7 @@ class Sight(NamedTuple):
 
 
 class Watch:
-    """Looks again and again at what is in some folders, in a thread.
+    """Records the content of some folders again and again, in a thread.
 
     :ivar seen: by paths, what they were, one after the other, without repetitions.
     """
@@ -389,7 +389,7 @@ BAD = {
 
 
 def _fuse_series(study: Path, out: Path, *options: str) -> tuple[int, set[str], Watch]:
-    """Exit code, what was told, and what was seen; the folder for temporary files is watched as well."""
+    """Return the exit code, the marks in the output, and the watch, which also sees the folder for temporary files."""
     temporary = out.parent / "temporary"
     for folder in (out, temporary):
         folder.mkdir()
@@ -426,7 +426,7 @@ def test_no_error_says_who_the_patient_is(kind: str, marked: Path, tmp_path: Pat
 
 
 def test_the_derived_series_says_it(marked: Path, tmp_path: Path) -> None:
-    """That is its purpose; and what is looked for would be found."""
+    """A derived series names its patient; this also shows that the search finds the marks."""
     assert _fuse_series(marked, tmp_path / "out", *GOOD["series"])[0] == 0
     files = list((tmp_path / "out" / "f").rglob("*.dcm"))
     assert {file.parent.name for file in files} == {"grey", "color", "blending"}

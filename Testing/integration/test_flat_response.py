@@ -39,7 +39,7 @@ def test_flat_inputs_are_answered_in_order(model):
 
 
 def drawn(kind):
-    """PET and MRI (N, H, W) in [0, 1] of a kind that networks answer badly."""
+    """Draw PET and MRI (N, H, W) in [0, 1] of a kind that networks fuse badly."""
     random = np.random.default_rng(7)
     shape = (3, 72, 80)
     if kind == "noise":

@@ -60,7 +60,7 @@ def test_same_inputs_give_identical_voxels(pair) -> None:
 
 
 def test_slices_equal_the_network_alone() -> None:
-    """On one grid, with given windows: the fused slice is what the network makes of the two slices, and black."""
+    """With one grid and given windows, a fused slice is the network's output for the two slices, or black."""
     pet, mri = volume(blobs(seed=5)), volume(blobs(seed=6))
     settings = cspadn.FusionSettings(pet_window=(0, 100), mri_window=(0, 100))
     fused = _array(cspadn.fuse(pet, mri, settings).image)

@@ -178,7 +178,7 @@ def test_heads_apart_are_equal_too() -> None:
 
 @pytest.mark.parametrize("affinities", [500, 4000])
 def test_few_affinities_at_a_time_are_equal_too(affinities: int, monkeypatch) -> None:
-    """On large slices, memory may suffice only for one line or a part of it."""
+    """For large slices, there may be memory only for one line or a part of it."""
     monkeypatch.setattr(criss_cross, "_CPU_AFFINITIES", affinities)
     for name in ("noise", "head"):
         assert _difference(network_of("both"), SOURCES[name]) <= TOLERANCE

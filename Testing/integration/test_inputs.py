@@ -29,7 +29,7 @@ WINDOWS = ["--pet-window", "0", "400", "--mri-window", "0", "100"]
 
 @pytest.fixture
 def dynamic(pair, tmp_path: Path) -> dict[str, Path]:
-    """A dynamic PET as NIfTI, NRRD and DICOM, and its MRI; the MRI is a file and a series."""
+    """Write a dynamic PET as NIfTI, NRRD and DICOM, and its MRI as a file and a series."""
     frames = [pair[0] * factor for factor in FACTORS]
     paths = {name: tmp_path / f"{name}.nii.gz" for name in ("nifti", "mri")} | {"nrrd": tmp_path / "nrrd.nrrd"}
     for name in ("nifti", "nrrd"):

@@ -94,7 +94,7 @@ def test_terms_prefer_a_fusion_to_noise(name: str) -> None:
 
 
 def test_terms_of_a_batch_weigh_what_each_slice_holds() -> None:
-    """A black patch beside another changes nothing in the measures that are sums over edges or information."""
+    """A black patch beside another one does not change measures that are sums over edges or information."""
     pet, mri = _heads()
     sources, fused = _as_tensors(pet, mri), _as_tensors(_fusions()["average"])
     for name in ("qabf", "vif", "scd"):

@@ -21,7 +21,7 @@ MEGABYTE = 10**6
 
 
 def _peak(pet: Path, mri: Path, output: Path, limit: int) -> float:
-    """Fuse with at most ``limit`` bytes of private memory, reserved or used; in MB the peak of all that was resident."""
+    """Fuse with at most ``limit`` bytes of private memory, reserved or used; return the peak of the resident memory in MB."""
     command = [sys.executable, "-c", _CODE.format(limit=limit), str(pet), str(mri), str(output)]
     # On a busy machine, threads that wait actively take most of the processor from each other.
     environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "OMP_WAIT_POLICY": "passive"}

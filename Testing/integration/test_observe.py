@@ -1,4 +1,4 @@
-"""The command of the observer: its page has every display and names the cases."""
+"""The observer's command writes a page with every display and names the cases."""
 
 from __future__ import annotations
 

@@ -599,7 +599,7 @@ def test_studies_that_leave_a_choice_fail(run: Run, tmp_path: Path, pair, capsys
 
 @pytest.mark.parametrize("keyword", ["Modality", "SeriesInstanceUID"])
 def test_a_file_that_belongs_nowhere_fails_its_study(tmp_path: Path, pair, keyword: str) -> None:
-    """Otherwise the first or last slice could be missing unnoticed."""
+    """Otherwise, nobody would notice that the first or last slice is missing."""
     write_series(tmp_path / "MR", pair[1], "MR")
     file = sorted((tmp_path / "MR").iterdir())[0]
     dataset = pydicom.dcmread(file)

@@ -1046,7 +1046,7 @@ def test_the_layout_is_known_from_the_start(panel) -> None:
 
 @pytest.mark.parametrize("name", ["Overlay | fused", "Outlines | checkerboard", "All volumes"])
 def test_labels_of_the_views_are_not_shortened(quick_panel, name: str) -> None:
-    """At 1000 pixels, Slicer leaves each of five views about 190."""
+    """In a window of 1000 pixels, each of five views is about 190 pixels wide."""
     import qt
     import slicer
 

@@ -1,6 +1,6 @@
 """``make panel-benchmark``: how long the module's file takes to import and its panel to open, each in a fresh process.
 
-In the stand-in for the application: Slicer's own part is not in it. ``import slicer``, on which it stands, is timed beside it.
+The stand-in for the application runs it, so Slicer's own part is not included. ``import slicer`` is timed separately.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def build(root: Path, heads: Heads) -> Path:
 
 
 def _run_with_losses(dataset: Path, folder: Path) -> int:
-    """A worker is killed, then the run is interrupted, then it goes on; how many results are whole in the end."""
+    """Kill a worker, interrupt the run and resume it; return how many results are complete in the end."""
     output = folder / "derivatives"
     with cluster(folder / "dask") as here:
         arguments = (dataset, output, "--scheduler", here.address, "--device", "cpu")
@@ -82,7 +82,7 @@ def _run_with_losses(dataset: Path, folder: Path) -> int:
 
 
 def _follow(process: subprocess.Popen[str], lines: int | None) -> None:
-    """Print what it tells, some lines or all."""
+    """Print the output of the process, some lines of it or all."""
     assert process.stdout is not None
     for number, line in enumerate(process.stdout, 1):
         print(line, end="", flush=True)

@@ -204,7 +204,7 @@ def check_installed(_: dict[str, str]) -> Iterator[str]:
 
 
 def check_requirements(_: dict[str, str]) -> Iterator[str]:
-    """What pyproject.toml asks for is listed, in a version that it allows."""
+    """Yield each requirement of pyproject.toml that is not listed, or not in a version that it allows."""
     table, versions = project(), listed_here()
     extras = table["project"]["optional-dependencies"].values()
     texts = [

@@ -130,7 +130,7 @@ def set_keyword(keyword: str, value: Callable[[int], object]) -> Callable[[Datas
 
 
 def write_dynamic(folder: Path, frames: Sequence[sitk.Image], seconds: Sequence[float], **changes: object) -> Path:
-    """A dynamic PET: a series whose frames lie at one place, one after the other, with instance numbers in another order."""
+    """Write a dynamic PET: a series of frames of one place, at successive times, with instance numbers in another order."""
     start, series = 0.0, generate_uid()
     folder.mkdir()
     for number, (frame, lasting) in enumerate(zip(frames, seconds, strict=True)):

@@ -50,7 +50,7 @@ def check_links(root: Path) -> Iterator[str]:
 
 
 def check_decisions(root: Path) -> Iterator[str]:
-    """The list of decisions has one row for each record, in order."""
+    """Check that the list of decisions has one row for each record, in order."""
     folder = root / "docs" / "adr"
     index = re.findall(r"^\| \[\d+\]\(([^)]+)\)", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     records = [record.name for record in sorted(folder.glob("0*.md"))]

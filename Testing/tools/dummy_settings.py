@@ -1,4 +1,4 @@
-"""Values of all settings, and settings with one more of each kind: tests look for them wherever settings are given."""
+"""Values for all settings, and settings with one extra of each kind, which tests look for wherever settings are given."""
 
 from __future__ import annotations
 

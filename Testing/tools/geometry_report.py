@@ -169,7 +169,7 @@ def pet_grids(pair: Pair) -> Iterator[Case]:
 
 
 def transforms(pair: Pair) -> Iterator[Case]:
-    """Nodes under transforms that bring them together again: through the logic, as in Slicer."""
+    """Fuse nodes under transforms that align them again, with the module's logic, as in Slicer."""
     application.start()
     import slicer
 

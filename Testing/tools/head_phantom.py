@@ -49,7 +49,7 @@ def rigid(degrees: tuple[float, float, float], shift: tuple[float, float, float]
 
 
 def distance_mm(first: sitk.Transform, second: sitk.Transform) -> float:
-    """Return by how many mm two transforms differ, on average over points of the brain."""
+    """Return the mean distance, in mm, between the points of the brain under two transforms."""
     places = [(x, y, z) for x in (-50.0, 0, 50.0) for y in (-60.0, 0, 60.0) for z in (-50.0, 0, 60.0)]
     moves = [np.subtract(first.TransformPoint(place), second.TransformPoint(place)) for place in places]
     return float(np.linalg.norm(moves, axis=1).mean())

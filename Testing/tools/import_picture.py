@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
 
 
 def imports_of(package: Path) -> Counter[tuple[str, str]]:
-    """Return how many statements of one part of a package import from another, also inside functions.
+    """Count the statements with which one part of a package imports from another, also inside functions.
 
     A part is a module, or a subpackage, directly below the package. Imports for type checkers alone do not count.
     """

@@ -95,16 +95,16 @@ class Repository:
 
     @cached_property
     def scripts(self) -> dict[Path, ast.Module]:
-        """All Python files that are installed, parsed."""
+        """Return the syntax trees of all installed Python files."""
         return {file: _parsed(file.read_text(encoding="utf-8")) for file in sorted(self.module.rglob("*.py"))}
 
     def text(self, name: str) -> str:
-        """Empty where there is no such file."""
+        """Return the text of a file; an empty text if there is no such file."""
         file = self.root / name
         return file.read_text(encoding="utf-8") if file.is_file() else ""
 
     def variable(self, name: str) -> str:
-        """What CMakeLists.txt sets in one line, in quotation marks."""
+        """Return the value of a variable that CMakeLists.txt sets in one line, in quotation marks."""
         found = re.search(rf'^set\({name} "([^"\n]+)"\)$', self.cmake, re.MULTILINE)
         return found[1] if found else ""
 
@@ -190,7 +190,7 @@ def check_licence(repository: Repository) -> Iterator[str]:
 
 
 def _terms(licence: str) -> str:
-    """From the permission on: without title, year and holder, and however it is broken into lines."""
+    """Return the licence from the permission on, without title, year, holder and line breaks."""
     return " ".join(licence[licence.find("Redistribution") :].split())
 
 
@@ -230,7 +230,7 @@ def check_line_ends(repository: Repository) -> Iterator[str]:
 
 
 def check_file_scope(repository: Repository) -> Iterator[str]:
-    """A file that is imported names and defines things, and does nothing else."""
+    """Check that a file that is imported only defines names, and runs nothing else."""
     for file, tree in repository.scripts.items():
         own = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
         for node in tree.body:
@@ -256,7 +256,7 @@ def _only_names(node: ast.stmt, makers: set[str]) -> bool:
 
 
 def _root(call: ast.Call) -> str:
-    """The first name of what is called."""
+    """Return the first name in the expression that is called."""
     node: ast.expr = call
     while not isinstance(node, ast.Name):
         if isinstance(node, ast.Constant):
@@ -268,7 +268,7 @@ def _root(call: ast.Call) -> str:
 
 
 def check_imports(repository: Repository) -> Iterator[str]:
-    """What is imported with the module comes with Python or Slicer."""
+    """Check that everything imported with the module comes with Python or Slicer."""
     waiting, seen = [repository.module / f"{repository.name}.py"], set()
     while waiting:
         file = waiting.pop()
@@ -284,7 +284,7 @@ def check_imports(repository: Repository) -> Iterator[str]:
 
 
 def _imported(repository: Repository, file: Path) -> Iterator[str]:
-    """Full names of what a file imports as it is imported itself."""
+    """Yield the full names of the modules that a file imports when it is imported."""
     package = ".".join(file.relative_to(repository.module).parent.parts)
     for node in repository.scripts.get(file, ast.Module([], [])).body:
         if isinstance(node, ast.Import):
@@ -297,13 +297,13 @@ def _imported(repository: Repository, file: Path) -> Iterator[str]:
 
 
 def _file_of(repository: Repository, name: str) -> Path | None:
-    """Of one of our own modules."""
+    """Return the file of a module of the extension; None for others."""
     path = repository.module.joinpath(*name.split("."))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file in repository.scripts), None)
 
 
 def check_installs(repository: Repository) -> Iterator[str]:
-    """torch comes through its own extension, and what Slicer brings stays as it is."""
+    """Check that torch is left to its own extension, and that no package of Slicer is replaced."""
     for file, tree in repository.scripts.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and _installs(node):
@@ -314,7 +314,7 @@ def check_installs(repository: Repository) -> Iterator[str]:
 
 
 def _installs(call: ast.Call) -> bool:
-    """By pip itself; or by Slicer's pip_ensure what is written there, and not in requirements.txt."""
+    """Return whether a call runs pip, or gives Slicer's pip_ensure packages that are not from requirements.txt."""
     texts = {node.value for node in ast.walk(call) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     name = ast.unparse(call.func).split(".")[-1]
     if name == "pip_ensure":

@@ -16,7 +16,7 @@ def ijk_to_lps(image: sitk.Image) -> np.ndarray:
 
 
 def node_of(image: sitk.Image, name: str):
-    """A volume node made of an image, independently of the code under test."""
+    """Return a volume node made from an image, independently of the code under test."""
     import slicer
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
@@ -26,7 +26,7 @@ def node_of(image: sitk.Image, name: str):
 
 
 def transform_of(matrix: np.ndarray, name: str = "transform"):
-    """A linear transform node, from the node's RAS to its parent's RAS."""
+    """Return a linear transform node that maps the node's RAS to its parent's RAS."""
     import slicer
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", name)

@@ -58,7 +58,7 @@ def _conv(inputs: int, outputs: int = _GROWTH, size: int = 3, mode: str = "refle
 
 
 def _dense(layers: nn.ModuleList, source: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
-    """Apply layers of which each but the first sees the outputs of all before it; return all their outputs, joined."""
+    """Apply layers, each of which takes the outputs of all layers before it; return all outputs, concatenated."""
     features = activation(layers[0](source))
     for layer in layers[1:]:
         features = torch.cat([features, activation(layer(features))], dim=1)

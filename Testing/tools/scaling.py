@@ -73,7 +73,7 @@ def _arithmetic(cost: float) -> list[str]:
 
 
 def _noisy(image: sitk.Image, seed: int) -> sitk.Image:
-    """So that no two subjects have the same content; air stays black, as it is in the pair."""
+    """Return a pair with noise, so that no two subjects have the same content; air stays black."""
     values = sitk.GetArrayFromImage(image)
     noise = np.random.default_rng(seed).normal(0, 1, values.shape).astype(np.float32)
     noisy = sitk.GetImageFromArray(values + noise * (values > 0))

@@ -1,4 +1,4 @@
-"""Options and data of trainings that take seconds."""
+"""Options and data for training runs of a few seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check of the documents finds planted faults."""
+"""The check of the documents finds faults that were put into them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Physical space: views, the way back, resampling."""
+"""Physical space: views of a volume, the conversion back, and resampling."""
 
 from __future__ import annotations
 

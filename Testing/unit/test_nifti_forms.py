@@ -48,7 +48,7 @@ def _file(path: Path, sform: np.ndarray | None, qform: np.ndarray | None, codes:
 
 
 def _affine(image: sitk.Image) -> np.ndarray:
-    """From voxel indices to RAS, as nibabel has it."""
+    """Return the affine from voxel indices to RAS, as nibabel defines it."""
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()

@@ -73,7 +73,7 @@ class Application:
 
 
 def start():
-    """Make `slicer.app`, `slicer.mrmlScene`, `qt` and the rest; return slicer.app. Later calls change nothing."""
+    """Create `slicer.app`, `slicer.mrmlScene`, `qt` and the rest; return slicer.app. Later calls change nothing."""
     import slicer
 
     if hasattr(slicer, "app"):

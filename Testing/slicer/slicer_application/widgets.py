@@ -131,7 +131,7 @@ class ctkSliderWidget(QWidget):
 
 
 class qMRMLWidget(QWidget):
-    """A widget that knows the scene and tells those that its .ui file connects to it."""
+    """A widget that knows the scene and passes it on to the widgets that its .ui file connects to it."""
 
     mrmlSceneChanged = Signal(object)
 

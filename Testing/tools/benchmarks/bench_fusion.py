@@ -165,7 +165,7 @@ def test_module(benchmark: Any) -> None:
 
 @pytest.mark.parametrize("what", ["cspadn --help", "cspadn fuse of one slice"])
 def test_start_up(benchmark: Any, tmp_path: Path, what: str) -> None:
-    """Wall seconds, the files being in the system's cache."""
+    """Measure wall seconds, with the files in the system's cache."""
     command = _start_up(what, tmp_path)
     benchmark.pedantic(_output, (command,), rounds=7, warmup_rounds=1)
     times = benchmark.stats.stats.data

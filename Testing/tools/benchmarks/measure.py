@@ -109,7 +109,7 @@ def operations(slices: Slices) -> float:
 
 
 def measure(name: str, slices: Slices, threads: int, passes: int) -> dict[str, object]:
-    """Run and time."""
+    """Fuse the slices with a method, and return its times and its peak memory."""
     torch.set_num_threads(threads)
     fuse = SIDES[name](slices)
     fuse(slices[:1])

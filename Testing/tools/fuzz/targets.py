@@ -128,7 +128,7 @@ def _json(data: bytes) -> dict[str, Any]:
 
 
 def _checker() -> Callable[[Any], None]:
-    """What fusing checks of settings before it looks at a volume. To import it takes memory."""
+    """Return the check of settings that fusing runs before it reads a volume. Importing it takes memory."""
     from cspadn.imaging.windowing import check_window
     from cspadn.runtime.device import resolve_device
 

@@ -406,7 +406,7 @@ def _blobs(size: tuple[int, int, int], seed: int) -> sitk.Image:
 
 
 def _fuse(folder: Path, *more: str, pet: Path | None = None, mri: Path | None = None, output: str = OUTPUTS[1]) -> list[str]:
-    """The arguments; what is not given is the small pair."""
+    """Return the arguments of a fusion; the default inputs are the small pair."""
     files = [pet or _write(folder / "pet.nrrd", pair()[0]), mri or _write(folder / "mri.nrrd", pair()[1])]
     return [*map(str, files), "-o", str(folder / OUT / output), *more]
 
@@ -913,7 +913,7 @@ def _large_picture(folder: Path) -> list[str]:
 
 
 def _set(*options: str) -> Maker:
-    """The options, in which OUT stands for the folder of the outputs."""
+    """Return the options, in which OUT stands for the folder of the outputs."""
     return lambda folder: _fuse(folder, *(option.replace("OUT", str(folder / OUT)) for option in options))
 
 
@@ -998,7 +998,7 @@ def _weights(folder: Path) -> Path:
 
 
 def _fit(path: Path, **fields: object) -> None:
-    """Change the card; its SHA-256 is that of the weights then."""
+    """Change the card, and make its SHA-256 that of the weights."""
     card = path.with_suffix(".json")
     told = {**json.loads(card.read_text(encoding="utf-8")), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     card.write_text(json.dumps({**told, **fields}), encoding="utf-8")
@@ -1012,7 +1012,7 @@ def _tensors(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) ->
 
 
 def _model(name: str, identifier: str, change: Callable[[Path], object], names: str = "model.safetensors") -> None:
-    """A case of weights that are changed, or whose card is."""
+    """Return a case in which the weights or their card have been changed."""
 
     def make(folder: Path) -> list[str]:
         change(path := _weights(folder))

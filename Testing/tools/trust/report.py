@@ -85,7 +85,7 @@ def tell_soak(count: int) -> tuple[str, list[str]]:
 
 
 def soak(count: int, side: int = SIDE) -> tuple[dict[str, float], dict[str, float], float]:
-    """Return what there was after the first fusions and at the end, and the seconds; slices have ``side`` pixels a side."""
+    """Return what was in use after the first fusions and at the end, and the seconds; slices have ``side`` pixels a side."""
     command = [sys.executable, str(TOOLS / "trust" / "soak.py"), str(count), str(WARM), str(side)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
