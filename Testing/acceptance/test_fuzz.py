@@ -109,7 +109,7 @@ def test_voxels_of_unused_memory_are_a_finding(target: Target, monkeypatch) -> N
     def invented(*_: object) -> sitk.Image:
         return sitk.Image(2, 2, 2, sitk.sitkUInt8) + next(fillings)
 
-    monkeypatch.setattr("cspadn.io.images.read_with_itk", invented)
+    monkeypatch.setattr("cspadn.io.formats.meta_image.read_with_itk", invented)
     with pytest.raises(AssertionError, match="not those of the file"):
         target((CORPUS / "volume" / "mha").read_bytes())
 
