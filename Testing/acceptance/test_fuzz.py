@@ -109,9 +109,9 @@ def test_voxels_of_unused_memory_are_a_finding(target: Target, monkeypatch) -> N
     def invented(*_: object) -> sitk.Image:
         return sitk.Image(2, 2, 2, sitk.sitkUInt8) + next(fillings)
 
-    monkeypatch.setattr("cspadn.io.formats.meta_image.read_with_itk", invented)
+    monkeypatch.setattr("cspadn.io.formats.nifti.read_with_itk", invented)
     with pytest.raises(AssertionError, match="not those of the file"):
-        target((CORPUS / "volume" / "mha").read_bytes())
+        target((CORPUS / "volume" / "nii").read_bytes())
 
 
 def test_many_pairs_of_one_name_are_named_at_once() -> None:

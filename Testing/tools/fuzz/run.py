@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 TARGETS = "fuzz.targets"
 OURS = ["cspadn", "CSpADNFusionLib", "pydicom"]  # and the parser of DICOM headers, which is written in Python
-LIMITS = ["-rss_limit_mb=2048", "-timeout=10", "-max_len=4096"]
+LIMITS = ["-rss_limit_mb=2048", "-timeout=300", "-max_len=4096"]  # of elapsed time: the targets bound that of the processor
 _RUNS = re.compile(r"^stat::number_of_executed_units: (\d+)$", re.MULTILINE)
 _RATE = re.compile(r"^stat::average_exec_per_sec: +(\d+)$", re.MULTILINE)
 _REACHED = re.compile(r"cov: (\d+) ft: \d+ corp: (\d+)")
@@ -120,9 +120,11 @@ def fuzz(module: str, name: str, *flags: str) -> None:
     """Fuzz one target in this process; does not return."""
     import atheris
 
+    known = [path for folder in flags if Path(folder).is_dir() for path in sorted(Path(folder).iterdir())]
     with atheris.instrument_imports(include=[*OURS, module]):
         target: Callable[[bytes], None] = importlib.import_module(module).TARGETS[name]
-        target(b"")  # imports what it needs
+        for content in (b"", *(path.read_bytes() for path in known)):
+            target(content)  # imports what it needs: what is imported later is not instrumented
     atheris.Setup([name, *flags], target, custom_mutator=lambda data, size, seed: mutated(data, size, random.Random(seed)))
     atheris.Fuzz()
 
