@@ -14,12 +14,18 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
 def clean_module_path(from_working_folder: bool = False) -> None:
     """Remove the folder of this file, and what depends on the working folder, from the module path.
 
+    A relative or empty entry of PYTHONPATH is one of these, although Python has made it absolute.
+
     Args:
         from_working_folder: the first entry is the working folder, which ``python -m`` has put there.
     """
     parent = os.path.dirname(_PACKAGE)  # noqa: PTH120
+    given = os.environ["PYTHONPATH"].split(os.pathsep) if os.environ.get("PYTHONPATH") else []
+    relative = {os.path.abspath(each) for each in given if not os.path.isabs(each)}  # noqa: PTH100, PTH117
+    relative -= {os.path.abspath(each) for each in given if os.path.isabs(each)}  # noqa: PTH100, PTH117
     entries = sys.path[1:] if from_working_folder and not getattr(sys.flags, "safe_path", False) else sys.path
-    kept = [each for each in entries if os.path.isabs(each) and os.path.abspath(each) != _PACKAGE]  # noqa: PTH100, PTH117
+    unwanted = {_PACKAGE, *relative} - {parent}
+    kept = [each for each in entries if os.path.isabs(each) and os.path.abspath(each) not in unwanted]  # noqa: PTH100, PTH117
     sys.path[:] = kept if parent in kept else [parent, *kept]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from cspadn import run_module
 from cspadn.errors import UsageError
 from cspadn.runtime import private_folders, processes
 from message_calls import raises
-from trust.hostile_folder import make_hostile
+from trust.hostile_folder import LATE, make_hostile
 
 ROOT = Path(__file__).resolve().parents[2]
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="owners and permissions as POSIX has them")
@@ -38,6 +40,19 @@ def _run(command: list[str], folder: Path, **more: str) -> str:
     return done.stdout
 
 
+@contextmanager
+def _held(lock: Path) -> Iterator[None]:
+    """Hold the lock of Dask's usual folder, as another user can."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def test_files_of_a_dataset_are_executed(hostile: tuple[Path, Path]) -> None:
     """Without protection, Python executes them: the other tests can fail."""
     folder, mark = hostile
@@ -53,13 +68,39 @@ def test_the_command_imports_nothing_from_its_working_folder(hostile: tuple[Path
     assert not mark.exists(), mark.read_text()
 
 
+def test_the_command_ignores_relative_entries_of_pythonpath(pair, tmp_path: Path) -> None:
+    """Python executes a sitecustomize.py there before the command starts, but the command imports nothing more from there."""
+    folder, mark = make_hostile(tmp_path / "folder", tmp_path / "mark", LATE), tmp_path / "mark"
+    for name, image in zip(("pet", "mri"), pair, strict=True):
+        sitk.WriteImage(image, str(folder / f"{name}.nrrd"))
+    (script := tmp_path / "cspadn").write_text(
+        "import sys\nfrom cspadn.cli import main\nsys.exit(main())\n"
+    )  # as pip writes it
+    entries = os.pathsep.join(["", ".", str(processes.PACKAGE.parent)])
+    _run([sys.executable, str(script), "fuse", "pet.nrrd", "mri.nrrd", "-o", "../fused.nrrd"], folder, PYTHONPATH=entries)
+    assert (tmp_path / "fused.nrrd").is_file()
+    assert not mark.exists(), mark.read_text()
+
+
+@POSIX
+def test_a_settings_file_of_matplotlib_in_the_working_folder_is_not_read(pair, tmp_path: Path) -> None:
+    (folder := tmp_path / "folder").mkdir()
+    os.mkfifo(folder / "matplotlibrc")  # matplotlib would wait for it
+    for name, image in zip(("pet", "mri"), pair, strict=True):
+        sitk.WriteImage(image, str(folder / f"{name}.nrrd"))
+    command = [*processes.module_command("cspadn"), "fuse", "pet.nrrd", "mri.nrrd", "-o", "f.nrrd", "--report", "f.html"]
+    _run(command, folder)
+    assert (folder / "f.html").is_file()
+
+
 def test_a_cohort_imports_nothing_from_its_dataset_or_the_temporary_folder(hostile: tuple[Path, Path], tmp_path: Path) -> None:
     folder, mark = hostile
     (temporary := tmp_path / "tmp").mkdir()
     temporary.chmod(0o1777)
-    make_hostile(temporary / "dask-scratch-space", mark).chmod(0o777)
+    make_hostile(scratch := temporary / "dask-scratch-space", mark).chmod(0o777)
     command = [*processes.module_command("cspadn"), "cohort", ".", "../out", "--workers", "1", "--device", "cpu"]
-    _run(command, folder, TMPDIR=str(temporary))
+    with _held(scratch / "global.lock"):
+        _run(command, folder, TMPDIR=str(temporary))
     assert (tmp_path / "out" / "index.html").is_file()
     assert not mark.exists(), mark.read_text()
     assert sorted(path.name for path in temporary.iterdir() if path.name.startswith("cspadn-cohort")) == []
@@ -79,6 +120,15 @@ def test_a_module_path_has_no_relative_entries(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "path", [package, "", ".", "relative", "/absolute"])
     run_module.clean_module_path()
     assert sys.path == [str(processes.PACKAGE.parent), "/absolute"]
+    here = str(Path.cwd())
+    monkeypatch.setattr(sys, "path", [package, here, f"{here}/relative", "/absolute"])  # as Python makes them absolute
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", "relative", "/absolute"]))
+    run_module.clean_module_path()
+    assert sys.path == [str(processes.PACKAGE.parent), "/absolute"]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([".", here]))  # named by the user
+    monkeypatch.setattr(sys, "path", [package, here])
+    run_module.clean_module_path()
+    assert sys.path == [str(processes.PACKAGE.parent), here]
     monkeypatch.setattr(sys, "path", ["/working/folder", "/absolute"])
     run_module.clean_module_path(from_working_folder=True)
     assert "/working/folder" not in sys.path or sys.flags.safe_path

@@ -21,6 +21,7 @@ from cspadn import __version__
 from cspadn.cli import cohort, fuse, info, metrics, models, register
 from cspadn.errors import CancelledError, FusionError, TerminatedError, UsageError
 from cspadn.messages import message
+from cspadn.run_module import clean_module_path
 from cspadn.runtime.terminal import emit, explained, in_one_line, open_standard_streams, take_all_letters
 
 _COMMANDS = (  # module, name, help, example
@@ -50,9 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: from argparse: with code 2 for wrong usage, with code 0 for ``--help`` and ``--version``.
     """
-    open_standard_streams()
-    take_all_letters()
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     try:
         with _terminable():
             return int(options.run(options))
@@ -72,6 +71,15 @@ def main(arguments: list[str] | None = None) -> int:
         if for_program:  # the panel shows it in its log
             traceback.print_exc()
         return _fail(options, explained(error, on_terminal=not for_program))
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    """Parse the arguments, once the process is ready for them."""
+    if arguments is None:  # it is a process of this command
+        clean_module_path()
+    open_standard_streams()
+    take_all_letters()
+    return _parser().parse_args(arguments)
 
 
 @contextmanager

@@ -110,13 +110,19 @@ def silent_libraries() -> Iterator[None]:
 def _client_here(workers: int) -> Iterator[Client]:
     """Start a cluster on the loopback interface with its own TLS key, since anyone who can connect can run code in it.
 
-    Its workers import from their folder, and wait for a lock in it. It is therefore a folder that other users cannot enter.
+    Scheduler and workers import from their folder, and wait for a lock in it. It is therefore a folder that other users cannot
+    enter.
     """
+    import dask
     from distributed import Client, LocalCluster
 
     threads = str(max(1, _processors() // workers))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
-    with private_folder("cspadn-cohort-") as folder, safe_processes(folder):
+    with (
+        private_folder("cspadn-cohort-") as folder,
+        safe_processes(folder),
+        dask.config.set({"temporary-directory": str(folder)}),  # of the scheduler, which knows no other way
+    ):
         with _no_interrupts():
             cluster = LocalCluster(
                 n_workers=workers,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,9 +72,24 @@ def curves(positions: Sequence[float], series: Mapping[str, Sequence[float]], *,
     return _svg(8.4, 1.6 * rows, draw, key)
 
 
+@contextmanager
+def _away_from_working_folder() -> Iterator[None]:
+    """Work in another folder while matplotlib is imported: it reads ``matplotlibrc`` in the working folder, as a dataset."""
+    if "matplotlib" in sys.modules:
+        yield
+        return
+    here = Path.cwd()
+    os.chdir(Path(__file__).parent)
+    try:
+        yield
+    finally:
+        os.chdir(here)
+
+
 def _svg(width: float, height: float, draw: Callable[[Figure], None], key: str) -> str:
     """Return the SVG element without a file header; ``key`` before its ids makes them unique in a page."""
-    from matplotlib import rc_context, rcdefaults, rcParams
+    with _ONE_AT_A_TIME, _away_from_working_folder():
+        from matplotlib import rc_context, rcdefaults, rcParams
     from matplotlib.figure import Figure  # no pyplot: it would keep figures in memory and may need a display
 
     file = io.StringIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 MODULES = (
@@ -42,9 +43,23 @@ raise ImportError("code of a stranger")
 """
 
 
-def make_hostile(folder: Path, mark: Path) -> Path:
+LATE = (
+    "numpy",
+    "torch",
+    "SimpleITK",
+    "scipy",
+    "pydicom",
+    "safetensors",
+    "filelock",
+    "jinja2",
+    "dask",
+    "ancpbids",
+)  # by commands
+
+
+def make_hostile(folder: Path, mark: Path, modules: Sequence[str] = MODULES) -> Path:
     """Put a file for each module into a folder; they write their names into ``mark``."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in MODULES:
+    for name in modules:
         (folder / f"{name}.py").write_text(_CODE.format(mark=str(mark)), encoding="utf-8")
     return folder
