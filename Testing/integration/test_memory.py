@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+
+from message_calls import says
 
 resource = pytest.importorskip("resource")
 if not sys.platform.startswith("linux"):
@@ -67,6 +71,49 @@ def test_a_long_thin_slice_needs_less_than_600_mb(tmp_path: Path) -> None:
         voxels = np.random.default_rng(seed).random((1, 12000, 8), np.float32)
         sitk.WriteImage(sitk.GetImageFromArray(voxels), str(tmp_path / f"{name}.mha"))
     assert _peak(tmp_path / "pet.mha", tmp_path / "mri.mha", tmp_path / "fused.mha", 900 * MEGABYTE) < 600
+
+
+@contextmanager
+def _control_group(limit: int) -> Iterator[Path]:
+    """Make a group of processes with a limit of memory within that of this process, of version 1 or 2; otherwise skip."""
+    lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    root = Path("/sys/fs/cgroup")
+    own = next((root / "memory" / path.strip("/") for _, kinds, path in lines if kinds == "memory"), None)
+    name = "memory.limit_in_bytes"
+    if own is None:
+        own, name = root / next(path for _, kinds, path in lines if not kinds).strip("/"), "memory.max"
+    group = own / f"cspadn-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made: {error.strerror}")
+    try:
+        try:
+            (group / name).write_text(str(limit))
+        except OSError as error:
+            pytest.skip(f"no limit of memory can be set: {error.strerror}")
+        yield group
+    finally:
+        group.rmdir()
+
+
+def test_the_limit_of_a_container_is_seen(tmp_path: Path) -> None:
+    """A volume of 1.2 GB in a group with 1 GB: the command prints one sentence, and the system kills nothing."""
+    header = b"NRRD0004\ntype: float\ndimension: 3\nsizes: 1000 1000 300\nendian: little\nencoding: raw\n\n"
+    for name in ("pet", "mri"):
+        with (tmp_path / f"{name}.nrrd").open("wb") as file:
+            file.write(header)
+            file.truncate(len(header) + 1_200_000_000)
+    command = [sys.executable, "-c", "import sys; from cspadn.cli import main; sys.exit(main())"]
+    command += ["fuse", "pet.nrrd", "mri.nrrd", "-o", "fused.nrrd"]
+    with _control_group(10**9) as group:
+        shell = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh", *command]
+        done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True)
+    if "cgroup.procs" in done.stderr:
+        pytest.skip("a process may not be moved into a control group")
+    assert done.returncode == 5, done.stderr
+    assert says(done.stderr, "volume-exceeds-memory", volume="The PET")
+    assert not (tmp_path / "fused.nrrd").exists()
 
 
 def test_with_too_little_memory_it_says_so(shared: Path, tmp_path: Path) -> None:
