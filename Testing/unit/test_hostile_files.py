@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import struct
@@ -23,6 +24,8 @@ from cspadn.io import images
 from cspadn.io.deflated_dicom import is_deflated_bomb
 from cspadn.io.dicom_reader import read_series
 from cspadn.io.encoded_frames import encoded_size
+from cspadn.io.formats import meta_image, nrrd
+from cspadn.io.header_checks import DamageError, check_values
 from cspadn.io.input_files import files_of_input, with_voxel_files
 from cspadn.io.pair_list import read_pairs
 from cspadn.io.regular_files import beside, read_regular
@@ -135,6 +138,55 @@ def test_a_slice_of_an_input_is_not_replaced(tmp_path: Path) -> None:
         images.check_output(path, (".nrrd",), inputs=[folder], overwrite=True)
     (other := folder / "fused.nrrd").write_text("NRRD0004")
     images.check_output(other, (".nrrd",), inputs=[folder], overwrite=True)
+
+
+def test_only_files_that_can_be_slices_are_files_of_a_series(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "mri", volume(np.rint(blobs((4, 5, 6))).astype(np.uint16)), "MR")
+    slices = sorted(folder.iterdir())
+    with (folder / "film.mp4").open("wb") as film:
+        film.truncate(2**40)  # it would be read for the hash
+    assert files_of_input(folder) == slices
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".mhd", ".nrrd", ".nhdr"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_voxels_that_a_reader_invents_are_refused(suffix: str, compressed: bool, tmp_path: Path, monkeypatch) -> None:
+    image = volume(np.arange(60, dtype=np.int16).reshape(3, 4, 5))
+    sitk.WriteImage(image, path := str(tmp_path / f"a{suffix}"), compressed)
+    np.testing.assert_array_equal(*map(sitk.GetArrayFromImage, (images.read_in_process(Path(path), "It"), image)))
+    for module in (meta_image, nrrd):
+        monkeypatch.setattr(module, "read_with_itk", lambda *_: image + 1)
+    with raises(InputError, "header-impossible", volume="It", path=path):
+        images.read_in_process(Path(path), "It")
+
+
+def test_values_are_compared_in_either_byte_order() -> None:
+    values = np.arange(24, dtype=np.int32)
+    image = volume(values.reshape(2, 3, 4))
+    for stored in (values, values.byteswap()):
+        check_values(image, zlib.crc32(stored.tobytes()))
+    with pytest.raises(DamageError):
+        check_values(image, zlib.crc32((values + 1).tobytes()))
+
+
+@pytest.mark.parametrize("skip", ["byte skip: 7", "byte skip: -1"])
+def test_bytes_before_the_voxels_are_not_compared(skip: str, tmp_path: Path) -> None:
+    values = np.arange(8, dtype=np.uint8)
+    header = f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n{skip}\n\n".encode()
+    (path := tmp_path / "a.nrrd").write_bytes(header + b"comment" + values.tobytes())
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(images.read_in_process(path, "It")).ravel(), values)
+
+
+def test_files_beside_images_say_who_the_patient_is(tmp_path: Path) -> None:
+    read = []
+    for name, tags in {"pet": ANN, "mri": {**BOB, "PatientBirthDate": "1980-01-01"}, "other": {"PatientID": 5}}.items():
+        sitk.WriteImage(volume(blobs((3, 4, 5))), str(tmp_path / f"{name}.nii.gz"))
+        (tmp_path / f"{name}.json").write_text(json.dumps(tags))
+        read.append(images.read_in_process(tmp_path / f"{name}.nii.gz", "It"))
+    assert [image.HasMetaDataKey(PATIENT) for image in read] == [True, True, False]
+    assert read[1].GetMetaData(PATIENT) == fingerprint(BOB)
+    with raises(InputError, "patients-differ"):
+        check_patient(*read[:2])
 
 
 def _encoded(kind: str, size: tuple[int, int]) -> bytes:

@@ -22,8 +22,11 @@ from cspadn.messages import message
 from cspadn.runtime.terminal import emit, in_one_line, quiet, silence_libraries
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import SimpleITK as sitk
 
+    from cspadn.messages import Sentence
     from cspadn.registration import Alignment, Registration
 
 
@@ -114,17 +117,25 @@ def _read(options: argparse.Namespace) -> tuple[sitk.Image, sitk.Image]:
     with pair_reader(options) as reader:
         pet, mri = read_pair(options, reader, frames=options.frames)
     images = select_frames(pet, options.frames, "The PET"), mri
-    for note in (note for image in images for note in notes_of(image)):
+    _tell(options, [note for image in images for note in notes_of(image)])
+    return images
+
+
+def _tell(options: argparse.Namespace, notes: Iterable[Sentence]) -> None:
+    """Print warnings."""
+    for note in notes:
         if options.progress == "json":
             emit("warning", identifier=note.identifier, message=in_one_line(note))
         else:
             print(f"cspadn: warning: {in_one_line(note)}", file=sys.stderr)
-    return images
 
 
 def _registered(options: argparse.Namespace) -> tuple[Registration, str | None]:
     """Return the result and, if requested, its page."""
+    from cspadn.imaging.patient import check_patient
+
     pet, mri = _read(options)
+    _tell(options, check_patient(pet, mri))
 
     from cspadn.registration import register
 

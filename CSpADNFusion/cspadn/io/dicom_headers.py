@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,15 @@ from cspadn.messages import message
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
 SLICE, VOLUME = "slice", "volume"
 Series = Path | Sequence[Path]  # the folder of a series, or its files
 _SUFFIXES, _PREAMBLE, _MAGIC = (".dcm", ".dicom", ".ima"), 128, b"DICM"  # of file names; bytes before the magic
 _FIRST_GROUPS, _LAST_FIRST_ELEMENT, _MOST_LENGTH = (2, 8), 0x90, 1024  # of the first tag of a file without a preamble
 _DERIVED = {"SEG": "a segmentation", "RTDOSE": "a radiotherapy dose"}  # images that no scanner has made, by Modality
+_PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # tags of pixels: of floating point numbers, and of integers
+_MOST_TAGS = 20_000  # of a header, outside of sequences
 _IDENTITY = (  # tags, beside the position, in which two images of one SOPInstanceUID differ if the UID is not unique
     *("ImagePositionPatient", "AcquisitionDate", "AcquisitionTime", "FrameReferenceTime", "EchoTime"),
     *("TemporalPositionIdentifier", "TriggerTime", "NumberOfFrames"),
@@ -79,14 +82,16 @@ def read_header(path: Path, name: str) -> Dataset | None:
     Raises:
         InputError: the file is a damaged DICOM file.
     """
-    import pydicom
     from pydicom.errors import InvalidDicomError
+    from pydicom.filereader import read_partial
     from pydicom.uid import UID
 
     if is_deflated_bomb(path):
         raise InputError(message("dicom-file-unreadable", volume=name, path=path))
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, force=_begins_with_a_tag(_start_of(path)))
+        with path.open("rb") as file:
+            header = read_partial(file, _stop(), force=_begins_with_a_tag(_start_of(path)))
+        header.filename = str(path)
         kind = UID(str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""))
     except InvalidDicomError:  # not DICOM
         if _looks_like_dicom(path):
@@ -100,6 +105,23 @@ def read_header(path: Path, name: str) -> Dataset | None:
         raise InputError(message("dicom-header-cut", volume=name, path=path))
     # A DICOMDIR, a report and others are no images.
     return header if "Rows" in header or not kind or "Image Storage" in kind.name else None
+
+
+def _stop() -> Callable[[BaseTag, str | None, int], bool]:
+    """Return a function that ends the reading of tags before the pixels; ValueError for more tags than a header has.
+
+    A file of terabytes of zeros is a file of tags without an end.
+    """
+    count = 0
+
+    def is_pixel_data(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal count
+        count += 1
+        if count > _MOST_TAGS:
+            raise ValueError("The header does not end.")
+        return tag in _PIXEL_TAGS
+
+    return is_pixel_data
 
 
 def kind_of_file(path: Path, name: str) -> str:
@@ -128,6 +150,12 @@ def kind_of_file(path: Path, name: str) -> str:
 def is_multiframe(path: Path, name: str) -> bool:
     """Return whether a file is a DICOM image whose frames are the slices of a volume."""
     return kind_of_file(path, name) == VOLUME
+
+
+def begins_like_dicom(path: Path) -> bool:
+    """Return whether a file can be a DICOM file, by its first bytes; OSError if it cannot be read."""
+    start = _start_of(path)
+    return start[_PREAMBLE:] == _MAGIC or _begins_with_a_tag(start)
 
 
 def _start_of(path: Path) -> bytes:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Series", "check_one_volume", "read_files", "read_header", "read_headers", "read_series"]
 
+_MOST_BESIDE = 2**28  # bytes of a file beside its pixels
 _LARGE, _UNDEFINED = 2**16, 2**32 - 1  # bytes from which a tag is not loaded; the length of a tag with an end mark
 
 
@@ -119,8 +120,12 @@ def _check_size(frames: Sequence[Sequence[Dataset]], folder: Path, name: str) ->
         size = math.prod(tag_numbers(header, keyword, 1, name)[0] for keyword in ("Rows", "Columns", "BitsAllocated")) / 8
         files[str(header.filename)] = files.get(str(header.filename), 0) + size
         plain = header.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian) in uncompressed
-        if plain and Path(str(header.filename)).stat().st_size < files[str(header.filename)]:
+        stored = Path(str(header.filename)).stat().st_size
+        if plain and stored < files[str(header.filename)]:
             raise InputError(message("dicom-file-damaged", volume=name, path=header.filename))
+    for file, size in files.items():
+        if Path(file).stat().st_size > size + _MOST_BESIDE:  # such as a sparse file of terabytes
+            raise InputError(message("dicom-file-damaged", volume=name, path=file))
     total = sum(files.values())
     needed = total if len(frames) == 1 else 3 * 4 * total / len(frames)  # sum, weights and a frame, in single precision
     expect(int(max(total, needed)), len(files))  # before memory is asked for: the limit until now was that of a header

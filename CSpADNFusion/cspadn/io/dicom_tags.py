@@ -28,8 +28,14 @@ def tag_value(dataset: Dataset, keyword: str, name: str) -> Any:
     Raises:
         InputError: the value cannot be read. The message names the tag; it never quotes the value, which may be personal.
     """
+    from pydicom.datadict import dictionary_VR
+    from pydicom.sequence import Sequence
+
     try:
-        return dataset.get(keyword)
+        value = dataset.get(keyword)
+        if isinstance(value, Sequence) and dictionary_VR(keyword) != "SQ":
+            raise ValueError("A sequence stands in place of a value.")
+        return value
     except Exception:  # pydicom converts values on access, and its error messages quote them
         raise InputError(message("dicom-tag-damaged", volume=name, tag=keyword)) from None
 

@@ -16,15 +16,16 @@ from cspadn.errors import InputError, MemoryExhaustedError, UsageError
 from cspadn.imaging.frames import list_as_frames, select_frames, without_trailing_axes
 from cspadn.imaging.geometry import has_orthogonal_axes
 from cspadn.imaging.metadata import FRAME_SECONDS, NOTE, PREFIX, SOURCE_NAME
+from cspadn.imaging.patient import PATIENT
 from cspadn.io.atomic_output import Staged, commit, is_link, stage
 from cspadn.io.dicom_headers import SLICE, is_multiframe, kind_of_file
 from cspadn.io.foreign_formats import reason_of
 from cspadn.io.formats import PICTURE_SUFFIXES, format_of_content, format_of_name, suffix_of
 from cspadn.io.formats.file_format import read_with_itk, write_with_itk
-from cspadn.io.header_checks import DamageError, check_content
+from cspadn.io.header_checks import DamageError, check_content, check_values
 from cspadn.io.input_files import is_of_input
 from cspadn.io.regular_files import read_regular_text
-from cspadn.io.side_files import frame_seconds
+from cspadn.io.side_files import frame_seconds, patient_of
 from cspadn.messages import message
 from cspadn.runtime.limits import exceeded_by_file
 from cspadn.runtime.memory import is_out_of_memory
@@ -105,6 +106,8 @@ def _described(image: sitk.Image, path: Path) -> sitk.Image:
     image = without_trailing_axes(list_as_frames(image))
     if seconds := frame_seconds(path):
         image.SetMetaData(FRAME_SECONDS, " ".join(map(repr, seconds)))
+    if patient := patient_of(path):
+        image.SetMetaData(PATIENT, patient)
     return image
 
 
@@ -117,12 +120,17 @@ def _read(path: Path, name: str) -> sitk.Image:
     found = format_of_content(path)
     if found is None:
         raise _UnknownFormatError
+    checksum = None
     if found.itk_name is not None:
-        check_content(path, name, found.find_voxels, found.itk_name)
+        checksum = check_content(path, name, found.find_voxels, found.itk_name)
     if found.read is not None:
-        return found.read(path)
-    assert found.itk_name is not None
-    return read_with_itk(path, found.itk_name)
+        image = found.read(path)
+    else:
+        assert found.itk_name is not None
+        image = read_with_itk(path, found.itk_name)
+    if checksum is not None:
+        check_values(image, checksum)
+    return image
 
 
 def check_path(path: Path, name: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cspadn.io.dicom_headers import kind_of_file
+from cspadn.io.dicom_headers import begins_like_dicom, kind_of_file
 from cspadn.io.formats import format_of_content
 from cspadn.io.header_checks import DamageError
 from cspadn.io.regular_files import is_regular
@@ -24,13 +24,14 @@ def files_of_input(path: Path) -> list[Path]:
         path: image file, or folder of a DICOM series.
 
     Returns:
-        The files of the folder; or the image file and, if its header names another one, the file with the voxels.
+        The files of the folder that begin as DICOM does; or the image file and, if its header names another one, the file with
+        the voxels.
 
     Raises:
         OSError: the folder cannot be listed.
     """
     if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.is_file())
+        return sorted(file for file in path.iterdir() if file.is_file() and begins_like_dicom(file))
     voxels = _file_of_voxels(path)
     if voxels is not None:
         return [path] if voxels == path else [path, voxels]

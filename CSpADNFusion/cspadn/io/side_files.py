@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cspadn.imaging.frames import usable_seconds
+from cspadn.imaging.patient import KEYWORDS, fingerprint
 from cspadn.io.formats import suffix_of
 from cspadn.io.regular_files import read_regular_text
 
@@ -33,11 +35,26 @@ def frame_seconds(path: Path) -> list[float] | None:
     """
     for side in (sidecar_of(path), *_inherited(path)):
         try:
-            durations = json.loads(read_regular_text(side))["FrameDuration"]
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            durations = _content(side)["FrameDuration"]
+        except LookupError:
             continue
         return usable_seconds(durations, len(durations)) if isinstance(durations, list) else None
     return None
+
+
+def patient_of(path: Path) -> str:
+    """Return the fingerprint of the patient that the file beside an image names, as those of dcm2niix do; empty for none."""
+    content = _content(sidecar_of(path))
+    return fingerprint({keyword: value for keyword in KEYWORDS if isinstance(value := content.get(keyword), str)})
+
+
+def _content(side: Path) -> dict[str, Any]:
+    """Return the content of a side file; empty if there is none, or it is no JSON object."""
+    try:
+        content = json.loads(read_regular_text(side))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _inherited(path: Path) -> Iterator[Path]:

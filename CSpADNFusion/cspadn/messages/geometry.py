@@ -9,8 +9,9 @@ SECTION = Section(
         Message(
             "patients-differ",
             "PET and MRI are of different patients, by their {values}: give two volumes of one patient.",
-            "Two or more of patient ID (with its issuer), patient name and birth date of the two DICOM series differ. The "
-            "message does not quote them. If the series were anonymised in different ways, correct one of them.",
+            "Two or more of patient ID (with its issuer), patient name and birth date differ, in the headers of the two DICOM "
+            "series or in the JSON files beside the images. The message does not quote them. If the images were anonymised in "
+            "different ways, correct one of them.",
         ),
         Message(
             "volume-two-dimensional",

@@ -9,8 +9,8 @@ SECTION = Section(
         Message(
             "patient-uncertain",
             "The {value} of PET and MRI differs: check that both volumes are of one patient.",
-            "One of patient ID, patient name and birth date differs between the two DICOM series: another hospital, a new "
-            "name, or another patient.",
+            "One of patient ID, patient name and birth date differs, in the DICOM headers or in the JSON files beside "
+            "the images: another hospital, a new name, or another patient.",
         ),
         Message(
             "overlap-small",

@@ -60,7 +60,8 @@ class Case:
         code: the exit code; 0 where the input is accepted after all, as a volume of one slice.
         identifier: of the message on stderr; empty for an accepted input and for wrong usage.
         names: the volume, file, setting or value that the message must contain.
-        limits: "user": without root's rights; "file": how many bytes a file may have.
+        limits: "user": without root's rights; "file": how many bytes a file may have; "crash": a reader crashes, so that
+            the case needs a process of its own.
         usage: whether the line is one of wrong usage, which names ``--help``.
     """
 
@@ -129,6 +130,8 @@ def run_here(bad: Case, folder: Path) -> Outcome:
 
     Its peak is that beyond the memory that this process has already.
     """
+    if "crash" in bad.limits:
+        return run(bad, folder)
     return _run_where_the_user_may(bad, folder, _called)
 
 
@@ -471,10 +474,10 @@ def _meta(path: Path, content: bytes | None = None, **fields: str) -> Path:
     return _put(path, "\n".join(lines).encode() + (_voxels() if content is None else content))
 
 
-def _series(folder: Path, **changes: object) -> Path:
-    """The MRI as a DICOM series."""
+def _series(folder: Path, which: int = 1, **changes: object) -> Path:
+    """The MRI, or the PET (0), as a DICOM series."""
     folder.mkdir(exist_ok=True)
-    image, series = pair()[1], generate_uid()
+    image, series = pair()[which], generate_uid()
     for index, values in enumerate(sitk.GetArrayFromImage(image)):
         each = Dataset()
         each.SOPClassUID, each.SOPInstanceUID, each.Modality = MRImageStorage, generate_uid(), "MR"
@@ -482,7 +485,8 @@ def _series(folder: Path, **changes: object) -> Path:
         each.Rows, each.Columns, each.SamplesPerPixel, each.PhotometricInterpretation = *values.shape, 1, "MONOCHROME2"
         each.BitsAllocated, each.BitsStored, each.HighBit, each.PixelRepresentation = 16, 16, 15, 0
         each.ImagePositionPatient = list(image.TransformIndexToPhysicalPoint((0, 0, index)))
-        each.ImageOrientationPatient, each.PixelSpacing, each.SliceThickness = [1, 0, 0, 0, 1, 0], [2, 2], 3
+        each.ImageOrientationPatient, each.PixelSpacing = [1, 0, 0, 0, 1, 0], list(image.GetSpacing()[:2])
+        each.SliceThickness = image.GetSpacing()[2]
         each.PixelData = np.rint(values * 10).astype("<u2").tobytes()
         for keyword, value in changes.items():
             setattr(each, keyword, value)
@@ -540,7 +544,7 @@ def _cut_pair(name: str, folder: Path) -> list[str]:
 for _name in ("pet.hdr", "pet.img"):
     case(f"NIfTI in two files, cut, called by its {_name[-3:]}", identifier="voxels-missing")(partial(_cut_pair, _name))
 case("NRRD cut in its header", identifier="size-not-positive")(partial(_cut, ".nrrd", _at(60)))
-case("MetaImage cut in its header", identifier="size-not-positive")(partial(_cut, ".mha", _at(60)))
+case("MetaImage cut in its header", identifier="header-impossible")(partial(_cut, ".mha", _at(60)))
 
 
 def _cut_slice(at: Callable[[int], int], index: int, folder: Path) -> list[str]:
@@ -587,7 +591,9 @@ case("text called NIfTI", identifier="format-unknown")(partial(_other, "pet.nii"
 case("empty MetaImage", identifier="file-empty")(partial(_other, "pet.mha", b""))
 case("empty compressed NIfTI", identifier="file-empty")(partial(_other, "pet.nii.gz", b""))
 case("noise called NRRD", identifier="format-unknown")(partial(_other, "pet.nrrd", _NOISE))
-case("noise behind the first line of NRRD", identifier="header-too-long")(partial(_other, "pet.nrrd", b"NRRD0004\n" + _NOISE))
+case("noise behind the first line of NRRD", identifier="header-impossible")(
+    partial(_other, "pet.nrrd", b"NRRD0004\n" + _NOISE)
+)
 case("noise in gzip", identifier="format-unknown")(partial(_other, "pet.nii.gz", gzip.compress(_NOISE)))
 
 
@@ -872,6 +878,221 @@ case("PET mirrored in its stored order", code=0)(partial(_volume, lambda image: 
 def _complex(folder: Path) -> list[str]:
     image = pair()[1]
     return _fuse(folder, pet=_write(folder / "pet.nii", sitk.RealAndImaginaryToComplex(image, image)))
+
+
+# Made to do harm: lines that readers would join, names that are longer than their buffers
+
+
+def _patched_header(file: str, old: bytes, new: bytes, folder: Path) -> list[str]:
+    """In the header of a PET something is replaced once."""
+    path = _MAKERS[Path(file).suffix](folder / file)
+    return _fuse(folder, pet=_put(path, path.read_bytes().replace(old, new, 1)))
+
+
+_LONG_HEADER = "header-too-long"
+for _what, _old, _new in (
+    ("a line of no field", b"DimSize", b"a line\nDimSize"),
+    ("a key in other letters", b"CompressedData", b"compresseddata"),
+    ("a number that is missing", b"DimSize", b"ElementToIntensityFunctionSlope =\nDimSize"),
+    ("a colour of one number", b"DimSize", b"Color = 1\nDimSize"),
+    ("a NUL in its header", b"DimSize", b"Name = a\0b\nDimSize"),
+    ("an extent that is no integer", b"24 20 8", b"24 20.5 8"),
+):
+    case(f"MetaImage with {_what}", identifier=_SIZE if "integer" in _what else _ODD)(
+        partial(_patched_header, "pet.mha", _old, _new)
+    )
+_TWO_MEMBERS = gzip.compress(_voxels()[:500]) + gzip.compress(_voxels()[500:])
+_header(
+    *("MetaImage of two gzip members", _MORE, "pet.mha", _TWO_MEMBERS),
+    CompressedData="True",
+    CompressedDataSize=str(len(_TWO_MEMBERS)),
+)
+_header("NRRD of two gzip members", _MORE, "pet.nrrd", _TWO_MEMBERS, encoding="gzip")
+_header("MetaImage with a name of 300 letters", _LONG_HEADER, "pet.mha", Name="A" * 300)
+_header("MetaImage with a comment of 5000 letters", _LONG_HEADER, "pet.mha", Comment="A" * 5000)
+_header("MetaImage with a key of 5000 letters", _LONG_HEADER, "pet.mha", **{"A" * 5000: "1"})
+_header("NRRD with an encoding of 5000 letters", _LONG_HEADER, "pet.nrrd", encoding="A" * 5000)
+_header("NRRD with a space of 2000 letters", _LONG_HEADER, "pet.nrrd", space="A" * 2000)
+_header("NRRD with a key of 5000 letters", _LONG_HEADER, "pet.nrrd", **{"A" * 5000: "1"})
+_header("NRRD with a comment of 100,000 letters", _LONG_HEADER, "pet.nrrd", **{"#": "A" * 100_000})
+
+
+@case("NIfTI with 100,000 header extensions", identifier=_LONG_HEADER)
+def _extended(folder: Path) -> list[str]:
+    whole = _nifti(folder / "whole.nii", (_START, "f", (352 + 16 * 100_000,))).read_bytes()
+    extensions = b"\1\0\0\0" + struct.pack("<ii8x", 16, 6) * 100_000
+    return _fuse(folder, pet=_put(folder / "pet.nii.gz", gzip.compress(whole[:348] + extensions + whole[352:])))
+
+
+@case("image in a folder whose path has 2000 letters", identifier="image-path-too-long")
+def _far_down(folder: Path) -> list[str]:
+    deep = folder.joinpath(*["a" * 200] * 10)
+    deep.mkdir(parents=True)
+    return _fuse(folder, pet=_nrrd(deep / "pet.nrrd"))
+
+
+# Voxels elsewhere
+
+for _what, _where in {
+    "/etc/passwd": "/etc/passwd",
+    "the folder above": "../pet.raw",
+    "/dev/zero": "/dev/zero",
+    "the standard input": "-",
+    "its environment": "/proc/self/environ",
+}.items():
+    case(f"NRRD whose voxels are {_what}", identifier="voxel-file-missing")(
+        partial(_patched_header, "pet.nrrd", b"encoding: raw", b"encoding: raw\ndata file: " + _where.encode())
+    )
+    case(f"MetaImage whose voxels are {_what}", identifier="voxel-file-missing")(partial(_elsewhere, _where.encode()))
+for _what, _where in {"a list": "LIST", "numbered files": "pet%03d.raw 1 8 1"}.items():
+    case(f"NRRD whose voxels are in {_what}", identifier="header-names-several-files")(
+        partial(_patched_header, "pet.nrrd", b"encoding: raw", b"encoding: raw\ndata file: " + _where.encode())
+    )
+    case(f"MetaImage whose voxels are in {_what}", identifier="header-names-several-files")(
+        partial(_elsewhere, _where.encode())
+    )
+
+
+def _image_file(make: Callable[[Path], object], folder: Path) -> list[str]:
+    """The file with the voxels of a pair of files is something else."""
+    _write(folder / "pet.hdr", pair()[0])
+    (folder / "pet.img").unlink()
+    make(folder / "pet.img")
+    return _fuse(folder, pet=folder / "pet.hdr")
+
+
+for _what, _make in {
+    "a link to /etc/passwd": lambda path: path.symlink_to("/etc/passwd"),
+    "a link to /dev/zero": lambda path: path.symlink_to("/dev/zero"),
+    "a pipe": os.mkfifo,
+    "a folder": Path.mkdir,
+}.items():
+    case(f"NIfTI in two files whose voxels are {_what}", identifier="voxel-file-missing")(partial(_image_file, _make))
+
+# Terabytes in a file of a few blocks
+
+
+def _sparse(make: Callable[[Path], Path], folder: Path) -> list[str]:
+    os.truncate(pet := make(folder), 2**40)
+    return _fuse(folder, pet=pet)
+
+
+for _what, _make_sparse in {
+    "NIfTI": lambda folder: _nifti(folder / "pet.nii"),
+    "compressed NIfTI": lambda folder: _nifti(folder / "pet.nii.gz"),
+    "NRRD": lambda folder: _nrrd(folder / "pet.nrrd"),
+    "compressed NRRD": lambda folder: _nrrd(folder / "pet.nrrd", gzip.compress(_voxels()), encoding="gzip"),
+    "MetaImage": lambda folder: _meta(folder / "pet.mha"),
+}.items():
+    case(f"{_what} with 1 TB of nothing behind its voxels", identifier="too-much-data")(partial(_sparse, _make_sparse))
+
+
+def _sparse_slice(behind: bytes, folder: Path) -> list[str]:
+    """A slice of 1 TB, from some bytes on."""
+    path = sorted(_series(folder / "mri").iterdir())[3]
+    content = path.read_bytes()
+    _put(path, content[: content.rindex(behind)])
+    os.truncate(path, 2**40)
+    return _fuse(folder, mri=folder / "mri")
+
+
+@case("DICOM slice with 1 TB of nothing behind its pixels", identifier="dicom-file-damaged", names="The MRI")
+def _long_slice(folder: Path) -> list[str]:
+    os.truncate(sorted(_series(folder / "mri").iterdir())[3], 2**40)
+    return _fuse(folder, mri=folder / "mri")
+
+
+case("DICOM slice of 1 TB of nothing", identifier="dicom-file-damaged", names="The MRI")(partial(_sparse_slice, _VOXELS[:6]))
+
+
+def _deflated(folder: Path, size: int, before: int) -> list[str]:
+    """A slice whose data set unpacks to many bytes; its transfer syntax comes behind ``before`` bytes of another tag."""
+    uid = b"1.2.840.10008.1.2.1.99"
+    meta = struct.pack("<HH2s2xI", 2, 1, b"OB", before) + bytes(before) + struct.pack("<HH2sH", 2, 0x10, b"UI", len(uid)) + uid
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = b"".join(packer.compress(bytes(2**20)) for _ in range(size >> 20)) + packer.flush()
+    length = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(meta))
+    _put(sorted(_series(folder / "mri").iterdir())[3], bytes(128) + b"DICM" + length + meta + packed)
+    return _fuse(folder, mri=folder / "mri")
+
+
+for _before in (2, 6000):
+    case(
+        f"deflated DICOM slice of 1 GB behind {_before} bytes",
+        identifier="dicom-file-unreadable",
+        names="The MRI",
+    )(partial(_deflated, size=2**30, before=_before))
+
+
+def _nested(depth: int, undefined: bool, folder: Path) -> list[str]:
+    """A slice with sequences in each other."""
+    parts, length = list[bytes](), 0
+    for _ in range(depth):
+        parts += [struct.pack("<HHL", 0xFFFE, 0xE000, length), struct.pack("<HH2s2xL", 0x40, 0xA730, b"SQ", length + 8)]
+        length += 20
+    nested = b"".join(reversed(parts))
+    if undefined:
+        begin = struct.pack("<HH2s2xLHHL", 0x40, 0xA730, b"SQ", 2**32 - 1, 0xFFFE, 0xE000, 2**32 - 1)
+        nested = begin * depth + struct.pack("<HHLHHL", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0) * depth
+    path = sorted(_series(folder / "mri").iterdir())[3]
+    content = path.read_bytes()
+    at = content.rindex(_VOXELS[:6])
+    _put(path, content[:at] + nested + content[at:])
+    return _fuse(folder, mri=folder / "mri")
+
+
+case(
+    "DICOM slice with sequences nested 100,000 deep",
+    identifier="image-reader-died",
+    names="The MRI",
+    limits={"crash": 1},
+)(partial(_nested, 100_000, False))
+case("DICOM slice with sequences without lengths nested 30,000 deep", identifier="dicom-file-damaged", names="The MRI")(
+    partial(_nested, 30_000, True)
+)
+
+# Two patients
+
+_ANN = {"PatientID": "111", "PatientName": "SMITH^ANN", "PatientBirthDate": "19500101"}
+_BOB = {"PatientID": "222", "PatientName": "JONES^BOB", "PatientBirthDate": "19800101"}
+_UNSURE = {"birth date": {"PatientBirthDate": "19500102"}, "issuer": {"IssuerOfPatientID": "B"}}
+
+
+def _patients(pet: dict[str, str], mri: dict[str, str], folder: Path) -> list[str]:
+    """Two series."""
+    return _fuse(folder, pet=_series(folder / "pet", 0, Modality="PT", **pet), mri=_series(folder / "mri", **mri))
+
+
+def _patients_beside(pet: dict[str, str], mri: dict[str, str], folder: Path) -> list[str]:
+    """Two NIfTI files, with files beside them as dcm2niix writes them."""
+    files = [_write(folder / f"{name}.nii.gz", image) for name, image in zip(("pet", "mri"), pair(), strict=True)]
+    for name, tags in (("pet", pet), ("mri", mri)):
+        _put(folder / f"{name}.json", json.dumps(tags).encode())
+    return _fuse(folder, pet=files[0], mri=files[1])
+
+
+for _what, _make_pair in {"in two DICOM series": _patients, "by the files beside two NIfTI files": _patients_beside}.items():
+    case(f"two patients {_what}", identifier="patients-differ", names="patient ID")(partial(_make_pair, _ANN, _BOB))
+    for _differing, _tags in _UNSURE.items():
+        _first = {**_ANN, "IssuerOfPatientID": "A"}
+        case(f"another {_differing} {_what}", code=0)(partial(_make_pair, _first, {**_first, **_tags}))
+
+
+def _foreign_slice(keyword: str, value: str, folder: Path) -> list[str]:
+    """One slice within a series is of somebody else."""
+    import pydicom
+
+    _series(folder / "mri", **_ANN)
+    file = pydicom.dcmread(path := sorted((folder / "mri").iterdir())[4])
+    setattr(file, keyword, value)
+    file.save_as(path)
+    return _fuse(folder, mri=folder / "mri")
+
+
+for _keyword, _value in _BOB.items():
+    case(f"a slice of another {_keyword}", identifier="dicom-slices-differ", names="The MRI")(
+        partial(_foreign_slice, _keyword, _value)
+    )
 
 
 # Pictures

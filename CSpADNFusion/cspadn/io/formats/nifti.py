@@ -20,6 +20,7 @@ from cspadn.io.header_checks import (
     DamageError,
     Voxels,
     check_extents,
+    check_file_size,
     check_position,
     check_voxels,
 )
@@ -53,7 +54,6 @@ def _find_voxels(path: Path) -> Voxels | None:
         return None
     size = math.prod(_extents(header)) * _BYTES[int(header["datatype"])]
     start = max(0, int(header["offset"]))
-    _check_extensions(header_file, start if content[_MAGIC] == b"n+1\0" else None)
     if content[_MAGIC] == b"n+1\0":
         if start < _LEAST_OFFSET:  # ITK would take bytes of the header for voxels
             raise DamageError(message("header-impossible"))
@@ -61,6 +61,8 @@ def _find_voxels(path: Path) -> Voxels | None:
         raise DamageError(message("voxel-file-missing", file=_renamed(path, "hdr", "img").name))
     else:
         path = voxels
+    check_file_size(path, start, size)
+    _check_extensions(header_file, int(header["offset"]) if content[_MAGIC] == b"n+1\0" else None)
     place_of(header, path.name)
     packed = path.name.lower().endswith(".gz")
     if packed:
@@ -123,7 +125,7 @@ def _check_extensions(path: Path, end: int | None) -> None:
     Args:
         end: where the voxels start in the same file; None if they are in another one.
     """
-    content = _read_header(path, _MOST_EXTENSIONS_BYTES)[:end]
+    content = _read_header(path, _MOST_EXTENSIONS_BYTES if end is None else min(max(end, 0), _MOST_EXTENSIONS_BYTES))
     place, count = _HEADER_BYTES + 4, 0
     has_extensions = content[_HEADER_BYTES : _HEADER_BYTES + 1].strip(b"\0") != b""
     while has_extensions and place + 8 <= len(content):

@@ -11,9 +11,9 @@ from cspadn.io.formats.file_format import FileFormat, read_with_itk
 from cspadn.io.header_checks import (
     DamageError,
     Voxels,
-    check_extents,
     check_position,
     check_words,
+    extents_of,
     numbers,
     read_fields,
     voxels_beside,
@@ -29,6 +29,7 @@ _TEXT, _RAW, _GZIP = ("ascii", "text", "txt"), ("raw",), ("gzip", "gz")  # encod
 _MOST_AXES = 16
 _POSITIONS = ("space directions", "space origin", "axis mins", "axismins")  # fields of which one is enough
 _ITK_NAME = "NrrdImageIO"
+_AXES_IN_SPACE = ("domain", "space", "time", "none", "???")  # kinds of axes that are not values of one voxel
 _BYTES = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
     **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),
@@ -53,27 +54,35 @@ def _find_voxels(path: Path) -> Voxels:
         raise DamageError(message("header-impossible"))
     elsewhere, packed = fields.get("data file", fields.get("datafile")), encoding in _GZIP
     voxels = Voxels.rest_of(path, start, packed) if elsewhere is None else voxels_beside(path, elsewhere, packed)
-    skipped = _skipped(fields)
     if encoding in _TEXT:
         check_words(voxels, size // _BYTES[fields["type"].lower()])
         return Voxels.somewhere_in(voxels.file)._replace(exact=size)
+    skipped = _skipped(fields, voxels.stored - size)
+    # ITK puts values of one voxel first
+    in_order = all(kind in _AXES_IN_SPACE for kind in fields.get("kinds", "").lower().split()[1:])
+    voxels = voxels._replace(exact=size, comparable=in_order)
     if packed:
-        return voxels._replace(size=size + skipped, exact=size)
-    return voxels._replace(start=voxels.start + skipped, stored=voxels.stored - skipped, size=size, exact=size)
+        return voxels._replace(size=size + skipped)
+    return voxels._replace(start=voxels.start + skipped, stored=voxels.stored - skipped, size=size)
 
 
-def _skipped(fields: dict[str, str]) -> int:
-    """Return how many bytes lie before the voxels; with -1, the voxels are the last ones, and nothing needs to be counted."""
+def _skipped(fields: dict[str, str], all_but_voxels: int) -> int:
+    """Return how many bytes lie before the voxels.
+
+    Args:
+        all_but_voxels: the number if the voxels are the last bytes, as -1 says.
+    """
     text = fields.get("byte skip", fields.get("byteskip", "0"))
-    if text != "-1" and not text.isdecimal():
+    if text == "-1" and fields.get("encoding", "").lower() in _RAW:
+        return max(0, all_but_voxels)
+    if not text.isdecimal():
         raise DamageError(message("header-impossible"))
-    return max(0, int(text))
+    return int(text)
 
 
 def _size(fields: dict[str, str]) -> int:
     """Return the number of bytes of all values; DamageError if the header does not say."""
-    extents = [int(each) if math.isfinite(each) else 0 for each in numbers(fields.get("sizes", ""))]
-    check_extents(extents)
+    extents = extents_of(fields.get("sizes", ""))
     one = _BYTES.get(fields.get("type", "").lower())
     if one is None or fields.get("dimension") != str(len(extents)) or len(extents) > _MOST_AXES:
         raise DamageError(message("header-impossible"))
