@@ -17,6 +17,9 @@ import SimpleITK as sitk
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit
 
 from cspadn.cli import entry
+from cspadn.cohort.engine import Outcome
+from cspadn.cohort.pairs import Pair
+from cspadn.cohort.summary import Summary
 from cspadn.errors import InputError, UsageError
 from cspadn.imaging import patient
 from cspadn.imaging.patient import PATIENT, check_patient, fingerprint
@@ -230,6 +233,13 @@ def test_cells_are_no_formulas(tmp_path: Path) -> None:
     staged = images.stage_table(tmp_path / "a.csv", [["=1+1", "@x", "-2", -2, "name"]])
     assert staged.temporary.read_text() == "'=1+1,'@x,'-2,-2,name\n"
     staged.folder.remove()
+
+
+def test_a_summary_has_no_commands_to_the_terminal(tmp_path: Path) -> None:
+    summary = Summary(tmp_path, [Pair("a", output="=a.nrrd")])
+    summary.add(Outcome("a", "failed", "The PET is odd.", inputs=("a\x1b[2J.nrrd", "M\udcfcller.nrrd")), print)
+    line = summary.path.read_text(encoding="utf-8").splitlines()[1]
+    assert line.startswith(r"a\x1b[2J.nrrd,M\udcfcller.nrrd,a,failed,")
 
 
 @pytest.mark.parametrize("suffix", [".mha", ".nrrd"])

@@ -13,6 +13,7 @@ from cspadn.errors import FusionError, UsageError
 from cspadn.io.atomic_output import commit
 from cspadn.io.images import stage_table
 from cspadn.messages import message
+from cspadn.runtime.terminal import in_one_line
 
 SUMMARY_FILE = "summary.csv"
 _COLUMNS = ["pet", "mri", "output", "status", "message", "identifier", "warnings", "seconds"]
@@ -61,7 +62,7 @@ class Summary:
         reason = (outcome.message, outcome.identifier)
         told = [*outcome.inputs, self._outputs[outcome.name], status, *reason, " ".join(outcome.warnings)]
         means = (_cell(outcome.means.get(name)) for name in self._metrics)
-        self._rows.append([*map(_printable, told), f"{outcome.seconds:.1f}", *means])
+        self._rows.append([*map(in_one_line, told), f"{outcome.seconds:.1f}", *means])
         self.write(say)
 
     def write(self, say: Callable[[str], None]) -> bool:
@@ -83,8 +84,3 @@ class Summary:
 def _cell(value: float | None) -> object:
     """Return a mean as the tables of metrics have it: six decimals, or empty if it is not a number."""
     return "" if value is None or not math.isfinite(value) else round(value, 6)
-
-
-def _printable(text: str) -> str:
-    """Escape the bytes of file names that are not UTF-8."""
-    return text.encode(errors="backslashreplace").decode()
