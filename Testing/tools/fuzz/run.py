@@ -28,7 +28,7 @@ _RUNS = re.compile(r"^stat::number_of_executed_units: (\d+)$", re.MULTILINE)
 _RATE = re.compile(r"^stat::average_exec_per_sec: +(\d+)$", re.MULTILINE)
 _REACHED = re.compile(r"cov: (\d+) ft: \d+ corp: (\d+)")
 _WRITTEN = re.compile(r"Test unit written to (.+)$", re.MULTILINE)
-_GRACE = 60  # seconds, to start and to go through what is known
+_GRACE = 900  # seconds, to start and to go through what is known, on a machine that may be busy
 _ODD = [  # what stands in a JSON text in place of something else
     *(None, True, 0, -1, 0.5, 1, 2, 4, 8, 65, 200, 1025, 2**31, 2**70, 1e308, float("inf"), float("nan")),
     *("", "x", "\ud800", "\n", "a/b", [], {}, [[]], "both", "none", "@", "cpu", "cuda:1", "pet"),
