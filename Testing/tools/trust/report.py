@@ -9,6 +9,7 @@ import argparse
 import datetime
 import json
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -101,7 +102,8 @@ def leaks(before: dict[str, float], after: dict[str, float]) -> list[str]:
 
 
 def _where() -> str:
-    machine = f"{platform.system()}, Python {platform.python_version()}"
+    models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    machine = ", ".join([platform.system(), *sorted(set(models)), f"Python {platform.python_version()}"])
     return f"{machine}; {datetime.date.today().isoformat()}."
 
 
