@@ -294,6 +294,57 @@ def test_filters_choose_among_several_images(tmp_path: Path) -> None:
     assert files.others["transform"].name == "sub-01_trc-FDG_from-PET_to-T2w_mode-image_xfm.txt"
 
 
+_MNI, _FINE = "space-MNI152NLin2009cAsym", "space-MNI152NLin6Asym_res-1"
+
+
+@pytest.mark.parametrize(
+    ("pet", "mri", "on_mri", "on_pet"),
+    [
+        ("", "T1w", "space-T1w", "space-pet"),
+        ("space-T1w_", "T1w", "space-T1w", "space-T1w_res-pet"),
+        ("space-T1w_", "space-T1w_T2w", "space-T1w", "space-T1w_res-pet"),
+        ("", "T2w", "space-T2w", "space-pet"),
+        (f"{_MNI}_res-native_", f"{_MNI}_desc-preproc_T1w", _MNI, f"{_MNI}_res-pet"),
+        ("space-MNI152NLin6Asym_res-2_", f"{_FINE}_T1w", _FINE, "space-MNI152NLin6Asym_res-pet"),
+        (
+            "space-MNIInfant_cohort-3_",
+            "space-MNIInfant_cohort-3_T1w",
+            *[f"space-MNIInfant_cohort-3{end}" for end in ("", "_res-pet")],
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_list", [False, True], ids=["dataset", "list"])
+def test_the_name_tells_the_space_of_the_voxels(tmp_path: Path, pet, mri, on_mri, on_pet, is_list: bool) -> None:
+    files = [f"sub-01/pet/sub-01_{pet}desc-preproc_pet.nii.gz", f"sub-01/anat/sub-01_{mri}.nii.gz"]
+    root = _dataset(tmp_path, *files)
+    (table := tmp_path / "pairs.csv").write_text(f"pet,mri,participant_id\n{files[0]},{files[1]},01\n")
+    contrast = filter_of([f"suffix={mri.rsplit('_')[-1]}"])
+    pair = _one(named_by_bids(PairList(table).pairs()) if is_list else pairs_of_dataset(root, mri_filter=contrast))
+    assert (pair.obstacle, pair.contrast) == ("", mri.rsplit("_")[-1])
+    sides = {grid: Derivative(tmp_path / "out", grid).files(pair).fused.name for grid in ("mri", "pet")}
+    assert sides == {
+        grid: f"sub-01_{space}_desc-fused_brightness.nii.gz" for grid, space in (("mri", on_mri), ("pet", on_pet))
+    }
+
+
+def test_the_voxels_of_a_registered_pet_lie_in_the_space_of_the_mri(tmp_path: Path) -> None:
+    pair = _one(pairs_of_dataset(_dataset(tmp_path, "sub-01/pet/sub-01_pet.nii.gz", "sub-01/anat/sub-01_T1w.nii.gz")))
+    layout = Derivative(tmp_path / "out", "pet", registered=True)
+    files = layout.files(pair)
+    assert files.fused.name == "sub-01_space-T1w_res-pet_desc-fused_brightness.nii.gz"
+    assert files.others["transform"].name == "sub-01_from-PET_to-T1w_mode-image_xfm.txt"
+    told = layout.describe(pair, {}, {"origin": {"skull_stripped": False}})
+    assert told["SpatialReference"] == "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"
+    assert told["Resolution"] == "The voxels of the PET."
+
+
+def test_a_pet_in_a_standard_space_is_not_fused_with_an_mri_in_its_own(tmp_path: Path) -> None:
+    pet = f"sub-01/pet/sub-01_{_MNI}_desc-preproc_pet.nii.gz"
+    pair = _one(pairs_of_dataset(_dataset(tmp_path, pet, "sub-01/anat/sub-01_desc-preproc_T1w.nii.gz")))
+    assert pair.obstacle.identifier == "t1w-missing-in-space"
+    assert pair.obstacle.fields["space"] == "MNI152NLin2009cAsym"
+
+
 def test_filters_that_cannot_be_used(tmp_path: Path) -> None:
     with raises(UsageError, "filter-without-pet", filter="trc=PIB"):
         pairs_of_dataset(_several(tmp_path), filter_of(["trc=PIB"]))

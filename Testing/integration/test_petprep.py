@@ -145,6 +145,31 @@ def test_filters_choose_among_the_files_of_petprep(tmp_path: Path) -> None:
     assert pair.sources == (*_uris("petref"), f"bids:petprep:{names[1]}")
 
 
+def test_a_chosen_standard_space_is_that_of_pet_mri_and_result(tmp_path: Path) -> None:
+    root = _dataset(tmp_path)
+    _prepared(root, *_OTHERS, petref="", xfm=_IDENTITY, t1w="")
+    pair = _only(pairs_of_dataset(root, filter_of(["space=MNI152NLin2009cAsym", "res=native"])))
+    assert [uri.rsplit("/", 1)[1] for uri in pair.sources] == [
+        "sub-01_space-MNI152NLin2009cAsym_res-native_desc-preproc_pet.nii.gz",
+        "sub-01_space-MNI152NLin2009cAsym_desc-preproc_T1w.nii.gz",
+    ]
+    files = Derivative(tmp_path / "out", registered=True).files(pair)
+    assert files.fused.name == "sub-01_space-MNI152NLin2009cAsym_desc-fused_brightness.nii.gz"
+    assert "transform" not in files.others
+
+
+def test_the_voxels_of_a_placed_pet_lie_in_the_space_of_the_t1w_image(tmp_path: Path) -> None:
+    root = _dataset(tmp_path)
+    _prepared(root, "sub-01/anat/sub-01_desc-preproc_T2w.nii.gz", petref="", xfm=_SHIFTED, t1w="")
+    for contrast in ("T1w", "T2w"):  # PETPrep leaves both in the space of the former
+        pair = _only(pairs_of_dataset(root, mri_filter=filter_of([f"suffix={contrast}"])))
+        for grid, space in (("mri", "space-T1w"), ("pet", "space-T1w_res-pet")):
+            layout = Derivative(tmp_path / "out", grid)
+            assert layout.files(pair).fused.name == f"sub-01_{space}_desc-fused_brightness.nii.gz"
+            told = layout.describe(pair, {}, {"origin": {"skull_stripped": False}})
+            assert told["SpatialReference"] == pair.sources[1]
+
+
 def test_a_resampled_reference_replaces_a_transform_that_scales(tmp_path: Path) -> None:
     root = _dataset(tmp_path)
     name = "sub-01/pet/sub-01_space-T1w_petref.nii.gz"

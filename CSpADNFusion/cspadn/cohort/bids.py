@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cspadn import __version__
-from cspadn.cohort.bids_names import DESCRIPTION_FILE, LABEL, BidsFile, Filter
+from cspadn.cohort.bids_names import DESCRIPTION_FILE, LABEL, SPACE, BidsFile, Filter
 from cspadn.cohort.pairs import Pair
 from cspadn.cohort.petprep import LINK, RAW, Choice, find_petprep
 from cspadn.errors import UsageError
@@ -120,9 +120,11 @@ def _images(root: Path, contrasts: Iterable[str]) -> list[BidsFile]:
 
 
 def _pair(root: Path, pet: BidsFile, anatomies: list[BidsFile]) -> Pair:
-    space = pet.entities.get("space")
+    space = pet.entities.get(SPACE)
     wanted = None if space in _NATIVE else space
-    fitting = [each for each in anatomies if each.entities.get("space") == wanted]
+    spaces = [(each, each.entities.get(SPACE)) for each in anatomies]
+    moved = [each for each, own in spaces if own == space == "T1w" != each.suffix]  # another contrast, moved to the T1w image
+    fitting = moved or [each for each, own in spaces if own == wanted]
     session = pet.entities.get("ses")
     here = [each for each in fitting if each.entities.get("ses") == session]
     chosen = here or fitting

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 from cspadn.errors import UsageError
 from cspadn.messages import message
@@ -14,6 +14,8 @@ from cspadn.messages import message
 DESCRIPTION_FILE = "dataset_description.json"
 LABEL = re.compile(r"[0-9A-Za-z+]+")
 SUFFIX = "suffix"  # in filters, beside the entities
+SPACE = "space"
+GRID = (SPACE, "cohort", "res")  # entities that tell on which grid an image lies, in their order; the cohort is a template's
 _KEPT = ("sub", "ses", "task", "trc", "rec", "run")  # entities of a PET that tell its results apart, in their order
 _FILE = re.compile(rf"(?P<entities>(?:[a-z]+-{LABEL.pattern}_)+)(?P<suffix>[0-9A-Za-z]+)(?P<extension>\.nii(?:\.gz)?|\.txt)")
 _PET_SUFFIXES = ("pet", "petref", "xfm")  # of files in the folder pet
@@ -48,6 +50,13 @@ class BidsFile:
     def name(self) -> str:
         """Return the name that the results of this PET have."""
         return "_".join(f"{key}-{self.entities[key]}" for key in _KEPT if key in self.entities)
+
+
+def labels_of(path: str) -> dict[str, str]:
+    """Return the labels in the name of a file by their keys, also if the rest of the name does not follow BIDS."""
+    stem = PurePath(path).name.partition(".")[0]
+    parts = (part.partition("-") for part in stem.split("_"))
+    return {key: label for key, _, label in parts if key.isalpha() and LABEL.fullmatch(label)}
 
 
 def filter_of(texts: Sequence[str]) -> dict[str, frozenset[str]]:

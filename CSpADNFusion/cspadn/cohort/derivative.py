@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cspadn.cohort.bids import description, relative_to
-from cspadn.cohort.bids_names import DESCRIPTION_FILE
+from cspadn.cohort.bids_names import DESCRIPTION_FILE, SPACE
 from cspadn.cohort.engine import Fused, PairFiles
 from cspadn.cohort.failures import LOGS, SOFTWARE, remove_record
 from cspadn.cohort.folder import make_folder
@@ -74,13 +74,14 @@ class Derivative:
         """Return the files of a pair, named as BIDS says."""
         labels = (f"{key}-{label}" for key, label in pair.entities.items() if key in ("sub", "ses"))
         folder = self.folder.joinpath(*labels, "pet")
-        name = f"{pair.name}_space-{'pet' if self.grid == 'pet' else pair.contrast}"
+        grid = pair.grid_of_pet(moved=self.registered) if self.grid == "pet" else pair.grid_of_mri
+        name = "_".join([pair.name, *(f"{key}-{label}" for key, label in grid.items())])
         stem = f"{name}{FUSED_ENDING}"
         name = name.removesuffix(USUAL_SPACE)
         page, log = self.folder / f"{name}{PAGE_SUFFIX}", self.folder / LOGS / f"{name}.json"
         others = {"page": page, "thumbnail": thumbnail_file(self.folder, name)}
         if self.registered and pair.placement is None:
-            others["transform"] = folder / f"{pair.name}_from-PET_to-{pair.contrast}_mode-image_xfm.txt"
+            others["transform"] = folder / f"{pair.name}_from-PET_to-{pair.grid_of_mri[SPACE]}_mode-image_xfm.txt"
         if self.dicom:
             others["dicom"] = self.folder / _STUDIES / name
         return PairFiles(folder / f"{stem}.nii.gz", folder / f"{stem}.json", log, others)
@@ -110,10 +111,15 @@ class Derivative:
         return {
             "Description": f"PET and MRI fused by CSpA-DN: brightness from 0 to 4095, without a unit. {NOTE}",
             "Sources": list(dict.fromkeys([*sources, *used])),
-            "SpatialReference": sources[0 if self.grid == "pet" else 1],
+            "SpatialReference": sources[0 if self.grid == "pet" and not self._is_moved(pair) else 1],
+            **({"Resolution": "The voxels of the PET."} if self.grid == "pet" else {}),
             "SkullStripped": record["origin"]["skull_stripped"],
             RECORD: {**provenance, **record},
         }
+
+    def _is_moved(self, pair: Pair) -> bool:
+        """Return whether the voxels of the PET are fused at another place than in its file."""
+        return self.registered if pair.placement is None else pair.placement.matrix is not None
 
     def stages(self, pair: Pair, files: PairFiles, fused: Fused, settings: FusionSettings) -> dict[str, Callable[[], Staged]]:
         """Return the functions that write the page, the thumbnail and the transform."""

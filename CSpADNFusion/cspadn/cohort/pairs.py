@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cspadn.cohort.bids_names import GRID, SPACE, labels_of
 from cspadn.errors import InputError
 from cspadn.imaging.metadata import SOURCE_NAME
 from cspadn.io.atomic_output import check_different, check_names
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from cspadn.io.dicom_study import Series
     from cspadn.io.dicom_writer import Sources
     from cspadn.io.reader import VolumeReader
+
+_CONTRASTS = ("T1w", "T2w", "T2starw", "PDw", "FLAIR")  # suffixes of BIDS by which a list may name an MRI
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,30 @@ class Pair:
 
     @property
     def contrast(self) -> str:
-        """Return the contrast of the MRI as BIDS calls it; T1w for pairs that are not from a BIDS dataset."""
-        return PurePosixPath(self.sources[1]).name.split(".")[0].rsplit("_", 1)[-1] if self.sources else "T1w"
+        """Return the contrast of the MRI as BIDS calls it; T1w for pairs that are not from a dataset and have other names."""
+        suffix = PurePath(self.mri).name.partition(".")[0].rsplit("_", 1)[-1]
+        return suffix if self.sources or suffix in _CONTRASTS else "T1w"
+
+    @property
+    def grid_of_mri(self) -> dict[str, str]:
+        """Return the BIDS entities that tell in which space the MRI lies, and with which voxels: space and, if named, others.
+
+        An MRI whose name has no space defines its own, unless another program has registered it and the PET to the T1w image.
+        """
+        own = {key: label for key, label in labels_of(self.mri).items() if key in GRID}
+        return own if SPACE in own else {SPACE: "T1w" if self.placement else self.contrast}
+
+    def grid_of_pet(self, *, moved: bool) -> dict[str, str]:
+        """Return the same entities for the voxels of the PET.
+
+        Args:
+            moved: whether the PET is registered before it is fused: its voxels then lie in the space of the MRI.
+        """
+        own = {key: label for key, label in labels_of(self.pet).items() if key in GRID}
+        if not (moved or self.placement or SPACE in own):
+            return {SPACE: "pet"}
+        others = own if SPACE in own else {key: label for key, label in self.grid_of_mri.items() if key != "res"}
+        return {**others, "res": "pet"}
 
     @property
     def entities(self) -> dict[str, str]:
