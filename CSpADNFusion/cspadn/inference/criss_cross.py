@@ -1,7 +1,7 @@
 """Criss-cross attention for inference: softmax-weighted sums over the row and the column of each pixel that needs one.
 
 The affinities of a few lines exist at a time, so that they fit into a processor's cache. Rows and columns are summed without
-the division of the softmax, which follows at the end, as does the projection to values. See docs/inference.md.
+the division of the softmax, which follows at the end. See docs/inference.md.
 """
 
 from __future__ import annotations
@@ -47,7 +47,11 @@ class Crop:
 
 
 class CrissCrossSums:
-    """Softmax-weighted sums of the features over rows and columns; they are not yet projected to values.
+    """The softmax-weighted sums of the values over the row and the column of each pixel, times the module's alpha.
+
+    The biases of the values are left out: the weights of a softmax sum to 1, so the caller adds them once.
+
+    Maps have channels first, (channels, N, H, W), because a product with many columns is faster than one with many rows.
 
     Args:
         module: trained attention module.
@@ -59,24 +63,18 @@ class CrissCrossSums:
     def __init__(self, module: CrissCrossAttention, framed: Tensor, workspace: Workspace, crop: Crop) -> None:
         import torch
 
-        from cspadn.models.attention import as_matrix
-
-        self._crop, self._features = crop, inner(framed)
-        (query, query_bias), (key, key_bias) = as_matrix(module.query), as_matrix(module.key)
-        both = workspace.map("queries and keys", framed, 2 * len(query)).permute(0, 2, 3, 1)
-        weight = torch.cat([query * _LOG2_E, key])  # affinities are powers of 2, which torch computes faster than powers of e
-        torch.mm(framed.permute(0, 2, 3, 1).flatten(0, 2), weight.mT, out=both.flatten(0, 2))
-        both += torch.cat([query_bias * _LOG2_E, key_bias]).squeeze(-1)
-        self._query, self._key = both[:, 1:-1, 1:-1, : len(query)], both[:, 1:-1, 1:-1, len(query) :]
-        self._black_key = key @ crop.black + key_bias.squeeze(-1)
+        self._crop, count = crop, len(framed)
+        weight, bias, self._black = _projection(module, crop.black)
+        height, width = framed.shape[2:]
+        maps = workspace.flat("queries, keys and values", framed, len(weight) * count * height * width)
+        projected = maps.view(len(weight), -1)
+        torch.addmm(bias, weight, framed.permute(0, 2, 3, 1).flatten(0, 2).mT, out=projected)
+        self._maps = _Maps.of(projected.view(len(weight), count, height, width)[..., 1:-1, 1:-1], module.query.out_channels)
         self._shift = self._maxima() if self._may_overflow() else None
-        # A further feature, which is 1 everywhere, makes the last of the sums the divisor of the softmax.
-        self._values = workspace.map("values", self._features.permute(0, 3, 1, 2), framed.shape[1] + 1).permute(0, 2, 3, 1)
-        self._values[..., :-1], self._values[..., -1] = self._features, 1
-        self._black = torch.cat([crop.black, crop.black.new_ones(1)])
-        self._sums = inner(workspace.map("odd", framed, framed.shape[1] + 1))
-        self._missing = np.zeros(self._query.shape[2], np.int64)
-        self._add_columns()
+        sums, (height, width) = len(self._black), self._maps.query.shape[2:]
+        self._sums = workspace.flat("odd", framed, sums * count * height * width).view(sums, count, height, width)
+        self._missing = np.zeros(width, np.int64)
+        self._add_columns(workspace, framed)
 
     def blocks(self) -> Iterator[tuple[Block, Tensor]]:
         """Yield each block of pixels that needs sums, with its sums (N, rows, columns, C).
@@ -86,29 +84,28 @@ class CrissCrossSums:
         import torch
 
         for rows, columns, keys in self._lines(self._crop.region):
-            here, there = at((rows, columns)), at((rows, keys))
-            sums = self._sums[here]
-            sums += _affinity(self._query[here], self._key[there], self._shift_at(here)) @ self._values[there]
+            sums = _part(self._sums, rows, columns)
+            sums += self._maps.attended(rows, columns, keys, self._shift)
             count = self._missing[columns.start : columns.stop] + self._crop.width - len(keys)
             if count.any():
-                sums.addcmul_(self._black_affinity(here) * torch.from_numpy(count).to(sums).unsqueeze(-1), self._black)
-            yield (rows, columns), sums[..., :-1] / sums[..., -1:]
+                black = _part(self._maps.black, rows, columns)
+                affinity = (black if self._shift is None else black - _part(self._shift, rows, columns)).exp2()
+                sums.addcmul_(affinity * torch.from_numpy(count).to(sums), self._black)
+            yield (rows, columns), (sums[:-1] / sums[-1:]).permute(1, 2, 3, 0)
 
-    def _add_columns(self) -> None:
+    def _add_columns(self, workspace: Workspace, framed: Tensor) -> None:
         """Sum over the column of each pixel, without the pixel itself, which its row contains."""
-        query, key, values, sums = map(_turned, (self._query, self._key, self._values, self._sums))
-        shift = None if self._shift is None else _turned(self._shift)
+        turned = self._maps.turned(workspace, framed)
+        shift = None if self._shift is None else self._shift.mT
         for columns, rows, keys in self._lines(self._crop.region.transposed):
-            here, there = at((columns, rows)), at((columns, keys))
-            affinity = _affinity(query[here].contiguous(), key[there].contiguous(), None if shift is None else shift[here])
-            affinity.diagonal(rows.start - keys.start, dim1=-2, dim2=-1).zero_()
-            sums[here] = affinity @ values[there].contiguous()
+            _part(self._sums.mT, columns, rows).copy_(turned.attended(columns, rows, keys, shift, without_itself=True))
             self._missing[columns.start : columns.stop] = self._crop.height - len(keys)
 
     def _lines(self, region: HeadRegion) -> Iterator[tuple[range, range, range]]:
         """Yield lines, queries and keys along them, of which the affinities fit into memory: some lines, or a part of one."""
-        length, limit = region.foreground.shape[1], _CPU_AFFINITIES if self._features.is_cpu else _GPU_AFFINITIES
-        at_a_time = max(1, limit // (len(self._features) * length))  # queries
+        query = self._maps.query
+        length, limit = region.foreground.shape[1], _CPU_AFFINITIES if query.is_cpu else _GPU_AFFINITIES
+        at_a_time = max(1, limit // (query.shape[1] * length))  # queries
         for lines, queries in region.blocks(self._crop.decoder_radius, max(1, at_a_time // length)):
             reached = region.columns(lines, max(self._crop.encoder_radius, self._crop.decoder_radius))
             for start in queries[::at_a_time]:
@@ -118,10 +115,11 @@ class CrissCrossSums:
         """Return whether a logit may be too large to be exponentiated directly, by the lengths of queries and keys."""
         import torch
 
-        if self._query.dtype != torch.float32:
+        maps = self._maps
+        if maps.query.dtype != torch.float32:
             return True
-        longest = max(self._key.norm(dim=-1).max(), self._black_key.norm())
-        return not bool(self._query.norm(dim=-1).max() * longest <= _SAFE_LOGIT)
+        longest = math.prod(float(each.square().sum(0).max()) for each in (maps.query, maps.key)) ** 0.5
+        return not max(longest, float(maps.black.abs().max())) <= _SAFE_LOGIT  # also if it is no number
 
     def _maxima(self) -> Tensor:
         """Return the largest logit of each pixel over its row, its column and the background there, plus an offset.
@@ -129,32 +127,116 @@ class CrissCrossSums:
         With the offset, the logarithm of the number of summands, sums over both lines stay within half precision.
 
         Returns:
-            (N, H, W, 1).
+            (1, N, H, W).
         """
         import torch
 
-        maxima = torch.full_like(self._query[..., :1], float("-inf"))
+        maxima = torch.full_like(self._maps.black, float("-inf"))
         crop = self._crop
-        self._raise(maxima, self._query, self._key, crop.region, crop.width)
-        self._raise(_turned(maxima), _turned(self._query), _turned(self._key), crop.region.transposed, crop.height)
+        self._raise(maxima, self._maps, crop.region, crop.width)
+        self._raise(maxima.mT, self._maps.mT, crop.region.transposed, crop.height)
         return maxima.add_(math.log2(crop.height + crop.width))
 
-    def _raise(self, maxima: Tensor, query: Tensor, key: Tensor, region: HeadRegion, length: int) -> None:
+    def _raise(self, maxima: Tensor, maps: _Maps, region: HeadRegion, length: int) -> None:
         """Raise the maxima to the largest logit along lines of the region; a line of the whole slice has ``length`` pixels."""
         import torch
 
         for lines, queries, keys in self._lines(region):
-            here, asking = maxima[at((lines, queries))], query[at((lines, queries))]
-            torch.maximum(here, (asking @ key[at((lines, keys))].mT).amax(-1, keepdim=True), out=here)
+            here = _part(maxima, lines, queries)
+            largest = maps.logits(lines, queries, keys).amax(1).view_as(here)
+            torch.maximum(here, largest, out=here)
             if len(keys) < length:
-                torch.maximum(here, (asking @ self._black_key).unsqueeze(-1), out=here)
+                torch.maximum(here, _part(maps.black, lines, queries), out=here)
 
-    def _shift_at(self, here: tuple[slice, ...]) -> Tensor | None:
-        return None if self._shift is None else self._shift[here]
 
-    def _black_affinity(self, here: tuple[slice, ...]) -> Tensor:
-        logits: Tensor = (self._query[here] @ self._black_key).unsqueeze(-1)
-        return (logits if self._shift is None else logits - self._shift[here]).exp2_()
+@dataclass(frozen=True)
+class _Maps:
+    """What the sums need of each pixel; all (channels, N, lines, positions along the line).
+
+    Attributes:
+        query, key: C' channels each; their dot product is a logit to the base 2.
+        black: one channel, the logit of a background pixel.
+        value: C channels, and one that is 1 everywhere. Its sum is the divisor of the softmax.
+    """
+
+    query: Tensor
+    key: Tensor
+    black: Tensor
+    value: Tensor
+
+    @classmethod
+    def of(cls, joined: Tensor, reduced: int) -> _Maps:
+        """View a map with the channels of all, of which ``reduced`` belong to the query."""
+        return cls(*joined.split([reduced, reduced, 1, len(joined) - 2 * reduced - 1]))
+
+    @property
+    def mT(self) -> _Maps:  # noqa: N802 - as in torch
+        """The maps with lines and positions exchanged, as a view."""
+        return _Maps(self.query.mT, self.key.mT, self.black.mT, self.value.mT)
+
+    def turned(self, workspace: Workspace, like: Tensor) -> _Maps:
+        """Copy the maps with lines and positions exchanged, for products that read along the other axis."""
+        parts = []
+        for name in ("query", "key", "value"):
+            view: Tensor = getattr(self, name).mT
+            parts.append(workspace.flat(f"turned {name}", like, view.numel()).view(view.shape).copy_(view))
+        return _Maps(parts[0], parts[1], self.black.mT, parts[2])
+
+    def logits(self, lines: range, queries: range, keys: range) -> Tensor:
+        """Return (N * lines, keys, queries)."""
+        return _batch(self.key, lines, keys).mT @ _batch(self.query, lines, queries)
+
+    def attended(
+        self, lines: range, queries: range, keys: range, shift: Tensor | None, *, without_itself: bool = False
+    ) -> Tensor:
+        """Return the sums of 2^(logit - shift) times the values along the lines, (C + 1, N, lines, queries).
+
+        Args:
+            lines, queries, keys: which lines, and which positions along them ask and are asked.
+            shift: (1, N, all lines, all positions); None: 0.
+            without_itself: leave out each position's own value.
+        """
+        affinity = self.logits(lines, queries, keys)
+        if shift is not None:
+            affinity -= _batch(shift, lines, queries)
+        affinity.exp2_()
+        if without_itself:
+            affinity.diagonal(keys.start - queries.start, dim1=-2, dim2=-1).zero_()
+        sums = _batch(self.value, lines, keys) @ affinity
+        return sums.unflatten(0, (-1, len(lines))).permute(2, 0, 1, 3)
+
+
+def _projection(module: CrissCrossAttention, black: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the product that maps features to all channels of :class:`_Maps`, and the values of a background pixel.
+
+    Args:
+        black: (C,), features of the background.
+
+    Returns:
+        Weight (channels, C) and bias (channels, 1), and the background's values (C + 1, 1, 1, 1).
+    """
+    import torch
+
+    from cspadn.models.attention import as_matrix
+
+    (query, query_bias), (key, key_bias) = as_matrix(module.query), as_matrix(module.key)
+    query, query_bias = query * _LOG2_E, query_bias * _LOG2_E  # affinities are powers of 2: faster than powers of e in torch
+    black_key = key @ black.unsqueeze(-1) + key_bias
+    value = module.alpha * as_matrix(module.value)[0]
+    nothing = black.new_zeros(len(value), 1)
+    weight = torch.cat([query, key, black_key.mT @ query, value, nothing.mT])
+    bias = torch.cat([query_bias, key_bias, black_key.mT @ query_bias, nothing, black.new_ones(1, 1)])
+    return weight, bias, torch.cat([value @ black, black.new_ones(1)]).view(-1, 1, 1, 1)
+
+
+def _part(maps: Tensor, lines: range, positions: range) -> Tensor:
+    """View some lines and positions of (channels, N, lines, positions)."""
+    return maps[:, :, lines.start : lines.stop, positions.start : positions.stop]
+
+
+def _batch(maps: Tensor, lines: range, positions: range) -> Tensor:
+    """Return some lines and positions of (channels, N, lines, positions) as (N * lines, channels, positions)."""
+    return _part(maps, lines, positions).permute(1, 2, 0, 3).flatten(0, 1)
 
 
 def at(block: Block) -> tuple[slice, slice, slice]:
@@ -166,23 +248,3 @@ def at(block: Block) -> tuple[slice, slice, slice]:
 def inner(framed: Tensor) -> Tensor:
     """View a framed map (N, C, H + 2, W + 2) without its frame, channels last: (N, H, W, C)."""
     return framed.permute(0, 2, 3, 1)[:, 1:-1, 1:-1]
-
-
-def _turned(each: Tensor) -> Tensor:
-    """Exchange rows and columns of (N, H, W, ...)."""
-    return each.transpose(1, 2)
-
-
-def _affinity(query: Tensor, key: Tensor, shift: Tensor | None) -> Tensor:
-    """Return 2^(logit - shift) for queries and keys of the same line.
-
-    Args:
-        query: (N, L, Q, C') for L lines.
-        key: (N, L, K, C').
-        shift: (N, L, Q, 1); None: 0.
-
-    Returns:
-        (N, L, Q, K).
-    """
-    logits: Tensor = query @ key.mT
-    return (logits if shift is None else logits.sub_(shift)).exp2_()

@@ -121,8 +121,8 @@ class FusionNetwork(nn.Module):
         weight, bias = self._attention_product(features, crop)
         for block, sums in self._sums(framed, crop):
             own = features[at(block)]
-            inputs = (torch.cat([own, sums], dim=-1) if sums is not None else own).flatten(1, 2)
-            own.copy_(torch.baddbmm(bias, inputs, weight).view_as(own))
+            mapped = torch.baddbmm(bias, own.flatten(1, 2), weight).view_as(own)
+            own.copy_(mapped if sums is None else mapped.add_(sums))
         reflect_frame(framed)
         return framed
 
@@ -133,10 +133,10 @@ class FusionNetwork(nn.Module):
         return ((block, None) for block in self._blocks(crop.region, self.decoder_radius))
 
     def _attention_product(self, features: Tensor, crop: Crop) -> tuple[Tensor, Tensor]:
-        """Return the product that maps F0 and the criss-cross sums, side by side, to F5 + C5.
+        """Return the product that maps F0 to F5 + C5, without the criss-cross sums.
 
         Returns:
-            Weight (N, 2C, C), or (N, C, C) without spatial attention, and bias (N, 1, C).
+            Weight (N, C, C) and bias (N, 1, C).
         """
         count, channels = len(features), features.shape[-1]
         weight = torch.eye(channels, device=features.device) * (bool(self.spatial) + bool(self.channel))
@@ -145,8 +145,7 @@ class FusionNetwork(nn.Module):
             product, bias = self.channel.product(*self._moments(features, crop))
             weight, bias = weight + (self.channel.beta * product).mT, self.channel.beta * bias
         if self.spatial:
-            value, value_bias = (self.spatial.alpha * part.float() for part in as_matrix(self.spatial.value))
-            weight, bias = torch.cat([weight, value.mT.expand(count, -1, -1)], dim=1), bias + value_bias
+            bias = bias + self.spatial.alpha * as_matrix(self.spatial.value)[1].float()
         return weight.to(features.dtype), bias.mT.to(features.dtype)
 
     def _moments(self, features: Tensor, crop: Crop) -> tuple[Tensor, Tensor]:
