@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -28,9 +29,13 @@ from cspadn.messages import message
 from cspadn.models.weights import WEIGHTS_SUFFIX, Model, load_model
 from cspadn.registration import Alignment, Registration, check_alignment, register
 from cspadn.registration.check import NOT_CHECKED, REGISTERED
+from cspadn.runtime.allocator import return_freed_memory
 from cspadn.runtime.device import resolve_device
 from cspadn.runtime.memory import require_memory
 from cspadn.settings import NO_REGISTRATION, WINDOWS, FusionSettings
+
+if TYPE_CHECKING:
+    import torch
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]  # slices done, slices in all
@@ -101,34 +106,34 @@ def fuse(
         CancelledError: ``cancelled`` said so.
     """
     settings = settings or FusionSettings()
-    palette = settings.palette
-    if palette is not None:
-        color_table(palette)  # computed here, once, and not while threads fuse
-    model, device = load_model(settings.model), resolve_device(settings.device)
-    pet = select_frames(pet, settings.frames, "The PET")
-    registration = None if settings.register == NO_REGISTRATION else register(pet, mri, cancelled=cancelled)
-    pair = Pair.of(pet if registration is None else registration.placed(pet), mri, settings)
-    alignment = _alignment(pair, settings)
-    require_memory(pair.slices * pair.pixels * (4 if palette is None else 7) + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
-    from cspadn.inference.fast_network import ready_to_fuse
+    with ThreadPoolExecutor(1) as beside:  # for what would keep one core busy while the others are idle
+        loading = beside.submit(_model_and_device, settings)
+        if settings.palette is not None:
+            color_table(settings.palette)  # computed here, once, and not while threads fuse
+        pet = select_frames(pet, settings.frames, "The PET")
+        registration = None
+        if settings.register != NO_REGISTRATION:
+            loading.result()  # an unknown model is told before the search, which takes longer than loading
+            registration = register(pet, mri, cancelled=cancelled)
+        pair = Pair.of(pet if registration is None else registration.placed(pet), mri, settings)
+        model, device = loading.result()
+        return_freed_memory()
+        voxels, bytes_per_voxel = pair.slices * pair.pixels, 4 if settings.palette is None else 7
+        require_memory(voxels * bytes_per_voxel + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
+        checking = beside.submit(_alignment, pair, settings)
+        from cspadn.inference.fast_network import ready_to_fuse
 
-    make, response = partial(ready_to_fuse, model.network), FlatResponse.of(model.network)
-    fuser = SliceFuser(make, device, pair.pixels, half=settings.half)
-    pixel_size = PixelSize.of(*pair.pixel_mm)
-    network = partial(pixel_size.fuse, fuser)
-    image, color = pair.blank(sitk.sitkFloat32), None if palette is None else pair.blank(sitk.sitkVectorUInt8, 3)
-    for (places, slab), unit in fuser.in_order(partial(_fuse_slab, network, response), _slabs(pair, fuser), pair.slices):
-        if cancelled and cancelled():
-            raise CancelledError(message("fusion-cancelled"))
-        put_axial(unit * np.float32(FUSED_MAXIMUM), image, places.start)
-        if palette is not None and color is not None:
-            rgb = recolored(palette, slab.pet_shown, slab.mri_shown, unit, pair.pixel_mm, slab.weights)
-            put_axial(rgb, color, places.start)
-        if progress:
-            progress(places.stop, pair.slices)
+        fuser = SliceFuser(partial(ready_to_fuse, model.network), device, pair.pixels, half=settings.half)
+        pixel_size = PixelSize.of(*pair.pixel_mm)
+        work = partial(_fuse_slab, partial(pixel_size.fuse, fuser), FlatResponse.of(model.network))
+        fused = _all_slices(
+            pair, fuser.in_order(work, _slabs(pair, fuser), pair.slices), settings.palette, progress, cancelled
+        )
+        alignment = checking.result()
+    return_freed_memory()
     provenance = {**_provenance(model, fuser, pair, settings), **pixel_size.provenance(), **_position(alignment, registration)}
     warnings: list[str] = [*notes_of(pet), *notes_of(mri), *pair.warnings, *alignment.warnings(), *fuser.warnings]
-    return FusionResult(image, provenance, warnings, color, alignment, registration, settings.frames)
+    return FusionResult(fused[0], provenance, warnings, fused[1], alignment, registration, settings.frames)
 
 
 def fuse_pictures(
@@ -190,12 +195,40 @@ def _alignment(pair: Pair, settings: FusionSettings) -> Alignment:
         return REGISTERED
     if settings.skip_alignment_check:
         return NOT_CHECKED
-    return check_alignment(pair.pet.image, pair.mri.image)
+    alignment = check_alignment(pair.pet.image, pair.mri.image)
+    return_freed_memory()
+    return alignment
 
 
 def _position(alignment: Alignment, registration: Registration | None) -> dict[str, Any]:
     """Return how the two volumes lie to each other, for the provenance."""
     return alignment.provenance() if registration is None else registration.provenance()
+
+
+def _model_and_device(settings: FusionSettings) -> tuple[Model, torch.device]:
+    """Load the model and find the device; the first use of torch imports it, which takes a second."""
+    return load_model(settings.model), resolve_device(settings.device)
+
+
+def _all_slices(
+    pair: Pair,
+    slices: Iterable[tuple[tuple[slice, Slab], Floats]],
+    palette: str | None,
+    progress: Progress | None,
+    cancelled: Callable[[], bool] | None,
+) -> tuple[sitk.Image, sitk.Image | None]:
+    """Put fused slices into a volume as they come, and into one in colour if there is a palette."""
+    image, color = pair.blank(sitk.sitkFloat32), None if palette is None else pair.blank(sitk.sitkVectorUInt8, 3)
+    for (places, slab), unit in slices:
+        if cancelled and cancelled():
+            raise CancelledError(message("fusion-cancelled"))
+        put_axial(unit * np.float32(FUSED_MAXIMUM), image, places.start)
+        if palette is not None and color is not None:
+            rgb = recolored(palette, slab.pet_shown, slab.mri_shown, unit, pair.pixel_mm, slab.weights)
+            put_axial(rgb, color, places.start)
+        if progress:
+            progress(places.stop, pair.slices)
+    return image, color
 
 
 def _slabs(pair: Pair, fuser: SliceFuser) -> Iterator[tuple[slice, Slab]]:

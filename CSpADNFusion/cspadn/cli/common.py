@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from cspadn.io.reader import VolumeReader
 
-# torch reads these on import. Without them it keeps kernels for hundreds of window sizes (docs/benchmarks.md, memory).
-_KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "1"}
+# torch reads these on import. Without them a cohort would collect kernels for a thousand window sizes. The atlas has 246:
+# with fewer, they would be compiled again and again (docs/benchmarks.md, memory).
+_KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "256"}
 
 _WATCH_SECONDS = 0.2  # between two checks whether the application that started this process still runs
 

@@ -221,11 +221,14 @@ def _looked_up(table: NDArray[np.float32], level: NDArray[np.floating], bright: 
     across, up = np.float32(_WHITE) * np.asarray(level, np.float32), np.float32(_WHITE) * np.asarray(bright, np.float32)
     column = np.clip(across.astype(np.int32), 0, _WHITE - 1)
     row = np.clip(up.astype(np.int32), 0, _WHITE - 1)
-    across, up = (across - column)[..., np.newaxis], (up - row)[..., np.newaxis]
-    colors, corner = table.reshape(-1, 3), column * _LEVELS + row
-    dark = colors[corner] + across * (colors[corner + _LEVELS] - colors[corner])
-    light = colors[corner + 1] + across * (colors[corner + _LEVELS + 1] - colors[corner + 1])
-    result: NDArray[np.float32] = np.clip(dark + up * (light - dark), 0, 1)
+    across, up, corner = across - column, up - row, column * _LEVELS + row
+    result = np.empty((*np.shape(corner), 3), np.float32)
+    for channel in range(3):  # each by itself: gathering single numbers is faster than gathering three at a time
+        colors = table[..., channel].ravel()
+        first, second = colors[corner], colors[corner + 1]
+        dark = first + across * (colors[corner + _LEVELS] - first)
+        light = second + across * (colors[corner + _LEVELS + 1] - second)
+        result[..., channel] = np.clip(dark + up * (light - dark), 0, 1)
     return result
 
 

@@ -194,9 +194,12 @@ def _holes(values: NDArray[np.floating], keep_nan: bool) -> NDArray[np.bool_]:
 def to_unit(values: NDArray[np.generic], window: Window) -> NDArray[np.float32]:
     """Map intensities to float32 in [0, 1], clipped at the ends of the window; NaN and infinities become 0, the background."""
     with np.errstate(over="ignore"):
-        single = values.astype(np.float32)
-    scaled = (single.astype(np.float64) - window.lower) / (window.upper - window.lower)
-    unit: NDArray[np.float32] = np.where(np.isfinite(single), np.clip(scaled, 0, 1), 0).astype(np.float32, copy=False)
+        single = np.asarray(values, np.float32)
+    scaled = np.array(single, np.float64)
+    scaled -= window.lower
+    scaled /= window.upper - window.lower
+    unit: NDArray[np.float32] = np.clip(scaled, 0, 1, out=scaled).astype(np.float32)
+    unit[~np.isfinite(single)] = 0
     return unit
 
 

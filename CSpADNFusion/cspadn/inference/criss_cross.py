@@ -74,7 +74,7 @@ class CrissCrossSums:
         sums, (height, width) = len(self._black), self._maps.query.shape[2:]
         self._sums = workspace.flat("odd", framed, sums * count * height * width).view(sums, count, height, width)
         self._missing = np.zeros(width, np.int64)
-        self._add_columns(workspace, framed)
+        self._add_columns()
 
     def blocks(self) -> Iterator[tuple[Block, Tensor]]:
         """Yield each block of pixels that needs sums, with its sums (N, rows, columns, C).
@@ -93,9 +93,9 @@ class CrissCrossSums:
                 sums.addcmul_(affinity * torch.from_numpy(count).to(sums), self._black)
             yield (rows, columns), (sums[:-1] / sums[-1:]).permute(1, 2, 3, 0)
 
-    def _add_columns(self, workspace: Workspace, framed: Tensor) -> None:
+    def _add_columns(self) -> None:
         """Sum over the column of each pixel, without the pixel itself, which its row contains."""
-        turned = self._maps.turned(workspace, framed)
+        turned = self._maps.mT
         shift = None if self._shift is None else self._shift.mT
         for columns, rows, keys in self._lines(self._crop.region.transposed):
             _part(self._sums.mT, columns, rows).copy_(turned.attended(columns, rows, keys, shift, without_itself=True))
@@ -167,20 +167,13 @@ class _Maps:
     @classmethod
     def of(cls, joined: Tensor, reduced: int) -> _Maps:
         """View a map with the channels of all, of which ``reduced`` belong to the query."""
-        return cls(*joined.split([reduced, reduced, 1, len(joined) - 2 * reduced - 1]))
+        rest = 2 * reduced
+        return cls(joined[:reduced], joined[reduced:rest], joined[rest : rest + 1], joined[rest + 1 :])
 
     @property
     def mT(self) -> _Maps:  # noqa: N802 - as in torch
         """The maps with lines and positions exchanged, as a view."""
         return _Maps(self.query.mT, self.key.mT, self.black.mT, self.value.mT)
-
-    def turned(self, workspace: Workspace, like: Tensor) -> _Maps:
-        """Copy the maps with lines and positions exchanged, for products that read along the other axis."""
-        parts = []
-        for name in ("query", "key", "value"):
-            view: Tensor = getattr(self, name).mT
-            parts.append(workspace.flat(f"turned {name}", like, view.numel()).view(view.shape).copy_(view))
-        return _Maps(parts[0], parts[1], self.black.mT, parts[2])
 
     def logits(self, lines: range, queries: range, keys: range) -> Tensor:
         """Return (N * lines, keys, queries)."""
@@ -203,7 +196,7 @@ class _Maps:
         if without_itself:
             affinity.diagonal(keys.start - queries.start, dim1=-2, dim2=-1).zero_()
         sums = _batch(self.value, lines, keys) @ affinity
-        return sums.unflatten(0, (-1, len(lines))).permute(2, 0, 1, 3)
+        return sums.view(-1, len(lines), *sums.shape[1:]).permute(2, 0, 1, 3)
 
 
 def _projection(module: CrissCrossAttention, black: Tensor) -> tuple[Tensor, Tensor, Tensor]:

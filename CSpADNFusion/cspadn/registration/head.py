@@ -106,10 +106,12 @@ def points_of(image: sitk.Image, chosen: NDArray[np.bool_]) -> Vector:
 def _lowest(image: sitk.Image, name: str) -> float:
     """Return the lowest intensity; InputError, calling the volume ``name``, if none is finite."""
     values = sampled(image)
-    finite = values[np.isfinite(values)]
-    if not finite.size:
+    lowest = np.fmin.reduce(values, axis=None)  # ignores NaN
+    if np.isinf(lowest):
+        lowest = np.min(values, initial=np.inf, where=np.isfinite(values))
+    if not np.isfinite(lowest):
         raise InputError(message("volume-constant", volume=name))
-    return float(finite.min())
+    return float(lowest)
 
 
 def _averaged(image: sitk.Image, background: float, voxel_mm: float) -> sitk.Image:

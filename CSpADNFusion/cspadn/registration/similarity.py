@@ -100,7 +100,8 @@ class Similarity:
         self._centre = points.mean(axis=0)
         self._points = np.ascontiguousarray((points - self._centre).T, np.float32)
         self._mri_bins = np.minimum((to_unit(values, mri_window) * BINS).astype(np.int64), BINS - 1)
-        self._pet = to_unit(sitk.GetArrayViewFromImage(pet), pet_window) * np.float32(BINS - 1)
+        slices = sitk.GetArrayViewFromImage(pet)  # converted one by one, which takes less memory
+        self._pet = np.stack([to_unit(each, pet_window) * np.float32(BINS - 1) for each in slices])
         self._origin = np.array(pet.GetOrigin())
         self._to_index = np.linalg.inv(np.reshape(pet.GetDirection(), (3, 3)) * np.array(pet.GetSpacing()))
 

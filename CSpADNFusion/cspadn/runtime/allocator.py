@@ -1,4 +1,4 @@
-"""Let the C allocator keep freed memory for the next layer."""
+"""Let the C allocator keep freed memory for the next layer, or return it before the next step."""
 
 from __future__ import annotations
 
@@ -19,3 +19,9 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     return mallopt is not None and mallopt(_M_MMAP_MAX, 0) == 1 and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1) == 1
+
+
+def return_freed_memory() -> None:
+    """Let glibc return freed memory to the kernel, so that the next step, in other threads, does not come on top of it."""
+    if sys.platform.startswith("linux") and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # musl has none
+        libc.malloc_trim(0)
