@@ -124,6 +124,16 @@ def test_small_logits_are_exponentiated_as_they_are(monkeypatch) -> None:
     assert _difference(load_model().network, SOURCES["noise"]) <= TOLERANCE
 
 
+@pytest.mark.parametrize("affinities", [500, 2**19])
+def test_what_memory_held_before_does_not_matter(affinities: int, monkeypatch) -> None:
+    """Memory that is reused may hold anything, also where no result is needed."""
+    monkeypatch.setattr(criss_cross, "_CPU_AFFINITIES", affinities)
+    flat = feature_maps.Workspace.flat
+    monkeypatch.setattr(feature_maps.Workspace, "flat", lambda *given: flat(*given).fill_(float("nan")))
+    for name in ("noise", "head", "at two borders"):
+        assert _difference(network_of("both"), SOURCES[name]) <= TOLERANCE
+
+
 def test_black_slices_cost_nothing(monkeypatch) -> None:
     ready = FusionNetwork(network_of("both"))
     monkeypatch.setattr(ready, "_encode", lambda *_: 1 / 0)

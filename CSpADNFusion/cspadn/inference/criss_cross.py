@@ -73,6 +73,7 @@ class CrissCrossSums:
         self._shift = self._maxima() if self._may_overflow() else None
         sums, (height, width) = len(self._black), self._maps.query.shape[2:]
         self._sums = workspace.flat("odd", framed, sums * count * height * width).view(sums, count, height, width)
+        self._sums.zero_()  # a number that is none, in a pixel that nobody needs, would spread: layers multiply it by 0
         self._missing = np.zeros(width, np.int64)
         self._add_columns()
 
