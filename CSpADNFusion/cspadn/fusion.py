@@ -32,7 +32,7 @@ from cspadn.registration.check import NOT_CHECKED, REGISTERED
 from cspadn.runtime.allocator import return_freed_memory
 from cspadn.runtime.device import resolve_device
 from cspadn.runtime.memory import require_memory
-from cspadn.settings import NO_REGISTRATION, WINDOWS, FusionSettings
+from cspadn.settings import AUTOMATIC_DEVICE, NO_REGISTRATION, WINDOWS, FusionSettings
 
 if TYPE_CHECKING:
     import torch
@@ -106,30 +106,26 @@ def fuse(
         CancelledError: ``cancelled`` said so.
     """
     settings = settings or FusionSettings()
-    with ThreadPoolExecutor(1) as beside:  # for what would keep one core busy while the others are idle
-        loading = beside.submit(_model_and_device, settings)
+    with ThreadPoolExecutor(1) as beside:
+        loading = beside.submit(_model_and_device, settings)  # the first use of torch imports it, which takes a second
+        if settings.register != NO_REGISTRATION or settings.device not in (AUTOMATIC_DEVICE, "cpu"):
+            loading.result()  # what is impossible is told before the work
         if settings.palette is not None:
             color_table(settings.palette)  # computed here, once, and not while threads fuse
         pet = select_frames(pet, settings.frames, "The PET")
-        registration = None
-        if settings.register != NO_REGISTRATION:
-            loading.result()  # an unknown model is told before the search, which takes longer than loading
-            registration = register(pet, mri, cancelled=cancelled)
+        registration = None if settings.register == NO_REGISTRATION else register(pet, mri, cancelled=cancelled)
         pair = Pair.of(pet if registration is None else registration.placed(pet), mri, settings)
+        alignment = _alignment(pair, settings)
         model, device = loading.result()
-        return_freed_memory()
-        voxels, bytes_per_voxel = pair.slices * pair.pixels, 4 if settings.palette is None else 7
-        require_memory(voxels * bytes_per_voxel + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
-        checking = beside.submit(_alignment, pair, settings)
-        from cspadn.inference.fast_network import ready_to_fuse
+    return_freed_memory()
+    voxels, bytes_per_voxel = pair.slices * pair.pixels, 4 if settings.palette is None else 7
+    require_memory(voxels * bytes_per_voxel + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
+    from cspadn.inference.fast_network import ready_to_fuse
 
-        fuser = SliceFuser(partial(ready_to_fuse, model.network), device, pair.pixels, half=settings.half)
-        pixel_size = PixelSize.of(*pair.pixel_mm)
-        work = partial(_fuse_slab, partial(pixel_size.fuse, fuser), FlatResponse.of(model.network))
-        fused = _all_slices(
-            pair, fuser.in_order(work, _slabs(pair, fuser), pair.slices), settings.palette, progress, cancelled
-        )
-        alignment = checking.result()
+    fuser = SliceFuser(partial(ready_to_fuse, model.network), device, pair.pixels, half=settings.half)
+    pixel_size = PixelSize.of(*pair.pixel_mm)
+    work = partial(_fuse_slab, partial(pixel_size.fuse, fuser), FlatResponse.of(model.network))
+    fused = _all_slices(pair, fuser.in_order(work, _slabs(pair, fuser), pair.slices), settings.palette, progress, cancelled)
     return_freed_memory()
     provenance = {**_provenance(model, fuser, pair, settings), **pixel_size.provenance(), **_position(alignment, registration)}
     warnings: list[str] = [*notes_of(pet), *notes_of(mri), *pair.warnings, *alignment.warnings(), *fuser.warnings]
@@ -195,9 +191,7 @@ def _alignment(pair: Pair, settings: FusionSettings) -> Alignment:
         return REGISTERED
     if settings.skip_alignment_check:
         return NOT_CHECKED
-    alignment = check_alignment(pair.pet.image, pair.mri.image)
-    return_freed_memory()
-    return alignment
+    return check_alignment(pair.pet.image, pair.mri.image)
 
 
 def _position(alignment: Alignment, registration: Registration | None) -> dict[str, Any]:
@@ -206,7 +200,7 @@ def _position(alignment: Alignment, registration: Registration | None) -> dict[s
 
 
 def _model_and_device(settings: FusionSettings) -> tuple[Model, torch.device]:
-    """Load the model and find the device; the first use of torch imports it, which takes a second."""
+    """Load the model and find the device."""
     return load_model(settings.model), resolve_device(settings.device)
 
 

@@ -75,7 +75,7 @@ class ConvLayer(nn.Module):
         self.register_buffer("weight", conv.weight.contiguous(memory_format=torch.channels_last))
         self.register_buffer("bias", conv.bias)
         self.winograd = WinogradConv2d(conv) if is_wide(conv) else None
-        self.together = _pixels_together(conv.out_channels)
+        self.together = pixels_together(conv.out_channels)
         joint = torch.stack([functional.pad(conv.weight, (i, self.together - 1 - i)) for i in range(self.together)])
         self.register_buffer("joint_weight", joint.flatten(0, 1).contiguous(memory_format=torch.channels_last))
         self.register_buffer("joint_bias", self.bias.repeat(self.together))
@@ -93,7 +93,7 @@ class ConvLayer(nn.Module):
         return functional.conv2d(image, self.weight, self.bias)
 
 
-def _pixels_together(channels: int) -> int:
+def pixels_together(channels: int) -> int:
     """Return for how many pixels a layer's results fill a vector register of the CPU; 1 if those of one pixel do."""
     lanes = 16 if torch.backends.cpu.get_cpu_capability().startswith("AVX512") else 8
     return max(1, min(lanes // channels, 8))

@@ -1,8 +1,7 @@
 """One whole ``cspadn fuse`` with colour: ``python whole_run.py PET MRI OUTPUT COLOUR``.
 
 Prints JSON: wall seconds of each stage, in all, and the peak of resident memory. A stage is what happens inside some functions
-of the product; what is between them counts as start (before the first) or as the rest. The check of the alignment runs in a
-thread of its own while slices are fused, so its time is not a part of the whole.
+of the product; what is between them counts as start (before the first) or as the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import io
 import json
 import re
 import sys
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -35,7 +33,7 @@ STAGES = {
 
 
 class Clock:
-    """Adds up the wall time of stages; a stage inside another one of its thread is not counted twice."""
+    """Adds up the wall time of stages; a stage inside another one is not counted twice."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -45,11 +43,6 @@ class Clock:
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Count what happens inside."""
-        if threading.current_thread() is not threading.main_thread():
-            start = time.perf_counter()
-            yield
-            self.seconds[name] += time.perf_counter() - start
-            return
         self._turn()
         self._open.append(name)
         try:
