@@ -64,9 +64,9 @@ def hottest_focus(
     lower = _ABOVE_BRIGHT_ONE_SIDED * bright + margin
     if found is not None or not lower < level or not values.size:
         return found
-    cut = np.minimum(values, _CEILING * level)  # a focus is not hotter, as it would have been found; hot specks are
-    exceeding = _exceeding_mirror(cut, spacing_mm, left, bright, margin)
-    return None if exceeding is None else _level_of_hottest(cut, spacing_mm, least, lower, exceeding)
+    ceiling = _CEILING * level  # a focus is not hotter, as it would have been found; hot specks are
+    exceeding = _exceeding_mirror(values, spacing_mm, left, bright, margin, ceiling)
+    return None if exceeding is None else _level_of_hottest(values, spacing_mm, least, lower, exceeding, ceiling)
 
 
 def _level_of_hottest(
@@ -75,8 +75,12 @@ def _level_of_hottest(
     least: int,
     level: float,
     eligible: NDArray[np.bool_] | None = None,
+    ceiling: float = math.inf,
 ) -> float | None:
-    """Return the level of the hottest part of so many voxels whose mean, at an eligible place, exceeds a level."""
+    """Return the level of the hottest part of so many voxels whose mean, at an eligible place, exceeds a level.
+
+    Voxels above the ceiling are taken as that.
+    """
     hot = (values > _EDGE * level) & np.isfinite(values)
     if eligible is not None:
         hot &= eligible
@@ -88,7 +92,7 @@ def _level_of_hottest(
     if not parts.any():
         return None
     box = _box(parts, [math.ceil(_MARGIN_MM / step) for step in reversed(spacing_mm)])
-    parts, inside = parts[box], np.where(np.isfinite(values[box]), values[box], 0)
+    parts, inside = parts[box], np.where(np.isfinite(values[box]), np.minimum(values[box], ceiling), 0)
     # Hot specks that are no focus do not count.
     image = sitk.GetImageFromArray(np.where(parts, inside, np.minimum(inside, _EDGE * level)).astype(np.float32))
     image.SetSpacing(spacing_mm)
@@ -102,22 +106,21 @@ def _level_of_hottest(
 
 
 def _exceeding_mirror(
-    values: NDArray[np.float32], spacing_mm: tuple[float, ...], left: Sequence[float], bright: float, margin: float
+    values: NDArray[np.float32],
+    spacing_mm: tuple[float, ...],
+    left: Sequence[float],
+    bright: float,
+    margin: float,
+    ceiling: float,
 ) -> NDArray[np.bool_] | None:
     """Return where the mean is 1.28 times as high as all near the mirror image, about the middle of the head; None: nowhere.
 
     Args:
         values, spacing_mm, left, bright: as for :func:`hottest_focus`.
         margin: by which the mean must be higher in addition, and higher than 1.15 times ``bright``.
+        ceiling: what voxels above it are taken as.
     """
-    finite = np.where(np.isfinite(values), values, 0).astype(np.float32)
-    image = sitk.GetImageFromArray(finite)
-    image.SetSpacing(spacing_mm)
-    factors = [
-        max(1, min(size, math.floor(_LATTICE_MM / step + 1e-6)))
-        for size, step in zip(image.GetSize(), spacing_mm, strict=True)
-    ]
-    coarse = sitk.BinShrink(image, factors)
+    coarse, inside = _averaged(values, spacing_mm, ceiling)
     means = _smoothed(coarse, _VARIANCE)
     if means.max() <= _ABOVE_BRIGHT_ONE_SIDED * bright + margin:
         return None
@@ -128,7 +131,6 @@ def _exceeding_mirror(
     other = sitk.Resample(coarse, mirror, sitk.sitkLinear, 0.0)
     hottest = sitk.GrayscaleDilate(other, [math.ceil(_MIRROR_MM / step) for step in coarse.GetSpacing()], sitk.sitkBox)
     level = np.maximum(_ABOVE_MIRROR * sitk.GetArrayViewFromImage(hottest), _ABOVE_BRIGHT_ONE_SIDED * bright) + margin
-    inside = sitk.BinShrink(_like(np.isfinite(values).astype(np.float32), image), factors)
     inside = sitk.GrayscaleErode(inside, [math.ceil(_AROUND_MM / step) for step in coarse.GetSpacing()], sitk.sitkBox)
     known = sitk.GetArrayFromImage(sitk.Resample(inside, coarse, mirror, sitk.sitkNearestNeighbor, 0.0)) > 0
     exceeding = ((means > level) & known).astype(np.uint8)  # of the other side nothing is known outside the head's region
@@ -136,9 +138,31 @@ def _exceeding_mirror(
         return None
     around = sitk.BinaryDilate(_like(exceeding, coarse), [math.ceil(_AROUND_MM / step) for step in coarse.GetSpacing()])
     result: NDArray[np.bool_] = (
-        sitk.GetArrayFromImage(sitk.Resample(around, image, sitk.Transform(), sitk.sitkNearestNeighbor)) > 0
+        sitk.GetArrayViewFromImage(
+            sitk.Resample(around, values.shape[::-1], sitk.Transform(), sitk.sitkNearestNeighbor, (0.0, 0.0, 0.0), spacing_mm)
+        )
+        > 0
     )
     return result
+
+
+def _averaged(values: NDArray[np.float32], spacing_mm: tuple[float, ...], ceiling: float) -> tuple[sitk.Image, sitk.Image]:
+    """Return means of the values, 0 if not finite, and known shares of blocks of about 2 mm; some slices at a time."""
+    size = values.shape[::-1]
+    factors = [max(1, min(count, math.floor(_LATTICE_MM / step + 1e-6))) for count, step in zip(size, spacing_mm, strict=True)]
+    step, last = 8 * factors[2], size[2] // factors[2] * factors[2]
+    parts: tuple[list[NDArray[np.float32]], ...] = ([], [])
+    for first in range(0, last, step):
+        slab = values[first : min(first + step, last)]
+        known = np.isfinite(slab)
+        for part, of_slab in zip(parts, (np.where(known, np.minimum(slab, ceiling), 0), known), strict=True):
+            shrunken = sitk.BinShrink(sitk.GetImageFromArray(of_slab.astype(np.float32)), factors)
+            part.append(sitk.GetArrayFromImage(shrunken))
+    images = [sitk.GetImageFromArray(np.concatenate(part)) for part in parts]
+    for image in images:
+        image.SetSpacing([mm * factor for mm, factor in zip(spacing_mm, factors, strict=True)])
+        image.SetOrigin([mm * (factor - 1) / 2 for mm, factor in zip(spacing_mm, factors, strict=True)])
+    return images[0], images[1]
 
 
 def _like(values: NDArray[Any], image: sitk.Image) -> sitk.Image:
