@@ -37,7 +37,7 @@ from cspadn.registration.placing import placed
 from cspadn.report import lattice as lattice_module
 from cspadn.report import templates
 from cspadn.report.group_page import GroupRow, group_page, robust_z
-from cspadn.report.key_slices import slice_pictures, thumbnail
+from cspadn.report.key_slices import key_slices, slice_pictures, thumbnail
 from cspadn.report.lattice import CUTS
 from cspadn.report.pages import subject_page
 from cspadn.report.plots import histogram
@@ -342,6 +342,18 @@ def test_key_slices() -> None:
     assert [label.split(",")[0] for label in labels] == ["Axial"] * 5 + ["Coronal", "Sagittal"]
 
 
+def test_outlines_are_as_thin_for_large_voxels() -> None:
+    """Large voxels do not let the outlines hide the PET: they are lines of the picture, not of the voxels."""
+    shares = []
+    for factor in (1, 3):
+        mri = sitk.BinShrink(at_points([]), [factor] * 3)
+        (url,) = key_slices(scene_by_hand(mri, mri), DEFAULT_PALETTE, ("outlines",))[2]["pictures"].values()
+        picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB")).astype(int)
+        shares.append((picture[..., 0] - picture[..., 1] > 60).mean())
+    assert shares[0] > 0.005
+    assert shares[1] < 1.5 * shares[0]
+
+
 def test_outlines_in_the_thumbnail_are_those_of_the_mri() -> None:
     """A hot place of the PET in the middle, a bright one of the MRI 30 mm to the left: on the right of the picture."""
     content = thumbnail(scene_by_hand(at_points([(0, 0, 0)]), at_points([(30, 0, 0)])), DEFAULT_PALETTE)
@@ -375,7 +387,7 @@ def test_the_legend_has_the_palette_and_the_window(palette: str) -> None:
     url = re.search(r'src="data:image/webp;base64,([^"]+)" alt="Legend: uptake from left to right', page)[1]
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(url)))).astype(float)
     assert np.abs(pixels - legend(palette)).mean() < 6  # of WebP
-    assert "<span>-1.5</span><span>25000</span>" in page
+    assert "<span>-1.5</span><span>&ge; 25000</span>" in page
     assert "uptake (BQML) &rarr;" in page
     assert len(url) < 20_000
 
@@ -787,14 +799,42 @@ def test_the_border_of_the_field_of_view_can_be_hidden(opened) -> None:
     assert is_border() == 0
 
 
+def test_outlines_are_lines_that_do_not_grow(opened) -> None:
+    tab = opened("subject", 1366, 768)
+    tab.get_by_label("Crosshair").uncheck()
+    tab.locator("label[for=mode-outlines]").click()
+    shares = []
+    for zoom in range(3):
+        if zoom:
+            tab.keyboard.press("+")
+            tab.keyboard.press("+")
+        settle(tab)
+        picture = drawn(tab)
+        shares.append((np.abs(picture - [214, 32, 107]).max(axis=-1) < 60).mean())
+    assert 0.12 > shares[0] > shares[1] > shares[2] > 0.002
+
+
+@pytest.mark.parametrize("width", [1366, 1920, 800])
+def test_the_help_opens_within_the_screen(opened, width: int) -> None:
+    tab = opened("subject", width, 768)
+    tab.get_by_text("Mouse and keys").click()
+    box = tab.locator(".help dl").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    assert box["y"] + box["height"] <= 768
+
+
 def test_the_hottest_places(opened) -> None:
     tab = opened("subject", 1366, 768)
     buttons = tab.locator("[data-hottest]")
     assert 2 <= buttons.count() <= 5
+    pressed = lambda: [each.get_attribute("aria-pressed") for each in buttons.all()].index("true")  # noqa: E731
+    assert pressed() == 0  # where the page begins
     values = []
     for number in range(buttons.count()):
         buttons.nth(number).click()
         settle(tab)
+        assert pressed() == number
         values.append(float(tab.locator("#at-crosshair").inner_text().split(" ")[0]))
         assert values[-1] == pytest.approx(float(buttons.nth(number).inner_text()), rel=0.15)  # at the nearest voxel
     assert max(values) > 0.8 * pet_window_end()
@@ -895,6 +935,9 @@ def test_printed(opened) -> None:
     assert not tab.get_by_role("slider").first.is_visible()
     assert tab.locator("#key-slices img").count() == 35
     assert tab.locator("#key-slices img").first.is_visible()
+    told = tab.locator("#key-slices").inner_text()
+    assert "Hottest places of the PET within the head, in Bq/ml: " in told
+    assert tab.locator("[data-hottest]").first.get_attribute("title").split(";")[0] in told
     assert tab.evaluate("document.documentElement.scrollWidth") <= 700
     assert tab.pdf(prefer_css_page_size=True).startswith(b"%PDF")
 

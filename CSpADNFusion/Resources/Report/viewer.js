@@ -6,6 +6,7 @@
   const scene = JSON.parse(byId("scene").textContent);
   const { size, spacing, origin, cuts, pet } = scene;
   const strides = [1, size[0], size[0] * size[1]];
+  const TISSUE = 3; // bits of the marks: the tissue of the MRI
   const BEYOND = 8; // the bit of the marks where PET or MRI has no field of view
   const SIDES = { I: "feet", S: "head", R: "right", L: "left", A: "front", P: "back" };
   const MOST_ZOOM = 16;
@@ -129,8 +130,8 @@
 
   // Colours are numbers of 32 bits, as the pixels of a canvas lie in memory (all browsers run on little-endian computers).
   const rgb = (red, green, blue) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
-  const OUTLINE = rgb(214, 32, 107);
-  const BORDER = rgb(25, 195, 214);
+  const OUTLINE = "rgb(214, 32, 107)";
+  const BORDER = "rgb(25, 195, 214)";
   const BLACK = rgb(0, 0, 0);
   const grey = Uint32Array.from({ length: 256 }, (_, level) => rgb(level, level, level));
   const palette = bytesOf(scene.palette);
@@ -148,8 +149,8 @@
       return rgb(mix(0), mix(1), mix(2));
     },
     color: (level, at) => loaded.table[256 * loaded.bright[at] + Math.max(0, level)],
-    outlines: (level, at, cut) => (loaded.marks[at] & (1 << cut.axis) ? OUTLINE : hot(level)),
-    before: (level, at, cut) => PAINT.outlines(level, at, cut),
+    outlines: hot,
+    before: hot,
     checker: (level, at, cut, column, row) => {
       const square = Math.floor((column * spacing[cut.across]) / scene.square) + Math.floor((row * spacing[cut.down]) / scene.square);
       return square % 2 ? grey[loaded.mri[at]] : hot(level);
@@ -166,23 +167,42 @@
     for (let row = 0, pixel = 0; row < height; row++) {
       let at = index * strides[cut.axis] + rowIndex(cut, row) * strides[cut.down];
       for (let column = 0; column < width; column++, pixel++, at += strides[cut.across]) {
-        pixels[pixel] = state.border && isBorder(cut, at, column, row) ? BORDER : paint(levels[pixel], at, cut, column, row);
+        pixels[pixel] = paint(levels[pixel], at, cut, column, row);
       }
     }
     return image;
   }
 
-  function isBorder(cut, at, column, row) {
-    if (loaded.marks[at] & BEYOND) return false;
-    const side = strides[cut.across];
-    const below = cut.down === 2 ? -strides[2] : strides[cut.down];
-    return Boolean(
-      (column > 0 && loaded.marks[at - side] & BEYOND) ||
-        (column + 1 < size[cut.across] && loaded.marks[at + side] & BEYOND) ||
-        (row > 0 && loaded.marks[at - below] & BEYOND) ||
-        (row + 1 < size[cut.down] && loaded.marks[at + below] & BEYOND),
-    );
+  // Lines between voxels of two kinds, of the same thickness however large the voxels are. Between the centres of four voxels,
+  // they join the middles of the sides where the kind changes (marching squares).
+  const SEGMENTS = [[], ["LT"], ["TR"], ["LR"], ["RB"], ["LT", "RB"], ["TB"], ["LB"], ["BL"], ["TB"], ["TR", "BL"], ["RB"], ["LR"], ["TR"], ["LT"], []];
+
+  function linesAround(cut, index, levels) {
+    const [stepX, stepY] = [spacing[cut.across], spacing[cut.down]];
+    const right = strides[cut.across];
+    const down = cut.down === 2 ? -strides[2] : strides[cut.down];
+    const path = new Path2D();
+    const ends = { L: [0, 0.5], T: [0.5, 0], R: [1, 0.5], B: [0.5, 1] };
+    for (let row = 0; row + 1 < size[cut.down]; row++) {
+      let at = index * strides[cut.axis] + rowIndex(cut, row) * strides[cut.down];
+      for (let column = 0; column + 1 < size[cut.across]; column++, at += right) {
+        const marks = [loaded.marks[at], loaded.marks[at + right], loaded.marks[at + right + down], loaded.marks[at + down]];
+        if (marks.every((mark) => mark === marks[0])) continue;
+        for (const isInside of levels) {
+          const segments = SEGMENTS[isInside(marks[0]) + 2 * isInside(marks[1]) + 4 * isInside(marks[2]) + 8 * isInside(marks[3])];
+          for (const [from, to] of segments) {
+            path.moveTo((column + 0.5 + ends[from][0]) * stepX, (row + 0.5 + ends[from][1]) * stepY);
+            path.lineTo((column + 0.5 + ends[to][0]) * stepX, (row + 0.5 + ends[to][1]) * stepY);
+          }
+        }
+      }
+    }
+    return path;
   }
+
+  const ofTissues = [1, 2, 3].map((tissue) => (mark) => (mark & TISSUE) >= tissue);
+  const ofView = [(mark) => (mark & BEYOND) !== 0];
+  const isOutlined = (mode) => mode === "outlines" || mode === "before";
 
   // What is seen now
 
@@ -258,12 +278,14 @@
     const cut = cutOf(view);
     const index = state.cursor[cut.axis];
     const mode = modeOf(view);
-    const key = [cut.name, index, mode, mode === "blend" ? state.opacity : "", state.border].join();
+    const key = [cut.name, index, mode, mode === "blend" ? state.opacity : ""].join();
     if (view.painted !== key) {
       view.picture.width = size[cut.across];
       view.picture.height = size[cut.down];
       view.picture.getContext("2d").putImageData(painted(cut, index, mode), 0, 0);
       view.painted = key;
+      view.outlines = isOutlined(mode) ? linesAround(cut, index, ofTissues) : null;
+      view.border = byId("border") ? linesAround(cut, index, ofView) : null;
     }
     const context = view.canvas.getContext("2d");
     const { width, height } = view.canvas;
@@ -274,6 +296,8 @@
     view.scale = view.fit * state.zoom;
     const [left, top] = toCanvas(view, cut, [0, 1, 2].map((axis) => placeOf(axis, axis === 2 ? size[2] - 0.5 : -0.5)));
     context.drawImage(view.picture, left, top, extentOf(cut.across) * view.scale, extentOf(cut.down) * view.scale);
+    if (view.outlines) drawLines(context, view, view.outlines, OUTLINE, 1.25, left, top);
+    if (view.border && state.border) drawLines(context, view, view.border, BORDER, 2, left, top);
     if (state.crosshair) drawCrosshair(context, view, cut);
     describe(view, cut, index, mode);
   }
@@ -297,6 +321,15 @@
     point[cut.across] = centre[cut.across] + ((event.clientX - box.left) * dots - view.canvas.width / 2) / view.scale;
     point[cut.down] = centre[cut.down] + (sign * ((event.clientY - box.top) * dots - view.canvas.height / 2)) / view.scale;
     return point;
+  }
+
+  function drawLines(context, view, path, color, thick, left, top) {
+    context.save();
+    context.setTransform(view.scale, 0, 0, view.scale, left, top);
+    context.strokeStyle = color;
+    context.lineWidth = (thick * (window.devicePixelRatio || 1)) / view.scale;
+    context.stroke(path);
+    context.restore();
   }
 
   function drawCrosshair(context, view, cut) {
@@ -354,8 +387,12 @@
     byId("crosshair-place").textContent = pointText(cursor);
     byId("at-pointer").textContent = state.pointer ? valueText(state.pointer) : "move over a picture";
     byId("pointer-place").textContent = state.pointer ? pointText(state.pointer) : "";
+    for (const button of hottestButtons) button.setAttribute("aria-pressed", isAt(scene.hottest[button.dataset.hottest]));
     byId("zoom").textContent = `${Math.round(state.zoom * 100)} %`;
   }
+
+  const hottestButtons = Array.from(root.querySelectorAll("[data-hottest]"));
+  const isAt = (place) => place.point.every((each, axis) => nearest(axis, each) === state.cursor[axis]);
 
   function drawLegend() {
     for (const each of root.querySelectorAll("[data-legend]")) each.hidden = !each.dataset.legend.split(" ").includes(state.mode);
@@ -508,7 +545,11 @@
   byId("border")?.addEventListener("change", () => ((state.border = byId("border").checked), draw()));
   byId("compare").addEventListener("change", () => setCompare(byId("compare").checked));
   byId("reset").addEventListener("click", () => zoomTo(1));
-  root.querySelectorAll("[data-hottest]").forEach((button) => button.addEventListener("click", () => goToHottest(Number(button.dataset.hottest))));
+  for (const button of hottestButtons) {
+    const number = Number(button.dataset.hottest);
+    button.title = `${pointText(scene.hottest[number].point)}; key H: the next one`;
+    button.addEventListener("click", () => goToHottest(number));
+  }
   window.addEventListener("resize", layOut);
 
   root.hidden = false;

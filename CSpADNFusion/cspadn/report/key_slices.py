@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cspadn.imaging.outlines import edges, tissue_levels, tissues
 from cspadn.report.lattice import CUTS, Cut, place_text
-from cspadn.report.scene import WHITE, Levels, Scene, blended, colored, inverted, levels_of
+from cspadn.report.scene import TISSUE, WHITE, Levels, Scene, blended, colored, inverted, levels_of
 from cspadn.report.viewer import picture_url, webp
 
 OUTLINE_COLOR = (214, 32, 107)
@@ -42,10 +44,22 @@ def key_slices(scene: Scene, palette: str, shown: Sequence[str] = tuple(PICTURES
 
 
 def _key_slice(scene: Scene, cut: Cut, index: int, palette: str, names: Sequence[str]) -> dict[str, Any]:
-    pictures = slice_pictures(scene, cut, index, palette)
-    shown = {name: picture_url(_sized(pictures[name], scene, cut, _PER_MM, _MOST_PIXELS), quality=85) for name in names}
+    sized = partial(_sized, scene=scene, cut=cut, per_mm=_PER_MM, most=_MOST_PIXELS)
+    pictures = {name: sized(picture) for name, picture in slice_pictures(scene, cut, index, palette).items()}
+    outlines = _tissue_outlines(scene, cut, index, sized)
+    pictures["outlines"] = np.where(
+        outlines[..., np.newaxis], np.array(OUTLINE_COLOR, np.uint8), pictures["pet"][..., np.newaxis]
+    )
+    shown = {name: picture_url(pictures[name], quality=85) for name in names}
     place = place_text(scene.lattice.position(cut.axis, index), cut)
     return {"cut": cut, "label": f"{cut.name.capitalize()}, {place}", "pictures": shown}
+
+
+def _tissue_outlines(scene: Scene, cut: Cut, index: int, sized: Callable[[Levels], Levels]) -> NDArray[np.bool_]:
+    """Return where the outlines of the MRI lie in a scaled picture: as thin as its pixels, however large the voxels are."""
+    labels = np.take(cut.turned(scene.marks), index, axis=0) & TISSUE
+    steps = [sized((labels >= level) * np.uint8(WHITE)) > WHITE // 2 for level in range(1, TISSUE + 1)]
+    return edges(np.sum(steps, axis=0, dtype=np.uint8))
 
 
 def thumbnail(scene: Scene, palette: str) -> bytes:
@@ -75,11 +89,8 @@ def slice_pictures(scene: Scene, cut: Cut, index: int, palette: str) -> dict[str
     """Return the pictures of a slice of the lattice: (rows, columns) grey, or RGB in (..., 3), seen as the cut says."""
     pet, seen = scene.pet_slice(cut, index)
     mri, fused, bright = (np.take(cut.turned(each), index, axis=0) for each in (scene.mri, scene.fused, scene.bright))
-    grey = np.repeat(inverted(pet, seen)[..., np.newaxis], 3, axis=2)
-    edge = (np.take(cut.turned(scene.marks), index, axis=0) & (1 << cut.axis)) > 0
     return {
         "pet": inverted(pet, seen),
-        "outlines": np.where(edge[..., np.newaxis], np.array(OUTLINE_COLOR, np.uint8), grey),
         "mri": mri,
         "blend": blended(pet, seen, mri, palette),
         "fused": fused,

@@ -104,6 +104,7 @@ def viewer_values(scene: Scene, provenance: Mapping[str, Any], palette: str, mod
         "cuts": CUTS,
         "units": units,
         "hottest": [_value_text(place["value"]) for place in viewer["scene"]["hottest"]],
+        "hottest_points": [_point_text(place["point"]) for place in viewer["scene"]["hottest"]],
         "key_slices": key_slices(scene, palette, tuple(pictures)),
         "key_pictures": pictures,
         "shown": "fused volume" if "fused" in modes else "MRI",
@@ -217,6 +218,14 @@ def _scores(scores: VolumeScores) -> dict[str, Any]:
 def _value_text(value: float) -> str:
     """Format a value with four digits, without an exponent unless it is very large: "25310", "6.482"."""
     return f"{float(f'{value:.4g}'):.7g}"
+
+
+def _point_text(point: Sequence[float]) -> str:
+    """Return a point (LPS, mm) by the sides of the patient: "17.5 mm L, 11.8 mm P, 141.2 mm S"."""
+    from cspadn.report.lattice import CUTS, place_text
+
+    cuts = sorted(CUTS, key=lambda cut: cut.axis)
+    return ", ".join(place_text(point[cut.axis], cut).partition(" (")[0] for cut in cuts)
 
 
 def _shown(value: object) -> str:

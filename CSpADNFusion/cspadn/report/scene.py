@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from cspadn.imaging.color import brightness, color_table, fine_detail, palette_of
 from cspadn.imaging.geometry import resample
 from cspadn.imaging.metadata import NAN_IS_OUTSIDE
-from cspadn.imaging.outlines import edges, tissue_levels, tissues
+from cspadn.imaging.outlines import tissue_levels, tissues
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, to_unit, without_holes
-from cspadn.report.lattice import CUTS, Cut, Lattice, Survey, lattice_of, survey_of
+from cspadn.report.lattice import Cut, Lattice, Survey, lattice_of, survey_of
 
 WHITE = 255
 OPACITY = 0.5  # of the PET in the blend
-BEYOND = 8  # a bit of the marks
+TISSUE, BEYOND = 3, 8  # bits of the marks
 _SLAB = 16  # slices that are computed at a time
 
 Levels = NDArray[np.uint8]
@@ -37,8 +37,8 @@ class Scene:
         survey: values for histograms.
         mri, fused: grey levels from 0 to 255; 0 beyond the field of view.
         bright: brightness for the table of the palette, from 0 to 255.
-        marks: bits; ``1 << axis`` is an outline of the MRI in a slice along an axis, :data:`BEYOND` a voxel beyond the field
-            of view of the volume that does not give the grid.
+        marks: the tissue of the MRI, from 0 to 3, whose borders are the outlines, in the bits of :data:`TISSUE`; and
+            :data:`BEYOND`, a voxel beyond the field of view of the volume that does not give the grid.
     """
 
     lattice: Lattice
@@ -97,7 +97,9 @@ def scene_of(
         slab = _Slab.of(volumes, (pet_window, mri_window), lattice.image(first, last))
         for into, part in zip(levels, (*slab.levels(palette, lattice.spacing), slab.beyond(provenance["grid"])), strict=True):
             into[first:last] = part
-    marks = levels[3] | _outlines(levels[0], units[1], lattice.spacing)
+    marks = levels[3] | tissues(
+        levels[0].astype(np.float32) / np.float32(WHITE), tissue_levels(units[1]), lattice.spacing[::-1]
+    )
     earlier = None if before is None else _filled(before, pet_window.lower)
     return Scene(lattice, volumes[0], earlier, pet_window, survey, levels[0], levels[1], levels[2], marks)
 
@@ -144,22 +146,6 @@ def levels_of(unit: NDArray[np.floating]) -> Levels:
     """Return grey levels from 0 to 255 of values in [0, 1]."""
     levels: Levels = np.rint(unit * WHITE).astype(np.uint8)
     return levels
-
-
-def _outlines(mri: Levels, survey: NDArray[np.float32], spacing: tuple[float, float, float]) -> Levels:
-    """Outline the tissues of the MRI in the slices of each cut.
-
-    Args:
-        mri: grey levels (z, y, x).
-        survey: points of the MRI in [0, 1], from which the levels of the tissues are computed.
-        spacing: along x, y and z, mm.
-    """
-    labels = tissues(mri.astype(np.float32) / np.float32(WHITE), tissue_levels(survey), spacing[::-1])
-    marks = np.zeros_like(mri)
-    for cut in CUTS:
-        found = edges(np.moveaxis(labels, 2 - cut.axis, 0))
-        marks |= np.moveaxis(found, 0, 2 - cut.axis).astype(np.uint8) << np.uint8(cut.axis)
-    return marks
 
 
 def inverted(pet: NDArray[np.float32], seen: NDArray[np.bool_]) -> Levels:
