@@ -68,6 +68,16 @@ def test_metrics_of_an_suv_fusion_need_the_same_units(series, tmp_path: Path, ca
     assert entry.main(["metrics", *files, "--suv", "--json"]) == 0
 
 
+def test_a_converted_pet_has_the_units_of_its_series(series, tmp_path: Path) -> None:
+    fused, pet = tmp_path / "fused.nrrd", tmp_path / "pet.nii.gz"
+    assert _fuse(series, fused) == 0
+    sitk.WriteImage(dicom_reader.read_series(series["pet"], "The PET"), str(pet))
+    (tmp_path / "pet.json").write_text('{"Units": "Bq/mL"}')
+    assert entry.main(["metrics", str(pet), str(series["mri"]), str(fused), "--json"]) == 0
+    (tmp_path / "pet.json").write_text('{"Units": "g/mL"}')
+    assert entry.main(["metrics", str(pet), str(series["mri"]), str(fused), "--json"]) == 3
+
+
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID"])
 def test_sources_without_uids_are_refused_before_the_work(series, tmp_path: Path, keyword: str, capsys) -> None:
     edit_series(series["mri"], set_keyword(keyword, lambda index: ""))

@@ -54,6 +54,7 @@ def build(root: Path, heads: Heads) -> Path:
         session = "" if number % 4 else "_ses-1"
         pairs[f"{name}{session}_trc-{tracer}"] = (pet, None if name == WITHOUT_T1W else mri)
     write_dataset(root, pairs)
+    (root / "pet.json").write_text('{"Units": "Bq/mL"}')
     (damaged,) = root.glob(f"{CORRUPT}/pet/*.nii.gz")
     damaged.write_bytes(damaged.read_bytes()[:-1000])
     told = f"{SUBJECTS} simulated heads from {heads.source}"

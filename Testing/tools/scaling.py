@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from cohort_demo import SAMPLES, fuse_command
+from cohort_demo import fuse_command
 from cohorts import cohort_command, write_dataset
+from demo_heads import SAMPLES
 from trust.report import replace_measured
 
 SUBJECTS = 4

@@ -11,9 +11,9 @@ import SimpleITK as sitk
 
 from cspadn.errors import InputError, UsageError
 from cspadn.imaging.frames import select_frames, without_trailing_axes
-from cspadn.imaging.metadata import FRAMES, notes_of, value_of
+from cspadn.imaging.metadata import FRAMES, UNITS, notes_of, value_of
 from cspadn.io.images import read_in_process
-from cspadn.io.side_files import frame_seconds
+from cspadn.io.side_files import frame_seconds, sidecar_of, units_of
 from cspadn.settings import FusionSettings
 from message_calls import identifiers, raises
 
@@ -141,6 +141,23 @@ def test_the_nearest_and_most_specific_side_file_counts(tmp_path: Path) -> None:
         _describe(tmp_path / place, [index + 1] * 4)
         shown.append(value_of(read_in_process(path, "The PET", frames="1"), FRAMES))
     assert shown == ["1 of 4, 1 s", "1 of 4, 2 s", "1 of 4, 3 s", "1 of 4, 4 s"]
+
+
+def test_units_are_read_from_side_files(tmp_path: Path) -> None:
+    path = _dataset(tmp_path, "pet.json")
+    assert value_of(read_in_process(path, "The PET"), UNITS) is None
+    (tmp_path / "pet.json").write_text('{"Units": "Bq/mL"}')
+    assert value_of(read_in_process(path, "The PET"), UNITS) == "Bq/mL"
+    _describe(sidecar_of(path), SECONDS)  # another value of the nearest file does not hide them
+    assert value_of(read_in_process(path, "The PET", frames="1"), UNITS) == "Bq/mL"
+    sidecar_of(path).write_text('{"Units": "g/mL"}')
+    assert value_of(read_in_process(path, "The PET"), UNITS) == "g/mL"
+
+
+@pytest.mark.parametrize("units", [7, None, "", " ", "Bq\nmL", "<b>", "12", "Jane Doe", ["Bq/mL"]])
+def test_units_that_are_none_are_ignored(tmp_path: Path, units: object) -> None:
+    sidecar_of(path := tmp_path / "pet.nii.gz").write_text(json.dumps({"Units": units}))
+    assert units_of(path) == ""
 
 
 def test_without_a_dataset_only_the_folder_of_the_image_counts(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from cspadn.io.images import check_storable, stage_image, stage_text
 from cspadn.io.input_files import sha256_of
 from cspadn.io.reader import VolumeReader
 from cspadn.io.regular_files import read_regular_text
-from cspadn.io.side_files import frame_seconds
+from cspadn.io.side_files import frame_seconds, units_of
 from cspadn.messages import message
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.runtime.terminal import explained, quiet, silence_libraries
@@ -348,6 +348,7 @@ def _origin(volumes: tuple[Volume, Volume], pair: Pair, job: Job) -> dict[str, A
         "skull_stripped": _is_stripped(mri.path),
         "suv": job.suv,
         "frame_seconds": frame_seconds(pet.path) if job.settings.frames else None,
+        **({"units": units} if (units := units_of(pet.path)) else {}),
         **job.settings.origin(),
         **({"placed_by": pair.placement.software, "matrix": _plain(pair.placement.matrix)} if pair.placement else {}),
     }

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from cspadn.errors import InputError, MemoryExhaustedError, UsageError
 from cspadn.imaging.frames import list_as_frames, select_frames, without_trailing_axes
 from cspadn.imaging.geometry import has_orthogonal_axes
-from cspadn.imaging.metadata import FRAME_SECONDS, NOTE, PREFIX, SOURCE_NAME
+from cspadn.imaging.metadata import FRAME_SECONDS, NOTE, PREFIX, SOURCE_NAME, UNITS
 from cspadn.imaging.patient import PATIENT
 from cspadn.io.atomic_output import Staged, commit, is_link, stage
 from cspadn.io.dicom_headers import SLICE, is_multiframe, kind_of_file
@@ -25,7 +25,7 @@ from cspadn.io.formats.file_format import read_with_itk, write_with_itk
 from cspadn.io.header_checks import DamageError, check_content, check_values
 from cspadn.io.input_files import is_of_input
 from cspadn.io.regular_files import read_regular_text
-from cspadn.io.side_files import frame_seconds, patient_of
+from cspadn.io.side_files import frame_seconds, patient_of, units_of
 from cspadn.messages import message
 from cspadn.runtime.limits import exceeded_by_file
 from cspadn.runtime.memory import is_out_of_memory
@@ -100,12 +100,14 @@ def read_in_process(
 
 
 def _described(image: sitk.Image, path: Path) -> sitk.Image:
-    """Return an image without axes of one voxel beyond the third, with its name and the durations of its frames."""
+    """Return an image without axes of one voxel beyond the third, with its name, its units and the durations of its frames."""
     if not image.HasMetaDataKey(SOURCE_NAME):  # Slicer's files carry the name of their node
         image.SetMetaData(SOURCE_NAME, path.name)
     image = without_trailing_axes(list_as_frames(image))
     if seconds := frame_seconds(path):
         image.SetMetaData(FRAME_SECONDS, " ".join(map(repr, seconds)))
+    if not image.HasMetaDataKey(UNITS) and (units := units_of(path)):
+        image.SetMetaData(UNITS, units)
     if patient := patient_of(path):
         image.SetMetaData(PATIENT, patient)
     return image

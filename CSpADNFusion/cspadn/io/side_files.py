@@ -16,6 +16,7 @@ from cspadn.io.regular_files import read_regular_text
 SUFFIX = ".json"
 _DESCRIPTION = "dataset_description.json"  # in the root of a dataset
 _NAME = re.compile(r"(?P<entities>(?:[a-z]+-[0-9A-Za-z+]+_)*)(?P<suffix>[0-9A-Za-z]+)")
+_UNITS = re.compile(r"%?[^\W\d_][\w/*^.-]{0,15}")  # such as Bq/mL, g/mL or %ID/g; no sentences
 _MOST_LEVELS = 4  # datatype, session, subject, dataset
 
 
@@ -33,12 +34,22 @@ def frame_seconds(path: Path) -> list[float] | None:
     Returns:
         Seconds; None if no side file has ``FrameDuration``, or if its values are no durations.
     """
+    durations = _value(path, "FrameDuration")
+    return usable_seconds(durations, len(durations)) if isinstance(durations, list) else None
+
+
+def units_of(path: Path) -> str:
+    """Return the units of the values, from side files as for :func:`frame_seconds`; empty if they give none."""
+    units = _value(path, "Units")
+    return units if isinstance(units, str) and _UNITS.fullmatch(units) else ""
+
+
+def _value(path: Path, key: str) -> object:
+    """Return a value of the nearest side file that has it; None if none has."""
     for side in (sidecar_of(path), *_inherited(path)):
-        try:
-            durations = _content(side)["FrameDuration"]
-        except LookupError:
-            continue
-        return usable_seconds(durations, len(durations)) if isinstance(durations, list) else None
+        content = _content(side)
+        if key in content:
+            return content[key]
     return None
 
 

@@ -233,8 +233,13 @@ def _as_registered(pet: sitk.Image, fused: sitk.Image) -> sitk.Image:
 def _check_units(pet: sitk.Image, fused: sitk.Image) -> None:
     """Raise InputError if the PET has other units than those that the fused file records."""
     recorded, own = value_of(fused, PREFIX + "pet_units"), value_of(pet, UNITS)
-    if recorded and own and recorded != own:
+    if recorded and own and _plain(recorded) != _plain(own):
         raise InputError(message("pet-units-differ", recorded=recorded, units=own))
+
+
+def _plain(units: str) -> str:
+    """Return units as DICOM and BIDS would both write them: BQML for Bq/mL."""
+    return "".join(filter(str.isalnum, units)).casefold()
 
 
 def _usual_fused_window(fused: sitk.Image) -> Window:
