@@ -68,6 +68,14 @@ def test_finished_pairs_stay_as_the_cohort_grows(pair, tmp_path: Path) -> None:
     assert other.pet_window == again.pet_window
 
 
+def test_a_dim_mri_has_its_own_window(pair, tmp_path: Path) -> None:
+    pairs, job = cohort(pair, tmp_path, {"sub-01": (1, 1), "sub-02": (0.5, 0.5), "sub-03": (1, 0.7)})
+    pairs, _ = windowed(pairs, job)
+    assert [each.mri_window is None for each in pairs] == [False, True, False]
+    assert [each.pet_window for each in pairs] == [pairs[0].pet_window] * 3
+    assert not any(each.warnings for each in pairs)
+
+
 def test_volumes_of_another_scale(pair, tmp_path: Path) -> None:
     """A PET keeps the window, with a warning; an MRI has its own."""
     pairs, job = cohort(pair, tmp_path, {"sub-01": (1, 1), "sub-02": (1, 1), "sub-03": (50, 1), "sub-04": (1, 0.02)})

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 WINDOWS_FILE = "windows.json"
 UNKNOWN = "unknown"  # a tracer without a label
 _ALIKE = 2.0  # upper ends that differ from the median by no more than this factor are of one scale
-_CUT, _DARKEST = 1.25, 4.0  # a volume that is brighter, or darker, than the cohort's window by these factors does not fit
+_CUT = 1.25  # a volume that is brighter than the cohort's window by this factor does not fit,
+_DARKEST = {"pet": 4.0, "mri": 1.6}  # nor does one that is darker by these: a dim PET is a finding, a dim MRI only hard to see
 
 Window = tuple[float, float]
 Windows = dict[str, dict[str, Window]]  # "pet" by tracer, "mri" by contrast
@@ -154,18 +155,18 @@ def _is_alike(upper: float, other: float) -> bool:
     return upper == other or (other > 0 and 1 / _ALIKE <= upper / other <= _ALIKE)
 
 
-def _fits(upper: float, cohort: float) -> bool:
+def _fits(kind: str, upper: float, cohort: float) -> bool:
     """Return whether a volume can be seen well in the window of the cohort."""
-    return cohort / _DARKEST <= upper <= _CUT * cohort
+    return cohort / _DARKEST[kind] <= upper <= _CUT * cohort
 
 
 def _with(pair: Pair, own: tuple[Window, Window] | None, chosen: Windows) -> Pair:
     """Return a pair with the windows of the cohort; the MRI's only if it is of their scale."""
     pet, mri = (chosen.get(kind, {}).get(key_of(pair, kind)) for kind in ("pet", "mri"))
     warnings: list[Sentence] = []
-    if own and pet and not _fits(own[0][1], pet[1]):
+    if own and pet and not _fits("pet", own[0][1], pet[1]):
         warnings.append(message("cohort-window-unfit", upper=own[0][1], cohort=pet[1]))
-    if own and mri and not _fits(own[1][1], mri[1]):
+    if own and mri and not _fits("mri", own[1][1], mri[1]):
         mri = None
     return replace(pair, pet_window=pet, mri_window=mri, warnings=(*pair.warnings, *warnings))
 
