@@ -80,7 +80,7 @@ trust: $(READY) ## test bad inputs, faults and a long run: rewrites the tables o
 cohort-demo: $(READY) ## fuse 24 simulated heads on two Dask workers, kill one, and compare the time with a plain loop: demo/cohort
 	PYTHONPATH=. $(BIN)/python Testing/tools/cohort_demo.py --data $(DATA) --output $(DEMO)/cohort
 
-page-screenshots: $(READY) ## draw the pages of make cohort-demo with Chromium: PNGs in demo/screenshots
+page-screenshots: $(READY) ## draw the pages of make cohort-demo with Chromium, on two screens: demo/screenshots
 	$(BIN)/python Testing/tools/page_screenshots.py $(DEMO)/cohort/derivatives $(DEMO)/screenshots
 
 scaling: $(READY) ## time a cohort with one worker, two workers and a plain loop: rewrites the tables of docs/scaling.md

@@ -892,6 +892,13 @@ def test_sorting_by_click_and_by_keyboard(opened) -> None:
     assert _column(tab, 0)[-2:] == ["sub-10", "sub-11"]
 
 
+@SCREENS
+def test_many_subjects_are_on_the_first_screen_of_a_group(opened, width: int, height: int) -> None:
+    tab = opened("group", width, height)
+    assert tab.locator("#subjects thead").bounding_box()["y"] < height / 2
+    assert tab.locator("#subjects tbody tr").nth(4).bounding_box()["y"] < height
+
+
 def test_the_filter(opened) -> None:
     tab = opened("group")
     tab.get_by_label("Name contains").fill("SUB-1")
