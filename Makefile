@@ -84,7 +84,7 @@ page-screenshots: $(READY) ## draw the pages of make cohort-demo with Chromium, 
 	$(BIN)/python Testing/tools/page_screenshots.py $(DEMO)/cohort/derivatives $(DEMO)/screenshots
 
 scaling: $(READY) ## time a cohort with one worker, two workers and a plain loop: rewrites the tables of docs/scaling.md
-	$(BIN)/python Testing/tools/scaling.py --data $(DATA) docs/scaling.md
+	PYTHONPATH=. $(BIN)/python Testing/tools/scaling.py --data $(DATA) docs/scaling.md
 
 gallery: $(READY) ## draw the pictures of docs/gallery.md
 	$(BIN)/python -m training.gallery --data $(DATA)/data --output docs/pictures

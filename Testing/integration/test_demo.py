@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,15 @@ def test_the_demo_leaves_volumes_and_a_picture(drawn: Path) -> None:
     assert fused.GetSize() == color.GetSize() == mri.GetSize()
     assert color.GetNumberOfComponentsPerPixel() == 3
     assert fused.GetMetaData(f"{PREFIX}palette") == DEFAULT_PALETTE
+
+
+@pytest.mark.parametrize("tool", ["cohort_demo.py", "scaling.py"])
+def test_tools_that_time_cohorts_can_be_started(tool: str) -> None:
+    command = [sys.executable, str(TOOLS / tool), "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # as in the Makefile
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
 
 
 def test_the_picture_of_the_readme_is_what_the_demo_draws(drawn: Path) -> None:

@@ -115,7 +115,7 @@ def _timed(dataset: Path, folder: Path) -> tuple[float, float]:
     begun = time.perf_counter()
     for file in sorted((folder / "timed").glob("sub-*/**/*_desc-fused_brightness.json")):
         pet, mri = (dataset / source.removeprefix("bids:raw:") for source in json.loads(file.read_text())["Sources"])
-        subprocess.run(fuse_command(pet, mri, plain), check=True, stderr=subprocess.DEVNULL)  # warnings
+        subprocess.run(fuse_command(pet, mri, plain), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return seconds, time.perf_counter() - begun
 
 

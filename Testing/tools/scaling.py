@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import platform
 import subprocess
 import tempfile
 import time
@@ -17,7 +15,7 @@ import SimpleITK as sitk
 from cohort_demo import fuse_command
 from cohorts import cohort_command, write_dataset
 from demo_heads import SAMPLES
-from trust.report import replace_measured
+from trust.report import replace_measured, where
 
 SUBJECTS = 4
 _COHORT, _NODES = 10_000, ((1, 2), (1, 32), (10, 32), (100, 32))  # subjects; nodes, and the cores of each
@@ -55,8 +53,8 @@ def _measured(folder: Path, name: str, pet: sitk.Image, mri: sitk.Image) -> str:
     ]
     cores = os.cpu_count() or 1
     cost = min(2, cores) * seconds[2] / SUBJECTS
-    where = f"{datetime.date.today()}, {platform.machine()}, {cores} cores, Python {platform.python_version()}."
-    told = f"{SUBJECTS} subjects of {name} (other noise in each PET), the start of the workers included.\n{where}"
+    subjects = f"{SUBJECTS} subjects of {name} (other noise in each PET), the start of the workers included."
+    told = f"{subjects}\n{cores} cores, {where()}"
     head = ["| | seconds | a subject | subjects an hour | times as fast |", "| --- | --- | --- | --- | --- |"]
     return "\n".join([told, "", *head, *rows, "", *_arithmetic(cost)])
 

@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="docs/robustness.md")
     options = parser.parse_args()
     parts = [tell_inputs(), tell_faults(options.times), tell_soak(options.fusions)]
-    text = "\n\n".join([_where(), *(text for text, _ in parts)])
+    text = "\n\n".join([where(), *(text for text, _ in parts)])
     replace_measured(options.output, text)
     lost = [each for _, losses in parts for each in losses]
     print(*lost, f"{len(lost)} lost" if lost else "nothing lost", sep="\n")
@@ -101,7 +101,8 @@ def leaks(before: dict[str, float], after: dict[str, float]) -> list[str]:
     return [f"the soak: {name} grew from {before[name]:g} to {after[name]:g}" for name in sorted(grown)]
 
 
-def _where() -> str:
+def where() -> str:
+    """Return the system, the processor and the date of a measurement."""
     models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     machine = ", ".join([platform.system(), *sorted(set(models)), f"Python {platform.python_version()}"])
     return f"{machine}; {datetime.date.today().isoformat()}."
