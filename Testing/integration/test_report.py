@@ -29,7 +29,7 @@ from cspadn.fusion import FusionResult
 from cspadn.imaging.color import legend
 from cspadn.imaging.metadata import NAN_IS_OUTSIDE, NOTE
 from cspadn.imaging.windowing import FUSED_MAXIMUM, Window
-from cspadn.metrics import SliceScores, VolumeScores, measure_volumes
+from cspadn.metrics import TABLE_NAMES, SliceScores, VolumeScores, measure_volumes
 from cspadn.metrics.registry import BY_NAME
 from cspadn.palettes import DEFAULT_PALETTE, PALETTES
 from cspadn.registration import Alignment, Registration
@@ -42,7 +42,7 @@ from cspadn.report.lattice import CUTS
 from cspadn.report.pages import subject_page
 from cspadn.report.plots import histogram
 from cspadn.report.scene import BEYOND, Scene, scene_of
-from cspadn.report.viewer import hottest_places, viewer_data
+from cspadn.report.viewer import hottest_places, url_of, viewer_data
 from message_calls import raises, says
 from repository import ROOT
 from volumes import volume
@@ -449,6 +449,18 @@ def group(count: int = 8) -> list[GroupRow]:
     return [*rows, GroupRow(NASTY, "failed", message="The PET is empty.")]
 
 
+def pictured(count: int) -> list[GroupRow]:
+    """Return rows with thumbnails and all columns, of which some are long, as cohorts have them."""
+    picture = thumbnail(scene_by_hand(at_points([]), at_points([])), DEFAULT_PALETTE)
+    figures = {"Apart (mm)": 0.31, "Moved (mm)": 12.25, "PET up to": 24940.0, "MRI up to": 332.9}
+    means = dict.fromkeys(TABLE_NAMES, 0.4592)
+    rows = [
+        GroupRow(f"sub-{index:02}_ses-1_trc-FDG", "done", f"{index}.html", "", (), means, 13.8, figures, url_of(picture))
+        for index in range(count)
+    ]
+    return [dataclasses.replace(rows[0], means={**means, "SSIM": 0.9}), *rows[1:]]
+
+
 def cells_of(page: str) -> list[list[str]]:
     body = page[page.index("<tbody>", page.index('id="subjects"')) :]
     rows = re.findall(r"<tr[^>]*>(.*?)</tr>", body[: body.index("</tbody>")])
@@ -584,6 +596,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     told = {
         "subject": subject_page(pet, mri, result, scores, title="sub-01 ses-2", index="group.html"),
         "group": group_page(group(12), title="Study", told={"Software": "cspadn"}),
+        "pictured": group_page(pictured(12), title="Study", told={}),
         "large": group_page(group(700), title="Study", told={}),
     }
     files = {name: folder / f"{name}.html" for name in told}
@@ -862,6 +875,21 @@ def test_nothing_is_wider_than_the_screen(opened, name: str, width: int) -> None
         " each.clientWidth + 1 && getComputedStyle(each).display !== 'inline' && each.clientWidth).length"
     )
     assert cut == 0
+
+
+@pytest.mark.parametrize(("width", "media"), [(1366, "screen"), (800, "screen"), (1031, "print")])  # 273 mm, as it is printed
+def test_no_number_of_a_group_runs_into_the_next(opened, width: int, media: str) -> None:
+    tab = opened("pictured", width)
+    tab.emulate_media(media=media)
+    assert tab.locator("#subjects img").first.is_visible()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    wide = tab.evaluate(
+        "[...document.querySelectorAll('#subjects :is(th, td)')].filter(each => {"
+        " const range = document.createRange(); range.selectNodeContents(each);"
+        " const text = range.getBoundingClientRect(), cell = each.getBoundingClientRect();"
+        " return text.width && (text.left < cell.left - 1 || text.right > cell.right + 1); }).map(each => each.textContent)"
+    )
+    assert wide == []
 
 
 def _column(tab, index: int) -> list[str]:
