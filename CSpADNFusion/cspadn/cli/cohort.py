@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cspadn.cli.common import add_progress, add_settings, add_suv, limit_kernels, settings_of
+from cspadn.cli.common import add_progress, add_settings, add_suv, prepare_torch, settings_of
 from cspadn.messages import message
 
 _INPUT_HELP = "BIDS dataset, .csv with the columns pet and mri, or folder with one folder per DICOM study"
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from cspadn.cohort import command
 
-    limit_kernels()
+    prepare_torch()
     return command.run(options, settings_of(options))
 
 

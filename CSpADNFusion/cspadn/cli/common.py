@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
     from cspadn.io.reader import VolumeReader
 
-# torch reads these on import. Without them a cohort would collect kernels for a thousand window sizes. The atlas has 246:
-# with fewer, they would be compiled again and again (docs/benchmarks.md, memory).
-_KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "256"}
+# torch reads these on import. Without the first two, a cohort would collect kernels for a thousand window sizes; the atlas has
+# 246, and with fewer they would be compiled again and again. The last lets threads sleep while they wait for each other:
+# where other programs want the cores too, a long slice took 100 seconds instead of 11 (docs/benchmarks.md).
+_OF_TORCH = {
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",
+    "LRU_CACHE_CAPACITY": "256",
+    "OMP_WAIT_POLICY": "passive",
+}
 
 _WATCH_SECONDS = 0.2  # between two checks whether the application that started this process still runs
 
@@ -92,10 +97,10 @@ def settings_of(options: argparse.Namespace) -> FusionSettings:
     return settings
 
 
-def limit_kernels() -> None:
-    """Limit the memory of torch's kernel caches; call it before torch is imported."""
-    for name, count in _KERNELS_KEPT.items():
-        os.environ.setdefault(name, count)
+def prepare_torch() -> None:
+    """Limit the memory of torch's kernel caches, and let its idle threads sleep; call it before torch is imported."""
+    for name, value in _OF_TORCH.items():
+        os.environ.setdefault(name, value)
 
 
 def cancelled_by(file: Path | None) -> Callable[[], bool] | None:

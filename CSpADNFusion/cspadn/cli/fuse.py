@@ -15,8 +15,8 @@ from cspadn.cli.common import (
     add_settings,
     add_suv,
     cancelled_by,
-    limit_kernels,
     pair_reader,
+    prepare_torch,
     progress_display,
     read_pair,
     settings_of,
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         FusionError: as :func:`cspadn.fuse`, or an output cannot be written. No partial output is left.
     """
-    limit_kernels()
+    prepare_torch()
     require_memory(_LEAST_MEMORY, _LIBRARIES)
     with watching(options.cancel_file):
         return _fuse(options)
