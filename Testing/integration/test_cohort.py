@@ -582,7 +582,7 @@ def test_a_scheduler_that_dies_is_told(pair, tmp_path: Path) -> None:
         process.stdout.readline()
         here.scheduler.kill()
         _, errors = process.communicate(timeout=_PATIENCE)
-    assert process.returncode == 2
+    assert process.returncode == 2, errors
     assert says(errors.splitlines()[-1], "scheduler-gone")
 
 

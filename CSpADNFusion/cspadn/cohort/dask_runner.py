@@ -8,6 +8,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
@@ -246,6 +247,9 @@ class _Running:
             futures = wait(list(self.futures), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done
         except TimeoutError:
             return
+        except CancelledError:
+            _threads_of(self._client)  # if the scheduler is gone, that is what the user should read
+            futures = {future for future in self.futures if future.done()}
         for future in futures:
             yield self._outcome(future, self.futures.pop(future))
 
