@@ -48,6 +48,7 @@ def ablate(
     for config in (variant(base, attention, seed) for seed in seeds for attention in ATTENTION):
         target = weights / (config.name + WEIGHTS_SUFFIX)
         if target.exists():
+            print(f"{target} exists and is kept: remove it, or choose another folder for the weights, to train it again.")
             continue
         train(config, data, output / config.name)
         description = (
@@ -56,6 +57,7 @@ def ablate(
         command = f"python -m training.ablate --data {data.name} --output DIR --seeds {config.seed}"
         export(output / config.name, data, target, description, command=command, half=True)
         write_curve(output / config.name, curves / f"{config.name}.csv")
+        print(f"{target} was written.")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -360,7 +360,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     keep_freed_memory()
     _quieten()
-    return run("training", lambda: train(load_config(options.config), options.data, options.output, devices=options.devices))
+    return run("training", lambda: _train(options))
+
+
+def _train(options: argparse.Namespace) -> None:
+    module = train(load_config(options.config), options.data, options.output, devices=options.devices)
+    rank_zero_only(print)(f"{options.output / CHECKPOINT}: all {module.config.total_steps} steps are done.")
 
 
 def _quieten() -> None:

@@ -269,7 +269,7 @@ def test_a_training_may_start_from_a_model(data: Path, tmp_path: Path) -> None:
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation
 
 
-def test_the_ablation_trains_every_variant_once(data: Path, tmp_path: Path, monkeypatch) -> None:
+def test_the_ablation_trains_every_variant_once(data: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     config = _written(tiny(epochs=1, validate_every=1, foreground=0.0), tmp_path / "tiny.yaml")
     weights = tmp_path / "weights"
     folders = ["--output", str(tmp_path / "runs"), "--weights", str(weights), "--curves", str(tmp_path / "curves")]
@@ -284,12 +284,16 @@ def test_the_ablation_trains_every_variant_once(data: Path, tmp_path: Path, monk
     assert stored.dtype == torch.float16
     assert ablate.main([*command, "--seeds", "5", "--data", str(tmp_path / "nowhere")]) == 3
     monkeypatch.setattr(ablate, "train", None)  # what is there is not trained again
+    capsys.readouterr()
     assert ablate.main(command) == 0
+    kept = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    assert kept == {str(path) for path in weights.glob("*.safetensors")}
 
 
-def test_training_from_volumes(volumes: Path, tmp_path: Path) -> None:
+def test_training_from_volumes(volumes: Path, tmp_path: Path, capsys) -> None:
     config = _written(tiny(epochs=1, validate_every=1), tmp_path / "tiny.yaml")
     assert train.main(_command(config, volumes, tmp_path / "run")[3:]) == 0
+    assert f"{tmp_path / 'run' / train.CHECKPOINT}: all" in capsys.readouterr().out
     assert len(_curve(tmp_path / "run")) == 1
     arguments = ["--run", str(tmp_path / "run"), "--data", str(volumes), "--output", str(tmp_path / "x.safetensors")]
     assert export.main([*arguments, "--description", "a test"]) == 0
