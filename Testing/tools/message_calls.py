@@ -96,7 +96,7 @@ def _pattern(text: str, fields: dict[str, Any]) -> str:
         parts.append(re.escape(literal))
         if name is not None:
             value = re.escape(format(fields.pop(name), specification or "")) if name in fields else ".*?"
-            parts.append(value)
+            parts.append(re.sub("^The", "[Tt]he", value) if name == "volume" else value)
     if fields:
         raise ValueError(f"The message '{text}' has no fields {sorted(fields)}.")
     return "".join(parts)

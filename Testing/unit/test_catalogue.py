@@ -122,3 +122,9 @@ def test_missing_field_or_message_is_an_error() -> None:
     with pytest.raises(KeyError):
         message("no-such-message")
     assert isinstance(message("no-overlap"), Sentence)
+
+
+def test_the_name_of_a_volume_is_capitalised_at_the_start_of_a_sentence_only() -> None:
+    within = message("window-hardly-reached", lower=0, upper=8, volume="The PET", highest=0.3)
+    assert " shows the PET nearly black" in within
+    assert within.fields["volume"] == "The PET"

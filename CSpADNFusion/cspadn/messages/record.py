@@ -61,14 +61,17 @@ class Message:
         """Return the sentence with these values.
 
         A value may be a sentence itself, as the reason why a file cannot be read. Its identifier is the more precise one, so
-        the whole keeps it, and its fields as well.
+        the whole keeps it, and its fields as well. "The PET" as the volume becomes "the PET" within a sentence.
 
         Raises:
             KeyError: a field has no value.
         """
         inner = next((value for value in fields.values() if isinstance(value, Sentence)), None)
         identifier, inner_fields = (inner.identifier, inner.fields) if inner is not None else (self.identifier, {})
-        return Sentence(self.text.format(**fields), identifier, {**inner_fields, **fields})
+        shown = dict(fields)
+        if str(fields.get("volume", "")).startswith("The ") and not self.text.startswith("{volume}"):
+            shown["volume"] = "the " + str(fields["volume"]).removeprefix("The ")
+        return Sentence(self.text.format(**shown), identifier, {**inner_fields, **fields})
 
 
 @dataclass(frozen=True)
