@@ -102,7 +102,7 @@ sbom: $(READY) ## list all packages, and the libraries inside SimpleITK, in the 
 panel-benchmark: $(READY) ## time the import of the module and the opening of its panel, in the stand-in
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/benchmark_panel.py
 
-screenshots: $(READY) ## draw the panel and the comparison of the sample pair: PNGs in demo/screenshots, and the tutorial's
+screenshots: $(READY) ## draw the panel, the comparison and the metrics of the sample pair: PNGs in demo/screenshots, and the tutorial's
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/screenshots.py all $(DEMO)/screenshots
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/screenshots.py tutorial docs/pictures
 
