@@ -16,7 +16,7 @@ from cspadn.cohort.derivative import Derivative, check_derivative, make_derivati
 from cspadn.cohort.pairs import Pair
 from cspadn.cohort.sources import BidsDataset, PairList, StudyFolder, source_of
 from cspadn.errors import UsageError
-from message_calls import identifiers, raises
+from message_calls import identifiers, raises, says
 
 
 def _dataset(root: Path, *files: str) -> Path:
@@ -68,6 +68,12 @@ def test_no_mri_or_several_are_an_obstacle(tmp_path: Path, anatomies: list[str],
     assert pair.obstacle.identifier == identifier
     assert str(pair.obstacle.fields["pet"]) == "sub-01/pet/sub-01_pet.nii.gz"
     assert pair.pet == pair.mri == ""
+
+
+def test_an_obstacle_names_the_contrast_that_is_wanted(tmp_path: Path) -> None:
+    root = _dataset(tmp_path, "sub-01/pet/sub-01_pet.nii.gz", "sub-01/anat/sub-01_T1w.nii.gz")
+    pair = _one(pairs_of_dataset(root, mri_filter=filter_of(["suffix=T2w"])))
+    assert says(pair.obstacle, "t1w-missing", contrast="T2w")
 
 
 @pytest.mark.parametrize(("space", "mri"), [("T1w", "sub-01_T1w"), ("MNI", "sub-01_space-MNI_desc-preproc_T1w")])

@@ -64,11 +64,15 @@ def pairs_of_dataset(
     for image in images:
         if image.suffix in choice.contrasts and image.matches(mri_filter):
             anatomies[image.entities["sub"]].append(image)
+    contrast = " or ".join(sorted(choice.contrasts))
     everyone = [image for image in images if image.suffix == "pet" and image.entities.get("desc") != "fused"]
     pets = _registered(_filtered(everyone, choice.scans if prepared else pet_filter, root))
     if prepared is None:
-        return [_pair(root, pet, anatomies[pet.entities["sub"]]) for pet in pets]
-    return [prepared.pair(pet, everyone, choice) or _unprepared(root, pet, anatomies[pet.entities["sub"]]) for pet in pets]
+        return [_pair(root, pet, anatomies[pet.entities["sub"]], contrast) for pet in pets]
+    return [
+        prepared.pair(pet, everyone, choice) or _unprepared(root, pet, anatomies[pet.entities["sub"]], contrast)
+        for pet in pets
+    ]
 
 
 def _filtered(pets: list[BidsFile], wanted: Filter, root: Path) -> list[BidsFile]:
@@ -86,9 +90,9 @@ def _incomplete(pet: BidsFile) -> Pair:
     return Pair(pet.name, obstacle=message("petprep-incomplete", name=pet.name))
 
 
-def _unprepared(root: Path, pet: BidsFile, anatomies: list[BidsFile]) -> Pair:
+def _unprepared(root: Path, pet: BidsFile, anatomies: list[BidsFile], contrast: str) -> Pair:
     """Return the pair of the dataset's own images, with a warning that PETPrep has prepared others but not these."""
-    pair = _pair(root, pet, anatomies)
+    pair = _pair(root, pet, anatomies, contrast)
     return replace(pair, warnings=(*pair.warnings, message("petprep-not-used", pet=pet.path)))
 
 
@@ -119,7 +123,7 @@ def _images(root: Path, contrasts: Iterable[str]) -> list[BidsFile]:
     return sorted((image for image in images if image), key=lambda image: image.path)
 
 
-def _pair(root: Path, pet: BidsFile, anatomies: list[BidsFile]) -> Pair:
+def _pair(root: Path, pet: BidsFile, anatomies: list[BidsFile], contrast: str) -> Pair:
     space = pet.entities.get(SPACE)
     wanted = None if space in _NATIVE else space
     spaces = [(each, each.entities.get(SPACE)) for each in anatomies]
@@ -129,19 +133,19 @@ def _pair(root: Path, pet: BidsFile, anatomies: list[BidsFile]) -> Pair:
     here = [each for each in fitting if each.entities.get("ses") == session]
     chosen = here or fitting
     if len(chosen) != 1:
-        return Pair(pet.name, obstacle=_no_choice(pet, chosen, wanted))
+        return Pair(pet.name, obstacle=_no_choice(pet, chosen, wanted, contrast))
     warnings = () if here else (message("t1w-of-other-session", mri=chosen[0].path),)
     sources = (f"bids:{RAW}:{pet.path}", f"bids:{RAW}:{chosen[0].path}")
     return Pair(pet.name, str(root / pet.path), str(root / chosen[0].path), sources=sources, warnings=warnings)
 
 
-def _no_choice(pet: BidsFile, anatomies: list[BidsFile], space: str | None) -> str:
+def _no_choice(pet: BidsFile, anatomies: list[BidsFile], space: str | None, contrast: str) -> str:
     if not anatomies and space:
-        return message("t1w-missing-in-space", pet=pet.path, space=space)
+        return message("t1w-missing-in-space", contrast=contrast, pet=pet.path, space=space)
     if not anatomies:
-        return message("t1w-missing", pet=pet.path)
+        return message("t1w-missing", contrast=contrast, pet=pet.path)
     names = ", ".join(str(each.path) for each in anatomies)
-    return message("t1w-ambiguous", pet=pet.path, count=len(anatomies), names=names)
+    return message("t1w-ambiguous", contrast=contrast, pet=pet.path, count=len(anatomies), names=names)
 
 
 def named_by_bids(pairs: Sequence[Pair]) -> list[Pair]:

@@ -36,19 +36,19 @@ PAIRS = Section(
         ),
         Message(
             "t1w-missing",
-            "There is no T1w image for {pet}: add one in the folder anat, or leave out the PET.",
+            "There is no {contrast} image for {pet}: add one in the folder anat, or leave out the PET.",
             "If the PET is in a standard space (`space-...` in its name), it needs a T1w image in the same space. This is "
             "the usual cause for a subject that has a T1w image.",
         ),
         Message(
             "t1w-missing-in-space",
-            "There is no T1w image in the space of {pet}, {space}: add one in the folder anat, or leave out the PET.",
+            "There is no {contrast} image in the space of {pet}, {space}: add one in the folder anat, or leave out the PET.",
             "The PET's name says that it is in a space (such as `space-MNI152NLin2009cAsym`). Its T1w image must be in the "
             "same space, and its name must say so.",
         ),
         Message(
             "t1w-ambiguous",
-            "{pet} has {count} T1w images, {names}: name the registered one in a list of pairs (.csv).",
+            "{pet} has {count} {contrast} images, {names}: name the registered one in a list of pairs (.csv).",
             "Several T1w images (runs, or sessions if the PET's session has none) are possible, and the program does not "
             "guess.",
         ),
