@@ -139,7 +139,7 @@ class PatchDataset(Dataset[Tensor]):
         augmentation: Augmentation | None = None,
         foreground: float = 0.0,
     ) -> None:
-        _check_sizes(pairs, size, f"Patches of {size} pixels do not fit into")
+        _check_sizes(pairs, size, f"Patches of {size} pixels do not fit into", "set patch_size to {} or less")
         self.pairs, self.size, self.seed, self.foreground = pairs, size, seed, foreground
         self.augmentation = augmentation or Augmentation()
 
@@ -151,11 +151,11 @@ class PatchDataset(Dataset[Tensor]):
         return torch.from_numpy(patch.copy())
 
 
-def _check_sizes(pairs: Sequence[Pair], least: int, problem: str) -> None:
-    """Raise InputError, beginning with ``problem``, if a side of a slice is shorter than ``least`` pixels."""
+def _check_sizes(pairs: Sequence[Pair], least: int, problem: str, remedy: str) -> None:
+    """Raise InputError, from ``problem`` to ``remedy``, if a side of a slice is shorter than ``least`` pixels."""
     height, width = min((pair.shape[-2:] for pair in pairs), key=min)
     if min(height, width) < least:
-        raise InputError(f"{problem} slices of {width} x {height} pixels.")
+        raise InputError(f"{problem} slices of {width} x {height} pixels: {remedy.format(min(height, width))}.")
 
 
 def _cut(pair: Pair, size: int, foreground: float, random: np.random.Generator) -> Pair:
@@ -259,7 +259,8 @@ class PairDataset(Dataset[Tensor]):
     """
 
     def __init__(self, pairs: Sequence[Pair], least: int = 1) -> None:
-        _check_sizes(pairs, least, f"The loss needs {least} pixels along each side, more than has the smallest of the")
+        problem = f"The loss needs {least} pixels along each side and does not fit into"
+        _check_sizes(pairs, least, problem, "leave such slices out")
         self.pairs = pairs
 
     def __len__(self) -> int:

@@ -346,7 +346,9 @@ def test_processes_share_each_batch() -> None:
 
 
 def test_slices_that_are_too_small_are_refused(data: Path) -> None:
-    with pytest.raises(InputError, match="Patches of 33 pixels do not fit into slices of 40 x 32 pixels"):
+    with pytest.raises(
+        InputError, match="Patches of 33 pixels do not fit into slices of 40 x 32 pixels: set patch_size to 32 or less"
+    ):
         PatchDataset(read_pairs(data, "train"), 33, seed=0)
     with pytest.raises(InputError, match="needs 41 pixels"):
         PairDataset(read_pairs(data, "train"), tiny(loss={"vif": 1.0}, patch_size=41).least_pixels)
