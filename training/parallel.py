@@ -61,12 +61,13 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         """Normalise (N, C, H, W)."""
         if not (self.training and is_parallel()):
             return super().forward(features)
+        kind, features = features.dtype, features.float()  # statistics in float32, also under mixed precision
         mean = self._mean_of_all(features)
         centred = features - mean
         variance = self._mean_of_all(centred.square())
         self._remember(mean.detach(), variance.detach(), features.numel() // features.shape[1] * distributed.get_world_size())
         scale = self.weight.view(1, -1, 1, 1) * torch.rsqrt(variance + self.eps)
-        return centred * scale + self.bias.view(1, -1, 1, 1)
+        return (centred * scale + self.bias.view(1, -1, 1, 1)).to(kind)
 
     def _mean_of_all(self, features: Tensor) -> Tensor:
         """Return the mean of each channel over all processes, (1, C, 1, 1)."""

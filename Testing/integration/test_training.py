@@ -348,6 +348,16 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(first[name], second[name], rtol=0, atol=tolerance, err_msg=name)
 
 
+def test_two_processes_train_in_mixed_precision(data: Path, tmp_path: Path) -> None:
+    settings = tiny(epochs=1, steps_per_epoch=1, batch_size=4, precision="bf16")
+    config = _written(settings, tmp_path / "tiny.yaml")
+    train.train(settings, data, tmp_path / "alone")
+    command = [*_command(config, data, tmp_path / "together"), "--devices", "2"]
+    subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True, capture_output=True)
+    alone, together = ([float(loss) for loss in _curve(tmp_path / run).values()] for run in ("alone", "together"))
+    assert together == pytest.approx(alone, rel=0.02)
+
+
 def test_a_batch_that_cannot_be_shared_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="batch_size is 3: 2 processes cannot share it evenly"):
         train.train(tiny(batch_size=3), data, tmp_path / "run", devices=2)
