@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -32,10 +31,7 @@ from cspadn.registration.check import NOT_CHECKED, REGISTERED
 from cspadn.runtime.allocator import return_freed_memory
 from cspadn.runtime.device import resolve_device
 from cspadn.runtime.memory import require_memory
-from cspadn.settings import AUTOMATIC_DEVICE, NO_REGISTRATION, WINDOWS, FusionSettings
-
-if TYPE_CHECKING:
-    import torch
+from cspadn.settings import NO_REGISTRATION, WINDOWS, FusionSettings
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]  # slices done, slices in all
@@ -106,17 +102,13 @@ def fuse(
         CancelledError: ``cancelled`` said so.
     """
     settings = settings or FusionSettings()
-    with ThreadPoolExecutor(1) as beside:
-        loading = beside.submit(_model_and_device, settings)  # the first use of torch imports it, which takes a second
-        if settings.register != NO_REGISTRATION or settings.device not in (AUTOMATIC_DEVICE, "cpu"):
-            loading.result()  # what is impossible is told before the work
-        if settings.palette is not None:
-            color_table(settings.palette)  # computed here, once, and not while threads fuse
-        pet = select_frames(pet, settings.frames, "The PET")
-        registration = None if settings.register == NO_REGISTRATION else register(pet, mri, cancelled=cancelled)
-        pair = Pair.of(pet if registration is None else registration.placed(pet), mri, settings)
-        alignment = _alignment(pair, settings)
-        model, device = loading.result()
+    model, device = load_model(settings.model), resolve_device(settings.device)
+    if settings.palette is not None:
+        color_table(settings.palette)  # computed here, once, and not while threads fuse
+    pet = select_frames(pet, settings.frames, "The PET")
+    registration = None if settings.register == NO_REGISTRATION else register(pet, mri, cancelled=cancelled)
+    pair = Pair.of(pet if registration is None else registration.placed(pet), mri, settings)
+    alignment = _alignment(pair, settings)
     return_freed_memory()
     voxels, bytes_per_voxel = pair.slices * pair.pixels, 4 if settings.palette is None else 7
     require_memory(voxels * bytes_per_voxel + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
@@ -197,11 +189,6 @@ def _alignment(pair: Pair, settings: FusionSettings) -> Alignment:
 def _position(alignment: Alignment, registration: Registration | None) -> dict[str, Any]:
     """Return how the two volumes lie to each other, for the provenance."""
     return alignment.provenance() if registration is None else registration.provenance()
-
-
-def _model_and_device(settings: FusionSettings) -> tuple[Model, torch.device]:
-    """Load the model and find the device."""
-    return load_model(settings.model), resolve_device(settings.device)
 
 
 def _all_slices(
