@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SAME_MM, _SAME_VOXELS = 0.1, 0.1  # up to the larger of the two, two positions of a voxel are the same
 _SINGULAR = 1e-6  # determinant of directions that do not span space
+_HALF_TURN = 3 * float(np.finfo(np.float32).eps)  # of the missing square, which is then rounding alone, as for nibabel
 _MILLIMETRES = {1: 1000.0, 3: 0.001}  # of the units metre and micrometre
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -104,10 +105,9 @@ def _qform(header: np.void) -> Matrix:
     b, c, d, *offset = header["quaternion"].astype(float)
     if not np.isfinite([b, c, d]).all():
         raise DamageError(message("header-position-invalid"))
-    length = math.hypot(b, c, d)
-    if length > 1:  # rounded: a turn by 180 degrees
-        b, c, d = b / length, c / length, d / length
-    a = math.sqrt(max(0.0, 1 - b * b - c * c - d * d))
+    a, length = math.sqrt(max(0.0, 1 - b * b - c * c - d * d)), math.hypot(b, c, d)
+    if 1 - length**2 < _HALF_TURN:
+        a, b, c, d = 0.0, b / length, c / length, d / length
     rotation = np.array(
         [
             [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
