@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,22 @@ def read_with_itk(path: Path, itk_name: str) -> sitk.Image:
     import SimpleITK as sitk
 
     return sitk.ReadImage(str(path), imageIO=itk_name)
+
+
+def read_noting_position(path: Path, itk_name: str, fields: Collection[str], positions: Iterable[str]) -> sitk.Image:
+    """Read an image file as :func:`read_with_itk`, and note if its header has no position.
+
+    Args:
+        fields: keys of the header.
+        positions: keys of which one is enough to give a position.
+    """
+    from cspadn.imaging.metadata import add_note
+    from cspadn.messages import message
+
+    image = read_with_itk(path, itk_name)
+    if image.GetDimension() >= 3 and not any(name in fields for name in positions):
+        add_note(image, message("image-without-position", file=path.name))
+    return image
 
 
 def write_with_itk(image: sitk.Image, path: Path) -> None:

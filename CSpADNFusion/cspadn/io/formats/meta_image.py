@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspadn.io.formats.file_format import FileFormat, read_with_itk
+from cspadn.io.formats.file_format import FileFormat, read_noting_position
 from cspadn.io.header_checks import (
     DamageError,
     Voxels,
@@ -117,14 +117,7 @@ def _value_bytes(fields: dict[str, str]) -> int:
 
 
 def _read(path: Path) -> sitk.Image:
-    """Read a file; note if it has no position. RuntimeError if that fails."""
-    from cspadn.imaging.metadata import add_note
-
-    image = read_with_itk(path, _ITK_NAME)
-    fields, _ = read_fields(path, _MARK, _LAST_KEY)
-    if image.GetDimension() >= 3 and not any(name in fields for name in (*_POSITIONS, *_MATRICES)):
-        add_note(image, message("image-without-position", file=path.name))
-    return image
+    return read_noting_position(path, _ITK_NAME, read_fields(path, _MARK, _LAST_KEY)[0], (*_POSITIONS, *_MATRICES))
 
 
 FORMAT = FileFormat(

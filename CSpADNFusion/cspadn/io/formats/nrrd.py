@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspadn.io.formats.file_format import FileFormat, read_with_itk
+from cspadn.io.formats.file_format import FileFormat, read_noting_position
 from cspadn.io.header_checks import (
     DamageError,
     Voxels,
@@ -98,14 +98,7 @@ def _check_position(fields: dict[str, str]) -> None:
 
 
 def _read(path: Path) -> sitk.Image:
-    """Read a file; note if it has no position. RuntimeError if that fails."""
-    from cspadn.imaging.metadata import add_note
-
-    image = read_with_itk(path, _ITK_NAME)
-    fields, _ = read_fields(path, ":", "")
-    if image.GetDimension() >= 3 and not any(name in fields for name in _POSITIONS):
-        add_note(image, message("image-without-position", file=path.name))
-    return image
+    return read_noting_position(path, _ITK_NAME, read_fields(path, ":", "")[0], _POSITIONS)
 
 
 FORMAT = FileFormat(
