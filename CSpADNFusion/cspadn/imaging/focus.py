@@ -10,6 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from cspadn.imaging.geometry import block_means
+
 FOCUS_ML = 0.3  # the core of the smallest focus that sets the window: of a lesion of 0.5 ml, so much is about as hot
 _VARIANCE = (FOCUS_ML * 1000 * 3 / (4 * math.pi)) ** (2 / 3) / 5  # of a ball of that volume along each axis, in mm^2
 _LEAST_VOXELS = 2  # voxels, if they are large: a single voxel may be noise
@@ -122,7 +124,16 @@ def _exceeding_mirror(
     """
     from scipy import ndimage  # takes a third of a second to import
 
-    coarse, inside = _averaged(values, spacing_mm, ceiling)
+    def shown(first: int, last: int) -> NDArray[np.float32]:
+        slab = values[first:last]
+        return np.where(np.isfinite(slab), np.minimum(slab, np.float32(ceiling)), 0).astype(np.float32)
+
+    def known_share(first: int, last: int) -> NDArray[np.float32]:
+        return np.isfinite(values[first:last]).astype(np.float32)
+
+    size = values.shape[::-1]
+    factors = [max(1, min(count, math.floor(_LATTICE_MM / step + 1e-6))) for count, step in zip(size, spacing_mm, strict=True)]
+    coarse, inside = (block_means(slab, size, spacing_mm, factors) for slab in (shown, known_share))
     means = _smoothed(coarse, _VARIANCE)
     if means.max() <= _ABOVE_BRIGHT_ONE_SIDED * bright + margin:
         return None
@@ -148,25 +159,6 @@ def _exceeding_mirror(
         > 0
     )
     return result
-
-
-def _averaged(values: NDArray[np.float32], spacing_mm: tuple[float, ...], ceiling: float) -> tuple[sitk.Image, sitk.Image]:
-    """Return means of the values, 0 if not finite, and known shares of blocks of about 2 mm; some slices at a time."""
-    size = values.shape[::-1]
-    factors = [max(1, min(count, math.floor(_LATTICE_MM / step + 1e-6))) for count, step in zip(size, spacing_mm, strict=True)]
-    step, last = 8 * factors[2], size[2] // factors[2] * factors[2]
-    parts: tuple[list[NDArray[np.float32]], ...] = ([], [])
-    for first in range(0, last, step):
-        slab = values[first : min(first + step, last)]
-        known = np.isfinite(slab)
-        for part, of_slab in zip(parts, (np.where(known, np.minimum(slab, ceiling), 0), known), strict=True):
-            shrunken = sitk.BinShrink(sitk.GetImageFromArray(of_slab.astype(np.float32)), factors)
-            part.append(sitk.GetArrayFromImage(shrunken))
-    images = [sitk.GetImageFromArray(np.concatenate(part)) for part in parts]
-    for image in images:
-        image.SetSpacing([mm * factor for mm, factor in zip(spacing_mm, factors, strict=True)])
-        image.SetOrigin([mm * (factor - 1) / 2 for mm, factor in zip(spacing_mm, factors, strict=True)])
-    return images[0], images[1]
 
 
 def _like(values: NDArray[Any], image: sitk.Image) -> sitk.Image:

@@ -7,6 +7,7 @@ that is nearest to the slice axis by direction cosines, whatever the stored orde
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,33 @@ def thinned(grid: sitk.Image) -> sitk.Image:
     """Every slice of ``grid``, with fewer columns and rows: enough points to take statistics of a volume on it."""
     columns, rows = (max(1, extent // _THINNED_POINTS) for extent in grid.GetSize()[:2])
     return grid[::columns, ::rows, :]
+
+
+def block_means(
+    slab: Callable[[int, int], NDArray[np.float32]],
+    size: Sequence[int],
+    spacing_mm: Sequence[float],
+    factors: Sequence[int],
+) -> sitk.Image:
+    """Average blocks of voxels of a volume, some slices at a time to save memory.
+
+    Args:
+        slab: returns the slices from the first to before the last, (slices, rows, columns).
+        size: columns, rows and slices of the volume; what does not fill a block at the end is left out.
+        spacing_mm, factors: along columns, rows and slices.
+
+    Returns:
+        The means, float32, placed as if the volume's first voxel were at the origin and its axes were the patient's.
+    """
+    step, last = 8 * factors[2], size[2] // factors[2] * factors[2]
+    parts = [
+        sitk.GetArrayFromImage(sitk.BinShrink(sitk.GetImageFromArray(slab(first, min(first + step, last))), factors))
+        for first in range(0, last, step)
+    ]
+    result = sitk.GetImageFromArray(np.concatenate(parts))
+    result.SetSpacing([mm * factor for mm, factor in zip(spacing_mm, factors, strict=True)])
+    result.SetOrigin([mm * (factor - 1) / 2 for mm, factor in zip(spacing_mm, factors, strict=True)])
+    return result
 
 
 def has_orthogonal_axes(image: sitk.Image) -> bool:

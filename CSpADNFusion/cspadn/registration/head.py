@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cspadn.errors import InputError
-from cspadn.imaging.geometry import to_axial
+from cspadn.imaging.geometry import block_means, to_axial
 from cspadn.imaging.windowing import Window, automatic_window, sampled, to_unit, without_holes
 from cspadn.messages import message
 from cspadn.registration.similarity import Vector
@@ -106,28 +106,25 @@ def points_of(image: sitk.Image, chosen: NDArray[np.bool_]) -> Vector:
 def _lowest(image: sitk.Image, name: str) -> float:
     """Return the lowest intensity; InputError, calling the volume ``name``, if none is finite."""
     values = sampled(image)
-    lowest = np.fmin.reduce(values, axis=None)  # ignores NaN
-    if np.isinf(lowest):
-        lowest = np.min(values, initial=np.inf, where=np.isfinite(values))
-    if not np.isfinite(lowest):
+    finite = np.isfinite(values)
+    if not finite.any():
         raise InputError(message("volume-constant", volume=name))
-    return float(lowest)
+    return float(np.min(values, initial=values.flat[finite.argmax()], where=finite))
 
 
 def _averaged(image: sitk.Image, background: float, voxel_mm: float) -> sitk.Image:
-    """Average blocks of voxels that are together no larger than ``voxel_mm``, some slices at a time to save memory."""
+    """Average blocks of voxels that are together no larger than ``voxel_mm``."""
     factors = [
         max(1, min(int(voxel_mm / step + 1e-3), count // _LEAST_VOXELS))
         for step, count in zip(image.GetSpacing(), image.GetSize(), strict=True)
     ]
-    step = 8 * factors[2]
-    last = image.GetSize()[2] // factors[2] * factors[2]
-    parts = list[NDArray[np.float32]]()
-    for first in range(0, last, step):
-        slab = sitk.Cast(image[:, :, first : min(first + step, last)], sitk.sitkFloat32)
-        parts.append(sitk.GetArrayFromImage(sitk.BinShrink(without_holes(slab, background)[0], factors)))
-    result = sitk.GetImageFromArray(np.concatenate(parts))
-    result.SetSpacing([old * factor for old, factor in zip(image.GetSpacing(), factors, strict=True)])
+
+    def slab(first: int, last: int) -> NDArray[np.float32]:
+        filled, _ = without_holes(sitk.Cast(image[:, :, first:last], sitk.sitkFloat32), background)
+        voxels: NDArray[np.float32] = sitk.GetArrayFromImage(filled)
+        return voxels
+
+    result = block_means(slab, image.GetSize(), image.GetSpacing(), factors)
     result.SetDirection(image.GetDirection())
     result.SetOrigin(image.TransformContinuousIndexToPhysicalPoint([(factor - 1) / 2 for factor in factors]))
     return result
