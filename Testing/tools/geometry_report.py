@@ -118,13 +118,13 @@ def _turned(image: sitk.Image, degrees: float, axis: int) -> sitk.Image:
     return result
 
 
-def oblique(pair: Pair, angles: tuple[int, ...] = (3, 10, 30)) -> Iterator[Case]:
+def oblique(pair: Pair) -> Iterator[Case]:
     """Both turned together: nothing changes. The MRI alone resampled to a turned grid: other slices of the same head."""
-    for degrees, axis in itertools.product(angles, (0, 2)):
+    for degrees, axis in itertools.product((3, 10, 30), (0, 2)):
         where = "xyz"[axis]
         fused = _fused(pair, _turned(pair.pet, degrees, axis), _turned(pair.mri, degrees, axis))
         yield Case(f"both turned by {degrees} degrees about {where}", _array(fused), _array(pair.fused))
-    for degrees in angles:
+    for degrees in (3, 10, 30):
         yield _resliced(pair, degrees)
 
 
