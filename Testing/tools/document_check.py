@@ -1,4 +1,4 @@
-"""Check documents (part of ``make check``): links, the list of decisions, pictures of the catalogue, and files for GitHub."""
+"""Check documents (part of ``make check``): links, package indexes, decisions, pictures, and files for GitHub."""
 
 from __future__ import annotations
 
@@ -49,6 +49,13 @@ def check_links(root: Path) -> Iterator[str]:
                 yield f"{document.relative_to(root).as_posix()}: {target} does not exist"
 
 
+def check_indexes(root: Path) -> Iterator[str]:
+    """Check that no document names the address of a package index: it changes, and pytorch.org says which one is right."""
+    for document in documents(root):
+        for address in re.findall(r"index-url[\s=]+(\w+://\S+)", document.read_text(encoding="utf-8")):
+            yield f"{document.relative_to(root).as_posix()}: leave out the package index {address}"
+
+
 def check_decisions(root: Path) -> Iterator[str]:
     """Check that the list of decisions has one row for each record, in order."""
     folder = root / "docs" / "adr"
@@ -93,7 +100,7 @@ def check_schemas(root: Path) -> Iterator[str]:
             yield f"{pattern}: {done.stdout}{done.stderr}"
 
 
-CHECKS = (check_links, check_decisions, check_catalogue, check_schemas)
+CHECKS = (check_links, check_indexes, check_decisions, check_catalogue, check_schemas)
 
 
 def findings(root: Path = ROOT) -> list[str]:

@@ -17,6 +17,15 @@ def test_dead_links_are_noticed() -> None:
     assert not leads_somewhere(readme, "docs/nothing.md")
 
 
+def test_addresses_of_package_indexes_are_found(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(
+        "`pip install --index-url https://example.org/simple it`, or with `--index-url` and another\n"
+    )
+    assert list(document_check.check_indexes(tmp_path)) == [
+        "README.md: leave out the package index https://example.org/simple"
+    ]
+
+
 def test_faults_are_found(tmp_path: Path) -> None:
     (tmp_path / "docs" / "adr").mkdir(parents=True)
     (tmp_path / "docs" / "adr" / "0001-a.md").write_text("# A\n")
