@@ -129,7 +129,7 @@ def test_the_core_is_a_volume_and_not_a_number_of_voxels(voxel_ml: float) -> Non
         values = 100 + 900 * (_ball(volume_ml, (step_mm / 2,) * 3, step_mm, (24, 24, 24)) > 0.5).astype(np.float32)
         level = hottest_focus(values, (step_mm,) * 3, 120.0, 110.0)
         assert (level is not None) == found
-        assert not found or level == pytest.approx(1000, rel=0.05)
+        assert not found or 1000 / 1.03 - 0.01 <= level <= 1000.01  # lowered by 3 % at most, for noise
 
 
 @pytest.mark.parametrize(("noise", "found"), [(0.0, True), (10.0, True), (30.0, False)])

@@ -248,7 +248,7 @@ PAIRS = {
 @pytest.mark.parametrize("pair", PAIRS)
 def test_slices_of_real_volumes(shared: Path, pair: str) -> None:
     """Return some slices of heads whose background is black or speckled, with borders that are not straight."""
-    assert _worst_of_volume(shared, pair, 32) <= TOLERANCE
+    assert _worst_of_volume(shared, pair, 16) <= TOLERANCE
 
 
 @pytest.mark.slow
