@@ -388,7 +388,7 @@ def test_the_legend_has_the_palette_and_the_window(palette: str) -> None:
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(url)))).astype(float)
     assert np.abs(pixels - legend(palette)).mean() < 6  # of WebP
     assert "<span>-1.5</span><span>&ge; 25000</span>" in page
-    assert "uptake (BQML) &rarr;" in page
+    assert "uptake (Bq/ml) &rarr;" in page
     assert len(url) < 20_000
 
 

@@ -435,6 +435,6 @@ def test_the_window_of_the_pet_in_suv(scene, pair, tmp_path, monkeypatch, inline
     panel.ui.petWindowCheckBox.setChecked(False)
     panel.ui.petLowerSpinBox.setValue(0)
     panel.ui.petUpperSpinBox.setValue(20000)
-    assert says(panel.ui.windowUnitsLabel.text(), "panel-window-units", units="BQML")
+    assert says(panel.ui.windowUnitsLabel.text(), "panel-window-units", units="Bq/ml")
     remaining = 185e6 * 2 ** (-45 * 60 / 6586.2)  # of the dose, after 45 minutes
     assert says(panel.ui.windowUnitsLabel.text(), "panel-window-suv", lower=0, upper=20000 * 70000 / remaining)

@@ -18,6 +18,7 @@ import SimpleITK as sitk
 
 from cspadn.errors import InputError, MissingPackageError
 from cspadn.imaging.windowing import FUSED_MAXIMUM
+from cspadn.units import shown_units
 from message_calls import raises, says
 from nodes import node_of
 from panel_steps import TIMEOUT, select_inputs, wait_for_fusion
@@ -557,6 +558,18 @@ def test_samples_that_slicer_cannot_read_are_named(scene, monkeypatch) -> None:
     monkeypatch.setattr(SampleDataLogic, "downloadSample", lambda _self, _name: [][0])  # as Slicer's, if nothing was loaded
     with raises(InputError, "sample-file-not-read", name=samples.PET):
         samples.loadSamplePair(MODULE_FILE.parent / "Resources")
+
+
+def test_the_pet_of_the_sample_pair_has_its_units(scene, coarse_resources, monkeypatch) -> None:
+    import slicer
+
+    from CSpADNFusionLib.scene import samples
+    from CSpADNFusionLib.scene.node_contents import unitsOf
+
+    monkeypatch.setitem(slicer.modules.__dict__, "sampleDataSources", {})
+    petNode, mriNode = samples.loadSamplePair(coarse_resources)
+    assert shown_units(unitsOf(petNode)) == "Bq/ml"
+    assert unitsOf(mriNode) is None
 
 
 def test_the_modules_self_test_passes(panel, coarse_resources, monkeypatch) -> None:

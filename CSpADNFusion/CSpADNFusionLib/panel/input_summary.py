@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 from cspadn.imaging.alignment import TILT_DEGREES
 from cspadn.imaging.automatic_windows import automatic_mri_window, automatic_pet_window
 from cspadn.imaging.geometry import check_volume, tilt, to_axial
+from cspadn.units import shown_units
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.scene.node_contents import unitsOf
 from CSpADNFusionLib.scene.transforms import ijkToIjk, transformed
@@ -21,7 +22,7 @@ def pairText(petNode, mriNode, grid="mri"):
 
     :param grid: "mri" or "pet", the volume whose slices are fused.
     """
-    units = unitsOf(petNode)
+    units = shown_units(unitsOf(petNode))
     shown = _("in {units}").format(units=units) if units else _("units not known")
     text = message(
         "panel-pair-summary",

@@ -38,8 +38,9 @@ class LegendView:
         units, lower, upper = None, _("low"), _("high")
         if window:  # not before there is a result: the import loads numpy
             from cspadn.imaging.windowing import end_texts
+            from cspadn.units import shown_units
 
-            units, (lower, upper) = unitsOf(petNode), end_texts(window)
+            units, (lower, upper) = shown_units(unitsOf(petNode)), end_texts(window)
         self._ui.legendLowerLabel.setText(lower)
         self._ui.legendUpperLabel.setText(upper)
         self._ui.legendUptakeLabel.setTextFormat(qt.Qt.PlainText)

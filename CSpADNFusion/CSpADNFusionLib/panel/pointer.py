@@ -4,6 +4,7 @@ import numpy as np
 import qt
 import slicer
 
+from cspadn.units import shown_units
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.scene.node_contents import unitsOf
 
@@ -62,4 +63,4 @@ class PointerView:
         index = np.rint(ijkAtWorld(self._petNode, position)).astype(int)[::-1]
         if (index < 0).any() or (index >= voxels.shape).any():
             return ""
-        return message("pet-below-pointer", value=float(voxels[tuple(index)]), units=unitsOf(self._petNode) or "")
+        return message("pet-below-pointer", value=float(voxels[tuple(index)]), units=shown_units(unitsOf(self._petNode)))

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from cspadn.errors import FusionError
+from cspadn.units import shown_units
 from cspadn.window_presets import PRESETS, SUV, quantity_of
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.panel.qt_helpers import showWhole
@@ -52,7 +53,8 @@ class WindowUnits:
 
 
 def _sentences(scale, window):
-    yield message("panel-window-units", units=scale.units) if scale.units else message("panel-window-units-unknown")
+    units = shown_units(scale.units)
+    yield message("panel-window-units", units=units) if units else message("panel-window-units-unknown")
     if scale.quantity == SUV and scale.factor != 1:
         lower, upper = (end * scale.factor for end in window)
         yield message("panel-window-suv", lower=lower, upper=upper)

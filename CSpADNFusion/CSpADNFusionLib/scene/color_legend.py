@@ -11,6 +11,7 @@ import math
 import slicer
 from slicer.i18n import tr as _
 
+from cspadn.units import shown_units
 from CSpADNFusionLib.scene.node_contents import unitsOf
 from CSpADNFusionLib.scene.node_references import COLOR_ROLE, PALETTE, PET_ROLE, PET_WEIGHT, PET_WINDOW
 
@@ -28,7 +29,7 @@ def update(fusedNode):
     palette, weight = fusedNode.GetAttribute(PALETTE), float(fusedNode.GetAttribute(PET_WEIGHT) or 1)
     if not colorNode or not window or not palette:
         return
-    units = unitsOf(fusedNode.GetNodeReference(PET_ROLE))
+    units = shown_units(unitsOf(fusedNode.GetNodeReference(PET_ROLE)))
     content = json.dumps([palette, weight, window, units])
     legend = legendOf(colorNode) or _newLegend(colorNode)
     if legend is None or legend.GetAttribute(_OWNED) == content:

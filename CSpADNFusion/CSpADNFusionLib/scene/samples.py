@@ -2,8 +2,11 @@
 
 import hashlib
 
+import slicer
+
 CATEGORY = "CSpADNFusion"
 PET, MRI = "SimulatedHead_FDG", "SimulatedHead_T1"
+_PET_UNITS = "Bq/ml", "UCUM", "Becquerels/milliliter"  # as Slicer has them from a DICOM series
 
 
 def registerSampleData(resourcesFolder):
@@ -30,7 +33,7 @@ def registerSampleData(resourcesFolder):
 
 
 def loadSamplePair(resourcesFolder):
-    """Load the shipped PET and MRI into the scene, and return both nodes; the PET is shown in the default palette.
+    """Load the shipped PET, with its units and in the default palette, and the MRI into the scene; return both nodes.
 
     :param resourcesFolder: pathlib.Path of the module's ``Resources``.
     :raises cspadn.errors.InputError: Slicer cannot read a file.
@@ -44,6 +47,9 @@ def loadSamplePair(resourcesFolder):
     logic = SampleDataLogic()
     petNode = _loaded(logic, PET)
     mriNode = _loaded(logic, MRI)  # last, so that the views follow its slices: those of the PET are oblique
+    units = slicer.vtkCodedEntry()
+    units.SetValueSchemeMeaning(*_PET_UNITS)
+    petNode.SetVoxelValueUnits(units)
     showInPalette(petNode, DEFAULT_PALETTE)
     return petNode, mriNode
 

@@ -275,8 +275,9 @@ def _alignment_text(result: FusionResult) -> str:
 def _windows_text(provenance: dict[str, Any]) -> str:
     """Return the windows of a result, such as "PET window 0 to 8 SUVbw, MRI window 0 to 700"."""
     from cspadn.imaging.windowing import end_texts
+    from cspadn.units import shown_units
 
-    units = {"pet_window": provenance.get("pet_units"), "mri_window": None}
+    units = {"pet_window": shown_units(provenance.get("pet_units")), "mri_window": ""}
     texts = []
     for name, unit in units.items():
         texts.append(f"{name[:3].upper()} window {' to '.join(end_texts(provenance[name]))}{f' {unit}' if unit else ''}")

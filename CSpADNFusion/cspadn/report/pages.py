@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspadn.palettes import DEFAULT_PALETTE
 from cspadn.report.templates import explanations, number_text, rendered
+from cspadn.units import shown_units
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +96,7 @@ def viewer_values(scene: Scene, provenance: Mapping[str, Any], palette: str, mod
     from cspadn.report.viewer import viewer_data
 
     moving, keeper = _SOURCES[provenance["grid"]]
-    units = str(provenance.get("pet_units", ""))
+    units = shown_units(provenance.get("pet_units"))
     viewer = viewer_data(scene, palette, units)
     pictures = {name: text for name, text in PICTURES.items() if name in modes}
     return {
@@ -154,7 +155,7 @@ def _legend(palette: str, provenance: Mapping[str, Any]) -> dict[str, str]:
     from cspadn.report.viewer import picture_url
 
     (lower, upper), (mri_lower, mri_upper) = (end_texts(provenance[f"{kind}_window"]) for kind in ("pet", "mri"))
-    units = str(provenance.get("pet_units", ""))
+    units = shown_units(provenance.get("pet_units"))
     return {
         "source": picture_url(legend(palette)),
         "lower": lower,
@@ -174,7 +175,7 @@ def _histograms(scene: Scene, provenance: Mapping[str, Any]) -> list[dict[str, A
         kind, values = name.lower(), scene.survey.seen(sampled)
         lower, upper = provenance[f"{kind}_window"]
         lower_text, upper_text = end_texts((lower, upper))
-        units = str(provenance.get(f"{kind}_units", ""))
+        units = shown_units(provenance.get(f"{kind}_units"))
         label = f"{name} ({units})" if units else f"{name}, in the volume's units"
         shown.append(
             {

@@ -16,6 +16,7 @@ from cspadn.io.dicom_writer.references import SourceSlices
 from cspadn.io.dicom_writer.slices import slice_objects
 from cspadn.io.dicom_writer.sources import Sources
 from cspadn.io.dicom_writer.srgb import srgb_profile
+from cspadn.units import shown_units
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -67,7 +68,7 @@ def _legend(palette: str, provenance: dict[str, Any]) -> str:
     """Say what the colours mean, for the derivation description."""
     ends = ""
     if "pet_window" in provenance:
-        ends = f", {' to '.join(end_texts(provenance['pet_window']))} {provenance.get('pet_units', '')}".rstrip()
+        ends = f", {' to '.join(end_texts(provenance['pet_window']))} {shown_units(provenance.get('pet_units'))}".rstrip()
     table = "; ".join(str(provenance[key]) for key in ("color_table", "color_brightness") if key in provenance)
     return f"Legend: hue and chroma show the PET (palette {palette}{ends}), lightness the anatomy ({table})."
 
