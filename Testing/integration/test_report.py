@@ -505,6 +505,13 @@ def test_few_subjects_have_no_outliers() -> None:
     assert "No outliers are looked for in EN, SSIM: fewer than 5 subjects" in page
 
 
+def test_names_cannot_hold_commands_to_a_terminal_or_turn_the_text() -> None:
+    name = "sub-\x1b[2J\u202eevil\x9b\x00 fine Ü and 日本"
+    page = group_page([dataclasses.replace(group()[0], name=name)], title=name, told={"Software": name})
+    assert page.count(r"sub-\x1b[2J\u202eevil\x9b\x00 fine Ü and 日本") >= 3
+    assert not set(page) & set("\x1b\u202e\x9b\x00")
+
+
 def test_a_group_of_none() -> None:
     page = group_page([], title="None", told={})
     assert "<strong>0</strong> done" in page

@@ -6,6 +6,7 @@ A page is a single file without references to others: it opens from the disk, wi
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,9 @@ from cspadn.messages import message
 MISSING = "-"
 _PACKAGES = ("jinja2", "matplotlib", "PIL")
 _PACKAGE = Path(__file__).resolve().parents[1]
+_INVISIBLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)  # commands to terminals; directions of writing
 
 
 def check_packages() -> None:
@@ -33,14 +37,21 @@ def templates_folder() -> Path:
 
 
 def rendered(template: str, **values: object) -> str:
-    """Fill a template with values, which are escaped."""
+    """Fill a template with values, which are escaped, also what the name of a file may hold that is not text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from cspadn.imaging.metadata import NOTE
 
     loader = FileSystemLoader(templates_folder())
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_visible)
     return environment.get_template(template).render(note=NOTE, **values)
+
+
+def _visible(value: object) -> object:
+    """Return text with escapes for what cannot be seen; finished markup as it is."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return _INVISIBLE.sub(lambda found: ascii(found[0])[1:-1], value)
 
 
 def explanations(names: Iterable[str]) -> dict[str, str]:
