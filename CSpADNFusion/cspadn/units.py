@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-_NAMES = {  # defined terms of Units (0054,1001) in DICOM PS3.3, C.8.9.1.1.3, and their meanings in PS3.16, CID 84
-    "BQML": "Bq/ml",
-    "Becquerels/milliliter": "Bq/ml",
-    "CNTS": "counts",
-    "Counts": "counts",
-    "CPS": "counts/s",
-    "Counts per second": "counts/s",
-    "PROPCNTS": "in proportion to counts",
-    "PROPCPS": "in proportion to counts/s",
-    "GML": "g/ml",
-    "PCNT": "%",
-    "CM2": "cm²",
-    "CM2ML": "cm²/ml",
-    "1CM": "1/cm",
-    "MLG": "ml/g",
-    "MLMING": "ml/min/g",
-    "MLMINML": "ml/min/ml",
-    "MLML": "ml/ml",
-    "MGMINML": "mg/min/ml",
-    "UMOLML": "µmol/ml",
-    "UMOLMINML": "µmol/min/ml",
-    "STDDEV": "standard deviations",
-    "{SUVbw}g/ml": "SUVbw",
-    "Standardized Uptake Value body weight": "SUVbw",
-    "NONE": "",
+_NAMES = {  # defined terms of Units (0054,1001) in DICOM PS3.3, C.8.9.1.1.3, and their meanings in PS3.16, CID 84, in lower case
+    "bqml": "Bq/ml",
+    "becquerels/milliliter": "Bq/ml",
+    "cnts": "counts",
+    "counts": "counts",
+    "cps": "counts/s",
+    "counts per second": "counts/s",
+    "propcnts": "in proportion to counts",
+    "propcps": "in proportion to counts/s",
+    "gml": "g/ml",
+    "pcnt": "%",
+    "cm2": "cm²",
+    "cm2ml": "cm²/ml",
+    "1cm": "1/cm",
+    "mlg": "ml/g",
+    "mlming": "ml/min/g",
+    "mlminml": "ml/min/ml",
+    "mlml": "ml/ml",
+    "mgminml": "mg/min/ml",
+    "umolml": "µmol/ml",
+    "umolminml": "µmol/min/ml",
+    "stddev": "standard deviations",
+    "{suvbw}g/ml": "SUVbw",
+    "standardized uptake value body weight": "SUVbw",
+    "none": "",
 }
-_BY_KEY = {name.casefold(): text for name, text in _NAMES.items()}
 
 
 def shown_units(units: str | None) -> str:
@@ -38,4 +37,4 @@ def shown_units(units: str | None) -> str:
     ('Bq/ml', 'Bq/mL', '')
     """
     text = (units or "").strip()
-    return _BY_KEY.get(text.casefold(), text)
+    return _NAMES.get(text.casefold(), text)

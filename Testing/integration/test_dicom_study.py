@@ -344,7 +344,7 @@ def test_what_each_object_says(tmp_path: Path) -> None:
     }
     color = objects(study, "color")[0]
     assert "Heated" in color.SeriesDescription
-    assert "palette Heated, 0 to 80 BQML" in color.DerivationDescription
+    assert "palette Heated, 0 to 80 Bq/ml" in color.DerivationDescription
     assert [item.CodeValue for item in color.DerivationCodeSequence] == ["FUSION", "113085"]
     assert len({pydicom.dcmread(path).SeriesInstanceUID for path in study.rglob("*.dcm")}) == 4
 
