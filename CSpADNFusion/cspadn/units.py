@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_NAMES = {  # defined terms of Units (0054,1001) in DICOM PS3.3, C.8.9.1.1.3, and their meanings in PS3.16, CID 84, in lower case
+_NAMES = {  # Units (0054,1001) in DICOM PS3.3, C.8.9.1.1.3, and their meanings in PS3.16, CID 84; all in lower case
     "bqml": "Bq/ml",
     "becquerels/milliliter": "Bq/ml",
     "cnts": "counts",
