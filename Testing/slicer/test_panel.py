@@ -874,6 +874,16 @@ def _places() -> list:
     return [(matrix, node.GetFieldOfView(), node.GetViewGroup()) for matrix, node in zip(matrices, nodes, strict=True)]
 
 
+def _slice_nodes() -> list:
+    """Return the nodes of the slice views of the layout that is shown."""
+    import slicer
+
+    from CSpADNFusionLib.scene import layouts
+
+    logic = slicer.app.applicationLogic()
+    return [logic.GetSliceLogicByLayoutName(name).GetSliceNode() for name in layouts.SLICE_VIEWS[_layout()]]
+
+
 def test_the_comparison_shows_all_five_at_one_place(panel) -> None:
     from CSpADNFusionLib.scene import layouts
 
@@ -914,6 +924,40 @@ def test_the_comparison_shows_all_five_at_one_place(panel) -> None:
     composites["Fused"].SetBackgroundVolumeID(_node("MRI").GetID())  # the user's own choice
     panel.ui.petOpacitySlider.setValue(0.6)
     assert _shown("Fused") == ("MRI", None)
+
+
+def test_the_comparison_opens_at_the_slice_that_the_reader_sees(quick_panel) -> None:
+    import slicer
+
+    from CSpADNFusionLib.comparisons import OUTLINES_AND_CHECKERBOARD, OVERLAY_AND_FUSED
+
+    panel, red = quick_panel, slicer.app.applicationLogic().GetSliceLogicByLayoutName("Red").GetSliceNode()
+    red.SetOrientationToAxial()
+    red.SetSliceOffset(8.7)  # between two slices
+    panel.ui.compareButton.click()
+    assert [node.GetSliceOffset() for node in _slice_nodes()] == pytest.approx([8.7] * len(_slice_nodes()))
+    places = _places()
+    assert all(place == places[0] for place in places)
+    for node in _slice_nodes():
+        node.SetSliceOffset(13.3)
+    for other in (OUTLINES_AND_CHECKERBOARD, OVERLAY_AND_FUSED):
+        panel.ui.comparisonComboBox.setCurrentText(other)
+        assert [node.GetSliceOffset() for node in _slice_nodes()] == pytest.approx([13.3, 13.3])
+    panel.ui.compareButton.click()
+    assert [node.GetSliceOffset() for node in _slice_nodes()] == pytest.approx([13.3, 13.3])
+    panel.ui.backButton.click()
+    assert red.GetSliceOffset() == pytest.approx(8.7)
+
+
+@pytest.mark.parametrize("kind", ["beyond the MRI", "sagittal"])
+def test_elsewhere_the_comparison_opens_in_the_middle(quick_panel, kind: str) -> None:
+    import slicer
+
+    red = slicer.app.applicationLogic().GetSliceLogicByLayoutName("Red").GetSliceNode()
+    red.SetOrientationToAxial() if kind == "beyond the MRI" else red.SetOrientationToSagittal()
+    red.SetSliceOffset(500.0 if kind == "beyond the MRI" else 8.7)
+    quick_panel.ui.compareButton.click()
+    assert [node.GetSliceOffset() for node in _slice_nodes()] == pytest.approx([15.5] * len(_slice_nodes()), abs=1.6)
 
 
 def test_without_a_colour_volume_the_comparison_has_four_views(quick_panel) -> None:

@@ -12,6 +12,7 @@ from CSpADNFusionLib.scene.layouts import BLEND, CHECKERBOARD, COLOR, FUSED, MRI
 from CSpADNFusionLib.scene.node_references import COLOR_ROLE, MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
 
 _GROUP = 1  # view group: linked with each other, not with Slicer's own views; a saved scene keeps no other number
+_READERS = "Red"  # Slicer's axial view
 _FIELD = "CSpADNFusion.shown"  # attribute of the first view: what the module last showed
 
 
@@ -22,24 +23,26 @@ class Comparison:
         self._alignment = None
 
     def show(self, parameters):
-        """Switch to the layout and fill its views.
+        """Switch to the layout and fill its views, at the slice that the reader sees.
 
         :param parameters: the parameter node.
         :returns: False if there is no main window.
         """
+        offset = _offset(_views()[0] if isShown() else _READERS, parameters.mriVolume)
         if not layouts.show(_wantedLayout(parameters)):
             return False
         _firstComposite().RemoveAttribute(_FIELD)
         self.update(parameters)
         _sliceLogic(_views()[0]).GetSliceNode().SetOrientationToAxial()
-        _fit(parameters.mriVolume)
+        _fit(parameters.mriVolume, offset=offset)
         return True
 
     def update(self, parameters):
         """Show the selected volumes at the current slice; keep what the user has changed in the views meanwhile."""
         if layouts.shown() != _wantedLayout(parameters):
+            place = _copyOf(_sliceLogic(_views()[0]).GetSliceNode().GetSliceToRAS())
             layouts.show(_wantedLayout(parameters))
-            _fit(parameters.mriVolume, keepSlice=True)
+            _fit(parameters.mriVolume, place)
         if BLEND in _views():
             _composite(BLEND).SetForegroundOpacity(parameters.petOpacity)
         chosen = _stateOf(parameters)
@@ -153,17 +156,37 @@ def _fill(composite, background, foreground, label):
         composite.SetLinkedControl(True)
 
 
-def _fit(mriNode, keepSlice=False):
-    """Show the same slice and zoom in all views, fitted to the MRI, whatever field of view the other volumes have."""
+def _offset(view, mriNode):
+    """Return the height of the axial slice of a view, in mm, or None if it shows no axial slice of the MRI."""
+    logic, bounds = _sliceLogic(view), [0.0] * 6
+    if logic is None or mriNode is None or logic.GetSliceNode().GetOrientation() != "Axial":
+        return None
+    mriNode.GetRASBounds(bounds)
+    offset = logic.GetSliceNode().GetSliceOffset()
+    return offset if bounds[4] < offset < bounds[5] else None
+
+
+def _copyOf(matrix):
+    copy = vtk.vtkMatrix4x4()
+    copy.DeepCopy(matrix)
+    return copy
+
+
+def _fit(mriNode, place=None, offset=None):
+    """Show the same slice and zoom in all views, fitted to the MRI, whatever field of view the other volumes have.
+
+    :param place: where the slice lies (slice to RAS); None: in the middle of the MRI.
+    :param offset: height of the slice in mm; None: as above.
+    """
     first = _sliceLogic(_views()[0])
     reference = first.GetSliceNode()
-    place = vtk.vtkMatrix4x4()
-    place.DeepCopy(reference.GetSliceToRAS())
     if mriNode:
         first.FitSliceToVolume(mriNode, *reference.GetDimensions()[:2])
-    if keepSlice:
+    if place:
         reference.GetSliceToRAS().DeepCopy(place)
         reference.UpdateMatrices()
+    elif offset is not None:
+        reference.SetSliceOffset(offset)
     else:
         first.SnapSliceOffsetToIJK()
     for name in _views():
