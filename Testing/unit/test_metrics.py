@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -348,6 +349,25 @@ def test_a_window_above_everything_leaves_no_slice(volumes, monkeypatch) -> None
     assert result.to_dict()["mean"] == {"EN": None}
     with raises(UsageError, "metric-unknown", metric="no-metric"):
         measure_volumes(**volumes, pet_window=(900, 901), mri_window=(900, 901), names=["no-metric"])
+
+
+@pytest.mark.parametrize(
+    ("recorded", "own", "alike"),
+    [
+        ("BQML", "Becquerels/milliliter", True),  # in Slicer, and in the series
+        ("BQML", "Bq/mL", True),
+        ("SUVbw", "{SUVbw}g/ml", True),
+        ("BQML", None, True),
+        ("BQML", "SUVbw", False),
+        ("BQML", "kBq/ml", False),
+    ],
+)
+def test_the_pet_needs_the_units_that_were_fused(volumes, recorded: str, own: str | None, alike: bool) -> None:
+    volumes["fused"].SetMetaData("CSpADNFusion.pet_units", recorded)
+    if own:
+        volumes["pet"].SetMetaData("CSpADNFusion.units", own)
+    with nullcontext() if alike else raises(InputError, "pet-units-differ", recorded=recorded, units=own):
+        measure_volumes(**volumes, **WINDOW, names=["EN"])
 
 
 SCALES = [(0, 1), (0, 100), (0, 255), (-1, 1), (-1024, 3000), (0, 65535), (0, 3e6)]

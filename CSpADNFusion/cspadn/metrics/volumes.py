@@ -22,6 +22,7 @@ from cspadn.messages import message
 from cspadn.metrics.registry import TABLE_NAMES
 from cspadn.metrics.slices import Scores, chosen_names, given_window, measure, to_levels, without_nan
 from cspadn.registration.placing import placed, transform_of
+from cspadn.units import shown_units
 
 if TYPE_CHECKING:
     from cspadn.fusion import FusionResult
@@ -238,8 +239,8 @@ def _check_units(pet: sitk.Image, fused: sitk.Image) -> None:
 
 
 def _plain(units: str) -> str:
-    """Return units as DICOM and BIDS would both write them: BQML for Bq/mL."""
-    return "".join(filter(str.isalnum, units)).casefold()
+    """Return units so that those of DICOM, BIDS and Slicer are alike: BQML, Bq/mL and Becquerels/milliliter."""
+    return "".join(filter(str.isalnum, shown_units(units))).casefold()
 
 
 def _usual_fused_window(fused: sitk.Image) -> Window:
