@@ -94,6 +94,14 @@ def test_bounds_leave_alone_what_keeps_them():
     np.testing.assert_allclose(response.bounded(low, sources), np.maximum(sources.min(axis=1) - DEPTH, 0), atol=1e-7)
 
 
+def test_the_correction_lifts_nothing_above_the_corrected_flat_answer():
+    """A network that lacks much for flat slices may be right elsewhere: without the limit, hot spots became white."""
+    answers, lacking = (np.full((LEVELS, LEVELS), value, np.float32) for value in (0.3, 0.4))
+    fused = np.array([[0.1, 0.3, 0.5, 0.7, 0.9, 1.0]], np.float32)[np.newaxis]
+    corrected = FlatResponse(answers, lacking).bounded(fused, np.full((1, 2, 1, 6), 0.5, np.float32))
+    np.testing.assert_allclose(corrected[0, 0], [0.5, 0.7, 0.7, 0.7, 0.9, 1.0], atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [2, 17, 64])
 def test_the_answer_to_a_flat_slice_does_not_depend_on_its_size(size):
     network = wrong_network()

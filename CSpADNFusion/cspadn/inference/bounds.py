@@ -3,7 +3,8 @@
 * **No holes.** The fused value is never below the darker source by more than :data:`DEPTH`.
 * **Order.** On flat slices, the fused value does not fall when either source rises, and is not below the darker source by more
   than :data:`TOLERANCE`. The response of the network to flat slices is measured once, on a grid of :data:`LEVELS` levels of
-  each source. The correction that it needs is added at each pixel, interpolated between the levels.
+  each source. The correction that it needs is added at each pixel, interpolated between the levels, but lifts no pixel above
+  the corrected answer to a flat slice: where a network lacks much, hot spots would become white.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class FlatResponse:
     def bounded(self, fused: NDArray[np.float32], sources: NDArray[np.float32]) -> NDArray[np.float32]:
         """Correct fused slices (N, H, W) of sources (N, 2, H, W), all in [0, 1], so that both bounds hold."""
         if self.lacking.any():
-            fused = np.minimum(fused + _interpolated(self.lacking, sources[:, 0], sources[:, 1]), 1)
+            lacking, answers = (_interpolated(table, sources[:, 0], sources[:, 1]) for table in (self.lacking, self.answers))
+            fused = fused + np.clip(answers + lacking - fused, 0, lacking)
         bounded: NDArray[np.float32] = np.maximum(fused, sources.min(axis=1) - np.float32(DEPTH))
         return bounded
 
