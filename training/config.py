@@ -27,12 +27,15 @@ class Augmentation:
         rotate: whether to rotate by 0 to 3 quarter turns, all equally likely.
         gain: each source is multiplied by its own random factor from [1 - gain, 1].
         curve: each source is raised to its own random power from [1 / (1 + curve), 1 + curve].
+        saturation: each source is, with a probability of one half, multiplied by its own random factor from
+            [1, 1 + saturation] and cut at 1, as by a narrower window.
     """
 
     flip: bool = True
     rotate: bool = False
     gain: float = 0.0
     curve: float = 0.0
+    saturation: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("flip", "rotate"):
@@ -40,6 +43,7 @@ class Augmentation:
                 raise ValueError(f"augmentation.{name} is {getattr(self, name)!r}: it must be true or false.")
         _check_number("augmentation.gain", self.gain, 0, 1)
         _check_number("augmentation.curve", self.curve, 0)
+        _check_number("augmentation.saturation", self.saturation, 0)
 
 
 @dataclass(frozen=True)

@@ -179,6 +179,9 @@ def augment(patch: Pair, augmentation: Augmentation, random: np.random.Generator
         patch = patch ** np.exp(random.uniform(-widest, widest, (2, 1, 1))).astype(np.float32)
     if augmentation.gain:
         patch = patch * random.uniform(1 - augmentation.gain, 1, (2, 1, 1)).astype(np.float32)
+    if augmentation.saturation:
+        factors = 1 + augmentation.saturation * np.maximum(random.uniform(-1, 1, (2, 1, 1)), 0)
+        patch = np.minimum(patch * factors.astype(np.float32), 1)
     return patch
 
 

@@ -301,6 +301,20 @@ def test_patches_show_the_head_where_they_shall() -> None:
     assert nothing.shape == (2, 16, 16)
 
 
+def test_saturation_cuts_half_of_the_sources_at_white() -> None:
+    random, pair = np.random.default_rng(0), np.stack([np.linspace(0, 0.9, 10), np.linspace(0, 1, 10)])[:, np.newaxis]
+    drawn = np.stack([augment(pair.astype(np.float32), Augmentation(flip=False, saturation=0.5), random) for _ in range(200)])
+    assert drawn.dtype == np.float32
+    assert drawn.max() == 1
+    unchanged = np.isclose(drawn, pair).all(axis=(2, 3))
+    assert unchanged.mean(axis=0) == pytest.approx([0.5, 0.5], abs=0.1)
+    assert 0.15 < unchanged.all(axis=1).mean() < 0.35  # each by itself
+    factors = drawn[:, :, 0, 4] / pair[:, 0, 4]
+    assert factors.min() == pytest.approx(1)
+    assert 1.45 < factors.max() <= 1.5 + 1e-6
+    assert (drawn[:, 0, 0, -1] == 1).mean() > 0.3
+
+
 def test_gain_and_curve_vary_each_source_by_itself() -> None:
     pair = np.full((2, 3, 3), 0.5, np.float32)
     random = np.random.default_rng(0)
