@@ -6,7 +6,7 @@ import slicer
 
 CATEGORY = "CSpADNFusion"
 PET, MRI = "SimulatedHead_FDG", "SimulatedHead_T1"
-_PET_UNITS = "Bq/ml", "UCUM", "Becquerels/milliliter"  # as Slicer has them from a DICOM series
+_PET_UNITS = "Bq/ml", "UCUM", "Becquerels/milliliter"  # value, scheme and meaning in DICOM PS3.16, CID 84
 
 
 def registerSampleData(resourcesFolder):
