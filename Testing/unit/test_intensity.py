@@ -110,3 +110,17 @@ def test_network_range_and_back() -> None:
     network = windowing.to_network_range(unit)
     assert (network.min(), network.max()) == (-1, 1)
     np.testing.assert_allclose(windowing.from_network_range(network), unit)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16", "float32", "float64"])
+@pytest.mark.parametrize("count", [2, 3, 1000])
+def test_percentiles_are_those_of_numpy(kind: str, count: int) -> None:
+    values = np.sort(np.random.default_rng(3).gamma(2.0, 20.0, count).astype(kind))
+    for percent in (0.5, 5, 80, 98.8, 99.9):
+        assert windowing._percentile(values, percent) == pytest.approx(np.percentile(values, percent), rel=1e-6)
+
+
+def test_percentiles_of_the_largest_numbers_do_not_overflow() -> None:
+    values = np.array([-1.7e308, 1.7e308])
+    assert windowing._percentile(values, 50) == 0
+    assert windowing._percentile(values, 100) == 1.7e308

@@ -6,6 +6,7 @@ A volume has one window for all its slices: if each slice were scaled by itself,
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -82,63 +83,76 @@ def automatic_window(values: NDArray[np.generic], name: str) -> Window:
     with np.errstate(over="ignore"):  # values too large for single precision are holes (without_holes)
         holes = ~np.isfinite(filled.astype(np.float32))
     finite: NDArray[Any] = filled[~holes]
-    if not finite.size or finite.min() == finite.max():
+    finite.sort(kind="stable" if finite.itemsize < 4 else None)  # once, for all percentiles; short integers by radix sort
+    if not finite.size or finite[0] == finite[-1]:
         raise InputError(message("volume-constant", volume=name))
-    whole = Window(float(finite.min()), float(finite.max()))
-    lower, bright = (float(level) for level in np.percentile(finite, (_BACKGROUND_PERCENTILE, _BRIGHT_PERCENTILES[0])))
+    whole = Window(float(finite[0]), float(finite[-1]))
+    lower, bright = (_percentile(finite, percent) for percent in (_BACKGROUND_PERCENTILE, _BRIGHT_PERCENTILES[0]))
     if lower == bright or not math.isfinite(bright - lower):
         return whole
     kept = _without_outliers(finite)
-    lower = float(np.percentile(kept, _BACKGROUND_PERCENTILE))
-    foreground = kept[kept > _threshold(kept, lower)]
+    lower = _percentile(kept, _BACKGROUND_PERCENTILE)
+    foreground = _above(kept, _threshold(kept, lower))
     if not foreground.size:
         return whole
-    return Window(lower, _bright_end(filled, holes, foreground, float(kept.max())))
+    return Window(lower, _bright_end(filled, holes, foreground, float(kept[-1])))
+
+
+def _percentile(ordered: NDArray[Any], percent: float) -> float:
+    """Return a percentile of ascending values, interpolated linearly between neighbours."""
+    place, below = math.modf(percent / 100 * (ordered.size - 1))
+    low, high = (float(each) for each in ordered[[int(below), min(int(below) + 1, ordered.size - 1)]])
+    return low if low == high else low * (1 - place) + high * place
+
+
+def _above(ordered: NDArray[Any], level: float) -> NDArray[Any]:
+    """Return those of ascending values that are greater than a level."""
+    return ordered[bisect_right(ordered, level) :]
 
 
 def _without_outliers(finite: NDArray[Any]) -> NDArray[Any]:
-    """Return the values without those that lie far from the bulk, unless they are too many to be outliers."""
-    low, high = (float(level) for level in np.percentile(finite, (_BULK_PERCENTILES[0], 100 * (1 - _OUTLIERS))))
-    whole, trimmed = (_reach(values, low) for values in (finite, finite[finite <= high]))
+    """Return ascending values without those that lie far from the bulk, unless they are too many to be outliers."""
+    low, high = (_percentile(finite, percent) for percent in (_BULK_PERCENTILES[0], 100 * (1 - _OUTLIERS)))
+    whole, trimmed = (_reach(values, low) for values in (finite, finite[: bisect_right(finite, high)]))
     reach = min(whole, _TRIMMED * trimmed) if trimmed > 0 else whole  # few outliers may be most of what is above their tenth
     if reach <= 0:
         return finite
-    kept = finite
-    for outliers in (finite > low + _FAR_ABOVE * reach, finite < low - _FAR_BELOW * reach):
-        if 0 < np.count_nonzero(outliers) <= _OUTLIERS * finite.size:
-            limit = finite[outliers]
-            kept = kept[kept < limit.min()] if limit.min() > low else kept[kept > limit.max()]
-    return kept
+    most = _OUTLIERS * finite.size
+    first, last = bisect_left(finite, low - _FAR_BELOW * reach), bisect_right(finite, low + _FAR_ABOVE * reach)
+    return finite[first if first <= most else 0 : last if finite.size - last <= most else finite.size]
 
 
-def _reach(values: NDArray[Any], low: float) -> float:
-    """Return how far the bulk of the foreground reaches above a low level; 0 without foreground."""
-    foreground = values[values > _threshold(values, low)]
-    return float(np.percentile(foreground, _BULK_PERCENTILES[1])) - low if foreground.size else 0.0
+def _reach(ordered: NDArray[Any], low: float) -> float:
+    """Return how far the bulk of the foreground of ascending values reaches above a low level; 0 without foreground."""
+    foreground = _above(ordered, _threshold(ordered, low))
+    return _percentile(foreground, _BULK_PERCENTILES[1]) - low if foreground.size else 0.0
 
 
-def _threshold(values: NDArray[Any], lower: float) -> float:
+def _threshold(ordered: NDArray[Any], lower: float) -> float:
     """Return the intensity above which foreground lies; a foreground of very few voxels is not one, but outliers."""
-    levels = [float(level) for level in np.percentile(values, _BRIGHT_PERCENTILES)]
+    levels = [_percentile(ordered, percent) for percent in _BRIGHT_PERCENTILES]
     thresholds = [lower + _FOREGROUND_SHARE * (bright - lower) for bright in levels if bright > lower]
     for threshold in thresholds:
-        if np.count_nonzero(values > threshold) > _OUTLIERS * values.size:
+        if _above(ordered, threshold).size > _OUTLIERS * ordered.size:
             return threshold
     return thresholds[0] if thresholds else lower
 
 
 def _bright_end(values: NDArray[Any], holes: NDArray[np.bool_], foreground: NDArray[Any], highest: float) -> float:
-    """Return the bright percentile of the foreground, after each voxel was cut to the second brightest of its neighbours."""
-    end = float(np.percentile(foreground, _FOREGROUND_PERCENTILE))
+    """Return the bright percentile of the foreground, after each voxel was cut to the second brightest of its neighbours.
+
+    The foreground is ascending.
+    """
+    end = _percentile(foreground, _FOREGROUND_PERCENTILE)
     if values.ndim != 3 or min(values.shape) < 2:
         return end
     # No voxel below this one can become the percentile by cutting at most so many above it.
     rank = round((1 - _FOREGROUND_PERCENTILE / 100) * foreground.size + _OUTLIERS * values.size)
     if rank >= foreground.size:
         return end
-    least = np.partition(foreground, foreground.size - rank)[foreground.size - rank]
+    least = foreground[foreground.size - rank]
     bright = ~holes & (values >= least) & (values <= highest)
-    cut = np.concatenate([foreground[foreground < least], _cut_to_neighbours(values, bright, highest)])
+    cut = np.concatenate([foreground[: bisect_left(foreground, least)], _cut_to_neighbours(values, bright, highest)])
     return float(np.percentile(cut, _FOREGROUND_PERCENTILE))
 
 

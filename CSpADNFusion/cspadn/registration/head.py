@@ -59,8 +59,10 @@ class Head:
             raise InputError(message("registration-too-small", volume=name, extent=min(extents), least=LEAST_EXTENT_MM))
         axial = to_axial(image)
         averaged = _averaged(axial, _lowest(axial, name), _VOXEL_MM)
-        upper = _upper_part(averaged, automatic_window(sitk.GetArrayViewFromImage(averaged), name))
-        window = automatic_window(sitk.GetArrayViewFromImage(upper), name)
+        window = automatic_window(sitk.GetArrayViewFromImage(averaged), name)
+        upper = _upper_part(averaged, window)
+        if upper is not averaged:
+            window = automatic_window(sitk.GetArrayViewFromImage(upper), name)
         points = _foreground_points(upper, window)
         top = float(points[:, 2].max())
         return cls(upper, window, top, points[points[:, 2] > top - HEAD_MM].mean(axis=0))
