@@ -842,11 +842,11 @@ def _restore_library() -> None:
 
 
 def _views() -> dict:
-    """Return the logics of the comparison's slice views; that of the colours is None until there is a fifth view."""
+    """Return the logics of the comparison's slice views; those of colours and outlines are None until all six are shown."""
     import slicer
 
     logic = slicer.app.applicationLogic()
-    names = ("FusionPET", "FusionMRI", "FusionBlend", "FusionFused", "FusionColor")
+    names = ("FusionPET", "FusionMRI", "FusionBlend", "FusionFused", "FusionColor", "FusionOutlines")
     return {name.removeprefix("Fusion"): logic.GetSliceLogicByLayoutName(name) for name in names}
 
 
@@ -884,7 +884,7 @@ def _slice_nodes() -> list:
     return [logic.GetSliceLogicByLayoutName(name).GetSliceNode() for name in layouts.SLICE_VIEWS[_layout()]]
 
 
-def test_the_comparison_shows_all_five_at_one_place(panel) -> None:
+def test_the_comparison_shows_all_six_at_one_place(panel) -> None:
     from CSpADNFusionLib.scene import layouts
 
     for name in ("PET", "MRI"):
@@ -900,9 +900,14 @@ def test_the_comparison_shows_all_five_at_one_place(panel) -> None:
     assert _shown("Blend") == ("MRI", "PET")
     assert _shown("Fused") == ("Fused MRI-PET", None)
     assert _shown("Color") == ("Fused MRI-PET color", None)
+    assert _shown("Outlines") == ("PET", None)
+    labels = {name: composite.GetLabelVolumeID() for name, composite in composites.items()}
+    outlined = labels.pop("Outlines")
+    assert _node("MRI outlines").GetID() == outlined
+    assert not any(labels.values())
     assert all(composite.GetLinkedControl() for composite in composites.values())
     places = _places()
-    assert len(places) == 5
+    assert len(places) == 6
     assert all(place == places[0] for place in places)
     assert places[0][2] == 1
     assert _views()["MRI"].GetSliceNode().GetOrientation() == "Axial"
@@ -978,7 +983,7 @@ def test_without_a_colour_volume_the_comparison_has_four_views(quick_panel) -> N
     assert _layout() == layouts.COLOR_COMPARISON
     assert _shown("Fused") == ("Fused MRI-PET_1", None)
     assert _shown("Color") == ("Fused MRI-PET_1 color", None)
-    assert [view.GetSliceOffset() for view in _views().values()] == pytest.approx([11.0] * 5)
+    assert [view.GetSliceOffset() for view in _views().values()] == pytest.approx([11.0] * 6)
     places = _places()
     assert all(place == places[0] for place in places)
     panel.ui.colorCheckBox.setChecked(False)
@@ -1090,7 +1095,7 @@ def test_the_layout_is_known_from_the_start(panel) -> None:
 
 @pytest.mark.parametrize("name", ["Overlay | fused", "Outlines | checkerboard", "All volumes"])
 def test_labels_of_the_views_are_not_shortened(quick_panel, name: str) -> None:
-    """In a window of 1000 pixels, each of five views is about 190 pixels wide."""
+    """In a window of 1000 pixels, each of three views in a row is about 190 pixels wide."""
     import qt
     import slicer
 

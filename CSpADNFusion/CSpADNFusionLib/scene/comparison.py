@@ -69,7 +69,8 @@ class Comparison:
         if layouts.shown() == layouts.ALIGNMENT:
             return self._alignmentLayers(parameters)
         result = fused if layouts.shown() != layouts.OVERLAY or parameters.showGrey else color or fused
-        return {PET: (pet, None), MRI: (mri, None), BLEND: (mri, pet), FUSED: (result, None), COLOR: (color, None)}
+        single = {PET: pet, MRI: mri, FUSED: result, COLOR: color, OUTLINES: pet}
+        return {BLEND: (mri, pet), **{view: (node, None) for view, node in single.items()}}
 
     def _alignmentLayers(self, parameters):
         pet, mri, before = parameters.petVolume, parameters.mriVolume, parameters.showBefore

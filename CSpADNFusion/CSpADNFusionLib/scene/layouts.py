@@ -1,4 +1,4 @@
-"""View layouts of the module: comparisons with two, four or five slice views, and the metrics with two plots over a table."""
+"""View layouts of the module: comparisons with two, four or six slice views, and the metrics with two plots over a table."""
 
 import qt
 import slicer
@@ -10,7 +10,7 @@ PET, MRI, BLEND, FUSED, COLOR = ("FusionPET", "FusionMRI", "FusionBlend", "Fusio
 OUTLINES, CHECKERBOARD = "FusionOutlines", "FusionCheckerboard"
 SLICE_VIEWS = {
     COMPARISON: (PET, MRI, BLEND, FUSED),
-    COLOR_COMPARISON: (PET, MRI, BLEND, FUSED, COLOR),
+    COLOR_COMPARISON: (PET, MRI, BLEND, FUSED, COLOR, OUTLINES),
     OVERLAY: (BLEND, FUSED),
     ALIGNMENT: (OUTLINES, CHECKERBOARD),
 }
