@@ -529,6 +529,18 @@ def test_info_and_models(capfd) -> None:
     assert f"{DEFAULT_MODEL} 1 (default)" in capfd.readouterr().out
 
 
+def test_a_process_looks_for_cyclic_garbage_rarely_and_not_at_exit() -> None:
+    """But the collector of a program that calls the command stays as it was."""
+    code = (
+        "import atexit, gc, sys; from cspadn.cli import main; before = gc.get_threshold(); main(['models'])\n"
+        "assert gc.get_threshold() == before\n"
+        "atexit.register(lambda: print('frozen', gc.get_freeze_count() > 0))\n"
+        "sys.argv[1:] = ['models']; main(); print('threshold', gc.get_threshold()[0] > before[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "CSpADNFusion")
+    assert done.stdout.splitlines()[-2:] == ["threshold True", "frozen True"]
+
+
 def test_help_needs_no_torch() -> None:
     """Importing the package and starting --help load no large package."""
     code = "import sys, cspadn, cspadn.cli; print(sorted({'torch', 'SimpleITK', 'numpy'} & set(sys.modules)))"

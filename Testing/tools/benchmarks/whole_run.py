@@ -68,7 +68,8 @@ def main() -> None:
         for name, functions in STAGES.items():
             for module, function in functions:
                 _time(clock, name, import_module(module), function)
-        code = cspadn(["fuse", pet, mri, "--output", output, "--color", color, "--overwrite", "--device", "cpu"])
+        sys.argv[1:] = ["fuse", pet, mri, "--output", output, "--color", color, "--overwrite", "--device", "cpu"]
+        code = cspadn()  # without arguments it takes those of the process, as the command does
     if code:
         raise SystemExit(code)
     peak = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) * 1024 / 1e6
