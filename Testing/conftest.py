@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -35,6 +36,9 @@ finally:
         pass
     del _ctk_executefile_dir
 """
+
+# Garbage is looked for less often, since each look goes through all objects of torch and pytest: a twentieth of the time.
+gc.set_threshold(50_000, 20, 20)
 
 pytest_plugins = ["slicer_application.fixtures"]
 
