@@ -30,7 +30,7 @@ from CSpADNFusionLib.panel.run_control import RunControl
 from CSpADNFusionLib.panel.view_control import ViewControl
 from CSpADNFusionLib.panel.window_units import WindowUnits
 from CSpADNFusionLib.questions import confirm
-from CSpADNFusionLib.scene import comparison, dicom_export, preselection, samples
+from CSpADNFusionLib.scene import comparison, dicom_export, preselection, samples, slice_views
 from CSpADNFusionLib.scene.node_references import registrationOf
 
 _PACKAGES = ("CSpADNFusionLib", "cspadn")  # reloaded with the module
@@ -318,12 +318,8 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             petNode, mriNode = samples.loadSamplePair(Path(self.resourcePath("")).resolve())
             with slicer.util.NodeModify(self._parameterNode):
                 self._parameterNode.petVolume, self._parameterNode.mriVolume = petNode, mriNode
-            self._showInViews(background=mriNode, foreground=petNode, foregroundOpacity=self._parameterNode.petOpacity)
-
-    def _showInViews(self, **layers):
-        """Show volumes in Slicer's own slice views, unless the comparison is open."""
-        if not comparison.isShown():
-            slicer.util.setSliceViewerLayers(**layers, fit=True)
+            if not comparison.isShown():
+                slice_views.show(mriNode, petNode, self._parameterNode.petOpacity, fit=True)
 
     def onPetPaletteButton(self, _checked=False):
         """Show the PET in the selected palette."""

@@ -163,7 +163,7 @@ def test_everything_is_made_named_and_shown(panel) -> None:
     assert [table.GetColumnName(i) for i in range(table.GetNumberOfColumns())] == ["slice", "position_mm", *TABLE_NAMES]
     assert panel._parameterNode.lastFusedVolume is fused
     shown = {"background": color, "foreground": _node("PET"), "foregroundOpacity": 0.0}
-    assert records.sliceViewerLayers[-1] == {**shown, "fit": True}
+    assert records.sliceViewerLayers[-1] == shown
     assert (_display_state(_node("PET")), _display_state(_node("MRI"))) == pet_display
     _apply(panel)  # once more: to new nodes, without a question
     assert _node("Fused MRI-PET_1 color") is not None

@@ -7,7 +7,7 @@ import slicer
 import vtk
 
 from CSpADNFusionLib.comparisons import ALL_VOLUMES, OUTLINES_AND_CHECKERBOARD
-from CSpADNFusionLib.scene import layouts
+from CSpADNFusionLib.scene import layouts, slice_views
 from CSpADNFusionLib.scene.layouts import BLEND, CHECKERBOARD, COLOR, FUSED, MRI, OUTLINES, PET
 from CSpADNFusionLib.scene.node_references import COLOR_ROLE, MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
 
@@ -54,6 +54,7 @@ class Comparison:
         for name in _views():
             _fill(_composite(name), *layers[name], outlines if parameters.showOutlines or name == OUTLINES else None)
             _sliceLogic(name).GetSliceNode().SetUseLabelOutline(True)
+        slice_views.updateLegends()
 
     def close(self):
         """Leave the comparison and remove its hidden volumes, because another scene comes."""

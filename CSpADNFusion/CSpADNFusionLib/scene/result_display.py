@@ -1,7 +1,6 @@
 """Display of a result in Slicer's own slice views, at the slice and zoom that the reader has."""
 
-import slicer
-
+from CSpADNFusionLib.scene import slice_views
 from CSpADNFusionLib.scene.node_references import COLOR_ROLE, MRI_ROLE, PET_ROLE
 
 
@@ -14,7 +13,7 @@ def show(fusedNode, grey):
     :param grey: whether to show the fused volume itself instead of its colour volume.
     """
     picture = fusedNode if grey else fusedNode.GetNodeReference(COLOR_ROLE) or fusedNode
-    slicer.util.setSliceViewerLayers(
+    slice_views.show(
         background=picture,
         foreground=fusedNode.GetNodeReference(PET_ROLE),
         foregroundOpacity=0.0,
@@ -34,8 +33,7 @@ def _known(fusedNode):
 
 
 def _shown(backgroundOnly=False):
-    scene, kind = slicer.mrmlScene, "vtkMRMLSliceCompositeNode"
-    composites = [scene.GetNthNodeByClass(index, kind) for index in range(scene.GetNumberOfNodesByClass(kind))]
+    composites = slice_views.composites()
     ids = [composite.GetBackgroundVolumeID() for composite in composites]
     if not backgroundOnly:
         ids += [composite.GetForegroundVolumeID() for composite in composites]
