@@ -23,7 +23,7 @@ from CSpADNFusionLib.panel.inputs import InputObserver, InputsView
 from CSpADNFusionLib.panel.legend import LegendView, windowOfLastResult
 from CSpADNFusionLib.panel.pointer import PointerView
 from CSpADNFusionLib.panel.preset_list import PresetList
-from CSpADNFusionLib.panel.qt_helpers import makeKeyboardAccessible, plainText, waitCursor
+from CSpADNFusionLib.panel.qt_helpers import fitHeights, makeKeyboardAccessible, plainText, waitCursor
 from CSpADNFusionLib.panel.result import ResultView
 from CSpADNFusionLib.panel.run import RunView
 from CSpADNFusionLib.panel.run_control import RunControl
@@ -101,6 +101,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.weightsButton.clicked.connect(self.onWeightsButton)
         self.ui.advancedCollapsibleButton.contentsCollapsed.connect(self.onAdvancedCollapsed)
         self.ui.windowsCollapsibleButton.contentsCollapsed.connect(self.onWindowsCollapsed)
+        self.ui.metricsCollapsibleButton.contentsCollapsed.connect(lambda _collapsed: fitHeights(self.ui))
 
     def cleanup(self):
         """Stop everything that runs. Slicer calls this before the panel is deleted."""
@@ -202,6 +203,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._viewControl.update()
         self._pointerView.observe(self._parameterNode.petVolume)
         self._checkCanApply()
+        fitHeights(self.ui)
 
     def _showInputs(self):
         parameters, nodes = self._parameterNode, self._inputs()
@@ -241,6 +243,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Search for the devices, which takes a moment, when the user opens the section."""
         if not collapsed:
             self._deviceView.search()
+        fitHeights(self.ui)
 
     def onWindowsCollapsed(self, collapsed):
         """Compute the automatic windows, which takes a moment, when the user opens the section."""

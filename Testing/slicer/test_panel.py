@@ -341,6 +341,11 @@ def test_a_long_line_is_shown_whole_in_a_small_window(panel) -> None:
         show("words " * 60)
         application.processEvents()
         assert label.height() >= label.heightForWidth(label.width()) > 60
+    panel.ui.metricsCollapsibleButton.setProperty("collapsed", False)
+    application.processEvents()
+    label = panel.ui.metricsLabel
+    assert label.minimumHeight() == label.heightForWidth(label.width()) > 30  # or Qt takes the height from the other widgets
+    assert panel.ui.legendLowerLabel.geometry().top() > panel.ui.legendPictureLabel.geometry().bottom()
     area.takeWidget().show()
 
 
@@ -904,6 +909,7 @@ def test_the_comparison_shows_all_six_at_one_place(panel) -> None:
     labels = {name: composite.GetLabelVolumeID() for name, composite in composites.items()}
     outlined = labels.pop("Outlines")
     assert _node("MRI outlines").GetID() == outlined
+    assert _node("MRI outlines").GetDisplayNode().GetSliceIntersectionThickness() == 1
     assert not any(labels.values())
     assert all(composite.GetLinkedControl() for composite in composites.values())
     places = _places()

@@ -43,6 +43,13 @@ def fitHeight(label):
         label.setMinimumHeight(label.heightForWidth(label.property("width")))
 
 
+def fitHeights(ui):
+    """Make all visible labels that wrap words as high as their texts need: the panel's width may have changed."""
+    for widget in vars(ui).values():
+        if isinstance(widget, qt.QLabel) and widget.property("wordWrap") and widget.isVisible():
+            fitHeight(widget)
+
+
 def makeKeyboardAccessible(ui):
     """Pass the keyboard focus on to the combo box of a node selector, and to the slider of a slider widget."""
     for selector in (ui.petSelector, ui.mriSelector, ui.fusedSelector, ui.colorSelector, ui.metricsSelector):

@@ -47,6 +47,7 @@ class AlignmentVolumes:
             found = _newNode("vtkMRMLLabelMapVolumeNode", "outlines", mriNode)
             _fill(found, tissues(unit, levels, spacing[::-1]), mriNode)
             found.GetDisplayNode().SetAndObserveColorNodeID(_outlineColors().GetID())
+            found.GetDisplayNode().SetSliceIntersectionThickness(1)  # pixels; Slicer's three would cover the cortex
         return found
 
     def checkerboard(self, petNode, mriNode, palette, shift, before):
