@@ -303,21 +303,27 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
             settings = {**settings, "palette": DEFAULT_PALETTE}
         return FusionSettings(**settings)
 
-    def exportStudy(self, fusedNode, folder, intoDatabase=False):
+    def exportStudy(self, fusedNode, folder):
         """Write a fused volume and its colour volume as a derived DICOM study, in the study of the MRI: docs/dicom.md.
 
         :param fusedNode: grayscale volume node, fused from an MRI that was loaded from Slicer's DICOM database.
         :param folder: path of the folder that receives the files: new, or empty.
-        :param intoDatabase: import the files into Slicer's DICOM database as well.
         :returns: a :class:`CSpADNFusionLib.scene.dicom_export.Exported`, with the number of files.
         :raises cspadn.errors.FusionError: the study cannot be written; nothing is left in the folder.
         """
         from CSpADNFusionLib.scene import dicom_export
 
-        exported = dicom_export.exportStudy(fusedNode, folder)
-        if intoDatabase and not dicom_export.importIntoDatabase(folder):
-            exported.notes.append(message("study-not-imported", folder=folder))
-        return exported
+        return dicom_export.exportStudy(fusedNode, folder)
+
+    def addStudyToDatabase(self, fusedNode):
+        """Add the same study to Slicer's DICOM database, which keeps its own copies of the files.
+
+        :param fusedNode, returns: as for :meth:`exportStudy`.
+        :raises cspadn.errors.FusionError: the study cannot be written, or the database is not open or does not take it.
+        """
+        from CSpADNFusionLib.scene import dicom_export
+
+        return dicom_export.addToDatabase(fusedNode)
 
     def isCheckingAlignment(self):
         """Return whether a check of the alignment is running."""

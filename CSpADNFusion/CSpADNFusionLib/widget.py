@@ -1,8 +1,6 @@
 """Widget of the module: connects the panel with the parameter node and the logic."""
 
-import logging
 import sys
-import traceback
 from pathlib import Path
 
 import qt
@@ -12,25 +10,24 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from cspadn.errors import FusionError
 from cspadn.settings import NO_REGISTRATION
 from CSpADNFusionLib.logic import CSpADNFusionLogic
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.panel import settings
 from CSpADNFusionLib.panel.alignment import AlignmentView
 from CSpADNFusionLib.panel.device import DeviceView
+from CSpADNFusionLib.panel.export_control import ExportControl
 from CSpADNFusionLib.panel.inputs import InputObserver, InputsView
 from CSpADNFusionLib.panel.legend import LegendView, windowOfLastResult
 from CSpADNFusionLib.panel.pointer import PointerView
 from CSpADNFusionLib.panel.preset_list import PresetList
-from CSpADNFusionLib.panel.qt_helpers import fitHeights, makeKeyboardAccessible, plainText, waitCursor
+from CSpADNFusionLib.panel.qt_helpers import fitHeights, makeKeyboardAccessible, plainText
 from CSpADNFusionLib.panel.result import ResultView
 from CSpADNFusionLib.panel.run import RunView
 from CSpADNFusionLib.panel.run_control import RunControl
 from CSpADNFusionLib.panel.view_control import ViewControl
 from CSpADNFusionLib.panel.window_units import WindowUnits
-from CSpADNFusionLib.questions import confirm
-from CSpADNFusionLib.scene import comparison, dicom_export, preselection, samples, slice_views
+from CSpADNFusionLib.scene import comparison, preselection, samples, slice_views
 from CSpADNFusionLib.scene.node_references import registrationOf
 
 _PACKAGES = ("CSpADNFusionLib", "cspadn")  # reloaded with the module
@@ -73,6 +70,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._pointerView = PointerView(self.ui.pointerLabel, comparison.isShown)
         self._viewControl = ViewControl(self.ui, lambda: self._parameterNode, self._runView.showStatus)
         self._deviceView = DeviceView(self.ui, self.onDeviceChosen)
+        self._exportControl = ExportControl(self.ui, self.logic, lambda: self._parameterNode, self._runView)
         self._runControl = RunControl(
             self.logic,
             self._runView,
@@ -97,7 +95,6 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.undoButton.clicked.connect(self.onUndoButton)
         self.ui.sampleDataButton.clicked.connect(self.onSampleDataButton)
         self.ui.petPaletteButton.clicked.connect(self.onPetPaletteButton)
-        self.ui.exportButton.clicked.connect(self.onExportButton)
         self.ui.weightsButton.clicked.connect(self.onWeightsButton)
         self.ui.advancedCollapsibleButton.contentsCollapsed.connect(self.onAdvancedCollapsed)
         self.ui.windowsCollapsibleButton.contentsCollapsed.connect(self.onWindowsCollapsed)
@@ -257,15 +254,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.compareButton.setEnabled(nodes is not None)
         self.ui.petPaletteButton.setEnabled(nodes is not None)
         self.ui.beforeCheckBox.setEnabled(registrationOf(self._parameterNode.petVolume) is not None)
-        self._enableExport()
-
-    def _enableExport(self):
-        """Enable the export button, or explain in its tooltip why it is disabled."""
-        obstacle = dicom_export.obstacle(self._parameterNode.lastFusedVolume)
-        self.ui.exportButton.setEnabled(obstacle is None)
-        self.ui.exportButton.setToolTip(
-            plainText(obstacle or _("Write the last result as derived DICOM series, in the study of the MRI"))
-        )
+        self._exportControl.update()
 
     def _showLegend(self):
         parameters = self._parameterNode
@@ -337,29 +326,6 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         file = file[0] if isinstance(file, tuple) else file  # PythonQt returns the name only
         if file:
             self._parameterNode.weightsFile = file
-
-    def onExportButton(self, _checked=False):
-        """Export the last result as a DICOM study into a folder that the user selects, and import it if wanted."""
-        title = _("An empty folder for the files of the study")
-        folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title)
-        if not folder:
-            return
-        fusedNode = self._parameterNode.lastFusedVolume
-        wanted = confirm(message("import-wanted"))
-        try:
-            with waitCursor():
-                exported = self.logic.exportStudy(fusedNode, folder, intoDatabase=wanted)
-        except FusionError as error:
-            self._runView.log(str(error))
-            slicer.util.errorDisplay(plainText(error))
-        except Exception:
-            logging.exception("CSpADNFusion: the study could not be written")
-            slicer.util.errorDisplay(message("study-not-written"), detailedText=traceback.format_exc())
-        else:
-            text = message("study-exported", name=fusedNode.GetName(), count=exported.count, folder=folder)
-            self._runView.showStatus(text)
-            for note in exported.notes:
-                self._runView.log(note)
 
     # Run
 

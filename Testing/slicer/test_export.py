@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -22,7 +23,7 @@ from cspadn.imaging.padding import declared_padding
 from cspadn.io import dicom_reader, dicom_writer
 from cspadn.io.dicom_writer.grey import SERIES_DESCRIPTION
 from cspadn.registration.placing import matrix_of
-from dicom_database import load
+from dicom_database import library_of, load
 from dicom_files import write_pair, write_series
 from message_calls import raises, says
 from nodes import rigid, transform_of
@@ -379,11 +380,9 @@ def test_the_button_exports_the_last_result(panel, tmp_path, monkeypatch) -> Non
     assert panel.ui.exportButton.isEnabled()
     (tmp_path / "empty").mkdir()
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "empty"))
-    records.answers.append(False)
     panel.ui.exportButton.click()
     expected = {"name": fusedNode.GetName(), "count": 17, "folder": tmp_path / "empty"}
     assert says(panel.ui.statusLabel.text(), "study-exported", **expected)
-    records.answers.append(False)
     panel.ui.exportButton.click()
     assert "is not empty" in records.texts("error")[-1]
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: "")
@@ -391,21 +390,57 @@ def test_the_button_exports_the_last_result(panel, tmp_path, monkeypatch) -> Non
     assert len(records.texts("error")) == 1
 
 
-@pytest.mark.parametrize("imports", [True, False])
-def test_the_study_goes_into_the_database_if_wanted(panel, tmp_path, monkeypatch, imports: bool) -> None:
-    import qt
+def test_one_click_adds_the_study_to_the_database(panel, tmp_path, monkeypatch) -> None:
+    import slicer
 
-    folders = []
+    monkeypatch.setitem(sys.modules, "DICOMLib", library_of(slicer.dicomDatabase, tmp_path / "copies"))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert not panel.ui.databaseButton.isEnabled()
+    parameters = panel.logic.getParameterNode()
+    fusedNode = panel.logic.fuse(parameters.petVolume, parameters.mriVolume, palette="Heated")
+    panel.ui.databaseButton.click()
+    assert records.texts("error") == []
+    assert says(panel.ui.statusLabel.text(), "study-added", name=fusedNode.GetName(), count=17)
+    added = [pydicom.dcmread(file) for file in (tmp_path / "copies").iterdir()]
+    mri = pydicom.dcmread(next((tmp_path / "mri").iterdir()))
+    assert [each.StudyInstanceUID for each in added] == [mri.StudyInstanceUID] * 17
+    assert list(temporary.rglob("cspadn-study-*")) == []
+
+
+def test_a_database_that_takes_nothing_is_told(panel, tmp_path, monkeypatch) -> None:
+    """Slicer's import returns True whatever becomes of the files."""
     library = ModuleType("DICOMLib")
-    library.DICOMUtils = SimpleNamespace(importDicom=lambda folder: folders.append(folder) or imports)
-    monkeypatch.setitem(sys.modules, "DICOMLib", library)  # of the application; it needs Slicer's database
+    library.DICOMUtils = SimpleNamespace(importDicom=lambda *_, **__: True)
+    monkeypatch.setitem(sys.modules, "DICOMLib", library)
     parameters = panel.logic.getParameterNode()
     panel.logic.fuse(parameters.petVolume, parameters.mriVolume)
-    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
-    records.answers.append(True)
-    panel.ui.exportButton.click()
-    assert folders == [str(tmp_path / "out")]
-    assert says(panel.ui.logTextEdit.toPlainText(), "study-not-imported", folder=str(tmp_path / "out")) != imports
+    panel.ui.databaseButton.click()
+    (text,) = records.texts("error")
+    assert says(text, "study-not-added")
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_without_an_open_database_the_button_says_so(loaded, monkeypatch, missing: bool) -> None:
+    import slicer
+
+    logic, petNode, mriNode = loaded
+    widget = application.openModule(MODULE_FILE)
+    parameters = widget.logic.getParameterNode()
+    parameters.petVolume, parameters.mriVolume = petNode, mriNode
+    fusedNode = widget.logic.fuse(petNode, mriNode)
+    widget.onParametersModified()
+    assert widget.ui.databaseButton.isEnabled()
+    if missing:
+        monkeypatch.setattr(slicer, "dicomDatabase", None)
+    else:
+        monkeypatch.setattr(slicer.dicomDatabase, "isOpen", False)
+    widget.onParametersModified()
+    assert not widget.ui.databaseButton.isEnabled()
+    with raises(InputError, "database-not-open"):
+        logic.addStudyToDatabase(fusedNode)
 
 
 def test_an_unexpected_error_is_told(panel, tmp_path, monkeypatch) -> None:
@@ -415,7 +450,6 @@ def test_an_unexpected_error_is_told(panel, tmp_path, monkeypatch) -> None:
     panel.logic.fuse(parameters.petVolume, parameters.mriVolume)
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
     monkeypatch.setattr(dicom_writer, "stage_study", lambda *_, **__: 1 / 0)
-    records.answers.append(False)
     panel.ui.exportButton.click()
     (text,) = records.texts("error")
     assert says(text, "study-not-written")

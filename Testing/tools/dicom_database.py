@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pydicom
 
@@ -14,6 +16,8 @@ from slicer_application import application
 
 class Database:
     """A ctkDICOMDatabase, as far as the module needs it, that answers from the headers of files."""
+
+    isOpen = True
 
     def __init__(self, *folders: Path) -> None:
         self._headers = {
@@ -44,6 +48,22 @@ class Database:
 
     def instances(self, folder: Path) -> str:
         return " ".join(str(header.SOPInstanceUID) for file, header in self._headers.items() if Path(file).parent == folder)
+
+
+def library_of(database: Database, copies: Path) -> ModuleType:
+    """Return a module DICOMLib whose import copies files of a folder, and of those in it, into another folder."""
+
+    def import_dicom(folder: str, copyFiles: bool) -> bool:
+        assert copyFiles
+        copies.mkdir()
+        for index, file in enumerate(file for file in Path(folder).rglob("*") if file.is_file()):
+            shutil.copy(file, copies / str(index))
+        database.add(copies)
+        return True
+
+    library = ModuleType("DICOMLib")
+    library.DICOMUtils = SimpleNamespace(importDicom=import_dicom)  # type: ignore[attr-defined]
+    return library
 
 
 def load(folders, monkeypatch):

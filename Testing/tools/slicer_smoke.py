@@ -40,7 +40,7 @@ def _check_panel(widget) -> None:
     fused_node = _fuse(widget)
     _check_views(fused_node)
     _check_colors(ui, fused_node)
-    assert not ui.exportButton.enabled  # the sample pair is no DICOM
+    assert not ui.databaseButton.enabled  # the sample pair is no DICOM
     for index in range(ui.comparisonComboBox.count):
         ui.comparisonComboBox.setCurrentIndex(index)
         _check_layout(ui, ui.compareButton)
@@ -133,9 +133,11 @@ def _check_export(widget, folder: Path) -> None:
         DICOMUtils.importDicom(str(folder / "mri"), database)
         (nodeID,) = DICOMUtils.loadPatientByUID(database.patients()[0])
         fusedNode = widget.logic.fuse(petNode, slicer.mrmlScene.GetNodeByID(nodeID))
-        exported = widget.logic.exportStudy(fusedNode, folder / "out", intoDatabase=True)
-        assert exported.count == len(list((folder / "mri").iterdir()))
-        assert len(database.studiesForPatient(database.patients()[0])) == 1
+        exported = widget.logic.exportStudy(fusedNode, folder / "out")
+        assert exported.count == sum(file.is_file() for file in (folder / "out").rglob("*"))
+        assert widget.logic.addStudyToDatabase(fusedNode).count == exported.count
+        (study,) = database.studiesForPatient(database.patients()[0])
+        assert len(database.seriesForStudy(study)) > 1
 
 
 def _write_series(node, folder: Path) -> None:

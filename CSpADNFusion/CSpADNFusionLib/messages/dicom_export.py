@@ -6,7 +6,7 @@ from cspadn.messages import Message, Section
 
 SECTION = Section(
     "Exporting a DICOM study from the panel",
-    "*Export as a DICOM study...* writes the last fused volume and its colour volume into an empty folder. See also "
+    "*Add to the DICOM database* and *Export to a folder...* write the last fused volume and its colour volume. See also "
     "*Writing a DICOM study* below.",
     (
         Message(
@@ -58,15 +58,19 @@ SECTION = Section(
             "An unexpected error. No files are left in the folder.",
         ),
         Message(
-            "study-not-imported",
-            _("The files in {folder} could not be imported into Slicer's DICOM database: use the module DICOM."),
-            "The files are complete. Slicer's log says why the import failed; often the database is not open.",
+            "database-not-open",
+            _("Slicer's DICOM database is not open: open the module DICOM, and create or select a database there."),
+            "Or export the study to a folder.",
         ),
         Message(
-            "import-wanted",
-            _("Import the study into Slicer's DICOM database as well?"),
-            "*Yes* adds the files to the database, where they appear in the MRI's study; *No* is the default. They stay in "
-            "the folder in any case.",
+            "study-not-added",
+            _("Slicer's DICOM database did not take all files of the study: export it to a folder, and import that."),
+            "Slicer's log says why; often the disk of the database is full.",
+        ),
+        Message(
+            "study-added",
+            _("Added to the DICOM database: {name}, {count} files"),
+            "Done. The series appear in the MRI's study in the module *DICOM*. The database has its own copies of the files.",
         ),
         Message(
             "study-exported",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import slicer
 
 from cspadn.errors import InputError
 from cspadn.settings import FusionSettings
@@ -70,11 +71,39 @@ def exportStudy(fusedNode, folder):
     return Exported(sum(file.is_file() for file in folder.rglob("*")), notes)
 
 
-def importIntoDatabase(folder):
-    """Add the files of an exported study to Slicer's DICOM database; return whether that succeeded."""
+def databaseObstacle():
+    """Return why nothing can be added to Slicer's DICOM database, or None if nothing prevents it."""
+    database = getattr(slicer, "dicomDatabase", None)
+    return None if database and database.isOpen else message("database-not-open")
+
+
+def addToDatabase(fusedNode):
+    """Add a fused volume and its colour volume to Slicer's DICOM database, which copies their files.
+
+    :param fusedNode: as for :func:`exportStudy`.
+    :returns: what was added, an :class:`Exported`.
+    :raises cspadn.errors.FusionError: the study cannot be written, or the database does not take it.
+    """
+    if text := databaseObstacle():
+        raise InputError(text)
     from DICOMLib import DICOMUtils
 
-    return DICOMUtils.importDicom(str(folder))
+    from cspadn.io.atomic_output import private_folder
+
+    with private_folder("cspadn-study-") as parent:
+        folder = parent / "study"
+        exported = exportStudy(fusedNode, folder)
+        DICOMUtils.importDicom(str(folder), copyFiles=True)
+        if not all(slicer.dicomDatabase.fileForInstance(uid) for uid in _instancesIn(folder)):
+            raise InputError(message("study-not-added"))
+    return exported
+
+
+def _instancesIn(folder):
+    import pydicom
+
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return [pydicom.dcmread(file, specific_tags=["SOPInstanceUID"]).SOPInstanceUID for file in files]
 
 
 def _checkFiles(mri, pet, provenance):

@@ -107,7 +107,7 @@ SECTION = Section(
 
 DICOM = Section(
     "Writing a DICOM study",
-    "*Export as a DICOM study...* in the panel, or `--dicom`, writes new series of the MRI's study into an empty folder: see "
+    "*Export to a folder...* in the panel, or `--dicom`, writes new series of the MRI's study into an empty folder: see "
     "[dicom.md](dicom.md). Nothing is sent anywhere: import the folder yourself.",
     (
         Message(
