@@ -349,6 +349,13 @@ def test_a_long_line_is_shown_whole_in_a_small_window(panel) -> None:
     area.takeWidget().show()
 
 
+def test_on_a_high_screen_nothing_grows(panel) -> None:
+    panel.parent.resize(400, 1800)
+    application.processEvents()
+    for selector in (panel.ui.petSelector, panel.ui.mriSelector):
+        assert selector.height() < 40
+
+
 def test_the_units_of_the_pet(panel) -> None:
     import slicer
 

@@ -182,7 +182,7 @@ class qMRMLNodeComboBox(QWidget):
         self._scene, self._observations, self._requestedID, self._refreshing = None, [], "", False
         self._comboBox = QComboBox(self)
         self._comboBox.setFocusProxy(self)  # so that the tab key passes over it: as in Slicer
-        self._comboBox.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._comboBox.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)  # also upwards: as in Slicer
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._comboBox)
