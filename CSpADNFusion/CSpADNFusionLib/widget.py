@@ -312,6 +312,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self._parameterNode.petVolume, self._parameterNode.mriVolume = petNode, mriNode
             if not comparison.isShown():
                 slice_views.show(mriNode, petNode, self._parameterNode.petOpacity, fit=True)
+                slice_views.jumpTo(samples.HOT_LESION)
 
     def onPetPaletteButton(self, _checked=False):
         """Show the PET in the selected palette."""

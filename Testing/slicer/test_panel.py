@@ -473,6 +473,7 @@ def test_sample_data_fill_the_selectors(scene) -> None:
     assert panel.ui.mriSelector.currentNode().GetName() == "SimulatedHead_T1"
     assert panel.ui.petSelector.currentNode().GetDisplayNode().GetColorNode().GetName() == "Heated"
     assert panel.ui.applyButton.isEnabled()
+    assert _red()[1].GetSliceOffset() == pytest.approx(45, abs=1)  # where the lesions are
 
 
 @pytest.mark.parametrize("name", PALETTES)

@@ -6,6 +6,7 @@ import slicer
 
 CATEGORY = "CSpADNFusion"
 PET, MRI = "SimulatedHead_FDG", "SimulatedHead_T1"
+HOT_LESION = 30.0, -15.0, 45.0  # RAS, mm: of the pair, in an axial slice with its other two lesions
 _PET_UNITS = "Bq/ml", "UCUM", "Becquerels/milliliter"  # value, scheme and meaning in DICOM PS3.16, CID 84
 
 

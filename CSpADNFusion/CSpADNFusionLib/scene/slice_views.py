@@ -12,13 +12,23 @@ def show(background, foreground, foregroundOpacity, fit):
         of a PET is often twice as wide as a head.
     """
     slicer.util.setSliceViewerLayers(background=background, foreground=foreground, foregroundOpacity=foregroundOpacity)
-    manager = slicer.app.layoutManager()
-    if fit and manager is not None:
-        logics = manager.mrmlSliceLogics()
-        for logic in (logics.GetItemAsObject(index) for index in range(logics.GetNumberOfItems())):
-            logic.FitSliceToVolume(background, *logic.GetSliceNode().GetDimensions()[:2])
-            logic.SnapSliceOffsetToIJK()
+    for logic in _logics() if fit else ():
+        logic.FitSliceToVolume(background, *logic.GetSliceNode().GetDimensions()[:2])
+        logic.SnapSliceOffsetToIJK()
     updateLegends()
+
+
+def jumpTo(position):
+    """Move all slice views to the slices nearest to a position, RAS in mm."""
+    for logic in _logics():
+        logic.GetSliceNode().JumpSliceByOffsetting(*position)
+        logic.SnapSliceOffsetToIJK()
+
+
+def _logics():
+    manager = slicer.app.layoutManager()
+    logics = manager.mrmlSliceLogics() if manager else None
+    return [logics.GetItemAsObject(index) for index in range(logics.GetNumberOfItems())] if logics else []
 
 
 def composites():
