@@ -102,9 +102,8 @@ sbom: $(READY) ## list all packages, and the libraries inside SimpleITK, in the 
 panel-benchmark: $(READY) ## time the import of the module and the opening of its panel, in the stand-in
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/benchmark_panel.py
 
-screenshots: $(READY) ## draw the panel, the comparison and the metrics of the sample pair: PNGs in demo/screenshots, and the tutorial's
+screenshots: $(READY) ## draw the panel, the comparison and the metrics of the sample pair: PNGs in demo/screenshots
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/screenshots.py all $(DEMO)/screenshots
-	QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/tools/screenshots.py tutorial docs/pictures
 
 docs: $(READY) ## build these documents and the library reference in demo/docs; any warning is an error
 	$(BIN)/python -m sphinx -c docs -b html --fail-on-warning --keep-going --quiet . $(DEMO)/docs

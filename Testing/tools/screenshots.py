@@ -1,10 +1,9 @@
 """``make screenshots``: the panel, from the real .ui, and the comparison, from MRML's own slice rendering, of the sample pair.
 
-The plots of the metrics are VTK's charts of the MRML nodes, as in Slicer's own views; ``metrics.png`` is copied to
-Resources/Screenshots.
+The plots of the metrics are VTK's charts of the MRML nodes, as in Slicer's own views. The pictures of the documents are from a
+real Slicer instead.
 
 screenshots.py all FOLDER               the panel in both themes and scales, the comparison, and the metrics
-screenshots.py tutorial FOLDER          the panel at each step of docs/tutorial.md
 screenshots.py panel FILE.png light     the panel alone (or dark), in the scale of QT_SCALE_FACTOR
 """
 
@@ -33,10 +32,7 @@ def main() -> None:
         return
     folder = Path(target)
     folder.mkdir(parents=True, exist_ok=True)
-    if command == "tutorial":
-        _draw_tutorial(folder)
-    else:
-        _draw_all(folder)
+    _draw_all(folder)
     print(f"Pictures: {folder.resolve()}")
 
 
@@ -83,28 +79,6 @@ def _grab(widget, file: Path) -> None:
     widget.parent.resize(_WIDTH, widget.parent.sizeHint().height())
     application.processEvents()
     widget.parent.grab().save(str(file))
-
-
-def _draw_tutorial(folder: Path) -> None:
-    """The sample pair chosen, a run, its end, and what stands in the sections that are closed at first."""
-    from slicer_application import application
-
-    application.start()
-    _set_theme("light")
-    widget = _open_panel()
-    _grab(widget, folder / "panel-inputs.png")
-    widget.ui.applyButton.click()
-    bar = widget.ui.progressBar
-    application.processEvents(until=lambda: bar.maximum() > 0 and 3 * bar.value() > bar.maximum(), timeout=_TIMEOUT)
-    _grab(widget, folder / "panel-running.png")
-    _wait_for_end(widget)
-    _grab(widget, folder / "panel-done.png")
-    widget.ui.resultCollapsibleButton.setCollapsed(True)
-    for name in ("windows", "outputs", "metrics", "advanced"):
-        getattr(widget.ui, f"{name}CollapsibleButton").setCollapsed(False)
-    _wait_for_devices(widget)
-    _grab(widget, folder / "panel-advanced.png")
-    application.closeModules()
 
 
 def _wait_for_end(widget) -> None:
