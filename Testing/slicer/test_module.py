@@ -608,7 +608,7 @@ def test_debug_lines_of_libraries_stay_out_of_the_log(panel, caplog) -> None:
 
 
 def test_opening_the_module_imports_nothing_heavy() -> None:
-    """In a new process, the panel opens without importing torch, SimpleITK or the library's heavy parts."""
+    """In a new process, the panel opens without importing torch, SimpleITK, SciPy or the library's heavy parts."""
     pytest.importorskip("PySide6")
     code = f"""
 import sys
@@ -616,7 +616,7 @@ sys.path[:0] = [{str(STAND_IN)!r}, {str(LIBRARY)!r}]
 from slicer_application import application
 application.start()
 panel = application.openModule({str(MODULE_FILE)!r})
-heavy = ["torch", "SimpleITK", "safetensors", "cspadn.models", "cspadn.fusion", "cspadn.imaging.geometry"]
+heavy = ["torch", "SimpleITK", "safetensors", "scipy", "cspadn.models", "cspadn.fusion", "cspadn.imaging.geometry"]
 heavy += ["CSpADNFusionLib.scene.volumes", "CSpADNFusionLib.panel.input_summary"]
 print(type(panel).__name__, [name for name in heavy if name in sys.modules])
 """
