@@ -145,8 +145,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._alignmentView.reset()
         self._resultView.forget()
         self._viewControl.close()
-        if wasBusy:
-            self._runView.stop(message("stopped-with-scene"))
+        self._runView.stop(message("stopped-with-scene") if wasBusy else "")
         self.setParameterNode(None)
 
     def onSceneStartImport(self, _caller, _event):

@@ -317,6 +317,19 @@ def test_what_changes_during_the_registration_makes_it_fail(panel, deed, identif
     assert _transforms() == []
 
 
+def test_nothing_of_one_patient_is_said_beside_the_next(panel, scene) -> None:
+    text = panel.ui.pairLabel.text
+    panel.ui.registerButton.click()
+    application.processEvents(until=lambda: not panel.logic.isBusy(), timeout=TIMEOUT)
+    application.processEvents(until=lambda: says(text(), "panel-alignment"), timeout=TIMEOUT)
+    assert panel.ui.statusLabel.text()
+    scene.Clear(0)
+    application.processEvents()
+    assert says(text(), "panel-select-pair")
+    assert "\n" not in text()  # no second line, on the alignment
+    assert panel.ui.statusLabel.text() == ""
+
+
 def test_closing_the_scene_stops_the_registration(panel, scene) -> None:
     panel.ui.registerButton.click()
     scene.Clear(0)

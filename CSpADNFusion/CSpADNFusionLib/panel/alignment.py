@@ -35,7 +35,7 @@ class AlignmentView:
             self.reset()
             self._say("")
         pair = _identityOf(nodes) if nodes and not skipped else None
-        if pair == self._pair or (pair and self._logic.isBusy()):
+        if pair and (pair == self._pair or self._logic.isBusy()):
             return
         self.reset()
         self._say("")
