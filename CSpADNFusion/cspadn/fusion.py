@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -103,17 +102,13 @@ def fuse(
         CancelledError: ``cancelled`` said so.
     """
     settings = settings or FusionSettings()
+    model, device = load_model(settings.model), resolve_device(settings.device)
+    if settings.palette is not None:
+        color_table(settings.palette)  # computed here, once, and not while threads fuse
     pet = select_frames(pet, settings.frames, "The PET")
-    with ThreadPoolExecutor(1) as pool:  # prepares the pair while torch is imported here: both take more than a second
-        prepared = pool.submit(_prepared, pet, mri, settings) if settings.register == NO_REGISTRATION else None
-        model, device = load_model(settings.model), resolve_device(settings.device)
-        if settings.palette is not None:
-            color_table(settings.palette)  # computed here, once, and not while threads fuse
-        if prepared is None:
-            registration = register(pet, mri, cancelled=cancelled)
-            pair, alignment = _prepared(registration.placed(pet), mri, settings)
-        else:
-            registration, (pair, alignment) = None, prepared.result()
+    registration = None if settings.register == NO_REGISTRATION else register(pet, mri, cancelled=cancelled)
+    pair = Pair.of(pet if registration is None else registration.placed(pet), mri, settings)
+    alignment = _alignment(pair, settings)
     return_freed_memory()
     voxels, bytes_per_voxel = pair.slices * pair.pixels, 4 if settings.palette is None else 7
     require_memory(voxels * bytes_per_voxel + pair.pixels * _BYTES_PER_PIXEL + _OVERHEAD)
@@ -180,12 +175,6 @@ def check_settings(settings: FusionSettings) -> Model:
             check_window(window[0], window[1], name[:3].upper())
     resolve_device(settings.device)
     return load_model(settings.model)
-
-
-def _prepared(pet: sitk.Image, mri: sitk.Image, settings: FusionSettings) -> tuple[Pair, Alignment]:
-    """Bring a pair together, and check whether the two volumes lie on each other."""
-    pair = Pair.of(pet, mri, settings)
-    return pair, _alignment(pair, settings)
 
 
 def _alignment(pair: Pair, settings: FusionSettings) -> Alignment:
