@@ -153,6 +153,7 @@ def test_the_command_line_connects_to_nothing(kind: str, guarded: Guarded, files
     assert len(guarded.processes) >= 1
 
 
+@pytest.mark.slow
 def test_slicers_side_connects_to_nothing(guarded: Guarded) -> None:
     """Run the tests of the panel with its worker, of the logic, and of batches of files and DICOM studies."""
     chosen = {

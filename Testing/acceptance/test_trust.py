@@ -89,6 +89,7 @@ def test_a_killed_cohort_goes_on(tmp_path: Path) -> None:
     assert kill_cohort(tmp_path, 2).lost == []
 
 
+@pytest.mark.slow
 def test_many_fusions_leave_nothing() -> None:
     before, after, _ = report.soak(2 * report.WARM, side=40)
     assert report.leaks(before, {**after, "resident_mb": before["resident_mb"]}) == []

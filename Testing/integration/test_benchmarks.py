@@ -57,6 +57,7 @@ def _check_times(result: dict[str, Any]) -> None:
     assert 50 < result["peak_mb"] < 4000
 
 
+@pytest.mark.slow
 def test_other_methods_are_measured_and_operations_are_counted(slices: Path) -> None:
     """Winograd's algorithm saves a third of the work in wide layers. Narrow ones compute n pixels with n + 2 columns
     of weights, and not 3. Other operations add at most half of it.

@@ -313,6 +313,7 @@ def test_pictures_are_small_and_not_blank(results: Path) -> None:
         assert np.unique(pixels).size > 10
 
 
+@pytest.mark.slow
 def test_without_optional_parts(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
     assert folders.run() == 0
     lines = capsys.readouterr().out.splitlines()

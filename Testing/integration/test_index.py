@@ -19,6 +19,7 @@ MODULE, REQUIREMENTS = "CSpADNFusion/CSpADNFusion.py", "CSpADNFusion/Resources/r
 SAMPLES = "CSpADNFusion/CSpADNFusionLib/scene/samples.py"
 
 
+@pytest.mark.slow
 def test_nothing_is_found_here() -> None:
     assert index_check.findings() == []
 

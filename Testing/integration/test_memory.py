@@ -65,6 +65,7 @@ def test_a_large_volume_needs_less_than_2500_mb(tmp_path: Path) -> None:
     assert _peak(*files, tmp_path / "fused.mha", 2800 * MEGABYTE) < 2500
 
 
+@pytest.mark.slow
 def test_a_long_thin_slice_needs_less_than_600_mb(tmp_path: Path) -> None:
     """20,000 x 8: all affinities of one line would take 1.6 GB."""
     for seed, name in enumerate(("pet", "mri")):

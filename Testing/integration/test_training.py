@@ -348,6 +348,7 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(first[name], second[name], rtol=0, atol=tolerance, err_msg=name)
 
 
+@pytest.mark.slow
 def test_two_processes_train_in_mixed_precision(data: Path, tmp_path: Path) -> None:
     settings = tiny(epochs=1, steps_per_epoch=1, batch_size=4, precision="bf16")
     config = _written(settings, tmp_path / "tiny.yaml")

@@ -45,6 +45,7 @@ def test_a_lesion_has_its_volume_and_its_level(data: Path) -> None:
     assert head.lesion(uptake, 0.5, 4.0)[1] < 0.9 * level
 
 
+@pytest.mark.slow
 def test_padding_and_outliers_of_a_simulated_head_are_within_the_bound(data: Path) -> None:
     rows = list(windows.mri_rows(Head(data, 5)))
     assert {group for group, _ in rows} == {"padding", "outliers"}

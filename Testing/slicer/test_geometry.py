@@ -9,6 +9,7 @@ import pytest
 import geometry_report
 
 
+@pytest.mark.slow
 def test_the_report_fails_where_a_bound_is_not_kept(shared: Path) -> None:
     """Run some cases of ``make geometry-report`` on the real pair, and a wrong one."""
     pytest.importorskip("nilearn")

@@ -8,8 +8,6 @@ memory, 130 cancelled, 143 terminated. An error is one line on stderr; with ``--
 from __future__ import annotations
 
 import argparse
-import atexit
-import gc
 import os
 import signal
 import sys
@@ -24,9 +22,8 @@ from cspadn.cli import cohort, fuse, info, metrics, models, register
 from cspadn.errors import CancelledError, FusionError, TerminatedError, UsageError
 from cspadn.messages import message
 from cspadn.run_module import clean_module_path
+from cspadn.runtime.garbage import collect_rarely
 from cspadn.runtime.terminal import emit, explained, in_one_line, open_standard_streams, take_all_letters
-
-_ALLOCATIONS = 50_000  # of Python objects between two looks for cyclic garbage; a fusion leaves a few hundred
 
 _COMMANDS = (  # module, name, help, example
     (fuse, "fuse", "fuse a PET and an MRI", "PET.nii.gz MRI.nii.gz -o fused.nrrd --color color.nrrd --register rigid"),
@@ -81,19 +78,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     """Parse the arguments, once the process is ready for them."""
     if arguments is None:  # it is a process of this command
         clean_module_path()
-        _collect_rarely()
+        collect_rarely()
     open_standard_streams()
     take_all_letters()
     return _parser().parse_args(arguments)
-
-
-def _collect_rarely() -> None:
-    """Look for cyclic garbage rarely, and not at exit.
-
-    torch and SciPy create 300,000 objects, none of them garbage; to look through them takes a second of a fusion.
-    """
-    gc.set_threshold(_ALLOCATIONS)
-    atexit.register(gc.freeze)
 
 
 @contextmanager

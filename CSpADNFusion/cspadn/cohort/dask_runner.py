@@ -21,6 +21,7 @@ from cspadn.errors import FusionError, UsageError
 from cspadn.io.atomic_output import private_folder
 from cspadn.messages import message
 from cspadn.runtime.allocator import keep_freed_memory
+from cspadn.runtime.garbage import collect_rarely
 from cspadn.runtime.memory import free_main_memory
 from cspadn.runtime.processes import safe_processes, safe_variables
 from cspadn.runtime.terminal import explained
@@ -215,6 +216,7 @@ class DaskRunner:
 
 
 def _work(task: Task, pair: Pair, job: Job) -> Outcome:
+    collect_rarely()
     keep_freed_memory()  # Dask lets its workers return freed memory at once, which makes computing much slower
     return task(pair, job)
 
