@@ -11,7 +11,7 @@ from pathlib import Path
 from repository import ROOT
 
 SCHEMAS = {
-    "github-workflows": (".github/workflows/*.yml", 2),
+    "github-workflows": (".github/workflows/*.yml", 3),
     "github-issue-forms": (".github/ISSUE_TEMPLATE/[!c]*.yml", 3),
     "github-issue-config": (".github/ISSUE_TEMPLATE/config.yml", 1),
     "citation-file-format": ("CITATION.cff", 1),
