@@ -305,6 +305,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSampleDataButton(self, _checked=False):
         """Load the sample pair and select it."""
+        self.ui.petSelector.setFocus()  # or the focus, and the panel, would jump when the button is hidden
         with slicer.util.tryWithErrorDisplay(message("sample-data-not-loaded"), waitCursor=True):
             petNode, mriNode = samples.loadSamplePair(Path(self.resourcePath("")).resolve())
             with slicer.util.NodeModify(self._parameterNode):

@@ -476,6 +476,17 @@ def test_sample_data_fill_the_selectors(scene) -> None:
     assert _red()[1].GetSliceOffset() == pytest.approx(45, abs=1)  # where the lesions are
 
 
+def test_the_panel_does_not_jump_when_the_sample_button_goes(scene) -> None:
+    panel = application.openModule(MODULE_FILE)
+    panel.parent.activateWindow()
+    application.processEvents()
+    panel.ui.sampleDataButton.setFocus()
+    panel.ui.sampleDataButton.click()
+    application.processEvents()
+    assert not panel.ui.sampleDataButton.isVisible()
+    assert panel.ui.petSelector.isAncestorOf(slicer_focus())
+
+
 @pytest.mark.parametrize("name", PALETTES)
 def test_the_pet_takes_the_palette_when_asked(panel, name: str) -> None:
     panel.ui.paletteComboBox.setCurrentText(name)
