@@ -1,4 +1,4 @@
-"""Questions to the user: Enter and Escape decline, so that nothing is replaced, installed or imported by accident."""
+"""Questions to the user: Enter and Escape decline, so that nothing is replaced or installed by accident."""
 
 import logging
 

@@ -146,6 +146,7 @@ class CSpADNFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._resultView.forget()
         self._viewControl.close()
         self._runView.stop(message("stopped-with-scene") if wasBusy else "")
+        self.ui.logTextEdit.clear()
         self.setParameterNode(None)
 
     def onSceneStartImport(self, _caller, _event):

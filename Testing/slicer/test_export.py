@@ -6,7 +6,6 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pydicom
@@ -393,6 +392,7 @@ def test_the_button_exports_the_last_result(panel, tmp_path, monkeypatch) -> Non
 def test_one_click_adds_the_study_to_the_database(panel, tmp_path, monkeypatch) -> None:
     import slicer
 
+    (tmp_path / "copies").mkdir()
     monkeypatch.setitem(sys.modules, "DICOMLib", library_of(slicer.dicomDatabase, tmp_path / "copies"))
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -404,22 +404,35 @@ def test_one_click_adds_the_study_to_the_database(panel, tmp_path, monkeypatch) 
     panel.ui.databaseButton.click()
     assert records.texts("error") == []
     assert says(panel.ui.statusLabel.text(), "study-added", name=fusedNode.GetName(), count=17)
-    added = [pydicom.dcmread(file) for file in (tmp_path / "copies").iterdir()]
+    added = [pydicom.dcmread(file) for file in (tmp_path / "copies" / "0").iterdir()]
     mri = pydicom.dcmread(next((tmp_path / "mri").iterdir()))
     assert [each.StudyInstanceUID for each in added] == [mri.StudyInstanceUID] * 17
     assert list(temporary.rglob("cspadn-study-*")) == []
+    assert not panel.ui.databaseButton.isEnabled()  # a second copy would have other UIDs
+    assert says(panel.ui.databaseButton.toolTip(), "study-in-database")
+    panel.ui.paletteComboBox.setCurrentText("PET-Rainbow")
+    assert panel.ui.databaseButton.isEnabled()
+    panel.ui.databaseButton.click()
+    assert len(list((tmp_path / "copies").iterdir())) == 2
+    slicer.dicomDatabase.forget(tmp_path / "copies" / "1")
+    panel.onParametersModified()
+    assert panel.ui.databaseButton.isEnabled()
 
 
-def test_a_database_that_takes_nothing_is_told(panel, tmp_path, monkeypatch) -> None:
-    """Slicer's import returns True whatever becomes of the files."""
-    library = ModuleType("DICOMLib")
-    library.DICOMUtils = SimpleNamespace(importDicom=lambda *_, **__: True)
-    monkeypatch.setitem(sys.modules, "DICOMLib", library)
+@pytest.mark.parametrize("most", [0, 5])
+def test_a_database_that_does_not_take_all_keeps_nothing(panel, tmp_path, monkeypatch, most: int) -> None:
+    import slicer
+
+    (tmp_path / "copies").mkdir()
+    before = slicer.dicomDatabase.seriesUIDs()
+    monkeypatch.setitem(sys.modules, "DICOMLib", library_of(slicer.dicomDatabase, tmp_path / "copies", most))
     parameters = panel.logic.getParameterNode()
     panel.logic.fuse(parameters.petVolume, parameters.mriVolume)
     panel.ui.databaseButton.click()
     (text,) = records.texts("error")
     assert says(text, "study-not-added")
+    assert slicer.dicomDatabase.seriesUIDs() == before
+    assert panel.ui.databaseButton.isEnabled()
 
 
 @pytest.mark.parametrize("missing", [True, False])
@@ -438,7 +451,9 @@ def test_without_an_open_database_the_button_says_so(loaded, monkeypatch, missin
     else:
         monkeypatch.setattr(slicer.dicomDatabase, "isOpen", False)
     widget.onParametersModified()
-    assert not widget.ui.databaseButton.isEnabled()
+    for button in (widget.ui.databaseButton, widget.ui.exportButton):
+        assert not button.isEnabled()
+        assert says(button.toolTip(), "database-not-open")
     with raises(InputError, "database-not-open"):
         logic.addStudyToDatabase(fusedNode)
 

@@ -328,6 +328,7 @@ def test_nothing_of_one_patient_is_said_beside_the_next(panel, scene) -> None:
     assert says(text(), "panel-select-pair")
     assert "\n" not in text()  # no second line, on the alignment
     assert panel.ui.statusLabel.text() == ""
+    assert panel.ui.logTextEdit.toPlainText() == ""
 
 
 def test_closing_the_scene_stops_the_registration(panel, scene) -> None:

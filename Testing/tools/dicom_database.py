@@ -27,10 +27,19 @@ class Database:
         }
 
     def fileForInstance(self, uid: str) -> str:
+        if not self.isOpen:
+            return ""
         return next((file for file, header in self._headers.items() if header.SOPInstanceUID == uid), "")
 
     def add(self, folder: Path) -> None:
         self._headers |= {str(file): pydicom.dcmread(file, stop_before_pixels=True) for file in folder.iterdir()}
+
+    def removeSeries(self, uid: str) -> bool:
+        self._headers = {file: header for file, header in self._headers.items() if header.SeriesInstanceUID != uid}
+        return True
+
+    def seriesUIDs(self) -> set[str]:
+        return {str(header.SeriesInstanceUID) for header in self._headers.values()}
 
     def forget(self, folder: Path) -> None:
         """Simulate the removal of a series from the database."""
@@ -50,15 +59,22 @@ class Database:
         return " ".join(str(header.SOPInstanceUID) for file, header in self._headers.items() if Path(file).parent == folder)
 
 
-def library_of(database: Database, copies: Path) -> ModuleType:
-    """Return a module DICOMLib whose import copies files of a folder, and of those in it, into another folder."""
+def library_of(database: Database, copies: Path, most: int | None = None) -> ModuleType:
+    """Return a module DICOMLib whose import copies files of a folder, and of those in it, into another folder.
+
+    Like Slicer's, it returns True whatever becomes of the files.
+
+    Args:
+        most: files that the disk has room for; None: all.
+    """
 
     def import_dicom(folder: str, copyFiles: bool) -> bool:
         assert copyFiles
-        copies.mkdir()
-        for index, file in enumerate(file for file in Path(folder).rglob("*") if file.is_file()):
-            shutil.copy(file, copies / str(index))
-        database.add(copies)
+        target = copies / str(len(list(copies.iterdir())))
+        target.mkdir()
+        for index, file in enumerate([file for file in Path(folder).rglob("*") if file.is_file()][:most]):
+            shutil.copy(file, target / str(index))
+        database.add(target)
         return True
 
     library = ModuleType("DICOMLib")

@@ -201,3 +201,13 @@ def test_the_brightness_amplifies_fine_detail() -> None:
     np.testing.assert_allclose(color.brightness(DEFAULT_PALETTE, mri, fused, detail), expected, atol=1e-6)
     assert design.detail > 0
     assert f"{design.detail:.2f} fine detail" in color.brightness_text(DEFAULT_PALETTE)
+
+
+def test_the_limits_of_the_chroma_are_rounded_as_by_scipy() -> None:
+    from scipy import ndimage
+
+    most = np.random.default_rng(5).random((40, 30))
+    expected = ndimage.minimum_filter(most, [2 * reach + 1 for reach in color._REACH], mode="nearest")
+    for axis, reach in enumerate(color._REACH):
+        expected = ndimage.gaussian_filter1d(expected, reach / 2, axis=axis, mode="nearest", radius=reach)
+    np.testing.assert_allclose(color._rounded(most), expected, rtol=1e-12)

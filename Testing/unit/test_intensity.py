@@ -124,3 +124,14 @@ def test_percentiles_of_the_largest_numbers_do_not_overflow() -> None:
     values = np.array([-1.7e308, 1.7e308])
     assert windowing._percentile(values, 50) == 0
     assert windowing._percentile(values, 100) == 1.7e308
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_few_voxels_have_a_window(size: int) -> None:
+    values = np.random.default_rng(4).random((size, size, size)) * np.arange(size**3).reshape(size, size, size)
+    if size == 1:
+        with raises(InputError, "volume-constant"):
+            windowing.automatic_window(values, "The PET")
+        return
+    lower, upper = windowing.automatic_window(values, "The PET")
+    assert values.min() <= lower < upper <= values.max()

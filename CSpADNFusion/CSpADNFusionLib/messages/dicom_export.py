@@ -12,7 +12,7 @@ SECTION = Section(
         Message(
             "nothing-to-export",
             _("Fuse two volumes first."),
-            "The button writes the last result, and this scene has none.",
+            "The buttons write the last result, and this scene has none.",
         ),
         Message(
             "node-not-fused-here",
@@ -60,12 +60,17 @@ SECTION = Section(
         Message(
             "database-not-open",
             _("Slicer's DICOM database is not open: open the module DICOM, and create or select a database there."),
-            "Or export the study to a folder.",
+            "It has the headers of the MRI, without which no study can be written.",
         ),
         Message(
             "study-not-added",
-            _("Slicer's DICOM database did not take all files of the study: export it to a folder, and import that."),
-            "Slicer's log says why; often the disk of the database is full.",
+            _("Slicer's DICOM database did not take all files of the study, and keeps none: Slicer's log says why."),
+            "Often the disk of the database is full. The study can be exported to a folder, and imported later.",
+        ),
+        Message(
+            "study-in-database",
+            _("The last result is in Slicer's DICOM database already."),
+            "A second copy would have other UIDs. After another palette or weight was chosen, it can be added again.",
         ),
         Message(
             "study-added",

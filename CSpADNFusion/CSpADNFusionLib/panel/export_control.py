@@ -29,9 +29,10 @@ class ExportControl:
 
     def update(self):
         """Enable the buttons, or explain in their tooltips why they are disabled."""
-        obstacle = dicom_export.obstacle(self._parametersOf().lastFusedVolume)
+        fusedNode = self._parametersOf().lastFusedVolume
+        obstacle = dicom_export.obstacle(fusedNode)
         text = _("Add the last result to Slicer's DICOM database, in the study of the MRI")
-        self._enable(self._ui.databaseButton, obstacle or dicom_export.databaseObstacle(), text)
+        self._enable(self._ui.databaseButton, obstacle or _databaseObstacle(fusedNode), text)
         text = _("Write the last result as derived DICOM series, in the study of the MRI, into a folder")
         self._enable(self._ui.exportButton, obstacle, text)
 
@@ -42,9 +43,14 @@ class ExportControl:
     def onDatabaseButton(self, _checked=False):
         """Add the last result to Slicer's DICOM database."""
         fusedNode = self._parametersOf().lastFusedVolume
+        self._ui.databaseButton.setEnabled(False)  # Slicer answers to clicks while it imports: a second one would add it twice
         exported = self._written(lambda: self._logic.addStudyToDatabase(fusedNode))
-        if exported:
+        parameters = self._parametersOf()
+        if parameters is None:
+            return
+        if exported and parameters.lastFusedVolume is fusedNode:  # the scene was not closed meanwhile
             self._runView.showStatus(message("study-added", name=fusedNode.GetName(), count=exported.count))
+        self.update()
 
     def onExportButton(self, _checked=False):
         """Export the last result as a DICOM study into a folder that the user selects."""
@@ -74,3 +80,8 @@ class ExportControl:
         for note in exported.notes:
             self._runView.log(note)
         return exported
+
+
+def _databaseObstacle(fusedNode):
+    """Return why a result cannot be added to the database, though it can be exported, or None."""
+    return dicom_export.databaseObstacle() or (message("study-in-database") if dicom_export.isInDatabase(fusedNode) else None)

@@ -44,7 +44,7 @@ def fitHeight(label):
 
 
 def fitHeights(ui):
-    """Make all visible labels that wrap words as high as their texts need: the panel's width may have changed."""
+    """Make all visible labels that wrap words as high as their texts need at their present widths."""
     for widget in vars(ui).values():
         if isinstance(widget, qt.QLabel) and widget.property("wordWrap") and widget.isVisible():
             fitHeight(widget)

@@ -11,7 +11,15 @@ from cspadn.errors import InputError
 from cspadn.settings import FusionSettings
 from CSpADNFusionLib.messages import message
 from CSpADNFusionLib.scene.node_contents import filesOf
-from CSpADNFusionLib.scene.node_references import COLOR_ROLE, MRI_ROLE, PET_ROLE, RELATIVE_POSITIONS
+from CSpADNFusionLib.scene.node_references import (
+    ADDED,
+    COLOR_ROLE,
+    MRI_ROLE,
+    PALETTE,
+    PET_ROLE,
+    PET_WEIGHT,
+    RELATIVE_POSITIONS,
+)
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _OF_COLORS = ("palette", "color_table", "color_brightness")  # keys of the provenance
@@ -35,7 +43,10 @@ def obstacle(fusedNode):
     mriNode = fusedNode.GetNodeReference(MRI_ROLE)
     if mriNode is None or fusedNode.IsA("vtkMRMLVectorVolumeNode"):
         return message("node-not-fused-here", name=fusedNode.GetName())
-    return None if filesOf(mriNode, most=1) else message("mri-not-from-database")
+    if filesOf(mriNode, most=1):
+        return None
+    wasLoaded = mriNode.GetAttribute("DICOM.instanceUIDs")
+    return (databaseObstacle() if wasLoaded else None) or message("mri-not-from-database")
 
 
 def exportStudy(fusedNode, folder):
@@ -77,12 +88,24 @@ def databaseObstacle():
     return None if database and database.isOpen else message("database-not-open")
 
 
+def isInDatabase(fusedNode):
+    """Return whether Slicer's DICOM database has a fused volume, in the colours that it has now."""
+    added = json.loads((fusedNode and fusedNode.GetAttribute(ADDED)) or "null")
+    return bool(added) and added[1] == _stateOf(fusedNode) and bool(slicer.dicomDatabase.fileForInstance(added[0]))
+
+
+def _stateOf(fusedNode):
+    """Return what tells one study of a fused volume node from another: when it was made, and how it is coloured."""
+    return [fusedNode.GetAttribute(name) for name in ("CSpADNFusion.date", PALETTE, PET_WEIGHT)]
+
+
 def addToDatabase(fusedNode):
     """Add a fused volume and its colour volume to Slicer's DICOM database, which copies their files.
 
     :param fusedNode: as for :func:`exportStudy`.
     :returns: what was added, an :class:`Exported`.
-    :raises cspadn.errors.FusionError: the study cannot be written, or the database does not take it.
+    :raises cspadn.errors.FusionError: the study cannot be written, or the database does not take all of it. Then it keeps
+        nothing of it.
     """
     if text := databaseObstacle():
         raise InputError(text)
@@ -94,16 +117,22 @@ def addToDatabase(fusedNode):
         folder = parent / "study"
         exported = exportStudy(fusedNode, folder)
         DICOMUtils.importDicom(str(folder), copyFiles=True)
-        if not all(slicer.dicomDatabase.fileForInstance(uid) for uid in _instancesIn(folder)):
-            raise InputError(message("study-not-added"))
+        instances = _instancesIn(folder)
+    if not all(slicer.dicomDatabase.fileForInstance(uid) for uid in instances):
+        for series in set(instances.values()):
+            slicer.dicomDatabase.removeSeries(series)
+        raise InputError(message("study-not-added"))
+    fusedNode.SetAttribute(ADDED, json.dumps([next(iter(instances)), _stateOf(fusedNode)]))
     return exported
 
 
 def _instancesIn(folder):
+    """Return the UIDs of the series of all images and other objects in a folder, by their own UIDs."""
     import pydicom
 
-    files = (file for file in folder.rglob("*") if file.is_file())
-    return [pydicom.dcmread(file, specific_tags=["SOPInstanceUID"]).SOPInstanceUID for file in files]
+    tags = ["SOPInstanceUID", "SeriesInstanceUID"]
+    read = (pydicom.dcmread(file, specific_tags=tags) for file in folder.rglob("*") if file.is_file())
+    return {each.SOPInstanceUID: each.SeriesInstanceUID for each in read}
 
 
 def _checkFiles(mri, pet, provenance):

@@ -6,6 +6,7 @@ RELATIVE_POSITIONS = "CSpADNFusionPlaces"  # attribute with the text from transf
 PET_WINDOW = "CSpADNFusion.pet_window"  # attribute of a fused volume: the window of its PET, as JSON text
 PALETTE, PET_WEIGHT = "CSpADNFusion.palette", "CSpADNFusion.pet_weight"  # attributes: what the colour volume shows
 ALIGNMENT_MM, ALIGNMENT_DEGREES = "CSpADNFusion.alignment_mm", "CSpADNFusion.alignment_degrees"  # what a fusion measured
+ADDED = "CSpADNFusion.added"  # attribute of a fused volume: what of it was added to Slicer's DICOM database
 SOFTWARE = "CSpADNFusion.software"  # attribute of the volumes that this module makes
 REGISTRATION = "CSpADNFusion.registration"  # attribute of the transform nodes that the registration makes
 

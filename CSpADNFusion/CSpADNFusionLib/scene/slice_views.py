@@ -8,8 +8,8 @@ def show(background, foreground, foregroundOpacity, fit):
 
     :param background, foreground: volume nodes; the foreground may be None.
     :param foregroundOpacity: from 0 to 1.
-    :param fit: whether to fit the views to the background. Slicer's own function would fit them to both, and the field of view
-        of a PET is often twice as wide as a head.
+    :param fit: whether to fit the views to the background, if there is a main window. Slicer's own function would fit them to
+        both, unless the views clip to the background, and the field of view of a PET is often twice as wide as a head.
     """
     slicer.util.setSliceViewerLayers(background=background, foreground=foreground, foregroundOpacity=foregroundOpacity)
     for logic in _logics() if fit else ():

@@ -148,7 +148,7 @@ def _bright_end(values: NDArray[Any], holes: NDArray[np.bool_], foreground: NDAr
         return end
     # No voxel below this one can become the percentile by cutting at most so many above it.
     rank = round((1 - _FOREGROUND_PERCENTILE / 100) * foreground.size + _OUTLIERS * values.size)
-    if rank >= foreground.size:
+    if not 0 < rank < foreground.size:  # 0: of a few voxels, none is cut
         return end
     least = foreground[foreground.size - rank]
     bright = ~holes & (values >= least) & (values <= highest)

@@ -108,7 +108,7 @@ SECTION = Section(
 DICOM = Section(
     "Writing a DICOM study",
     "*Export to a folder...* in the panel, or `--dicom`, writes new series of the MRI's study into an empty folder: see "
-    "[dicom.md](dicom.md). Nothing is sent anywhere: import the folder yourself.",
+    "[dicom.md](dicom.md). Nothing is sent anywhere. *Add to the DICOM database* writes the same.",
     (
         Message(
             "dicom-output-is-file-name",
