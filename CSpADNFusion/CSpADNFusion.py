@@ -43,10 +43,11 @@ class CSpADNFusion(ScriptedLoadableModule):
 
 
 def onStartupCompleted():
-    """Register the layouts of the module, which a saved scene may use, and the sample pair in the Sample Data module."""
-    from CSpADNFusionLib.scene import layouts, samples
+    """Register the layouts of the module, which a saved scene may use, the sample pair, and a plugin of the DICOM module."""
+    from CSpADNFusionLib.scene import dicom_plugin, layouts, samples
 
     layouts.register()
+    dicom_plugin.register()
     samples.registerSampleData(RESOURCES)
     scene = slicer.mrmlScene
     for event in (scene.EndImportEvent, scene.EndRestoreEvent):

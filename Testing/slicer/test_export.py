@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pydicom
@@ -456,6 +457,68 @@ def test_without_an_open_database_the_button_says_so(loaded, monkeypatch, missin
         assert says(button.toolTip(), "database-not-open")
     with raises(InputError, "database-not-open"):
         logic.addStudyToDatabase(fusedNode)
+
+
+class _Plugin:
+    """Slicer's DICOMPlugin, as far as a plugin needs it."""
+
+    def __init__(self) -> None:
+        self.tags = {"modality": "0008,0060", "seriesDescription": "0008,103E"}
+
+
+def test_the_objects_without_an_image_are_taken_by_a_plugin(loaded, tmp_path, monkeypatch) -> None:
+    """Slicer would take them for volumes, and tell whoever loads the patient again that it cannot read them."""
+    import slicer
+
+    from CSpADNFusionLib.scene import dicom_plugin
+
+    logic, petNode, mriNode = loaded
+    fusedNode = logic.fuse(petNode, mriNode, palette="Heated")
+    logic.exportStudy(fusedNode, tmp_path / "out")
+    library = ModuleType("DICOMLib")
+    library.DICOMPlugin, library.DICOMLoadable = _Plugin, SimpleNamespace
+    monkeypatch.setitem(sys.modules, "DICOMLib", library)
+    monkeypatch.setattr(slicer.modules, "dicomPlugins", {}, raising=False)
+    dicom_plugin.register()
+    plugin = slicer.modules.dicomPlugins["CSpADNFusionDICOMPlugin"]()
+    series = {}
+    for folder in sorted((tmp_path / "out").iterdir()):
+        slicer.dicomDatabase.add(folder)
+        series[folder.name] = sorted(map(str, folder.iterdir()))
+    series["mri"] = sorted(map(str, (tmp_path / "mri").iterdir()))
+    taken = plugin.examineForImport(list(series.values()))
+    assert [loadable.files for loadable in taken] == [series["blending"]]
+    assert taken[0].selected
+    assert taken[0].confidence > 0.9
+    assert "not for diagnosis" in taken[0].name
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    assert plugin.load(taken[0])
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+
+def test_the_states_of_other_programs_are_left_to_slicer(loaded, tmp_path, monkeypatch) -> None:
+    import slicer
+
+    from CSpADNFusionLib.scene import dicom_plugin
+
+    other = pydicom.dcmread(next((tmp_path / "mri").iterdir()))
+    other.Modality, other.Manufacturer = "PR", "another"
+    (tmp_path / "other").mkdir()
+    other.save_as(tmp_path / "other" / "state.dcm")
+    slicer.dicomDatabase.add(tmp_path / "other")
+    plugin = dicom_plugin._pluginClass(_Plugin, SimpleNamespace)()
+    assert plugin.examineForImport([[str(tmp_path / "other" / "state.dcm")]]) == []
+
+
+def test_without_a_dicom_module_there_is_no_plugin(scene, monkeypatch) -> None:
+    import slicer
+
+    from CSpADNFusionLib.scene import dicom_plugin
+
+    monkeypatch.setitem(sys.modules, "DICOMLib", None)
+    monkeypatch.setattr(slicer.modules, "dicomPlugins", {}, raising=False)
+    dicom_plugin.register()
+    assert slicer.modules.dicomPlugins == {}
 
 
 def test_an_unexpected_error_is_told(panel, tmp_path, monkeypatch) -> None:

@@ -34,6 +34,10 @@ class Database:
     def add(self, folder: Path) -> None:
         self._headers |= {str(file): pydicom.dcmread(file, stop_before_pixels=True) for file in folder.iterdir()}
 
+    def fileValue(self, file: str, tag: str) -> str:
+        element = self._headers[str(file)].get(tuple(int(part, 16) for part in tag.split(",")))
+        return str(element.value) if element else ""
+
     def removeSeries(self, uid: str) -> bool:
         self._headers = {file: header for file, header in self._headers.items() if header.SeriesInstanceUID != uid}
         return True
