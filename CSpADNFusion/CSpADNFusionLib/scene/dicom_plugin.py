@@ -47,9 +47,7 @@ def _pluginClass(DICOMPlugin, DICOMLoadable):
             loadable = DICOMLoadable()
             loadable.files = files
             loadable.name = slicer.dicomDatabase.fileValue(files[0], self.tags["seriesDescription"])
-            loadable.tooltip = _(
-                "For other DICOM viewers: Slicer has the volumes themselves, and shows nothing of this object"
-            )
+            loadable.tooltip = _("For other DICOM viewers")
             loadable.selected = True
             loadable.confidence = _CONFIDENCE
             return [loadable]
