@@ -316,10 +316,12 @@ class CSpADNFusionLogic(ScriptedLoadableModuleLogic):
         return dicom_export.exportStudy(fusedNode, folder)
 
     def addStudyToDatabase(self, fusedNode):
-        """Add the same study to Slicer's DICOM database, which keeps its own copies of the files.
+        """Add the same study to Slicer's DICOM database, which keeps its own copies of the files. Each call adds a new copy.
 
-        :param fusedNode, returns: as for :meth:`exportStudy`.
-        :raises cspadn.errors.FusionError: the study cannot be written, or the database is not open or does not take it.
+        :param fusedNode: as for :meth:`exportStudy`.
+        :returns: likewise.
+        :raises cspadn.errors.FusionError: the study cannot be written, or the database is not open or does not take all of it.
+            Then it keeps nothing of it.
         """
         from CSpADNFusionLib.scene import dicom_export
 
