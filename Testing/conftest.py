@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import SimpleITK as sitk
+from filelock import FileLock
 
 from nodes import node_of
 from repository import LIBRARY, MODULE_FILE, RESOURCES, SHARED
@@ -61,6 +62,28 @@ def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(variable, str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return a function that has a new folder of this name filled by the first process that asks, and returns it to all.
+
+    For what takes seconds to make and is only read: each process of a run may get tests of any file, and several times.
+    """
+    here = tmp_path_factory.getbasetemp()
+    common = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
+
+    def folder_of(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, finished = common / f"once-{name}", common / f"once-{name}.finished"
+        with FileLock(common / f"once-{name}.lock"):
+            if not finished.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                finished.touch()
+        return folder
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +30,8 @@ MOVED = rigid((4, -3, 6), (9, -7, 12))
 SPACING = (5.0, 5.0, 5.0)
 
 
-@pytest.fixture(scope="module")
-def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with two series, PT and MR, and a derived study of a registered PET, made without the network."""
-    folder = tmp_path_factory.mktemp("sent")
+def write_what_is_sent(folder: Path) -> None:
+    """Write two series, PT and MR, and a derived study of a registered PET, made without the network."""
     pet, mri = (to_one(each) for each in (phantom_pet(MOVED, (6.0, 6.0, 6.0)), phantom_mri(SPACING)))
     sources = write_sources(folder, (pet * 80, mri * 900))
     levels = [sitk.GetArrayFromImage(each) for each in (sitk.Resample(pet, mri, MOVED), mri)]
@@ -45,7 +43,12 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for each in images:
         each.CopyInformation(mri)
     write_study(folder / "out", sources, images, registration="rigid", registration_matrix=matrix_of(MOVED))
-    return folder
+
+
+@pytest.fixture(scope="module")
+def sent(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """Return a folder with these series."""
+    return once("sent", write_what_is_sent)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +129,6 @@ def test_the_web_viewer_shows_both_series(archive: Archive, sent: Path, tmp_path
                 uid = pydicom.dcmread(sent / "out" / name / "0001.dcm").SeriesInstanceUID
                 page = running.new_page(viewport={"width": 800, "height": 600})
                 page.goto(f"{archive.url}/web-viewer/app/viewer.html?series={series[uid]}")
-                page.wait_for_load_state("networkidle")
                 page.wait_for_function(
                     "document.querySelector('canvas')?.getContext('2d').getImageData(0, 0, 1, 1).data[3] > 0"
                 )

@@ -32,6 +32,8 @@ from message_calls import says
 from repository import ROOT
 from volumes import blobs
 
+pytestmark = pytest.mark.usefixtures("one_reading_process")
+
 
 @pytest.fixture
 def files(pair, tmp_path: Path) -> dict[str, Path]:

@@ -24,7 +24,7 @@ from message_calls import says
 
 _SETTINGS = FusionSettings(device="cpu")
 
-pytestmark = pytest.mark.usefixtures("plain_plots")
+pytestmark = pytest.mark.usefixtures("plain_plots", "one_reading_process")
 
 
 def states(folder: Path) -> dict[str, int]:

@@ -27,13 +27,16 @@ PART = 8  # downscaled pixels to a side of the parts: less than a column
 MOST_DIFFERENCE = 1.0  # grey levels of 255: for rounding on other processors; another model or palette makes 50 and more
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory) -> Path:
-    """Return the folder that ``make demo`` writes."""
-    folder = tmp_path_factory.mktemp("demo")
+def draw(folder: Path) -> None:
+    """Do what ``make demo`` does."""
     command = [sys.executable, str(TOOLS / "demo.py"), "--output", str(folder)]
     subprocess.run(command, check=True, capture_output=True, text=True)
-    return folder
+
+
+@pytest.fixture(scope="module")
+def drawn(once) -> Path:
+    """Return the folder that ``make demo`` writes."""
+    return once("demo", draw)
 
 
 def difference(first: Path, second: Path) -> float:

@@ -23,6 +23,8 @@ from dicom_files import FRAME, STUDY, edit_series, set_keyword, write_pair, writ
 from message_calls import raises, says
 from volumes import blobs, volume
 
+pytestmark = pytest.mark.usefixtures("one_reading_process")
+
 
 @pytest.fixture
 def series(tmp_path: Path, pair) -> dict[str, Path]:

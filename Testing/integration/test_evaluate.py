@@ -43,6 +43,7 @@ from training.export import save_half
 TRIVIAL = {"average", "maximum", "MRI only", "PET only", "Laplacian"}
 PARTS = {"table1", "subject2", "black", "sizes"}
 OPTIONAL = {"ablation", "training"}
+RESULTS = "results"  # the folder that is written
 MEMORY_LINE = "A worker was ended: not enough memory; use --processes 1."
 
 
@@ -85,7 +86,7 @@ def _make(root: Path) -> Folders:
     (root / "weights").mkdir()
     torch.manual_seed(3)
     save_half(TFNet(), root / "weights" / "tfnet.safetensors")
-    return Folders(data, root / "weights", root / "curves", root / "results")
+    return Folders(data, root / "weights", root / "curves", root / RESULTS)
 
 
 def _add_optional_parts(folders: Folders) -> None:
@@ -124,13 +125,17 @@ def folders(tmp_path: Path, stand_in: None) -> Folders:
     return _make(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory, stand_in: None) -> Path:
-    """Of one run with all parts."""
-    made = _make(tmp_path_factory.mktemp("evaluation"))
+def _evaluate(root: Path) -> None:
+    made = _make(root)
     _add_optional_parts(made)
     assert made.run() == 0
-    return made.output
+    assert made.output == root / RESULTS
+
+
+@pytest.fixture(scope="module")
+def results(once: Callable[[str, Callable[[Path], object]], Path], stand_in: None) -> Path:
+    """Of one run with all parts."""
+    return once("evaluation", _evaluate) / RESULTS
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -34,7 +34,7 @@ from message_calls import raises, says
 _SETTINGS = FusionSettings(device="cpu")
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets only some users make links")
 
-pytestmark = pytest.mark.usefixtures("plain_plots")
+pytestmark = pytest.mark.usefixtures("plain_plots", "one_reading_process")
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ from dicom_files import write_dynamic, write_enhanced, write_series
 from message_calls import identifiers, raises, says
 from volumes import volume
 
+pytestmark = pytest.mark.usefixtures("one_reading_process")
+
 FACTORS, SECONDS = (1.0, 6.0, 2.0), (10, 20, 60)
 CHOSEN, EXPECTED = "2:3", 3.0  # (20 * 6 + 60 * 2) / 80
 WINDOWS = ["--pet-window", "0", "400", "--mri-window", "0", "100"]

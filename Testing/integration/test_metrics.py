@@ -25,6 +25,8 @@ from metric_images import WINDOW, pattern_images, pattern_volumes, rescaled
 from repository import ROOT
 from volumes import blobs, volume
 
+pytestmark = pytest.mark.usefixtures("one_reading_process")
+
 GOLDEN = list(itertools.product(("12", "19", "28"), ("average", "max", "IFCNN", "MSVD", "GeSeNet")))
 
 

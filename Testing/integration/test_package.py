@@ -31,14 +31,17 @@ DATA = {
 OTHERS = ("3.10", "3.12")  # Pythons beside this one, tried where they are installed
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def build(folder: Path) -> None:
     """Build the sdist and the wheel into a folder."""
-    folder = tmp_path_factory.mktemp("package")
     for target in ("sdist", "wheel"):
         command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return folder
+
+
+@pytest.fixture(scope="module")
+def built(once) -> Path:
+    """Return a folder with the sdist and the wheel."""
+    return once("package", build)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ from dicom_files import write_series
 from head_phantom import distance_mm, phantom_mri, phantom_pet, rigid
 from message_calls import identifiers, raises, says
 
+pytestmark = pytest.mark.usefixtures("one_reading_process")
+
 MOVED = rigid((12, -20, 9), (25.0, -30, 40))
 APART = rigid((-10, 5, 25), (400.0, 0, -250))  # the fields of view do not touch
 

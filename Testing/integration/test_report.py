@@ -47,6 +47,8 @@ from message_calls import raises, says
 from repository import ROOT
 from volumes import volume
 
+pytestmark = pytest.mark.usefixtures("one_reading_process")
+
 SAMPLES = ROOT / "CSpADNFusion" / "Resources" / "SampleData"
 SHOWN = (DEFAULT_PALETTE, "PET-DICOM")  # others differ in nothing but their table, which the tests of colours check
 NASTY = "<script>alert('x')</script> & \"Ü\""
@@ -591,10 +593,8 @@ def browser():
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory) -> dict[str, Path]:
-    """Return the page of the sample pair, with a PET that covers a part of the head, and that of a group."""
-    folder = tmp_path_factory.mktemp("pages")
+def write_pages(folder: Path) -> None:
+    """Write the page of the sample pair, with a PET that covers a part of the head, and those of groups."""
     mri = sitk.ReadImage(str(SAMPLES / "SimulatedHead_T1.nrrd"))[::3, ::3, ::2]
     pet = sitk.ReadImage(str(SAMPLES / "SimulatedHead_FDG.nrrd"))[:, :, :40]
     result = fuse(pet, mri, FusionSettings(device="cpu"))
@@ -606,10 +606,14 @@ def pages(tmp_path_factory) -> dict[str, Path]:
         "pictured": group_page(pictured(12), title="Study", told={}),
         "large": group_page(group(700), title="Study", told={}),
     }
-    files = {name: folder / f"{name}.html" for name in told}
     for name, text in told.items():
-        files[name].write_text(text, encoding="utf-8")
-    return files
+        (folder / f"{name}.html").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def pages(once) -> dict[str, Path]:
+    """Return the files of these pages."""
+    return {file.stem: file for file in once("pages", write_pages).glob("*.html")}
 
 
 @pytest.fixture

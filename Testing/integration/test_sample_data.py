@@ -280,6 +280,7 @@ def test_another_label_map_is_refused(tmp_path: Path) -> None:
         script.read_label_map(tmp_path / "missing.nii.gz")
 
 
+@pytest.mark.slow  # the script and what is shipped rarely change
 def test_script_makes_exactly_what_is_shipped(shared: Path, tmp_path: Path) -> None:
     label_map = shared / LABEL_MAP
     if not label_map.is_file():

@@ -27,6 +27,8 @@ from dicom_files import FRAME, write_series
 from message_calls import raises, says
 from repository import LIBRARY, MODULE_FILE
 
+pytestmark = pytest.mark.usefixtures("one_reading_process")
+
 Run = Callable[..., int]
 
 

@@ -213,8 +213,9 @@ class qMRMLNodeComboBox(QWidget):
         return [node for node in everything if self._accepts(node)]
 
     def _accepts(self, node):
-        if node.GetHideFromEditors():
-            return False
+        return not node.GetHideFromEditors() and self._isOfItsTypes(node)
+
+    def _isOfItsTypes(self, node):
         if self._showChildNodeTypes:
             return not self._nodeTypes or any(node.IsA(name) for name in self._nodeTypes)
         return not self._nodeTypes or node.GetClassName() in self._nodeTypes
@@ -267,8 +268,6 @@ class qMRMLNodeComboBox(QWidget):
         """Follow the scene, and the names of its listed nodes."""
         self._stopObserving()
         scene = self._scene
-        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent) if scene else ()
-        watched = [(scene, event) for event in events] + [(node, vtk.vtkCommand.ModifiedEvent) for node in nodes]
         # The scene outlives this widget and must neither hold it nor call it when it is gone.
         reference = weakref.ref(self)
 
@@ -276,7 +275,16 @@ class qMRMLNodeComboBox(QWidget):
             if reference() is not None and shiboken6.isValid(reference()):
                 reference()._refresh()
 
-        self._observations = [(obj, obj.AddObserver(event, refresh)) for obj, event in watched]
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def refreshForItsTypes(caller, event, node):  # of the other nodes there are many, as the tables of colours
+            if reference() is not None and shiboken6.isValid(reference()) and reference()._isOfItsTypes(node):
+                reference()._refresh()
+
+        watched = [(node, vtk.vtkCommand.ModifiedEvent, refresh) for node in nodes]
+        if scene:
+            watched += [(scene, event, refreshForItsTypes) for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent)]
+            watched += [(scene, scene.EndCloseEvent, refresh)]
+        self._observations = [(each, each.AddObserver(event, called)) for each, event, called in watched]
         if scene:
             self._observations.append((scene, scene.AddObserver(scene.EndImportEvent, self._makeEmptied(), 1.0)))
 
