@@ -18,7 +18,7 @@ RESULTS := docs/results
 SECONDS := 600
 # A process, not a thread, per core; threads of tests that need several wait without taking the processor from the others. Python may
 # write its cache in any case: otherwise pytest prepares hypothesis and the tests anew in each process, which takes 3 s of each.
-PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist worksteal
 
 .PHONY: bench messages metrics-page benchmark cohort-demo constraints demo docs evaluate fuzz gallery geometry-report index-check observe page-screenshots panel-benchmark registration-report sbom scaling quick screenshots test test-all trust check pytest format clean windows-report workflows
 
