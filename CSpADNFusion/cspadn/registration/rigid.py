@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 import SimpleITK as sitk
 
@@ -105,7 +106,7 @@ def register(
     rough = refined(coarse, starts, steps)
     _check_similarity(rough[0])
     fine = similarity_of(*heads, FINE)
-    best = refined(fine, [found.motion for found in distinct(rough)[:_FINE_STARTS]], steps)[0]
+    best = refined(fine, [found.motion for found in islice(distinct(rough), _FINE_STARTS)], steps)[0]
     agreement = sum(are_close(found.motion, best.motion) for found in rough) / len(rough)
     if best.motion.degrees > _MOST_DEGREES or agreement < _LEAST_AGREEMENT:
         raise InputError(message("registration-no-match"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +96,7 @@ def turned_starts(centre: Vector, moves: Sequence[Vector]) -> list[Motion]:
 def best_of(similarity: Similarity, motions: Sequence[Motion], count: int) -> list[Motion]:
     """Return the motions of greatest similarity, none close to another."""
     ranked = sorted((Found(motion, similarity.cost(motion)[0]) for motion in motions), key=lambda found: found.cost)
-    return [found.motion for found in distinct(ranked)[:count]]
+    return [found.motion for found in itertools.islice(distinct(ranked), count)]
 
 
 def refined(similarity: Similarity, motions: Sequence[Motion], step: Step) -> list[Found]:
@@ -121,13 +121,13 @@ def _refined(similarity: Similarity, motion: Motion) -> Found:
     return Found(motion.changed(found.x), float(found.fun) / _SCALE)
 
 
-def distinct(ranked: Sequence[Found]) -> list[Found]:
-    """Return some motions without those that are close to an earlier one."""
+def distinct(ranked: Sequence[Found]) -> Iterator[Found]:
+    """Yield some motions without those that are close to an earlier one."""
     kept = list[Found]()
     for found in ranked:
         if not any(are_close(found.motion, other.motion) for other in kept):
             kept.append(found)
-    return kept
+            yield found
 
 
 def are_close(first: Motion, second: Motion) -> bool:
