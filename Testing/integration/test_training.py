@@ -344,7 +344,9 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
     assert list(first) == list(second)
     arbitrary = re.compile(r"dense\.\d+\.(0\.bias|3\.bias|\d\.running_mean)$|spatial\.key\.bias$")
     for name in first:
-        tolerance = 0.1 if arbitrary.search(name) else 1e-5
+        tolerance = (
+            0.1 if arbitrary.search(name) else 1e-4
+        )  # a hundredth of a step: Adam divides gradients, and their rounding
         np.testing.assert_allclose(first[name], second[name], rtol=0, atol=tolerance, err_msg=name)
 
 

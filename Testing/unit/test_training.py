@@ -37,7 +37,8 @@ def volumes(tmp_path: Path) -> Path:
 def test_paper_preset_is_the_papers() -> None:
     paper = load_config(PAPER)
     assert (paper.epochs, paper.batch_size, paper.patch_size) == (600, 64, 64)
-    assert (paper.network, paper.augmentation) == (NetworkConfig(), Augmentation())
+    assert paper.epochs * paper.steps_per_epoch == 3000
+    assert (paper.network, paper.augmentation) == (NetworkConfig(), Augmentation(saturation=0.6))
     assert (paper.loss, paper.architecture) == ({"mse": 1.0, "weighted_ssim": 1.0}, "cspa-dn")
     assert config_from_dict(paper.to_dict(), "here") == paper
 
