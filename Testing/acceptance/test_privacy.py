@@ -199,6 +199,11 @@ def test_the_demo_connects_to_nothing(guarded: Guarded, tmp_path: Path) -> None:
     assert guarded.network == []
 
 
+def _strace(calls: str, trace: Path) -> list[str]:
+    """Return the start of a command that records these system calls, also of its child processes; others are not slowed."""
+    return ["strace", "-f", "--seccomp-bpf", "-qq", "-e", f"trace={calls}", "-o", str(trace)]
+
+
 def _internet(trace: Path) -> list[str]:
     """Return the system calls that use the internet protocols."""
     return [line for line in trace.read_text(encoding="utf-8").splitlines() if "AF_INET" in line]
@@ -207,16 +212,7 @@ def _internet(trace: Path) -> list[str]:
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_the_system_is_asked_for_no_connection(files: Path, tmp_path: Path) -> None:
     """The trace also shows libraries in C and C++, which the guard does not see."""
-    trace = [
-        "strace",
-        "-f",
-        "--seccomp-bpf",
-        "-qq",
-        "-e",
-        "trace=connect,sendto,socket,sendmsg",
-        "-o",
-        str(tmp_path / "trace"),
-    ]
+    trace = _strace("connect,sendto,socket,sendmsg", tmp_path / "trace")
     reaching = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"
     if subprocess.run([*trace, sys.executable, "-c", reaching], check=False).returncode != 0:
         pytest.skip("processes may not be traced here")
@@ -469,7 +465,7 @@ def test_a_batch_says_nothing_of_the_patients(run, marked: Path, tmp_path: Path,
 
 def _tracing(trace: Path) -> list[str]:
     """Return the start of a command that records connections in a file; it is empty where processes may not be traced."""
-    command = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,bind", "-o", str(trace)]
+    command = _strace("connect,sendto,bind", trace)
     possible = shutil.which("strace") and subprocess.run([*command, "true"], check=False).returncode == 0
     return command if possible else []
 

@@ -40,7 +40,7 @@ def test_nothing_is_lost(kind: str, times: int, tmp_path: Path) -> None:
     assert result.tried >= times
 
 
-@pytest.mark.parametrize("shares", [(0.0, 0.97), pytest.param(faults.ROOM, marks=pytest.mark.slow)], ids=["few", "all"])
+@pytest.mark.parametrize("shares", [(0.0, 0.5, 0.97), pytest.param(faults.ROOM, marks=pytest.mark.slow)], ids=["few", "all"])
 def test_nothing_is_lost_on_a_full_disk(shares: tuple[float, ...], tmp_path: Path) -> None:
     try:
         result = faults.full_disk(tmp_path, shares)

@@ -19,7 +19,7 @@ from typing import Any
 PROGRAMS = ("Orthanc", "storescu", "findscu", "getscu")
 _HOST, _TITLE = "127.0.0.1", "ARCHIVE"
 _VIEWER = Path("/usr/share/orthanc/plugins/libOrthancWebViewer.so")  # of Debian's package orthanc-webviewer
-# Without it, DCMTK on both sides waits a tenth of a second for each object (Nagle's algorithm and delayed acknowledgments).
+# Without it, DCMTK on both sides waits at each object (Nagle's algorithm and delayed acknowledgments).
 _ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 _PATIENCE = 120  # seconds until it answers
 
