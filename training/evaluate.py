@@ -6,7 +6,6 @@ Everything is computed from the given images and the shipped weights; only the p
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -76,11 +75,11 @@ def _curves(inputs: Inputs, runs: list[Path]) -> list[Section]:
     return [curves.report(inputs, runs)]
 
 
-def write_index(folder: Path, sections: list[Section], seconds: float, processes: int, command: str) -> None:
+def write_index(folder: Path, sections: list[Section], seconds: float, processes: int) -> None:
     """Write the page with all sections and a list of all files."""
     contents = "\n".join(f"- [{section.title}]({section.name}.md)" for section in sections)
     intro = (
-        f"Made by `{command}` in {seconds / 60:.1f} minutes, with {counted(processes, 'process', 'processes')} of one thread "
+        f"Made by `{_PROGRAM}` in {seconds / 60:.1f} minutes, with {counted(processes, 'process', 'processes')} of one thread "
         "each. The command computes every number and figure from the shipped weights and the given images; only the "
         "published values are quoted. All rows fuse the PET as rounded luma and produce 8-bit images, clipped but never "
         "stretched. Research use only, not for diagnosis.\n\nThese tables report published measures. They are not used to "
@@ -116,7 +115,6 @@ def _say(line: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK warns about harmless headers
     start = time.monotonic()
@@ -124,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
         with workers(options.processes) as mapper, staged(options.output) as folder:
             sections = evaluate(Inputs(options.data, folder, options.weights, options.curves, mapper))
             seconds = time.monotonic() - start
-            write_index(folder, sections, seconds, options.processes, shlex.join([*_PROGRAM.split(), *arguments]))
+            write_index(folder, sections, seconds, options.processes)
     except (OSError, FusionError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, FusionError) else InputError.exit_code

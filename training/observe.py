@@ -19,7 +19,8 @@ from cspadn.errors import FusionError, InputError
 from cspadn.settings import DEFAULT_MODEL
 from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS
 from training.command import help_text
-from training.evaluation.cases import TASKS, TEST_HEADS, VALIDATION_HEADS, Case, label_map_cases, real_cases
+from training.evaluation import ablation, attention
+from training.evaluation.cases import CONTRASTS, TASKS, TEST_HEADS, VALIDATION_HEADS, Case, label_map_cases, real_cases
 from training.evaluation.color_reading import ColorReading, color_summary, read_colors
 from training.evaluation.inputs import label, model_rows
 from training.evaluation.reading import (
@@ -202,21 +203,45 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--validation", action="store_true", help="evaluate the validation heads 10 and 11 instead of the test heads"
     )
+    parser.add_argument(
+        "--attention",
+        action="store_true",
+        help="evaluate the networks of training/weights/attention instead, and write attention.md",
+    )
     parser.add_argument("--processes", type=int, default=2, help="number of processes, one thread each (default: 2)")
     options = parser.parse_args(arguments)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     start = time.monotonic()
     try:
         numbers = VALIDATION_HEADS if options.validation else TEST_HEADS
-        _observe(options.data, options.output, numbers, options.processes)
+        if options.attention:
+            page = _observe_attention(options.data, options.output, numbers, options.processes)
+        else:
+            page = _observe(options.data, options.output, numbers, options.processes)
     except (OSError, FusionError) as error:
         print(f"observe: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, FusionError) else InputError.exit_code
-    print(f"observe: {options.output / 'observer.md'}, in {time.monotonic() - start:.0f} s")
+    print(f"observe: {options.output / page}, in {time.monotonic() - start:.0f} s")
     return 0
 
 
-def _observe(data: Path, output: Path, numbers: Sequence[int], processes: int) -> None:
+def _observe_attention(data: Path, output: Path, numbers: Sequence[int], processes: int) -> str:
+    """Write the page on the attention modules; return its name."""
+    table = ablation.rows(_WEIGHTS / attention.FOLDER)
+    if not table:
+        raise InputError(f"There are no weights in {_WEIGHTS / attention.FOLDER}: train them with training.ablate.")
+    cases = label_map_cases(data / "data", numbers)
+    # Slices of 512 pixels take long: one case of each contrast, from all heads.
+    sized = [cases[index % len(numbers) * len(CONTRASTS) + index] for index in range(len(CONTRASTS))]
+    output.mkdir(parents=True, exist_ok=True)
+    with workers(processes) as mapper:
+        section = attention.report(table, cases, sized, output, mapper)
+    section.write(output)
+    return f"{section.name}.md"
+
+
+def _observe(data: Path, output: Path, numbers: Sequence[int], processes: int) -> str:
+    """Write the page on all displays; return its name."""
     table = rows(data)
     for row in table:
         volume_fuser(row)
@@ -234,6 +259,7 @@ def _observe(data: Path, output: Path, numbers: Sequence[int], processes: int) -
     draw_color(chosen, output / "observer_color.png")
     draw_pairs(Synthesis(data / "data" / "label_maps", _DRAWN_HEADS, seed=1), output / "drawn_pairs.png")
     section.write(output)
+    return f"{section.name}.md"
 
 
 if __name__ == "__main__":

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
+from evaluation_data import TRAINING
+from training_runs import TINY
 
 pytest.importorskip("lightning")
 
+from cspadn.models.cspadn import CSpADN, NetworkConfig
+from cspadn.models.weights import save_model
 from cspadn.palettes import DEFAULT_PALETTE, PALETTES
 from cspadn.settings import DEFAULT_MODEL
 from training import heads, observe
+from training.evaluation import ablation, attention, sizes
 from training.evaluation.cases import TASKS, Case
 from training.evaluation.color_reading import OURS, color_summary, read_colors
+from training.evaluation.observer import patches
 from training.evaluation.reading import NOISES, Reading, fused_planes, read
 from training.evaluation.rows import Row, trivial_rows
+from training.evaluation.tables import number
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +119,43 @@ def test_missing_data_is_one_line(
     assert error.startswith("observe: ")
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("extent", sizes.EXTENTS)
+def test_slices_of_every_size_show_the_same_around_the_lesions(case: Case, extent: int) -> None:
+    smallest, other = attention.at_extent(case, min(sizes.EXTENTS)), attention.at_extent(case, extent)
+    assert other.pet.shape[1:] == other.mri.shape[1:] == (extent, extent)
+    assert 0 < len(other.places) < len(case.places)
+    for name in ("pet", "mri"):
+        expected, found = (patches(getattr(each, name), each.places) for each in (smallest, other))
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.fixture
+def few_planes(case: Case, monkeypatch: pytest.MonkeyPatch) -> Case:
+    """Return a case of two planes, and make all slices small."""
+    monkeypatch.setattr(attention, "EXTENTS", (128, 144))
+    return Case(case.name, case.head, case.pet[:2], case.mri[:2], case.places[case.places[:, 0] < 2])
+
+
+def test_what_attention_brings_is_compared_by_seed(few_planes: Case, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        for variant in ("both", "none"):
+            torch.manual_seed(seed)
+            network = CSpADN(NetworkConfig(**{**vars(TINY), "attention": variant}))
+            path = tmp_path / f"{variant}-{seed}.safetensors"
+            save_model(network, path, version="1", description="", date="", training=TRAINING, metrics={})
+    table = ablation.rows(tmp_path)
+    section = attention.report(table, [few_planes], [few_planes], tmp_path, map)
+    with (tmp_path / "attention.csv").open(newline="") as file:
+        rows = {(row["slices"], row["attention"], row["seed"]): float(row["worst"]) for row in csv.DictReader(file)}
+    assert len(rows) == len(table) * 3
+    for slices, name in (("whole", "whole"), ("144", "144 pixels")):
+        mean = float(np.mean([rows[slices, "both", seed] - rows[slices, "none", seed] for seed in "12"]))
+        assert f"\n| both - none | {name} | worst | {number(mean, 3)} | " in section.body
+
+
+def test_one_seed_makes_no_comparison(few_planes: Case, tmp_path: Path) -> None:
+    row = Row("both-1", "model", DEFAULT_MODEL)
+    section = attention.report([row], [few_planes], [few_planes], tmp_path, map)
+    assert "too few seeds" in section.body

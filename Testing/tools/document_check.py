@@ -56,6 +56,13 @@ def check_indexes(root: Path) -> Iterator[str]:
             yield f"{document.relative_to(root).as_posix()}: leave out the package index {address}"
 
 
+def check_folders(root: Path) -> Iterator[str]:
+    """Check that no document names a folder of the machine that made it."""
+    for document in documents(root):
+        for folder in re.findall(r"(?<![\w./:])/(?:Users|home|root|tmp|work)/[\w./-]+", document.read_text(encoding="utf-8")):
+            yield f"{document.relative_to(root).as_posix()}: {folder} is a folder of one machine"
+
+
 def check_decisions(root: Path) -> Iterator[str]:
     """Check that the list of decisions has one row for each record, in order."""
     folder = root / "docs" / "adr"
@@ -100,7 +107,7 @@ def check_schemas(root: Path) -> Iterator[str]:
             yield f"{pattern}: {done.stdout}{done.stderr}"
 
 
-CHECKS = (check_links, check_indexes, check_decisions, check_catalogue, check_schemas)
+CHECKS = (check_links, check_indexes, check_folders, check_decisions, check_catalogue, check_schemas)
 
 
 def findings(root: Path = ROOT) -> list[str]:

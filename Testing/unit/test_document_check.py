@@ -26,6 +26,14 @@ def test_addresses_of_package_indexes_are_found(tmp_path: Path) -> None:
     ]
 
 
+def test_folders_of_one_machine_are_found(tmp_path: Path) -> None:
+    text = "Made by `it --data /work/data`. Mount it at `/data`; see https://example.org/home/it and /home/mary/pet.nii.\n"
+    (tmp_path / "README.md").write_text(text)
+    assert list(document_check.check_folders(tmp_path)) == [
+        f"README.md: {folder} is a folder of one machine" for folder in ("/work/data", "/home/mary/pet.nii.")
+    ]
+
+
 def test_faults_are_found(tmp_path: Path) -> None:
     (tmp_path / "docs" / "adr").mkdir(parents=True)
     (tmp_path / "docs" / "adr" / "0001-a.md").write_text("# A\n")

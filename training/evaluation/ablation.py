@@ -49,11 +49,12 @@ class Findings(NamedTuple):
 def rows(folder: Path) -> list[Row]:
     """Return a row for each file VARIANT-SEED.safetensors; none if the folder does not exist."""
     found = [path for path in folder.glob(f"*{WEIGHTS_SUFFIX}") if _NAME.fullmatch(path.stem)]
-    found.sort(key=lambda path: (ATTENTION.index(_parts(path.stem)[0]), _parts(path.stem)[1]))
+    found.sort(key=lambda path: (ATTENTION.index(variant_and_seed(path.stem)[0]), variant_and_seed(path.stem)[1]))
     return [Row(path.stem, "model", str(path)) for path in found]
 
 
-def _parts(name: str) -> tuple[str, int]:
+def variant_and_seed(name: str) -> tuple[str, int]:
+    """Split the name of a row, such as ``both-1``."""
     variant, _, seed = name.rpartition("-")
     return variant, int(seed)
 
@@ -67,7 +68,7 @@ def report(inputs: Inputs, table: Sequence[Row], outcomes: Outcomes) -> Section:
     """Write the table and the figures, and report the effect of attention."""
     means: Means = {}
     for row in table:
-        variant, seed = _parts(row.name)
+        variant, seed = variant_and_seed(row.name)
         means.setdefault(variant, {})[seed] = mean_scores(outcomes[row.name]) | learned_scales(row.source)
     findings = Findings(means, _differences(means))
     _write_table(inputs, findings)
@@ -113,7 +114,7 @@ def _write_table(inputs: Inputs, findings: Findings) -> None:
 
 def _intro(inputs: Inputs, table: Sequence[Row]) -> str:
     options = [options_of(card_of(row.source)) for row in table]
-    seeds = listed([str(seed) for seed in sorted({_parts(row.name)[1] for row in table})])
+    seeds = listed([str(seed) for seed in sorted({variant_and_seed(row.name)[1] for row in table})])
     intro = (
         "The network with both attention modules, with only the spatial or only the channel module, and with neither; "
         f"nothing else differs. Loss: {_all_of(map(_loss, options))}. Each run: "
@@ -199,8 +200,8 @@ def _alikeness(pairs: Sequence[Pair]) -> str:
 def _curves(inputs: Inputs, table: Sequence[Row]) -> str:
     """Draw the mean training loss of each variant over its seeds, if there are curves."""
     of_variants: dict[str, list[Curve]] = {}
-    for path in sorted(find_curves(inputs.curves), key=lambda path: ATTENTION.index(_parts(path.stem)[0])):
-        of_variants.setdefault(_parts(path.stem)[0], []).append(read_curve(path)[0])
+    for path in sorted(find_curves(inputs.curves), key=lambda path: ATTENTION.index(variant_and_seed(path.stem)[0])):
+        of_variants.setdefault(variant_and_seed(path.stem)[0], []).append(read_curve(path)[0])
     if not of_variants:
         return ""
     mse_only = max(int(options_of(card_of(row.source)).get("mse_steps", 0)) for row in table)

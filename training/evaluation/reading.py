@@ -23,6 +23,7 @@ from training.evaluation.rows import Row
 from training.heads import Volume
 
 Fuser = Callable[[Volume, Volume], Volume]
+Lesions = tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]]
 NOISES = (observer.LIGHTNESS_NOISE, observer.LIGHTNESS_NOISE / 2, observer.LIGHTNESS_NOISE * 2)
 GREY_TASKS, COLOR_TASKS = (0, 1, 2, 3), (0, 1, 2, 3, 4)  # places in TASKS
 HOLE, WHITE = 0.1, 0.98
@@ -98,31 +99,23 @@ class Planes:
 
     Attributes:
         plain: without lesions.
-        with_lesions: with the lesions of each task of :data:`TASKS`.
+        with_lesions: with the lesions of each task.
     """
 
     plain: Volume
     with_lesions: tuple[Volume, ...]
 
 
-def fused_planes(row: Row, case: Case) -> Planes:
+def fused_planes(row: Row, case: Case, tasks: Sequence[Task] = TASKS) -> Planes:
     """Fuse the planes of a case, without lesions and with those of each task."""
     fuser = volume_fuser(row)
-    return Planes(fuser(case.pet, case.mri), tuple(fuser(*case.with_lesions(task)) for task in TASKS))
+    return Planes(fuser(case.pet, case.mri), tuple(fuser(*case.with_lesions(task)) for task in tasks))
 
 
 def read(row: Row, case: Case, planes: Planes) -> Reading:
     """Read one case in the grey display of a row, given the result of :func:`fused_planes`."""
     plain = planes.plain
-    shown = {"pet": case.pet, "mri": case.mri}
-    absent = {name: _absent(image, case) for name, image in {**shown, "fused": plain}.items()}
-    indices, reference, kept = [], [], {}
-    for task, fused in zip(TASKS, planes.with_lesions, strict=True):
-        pet, mri = case.with_lesions(task)
-        source = pet if task.source == "pet" else mri
-        indices.append(_indices(absent["fused"], _responses(fused, case.places)))
-        reference.append(_indices(absent[task.source], _responses(source, case.places)))
-        kept[task.name] = contrast_kept(case, task, source - shown[task.source], fused - plain)
+    indices, reference, kept = read_lesions(case, planes, TASKS)
     head = np.maximum(case.pet, case.mri) > _HEAD
     holes = (plain < np.minimum(case.pet, case.mri) - HOLE) & head
     levels = [_GREY_LEVELS * planes.astype(np.float64) for planes in (case.pet, case.mri, plain)]
@@ -130,14 +123,32 @@ def read(row: Row, case: Case, planes: Planes) -> Reading:
     return Reading(
         case.name,
         case.head,
-        np.array(indices).T,
-        np.array(reference).T,
+        indices,
+        reference,
         kept,
         int(holes.sum()),
         float((plain[head] > WHITE).mean()),
         artefacts,
         *read_tumours(volume_fuser(row), case, plain),
     )
+
+
+def read_lesions(case: Case, planes: Planes, tasks: Sequence[Task]) -> Lesions:
+    """Return d' of the display and of the single source, (noises, tasks) each, and the contrast that each lesion keeps.
+
+    Args:
+        planes: as :func:`fused_planes` returns them for the same tasks.
+    """
+    shown = {"pet": case.pet, "mri": case.mri}
+    absent = {name: _absent(image, case) for name, image in {**shown, "fused": planes.plain}.items()}
+    indices, reference, kept = [], [], {}
+    for task, fused in zip(tasks, planes.with_lesions, strict=True):
+        pet, mri = case.with_lesions(task)
+        source = pet if task.source == "pet" else mri
+        indices.append(_indices(absent["fused"], _responses(fused, case.places)))
+        reference.append(_indices(absent[task.source], _responses(source, case.places)))
+        kept[task.name] = contrast_kept(case, task, source - shown[task.source], fused - planes.plain)
+    return np.array(indices).T, np.array(reference).T, kept
 
 
 def read_tumours(fuser: Fuser, case: Case, plain: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -188,7 +199,12 @@ def vanished(readings: Sequence[Reading], task: Task) -> tuple[float, float, int
     """Return the shares of lesions of a task that vanish and that change sign, and the number of lesions."""
     kept = np.concatenate([reading.kept[task.name] for reading in readings])
     kept = kept[np.isfinite(kept)]
-    return float((kept < _VANISHED).mean()), float((kept < 0).mean()), len(kept)
+    return gone(kept), float((kept < 0).mean()), len(kept)
+
+
+def gone(kept: NDArray[np.float64]) -> float:
+    """Return the share of lesions that vanish, of those that the source shows (the others are NaN)."""
+    return float((kept[np.isfinite(kept)] < _VANISHED).mean())
 
 
 def worst(readings: Sequence[Reading], tasks: Sequence[int], noise: int = 0) -> NDArray[np.float64]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cspadn.metrics import Scores, measure
 from training.evaluation.inputs import Inputs, label, model_rows
-from training.evaluation.pairs import Levels, Pair, some_of
+from training.evaluation.pairs import Pair, some_of
 from training.evaluation.rows import Row, fuser, trivial_rows
 from training.evaluation.tables import Section, markdown, number, write_csv
 
@@ -53,7 +55,7 @@ def report(inputs: Inputs) -> Section:
     return Section("sizes", "Small and large slices", _body(table, pairs, scores))
 
 
-def with_extent(levels: Levels, extent: int) -> Levels:
+def with_extent(levels: NDArray[Any], extent: int) -> NDArray[Any]:
     """Cut the middle out of a picture, or continue it by its mirror images, to ``extent`` pixels along each side."""
     for axis, length in enumerate(levels.shape):
         if extent <= length:
