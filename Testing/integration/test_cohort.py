@@ -494,6 +494,7 @@ def two(pair, tmp_path: Path) -> Path:
     return write_dataset(tmp_path / "in", {"sub-0": pair, "sub-1": pair})
 
 
+@pytest.mark.ci
 def test_a_worker_that_dies_loses_nothing(four, tmp_path: Path) -> None:
     with cluster(tmp_path / "dask", **WITHOUT_PLOTS) as here:
         process = start_cohort(four, tmp_path / "out", "--scheduler", here.address, "--device", "cpu")
@@ -507,6 +508,7 @@ def test_a_worker_that_dies_loses_nothing(four, tmp_path: Path) -> None:
     assert not list((tmp_path / "out").rglob(".cspadn-*"))
 
 
+@pytest.mark.ci
 def test_a_pair_that_kills_its_workers_is_reported_and_the_rest_goes_on(two, tmp_path: Path) -> None:
     done = _run(
         two,
@@ -552,6 +554,7 @@ def test_errors_in_the_cluster_library_stay_off_the_terminal(caplog) -> None:
     ],
     ids=["Ctrl-C in a terminal", "SIGINT", "SIGTERM"],
 )
+@pytest.mark.ci
 def test_a_run_that_is_ended_says_one_line_and_goes_on_later(
     two, tmp_path: Path, one_worker: Cluster, capsys, number: signal.Signals, in_terminal: bool, code: int
 ) -> None:
@@ -573,6 +576,7 @@ def test_a_run_that_is_ended_says_one_line_and_goes_on_later(
     assert not list((tmp_path / "out").rglob(".cspadn-*"))
 
 
+@pytest.mark.ci
 def test_a_scheduler_that_dies_is_told(pair, tmp_path: Path) -> None:
     """The scheduler dies while some pairs have not been submitted yet."""
     eight = write_dataset(tmp_path / "in", {f"sub-{number}": pair for number in range(8)})
@@ -635,6 +639,7 @@ def test_a_device_that_only_workers_elsewhere_have_is_no_wrong_usage(dataset, tm
     assert says(told, "device-unavailable", device="cuda:7")
 
 
+@pytest.mark.ci
 def test_letters_that_a_pipe_has_not_end_nothing(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished / "out", tmp_path / "結果")
     arguments = (finished / "in", tmp_path / "結果", "group")

@@ -21,6 +21,7 @@ from cspadn.imaging.windowing import FUSED_MAXIMUM, Window, to_unit
 from cspadn.palettes import DEFAULT_PALETTE, PALETTES
 from repository import ROOT, TOOLS
 
+pytestmark = pytest.mark.ci
 STORED = ROOT / "Resources" / "Screenshots" / "fusion.png"
 DOWNSCALED = 8  # pixels to a side of what is compared: the edges of letters and of voxels do not count
 PART = 8  # downscaled pixels to a side of the parts: less than a column

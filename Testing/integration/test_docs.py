@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from repository import ROOT
 
 
+@pytest.mark.ci
 def test_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     """With the reference of the library, whose docstrings are read for it."""
     command = [sys.executable, "-m", "sphinx", "-c", "docs", "-b", "html", "--fail-on-warning", "--keep-going", "--quiet"]

@@ -213,6 +213,7 @@ def test_command_refuses_what_it_cannot_register(files: tuple[Path, Path], tmp_p
     assert entry.main(["register", *map(str, files), "-o", str(tmp_path / "t.nii")]) == 2
 
 
+@pytest.mark.ci
 def test_fusing_two_dicom_series_that_are_not_registered(mri: sitk.Image, tmp_path: Path, capsys) -> None:
     pet = write_series(tmp_path / "pet", phantom_pet(MOVED), "PT")
     folders = [str(pet), str(write_series(tmp_path / "mri", mri, "MR"))]

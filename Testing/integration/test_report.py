@@ -988,6 +988,7 @@ def test_printed(opened) -> None:
     assert tab.pdf(prefer_css_page_size=True).startswith(b"%PDF")
 
 
+@pytest.mark.ci
 def test_without_scripts_the_key_slices_are_seen(browser, pages) -> None:
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()

@@ -93,6 +93,7 @@ def test_a_settings_file_of_matplotlib_in_the_working_folder_is_not_read(pair, t
     assert (folder / "f.html").is_file()
 
 
+@pytest.mark.ci
 def test_a_cohort_imports_nothing_from_its_dataset_or_the_temporary_folder(hostile: tuple[Path, Path], tmp_path: Path) -> None:
     folder, mark = hostile
     (temporary := tmp_path / "tmp").mkdir()
@@ -106,6 +107,7 @@ def test_a_cohort_imports_nothing_from_its_dataset_or_the_temporary_folder(hosti
     assert sorted(path.name for path in temporary.iterdir() if path.name.startswith("cspadn-cohort")) == []
 
 
+@pytest.mark.ci
 def test_a_batch_imports_nothing_from_its_working_folder(hostile: tuple[Path, Path]) -> None:
     folder, mark = hostile
     (folder / "pairs.csv").write_text("pet,mri,output\npet.nrrd,mri.nrrd,fused.nrrd\n")

@@ -173,6 +173,7 @@ ENVIRONMENT = {
 }
 
 
+@pytest.mark.ci
 def test_a_killed_run_resumes_with_the_same_curve(config: Path, data: Path, tmp_path: Path, one_thread) -> None:
     """Only the run that is killed needs a process of its own; the others train here."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -323,6 +324,7 @@ def test_any_registered_network_is_trained_and_exported(data: Path, tmp_path: Pa
         replace(settings, architecture="cspa-dn")
 
 
+@pytest.mark.ci
 def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
     """The same loss to 1e-5, and the same weights after the steps of the optimiser.
 

@@ -247,6 +247,7 @@ def _runs(process: int) -> bool:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals, and the launcher is a shell script")
 @pytest.mark.parametrize("launched", [False, True])
+@pytest.mark.ci
 def test_a_killed_worker_is_one_clear_message(scene, tmp_path, monkeypatch, launched: bool) -> None:
     launcher = _launcher(tmp_path / "bin")
     if launched:
