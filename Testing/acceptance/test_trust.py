@@ -24,7 +24,7 @@ if not sys.platform.startswith("linux"):
 from trust import faults, report
 from trust.cohort_faults import kill_cohort
 
-# Kinds and repetitions of each fault: those of 'make test-ci', and those of 'make test-all'. 'make trust' repeats each 20 times.
+# Kinds and repetitions of each fault: those of 'make test-ci' and of 'make test-all'. 'make trust' repeats each 20 times.
 FEW = {"kill fuse": 2, "interrupt": 1, "two without overwrite": 1}
 SEVERAL = dict.fromkeys(sorted(set(faults.KINDS) - {"full disk", "little memory"}), 3)
 KINDS = [
