@@ -87,8 +87,8 @@ def report(
         "## By case",
         _by_case(table, simulated, real),
     ]
-    parts += ["## Colour displays", _COLORS, color_summary(in_color), "![Colour displays](observer_color.png)"]
-    parts += ["## Faults", _faults(table, simulated, real), _FAULTS_NOTE, "![Grey displays](observer_grey.png)"]
+    parts += ["## Colour displays", _COLORS, color_summary(in_color), "![Colour displays](observer_color.jpg)"]
+    parts += ["## Faults", _faults(table, simulated, real), _FAULTS_NOTE, "![Grey displays](observer_grey.jpg)"]
     return Section("observer", "What an observer can still see", "\n\n".join(parts))
 
 
@@ -255,8 +255,8 @@ def _observe(data: Path, output: Path, numbers: Sequence[int], processes: int) -
     simulated = {name: each[:count] for name, each in readings.items()}
     section = report(table, simulated, {name: each[count:] for name, each in readings.items()}, in_color, output)
     chosen = [simulated_cases[0], simulated_cases[1], simulated_cases[6], real[0]]
-    draw_grey(table, chosen, output / "observer_grey.png")
-    draw_color(chosen, output / "observer_color.png")
+    draw_grey(table, chosen, output / "observer_grey.jpg")
+    draw_color(chosen, output / "observer_color.jpg")
     draw_pairs(Synthesis(data / "data" / "label_maps", _DRAWN_HEADS, seed=1), output / "drawn_pairs.png")
     section.write(output)
     return f"{section.name}.md"

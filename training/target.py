@@ -17,7 +17,7 @@ from torch.nn import functional
 
 PET_GAIN = 0.76
 COARSE_LIFT, COARSE_KNEE, COARSE_SLOPE, COARSE_SIGMA = 0.08, 0.12, 0.06, 2.7  # of the MRI's coarse part; sigma in mm
-DETAIL_GAIN, DETAIL_LIMIT, DETAIL_SIGMA = 1.6, 0.14, 1.1  # sigma in mm
+DETAIL_GAIN, DETAIL_LIMIT, DETAIL_SIGMA = 1.6, 0.14, 1.2  # sigma in mm
 WHITE = 0.988  # below 1, so that detail stays visible in the brightest tissue
 _BOTH_BRIGHT = 0.01  # below the darker source, where both are brighter than the mixture
 _ROUNDING = 0.02

@@ -26,7 +26,7 @@ WEIGHTS_SUFFIX, CARD_SUFFIX = ".safetensors", ".json"
 _MAXIMUM_BYTES = 64 * 2**20  # of a weights file: the default network needs 0.75 MB
 _MAXIMUM_CARD_BYTES = 2**20  # the shipped ones have 3 KB
 SHIPPED = {  # SHA-256 of the weights of the shipped models
-    "cspadn": "a7f052e832c6609a30ad1d99f0bbfe8d7c2e7080e50376e69ae01461ca41b163",
+    "cspadn": "50dd2ea6aa2bac623bb97234410dd9309ae269caad1bbe48c5574df7ce4016e4",
     "cspadn-paper": "06022304d9481d8242f4a38212f89a0bd38f8beb5ce6e85cdb762cb04f37cc5d",
 }
 _PACKAGE = Path(__file__).resolve().parents[1]
