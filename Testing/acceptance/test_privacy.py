@@ -588,6 +588,7 @@ def test_the_images_for_the_worker_are_the_users_alone(watched_panel) -> None:
 
 
 @pytest.mark.parametrize("good", [True, False])
+@pytest.mark.ci
 def test_a_panels_worker_says_nothing_of_the_patient(panel, marked: Path, monkeypatch, good: bool) -> None:
     """The volumes were loaded from DICOM. In the second case they cannot be fused."""
     import slicer

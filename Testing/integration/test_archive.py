@@ -22,7 +22,7 @@ from dicom_files import STUDY
 from dicom_studies import errors_in, needs, to_one, write_sources, write_study
 from head_phantom import phantom_mri, phantom_pet, rigid
 
-pytestmark = needs(*PROGRAMS)
+pytestmark = [needs(*PROGRAMS), pytest.mark.ci]
 SERIES = {"PT", "MR", "grey", "color", "registration", "blending"}
 
 

@@ -381,6 +381,7 @@ def _here(workers: Cluster, *arguments: object, device: str = "cpu") -> int:
         return entry.main(["cohort", *map(str, arguments), "--scheduler", workers.address, "--device", device])
 
 
+@pytest.mark.ci
 def test_both_levels_here(dataset: Path, one_worker: Cluster, capsys) -> None:
     """The first run has a cluster of its own, whose worker draws its plots; the next ones share another cluster."""
     output = dataset / "derivatives" / "cspadn"
@@ -413,6 +414,7 @@ def test_the_derivative_is_valid_bids(done) -> None:
     assert checked.returncode == 0
 
 
+@pytest.mark.ci
 def test_a_registered_pair_has_its_transform(tmp_path: Path) -> None:
     moved = rigid((8, -5, 12), (20.0, -15, 30))
     source = BidsDataset(write_dataset(tmp_path / "raw", {"sub-01": (phantom_pet(moved), phantom_mri((4.0, 4.0, 4.0)))}))

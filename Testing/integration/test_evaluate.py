@@ -433,6 +433,7 @@ def test_a_worker_that_was_ended_is_one_line(
     assert capsys.readouterr().err == f"evaluate: {MEMORY_LINE}\n"
 
 
+@pytest.mark.ci
 def test_processes_give_what_one_gives() -> None:
     pairs = [Pair(str(seed), slice_of(seed), slice_of(seed + 5), slice_of(seed)) for seed in range(2)]
     table = trivial_rows("maximum", "MSVD")

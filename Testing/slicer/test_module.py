@@ -573,6 +573,7 @@ def test_the_pet_of_the_sample_pair_has_its_units(scene, coarse_resources, monke
     assert unitsOf(mriNode) is None
 
 
+@pytest.mark.ci
 def test_the_modules_self_test_passes(panel, coarse_resources, monkeypatch) -> None:
     """Use a coarser sample pair, which takes a quarter of the time; Slicer runs the test on the shipped one."""
     import unittest

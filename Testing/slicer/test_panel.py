@@ -1380,6 +1380,7 @@ def test_no_two_widgets_have_one_shortcut(panel) -> None:
     ("scale", "theme"),
     [(2, "dark"), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((1, "light"), (1, "dark"), (2, "light")))],
 )
+@pytest.mark.ci
 def test_the_panel_in_both_scales_and_themes(tmp_path, scale: int, theme: str) -> None:
     """A process of its own draws the panel, because Qt reads the scale when it starts."""
     pytest.importorskip("slicer")
