@@ -129,7 +129,7 @@ def test_the_largest_network_that_a_card_may_ask_for_is_not_made() -> None:
 def test_the_fuzzer_finds_a_planted_fault(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text(PLANTED, encoding="utf-8")
     places = os.pathsep.join(map(str, (tmp_path, TOOLS, STAND_IN, LIBRARY)))
-    command = [sys.executable, "-m", "fuzz.run", "--seconds", "600", "--runs", "50000"]
+    command = [sys.executable, "-m", "fuzz.run", "--seconds", "600", "--runs", "200000"]
     command += ["--folder", str(tmp_path / "out"), "--module", "planted"]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
