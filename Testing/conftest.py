@@ -44,7 +44,8 @@ gc.set_threshold(50_000, 20, 20)
 
 pytest_plugins = ["slicer_application.fixtures"]
 
-# Examples for each property: the same ones in each run of 'make test', random ones in 'make test-all'. None has a time limit.
+# Examples for each property: the same ones in each run of 'make test' and 'make test-ci', random ones in 'make test-all'. None
+# has a time limit.
 hypothesis.settings.register_profile("usual", max_examples=10, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("thorough", max_examples=50, deadline=None)
 hypothesis.settings.load_profile("usual")

@@ -7,6 +7,7 @@ Train the network with both attention modules, with each one alone and with none
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ def variant(base: TrainingConfig, attention: str, seed: int) -> TrainingConfig:
 
 
 def ablate(
-    base: TrainingConfig, data: Path, output: Path, weights: Path, curves: Path, seeds: tuple[int, ...] = SEEDS
+    base: TrainingConfig, data: Path, output: Path, weights: Path, curves: Path, seeds: tuple[int, ...] = SEEDS, more: str = ""
 ) -> None:
     """Train and export every variant; skip those whose weights exist.
 
@@ -40,6 +41,7 @@ def ablate(
         output: folder of the runs, with a folder for each.
         weights: folder for ``ATTENTION-SEED.safetensors`` (float16) and their cards.
         curves: folder for the training curves ``ATTENTION-SEED.csv``.
+        more: further arguments of the command that the cards name.
 
     Raises:
         InputError, ValueError, DivergedError: as :func:`training.train.train`.
@@ -54,10 +56,16 @@ def ablate(
         description = (
             f"Ablation: attention '{config.network.to_dict()['attention']}', seed {config.seed}. For the evaluation alone."
         )
-        command = f"python -m training.ablate --data {data.name} --output DIR --seeds {config.seed}"
+        command = f"python -m training.ablate --data {data.name} --output DIR --seeds {config.seed}{more}"
         export(output / config.name, data, target, description, command=command, half=True)
         write_curve(output / config.name, curves / f"{config.name}.csv")
         print(f"{target} was written.")
+
+
+def _shown(path: Path) -> str:
+    """Return a path as it is named in the clone, or its name alone, so that cards hold no folders of one machine."""
+    path = path.resolve()
+    return shlex.quote(path.relative_to(HERE.parent).as_posix() if path.is_relative_to(HERE.parent) else path.name)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,11 +86,19 @@ def main(arguments: list[str] | None = None) -> int:
         "--seeds", type=int, nargs="+", default=SEEDS, help="seeds to train here (default: 1 2 3); give each machine its own"
     )
     options = parser.parse_args(arguments)
+    given = {"config": CONFIG, "weights": WEIGHTS, "curves": CURVES}
+    more = "".join(f" --{name} {_shown(getattr(options, name))}" for name in given if getattr(options, name) != given[name])
     keep_freed_memory()
     return run(
         "ablation",
         lambda: ablate(
-            load_config(options.config), options.data, options.output, options.weights, options.curves, tuple(options.seeds)
+            load_config(options.config),
+            options.data,
+            options.output,
+            options.weights,
+            options.curves,
+            tuple(options.seeds),
+            more,
         ),
     )
 

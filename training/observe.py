@@ -16,6 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from cspadn.errors import FusionError, InputError
+from cspadn.models.weights import load_model
 from cspadn.settings import DEFAULT_MODEL
 from training.baselines.ifcnn import WEIGHTS as IFCNN_WEIGHTS
 from training.command import help_text
@@ -229,7 +230,9 @@ def _observe_attention(data: Path, output: Path, numbers: Sequence[int], process
     """Write the page on the attention modules; return its name."""
     table = ablation.rows(_WEIGHTS / attention.FOLDER)
     if not table:
-        raise InputError(f"There are no weights in {_WEIGHTS / attention.FOLDER}: train them with training.ablate.")
+        raise InputError(f"There are no weights in {_WEIGHTS / attention.FOLDER}: docs/training.md says how to train them.")
+    for row in table:
+        load_model(row.source)
     cases = label_map_cases(data / "data", numbers)
     # Slices of 512 pixels take long: one case of each contrast, from all heads.
     sized = [cases[index % len(numbers) * len(CONTRASTS) + index] for index in range(len(CONTRASTS))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,12 @@ from cspadn.palettes import DEFAULT_PALETTE, PALETTES
 from cspadn.settings import DEFAULT_MODEL
 from training import heads, observe
 from training.evaluation import ablation, attention, sizes
-from training.evaluation.cases import TASKS, Case
+from training.evaluation.cases import CONTRASTS, TASKS, Case
 from training.evaluation.color_reading import OURS, color_summary, read_colors
 from training.evaluation.observer import patches
 from training.evaluation.reading import NOISES, Reading, fused_planes, read
 from training.evaluation.rows import Row, trivial_rows
-from training.evaluation.tables import number
+from training.evaluation.tables import Section, number
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,33 @@ def test_the_summary_is_a_table(in_color: list) -> None:
     assert len({line.count("|") for line in lines}) == 1
 
 
-@pytest.mark.parametrize("arguments", [["--data", "nowhere", "--output", "out"]])
+def test_the_attention_is_observed_by_one_command(few_planes: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = tmp_path / attention.FOLDER
+    weights.mkdir()
+    network = CSpADN(NetworkConfig(**vars(TINY)))
+    save_model(network, weights / "both-1.safetensors", version="1", description="", date="", training=TRAINING, metrics={})
+    cases = [replace(few_planes, name=f"{head} {contrast}") for head in "ab" for contrast, _ in CONTRASTS]
+    sized = list[str]()
+
+    def report(table, cases, chosen, folder, mapper) -> Section:
+        sized.extend(case.name for case in chosen)
+        return Section(attention.FOLDER, "Made", ", ".join(row.name for row in table))
+
+    monkeypatch.setattr(observe, "_WEIGHTS", tmp_path)
+    monkeypatch.setattr(observe, "label_map_cases", lambda folder, numbers: cases)
+    monkeypatch.setattr(attention, "report", report)
+    arguments = ["--data", str(tmp_path), "--output", str(tmp_path / "out"), "--attention", "--validation"]
+    assert observe.main(arguments) == 0
+    assert (tmp_path / "out" / "attention.md").read_text().endswith("both-1\n")
+    assert sized == ["a T1", "b T2", "a FLAIR", "b T1c"]
+    (weights / "both-1.safetensors").write_bytes(b"damaged")
+    assert observe.main([*arguments[:3], str(tmp_path / "other"), "--attention"]) == 4
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--data", "nowhere", "--output", "out"], ["--data", "nowhere", "--output", "out", "--attention"]]
+)
 def test_missing_data_is_one_line(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,12 +151,14 @@ def test_missing_data_is_one_line(
 
 @pytest.mark.parametrize("extent", sizes.EXTENTS)
 def test_slices_of_every_size_show_the_same_around_the_lesions(case: Case, extent: int) -> None:
-    smallest, other = attention.at_extent(case, min(sizes.EXTENTS)), attention.at_extent(case, extent)
+    other = attention.at_extent(case, extent)
     assert other.pet.shape[1:] == other.mri.shape[1:] == (extent, extent)
-    assert 0 < len(other.places) < len(case.places)
-    for name in ("pet", "mri"):
-        expected, found = (patches(getattr(each, name), each.places) for each in (smallest, other))
-        np.testing.assert_array_equal(found, expected)
+    for kind in ("places", "background"):
+        places, moved = getattr(case, kind), getattr(other, kind)
+        kept = places[np.abs(places[:, 1:] - 70).max(axis=1) < 28]
+        assert 0 < len(kept) < len(places)
+        for name in ("pet", "mri"):
+            np.testing.assert_array_equal(patches(getattr(other, name), moved), patches(getattr(case, name), kept))
 
 
 @pytest.fixture
@@ -151,6 +180,8 @@ def test_what_attention_brings_is_compared_by_seed(few_planes: Case, tmp_path: P
     with (tmp_path / "attention.csv").open(newline="") as file:
         rows = {(row["slices"], row["attention"], row["seed"]): float(row["worst"]) for row in csv.DictReader(file)}
     assert len(rows) == len(table) * 3
+    for seed in "12":  # without attention, nothing is seen at a distance
+        assert rows["144", "none", seed] == pytest.approx(rows["128", "none", seed], rel=1e-4)
     for slices, name in (("whole", "whole"), ("144", "144 pixels")):
         mean = float(np.mean([rows[slices, "both", seed] - rows[slices, "none", seed] for seed in "12"]))
         assert f"\n| both - none | {name} | worst | {number(mean, 3)} | " in section.body

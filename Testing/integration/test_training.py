@@ -281,6 +281,8 @@ def test_the_ablation_trains_every_variant_once(data: Path, tmp_path: Path, monk
     assert (tmp_path / "curves" / "none-4.csv").is_file()
     assert [card.network.attention for card in cards] == ["both", "channel", "none", "spatial"]
     assert {card.training["config"]["seed"] for card in cards} == {4}
+    given = f"--data {data.name} --output DIR --seeds 4 --config tiny.yaml --weights weights --curves curves"
+    assert {card.training["command"] for card in cards} == {f"python -m training.ablate {given}"}
     stored = load_file(weights / "both-4.safetensors")["encoder.common.0.weight"]
     assert stored.dtype == torch.float16
     assert ablate.main([*command, "--seeds", "5", "--data", str(tmp_path / "nowhere")]) == 3

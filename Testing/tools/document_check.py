@@ -1,4 +1,4 @@
-"""Check documents (part of ``make check``): links, package indexes, decisions, pictures, and files for GitHub."""
+"""Check documents (part of ``make check``): links, package indexes, folders, decisions, pictures, and files for GitHub."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def check_indexes(root: Path) -> Iterator[str]:
 def check_folders(root: Path) -> Iterator[str]:
     """Check that no document names a folder of the machine that made it."""
     for document in documents(root):
-        for folder in re.findall(r"(?<![\w./:])/(?:Users|home|root|tmp|work)/[\w./-]+", document.read_text(encoding="utf-8")):
+        text = re.sub(r"https?://\S+", "", document.read_text(encoding="utf-8"))
+        for folder in re.findall(r"(?<![\w.])(?:C:\\Users\\|/(?:Users|home|root|tmp|work)/)[\w./\\-]*\w", text):
             yield f"{document.relative_to(root).as_posix()}: {folder} is a folder of one machine"
 
 

@@ -27,10 +27,11 @@ def test_addresses_of_package_indexes_are_found(tmp_path: Path) -> None:
 
 
 def test_folders_of_one_machine_are_found(tmp_path: Path) -> None:
-    text = "Made by `it --data /work/data`. Mount it at `/data`; see https://example.org/home/it and /home/mary/pet.nii.\n"
-    (tmp_path / "README.md").write_text(text)
+    text = "`it --data /work/data`. Mount it at `/data`; see https://example.org/home/it and file:///home/mary/pet.nii.\n"
+    (tmp_path / "README.md").write_text(text + "`-v a:/root/b`, C:\\Users\\mary\\pet.nii\n")
+    folders = ("/work/data", "/home/mary/pet.nii", "/root/b", "C:\\Users\\mary\\pet.nii")
     assert list(document_check.check_folders(tmp_path)) == [
-        f"README.md: {folder} is a folder of one machine" for folder in ("/work/data", "/home/mary/pet.nii.")
+        f"README.md: {folder} is a folder of one machine" for folder in folders
     ]
 
 

@@ -18,16 +18,16 @@ from training.evaluation.ablation import WITHOUT, variant_and_seed
 from training.evaluation.cases import TASKS, Case
 from training.evaluation.intervals import Spread, spread
 from training.evaluation.observer import PATCH
-from training.evaluation.reading import GREY_TASKS, fused_planes, gone, read_lesions
+from training.evaluation.reading import GREY_TASKS, fused_planes, read_lesions
 from training.evaluation.rows import Mapper, Row
-from training.evaluation.sizes import EXTENTS, with_extent
+from training.evaluation.sizes import EXTENTS, REACH, with_extent
 from training.evaluation.tables import Section, listed, markdown, number, write_csv
 from training.evaluation.trained import SCALES, budget_of, learned_scales
 
 FOLDER = "attention"  # of the weights, and name of the page
 WHOLE = "whole"
 _TASKS = [TASKS[index] for index in GREY_TASKS]
-_MEASURES = ("worst", *(task.name for task in _TASKS), "vanished")
+_MEASURES = ("worst", *(task.name for task in _TASKS))
 _DECIMALS = 3
 
 Values = dict[str, dict[int, dict[str, float]]]  # by variant and seed: the measures
@@ -70,14 +70,15 @@ def report(table: Sequence[Row], cases: Sequence[Case], sized: Sequence[Case], f
 def at_extent(case: Case, extent: int) -> Case:
     """Return the case in slices of ``extent`` pixels along each side, cut or continued by their mirror images.
 
-    It keeps the places whose patches are inside the smallest of the :data:`EXTENTS`: the same at every extent.
+    It keeps the places whose patches are inside the smallest of the :data:`EXTENTS`, farther from its border than convolutions
+    reach: the same at every extent.
     """
     pet, mri = (np.stack([with_extent(plane, extent) for plane in planes]) for planes in (case.pet, case.mri))
-    reach = (min(EXTENTS) - PATCH) // 2
+    middle = (min(EXTENTS) - PATCH) // 2 - REACH
     middles = [length // 2 for length in case.pet.shape[1:]]
 
     def moved(places: NDArray[np.int64]) -> NDArray[np.int64]:
-        inside = np.all(np.abs(places[:, 1:] - middles) < reach, axis=1)
+        inside = np.all(np.abs(places[:, 1:] - middles) < middle, axis=1)
         kept = places[inside]
         kept += [0, *(_before(length, extent) for length in case.pet.shape[1:])]
         return kept
@@ -91,11 +92,11 @@ def _before(length: int, extent: int) -> int:
 
 
 def measured(task: _Task) -> NDArray[np.float64]:
-    """Return the measures of one network on one case: the worst efficiency, each efficiency, the share that vanishes."""
+    """Return the measures of one network on one case: the worst efficiency and that of each task."""
     planes = fused_planes(task.row, task.case, _TASKS)
-    indices, reference, kept = read_lesions(task.case, planes, _TASKS)
+    indices, reference, _ = read_lesions(task.case, planes, _TASKS)
     efficiency = (indices / reference)[0]
-    return np.array([efficiency.min(), *efficiency, np.mean([gone(each) for each in kept.values()])])
+    return np.array([efficiency.min(), *efficiency])
 
 
 def _by_variant(table: Sequence[Row], extent: str, results: dict[tuple[str, str], NDArray[np.float64]]) -> Values:
@@ -108,7 +109,7 @@ def _by_variant(table: Sequence[Row], extent: str, results: dict[tuple[str, str]
 
 
 def _body(table: Sequence[Row], cases: Sequence[Case], sized: Sequence[Case], of_extents: dict[str, Values]) -> str:
-    whole = of_extents[WHOLE]
+    whole, of_sizes = of_extents[WHOLE], {extent: values for extent, values in of_extents.items() if extent != WHOLE}
     seeds = listed([str(seed) for seed in sorted({variant_and_seed(row.name)[1] for row in table})])
     budgets = " or ".join(sorted({str(budget_of(row) or "unknown") for row in table}))
     scales = {row.name: learned_scales(row.source) for row in table}
@@ -119,8 +120,8 @@ def _body(table: Sequence[Row], cases: Sequence[Case], sized: Sequence[Case], of
         "mean and standard deviation over the seeds.",
         "## Whole slices",
         f"{len(cases)} cases: {listed([case.name for case in cases])}. Worst: the mean over the cases of the efficiency in "
-        "the worst of the four tasks. Vanished: the mean share of the lesions that keep less than a quarter of their "
-        "contrast. Alpha and beta: the learned scales of the spatial and the channel attention, for each seed.",
+        "the worst of the four tasks. Alpha and beta: the learned scales of the spatial and the channel attention, for each "
+        "seed.",
         _table(whole, scales),
         "The difference between runs with the same seed, and the 95 % confidence interval of its mean (Student's t).",
         _differences({WHOLE: whole}, _MEASURES),
@@ -129,9 +130,14 @@ def _body(table: Sequence[Row], cases: Sequence[Case], sized: Sequence[Case], of
         f"{listed([str(extent) for extent in EXTENTS[1:]])} pixels, by the rest of the slice and then by mirror images. "
         "The lesions are the same in all sizes, so only what the network sees at a distance can make a difference. "
         "Efficiency in the worst task.",
-        _sizes({extent: values for extent, values in of_extents.items() if extent != WHOLE}),
-        _differences({extent: values for extent, values in of_extents.items() if extent != WHOLE}, ["worst"]),
+        _sizes(of_sizes),
+        _differences(of_sizes, ["worst"]),
     ]
+    if intervals := len([*_compared({WHOLE: whole}, _MEASURES), *_compared(of_sizes, ["worst"])]):
+        parts.append(
+            "An interval describes the seeds, not other heads, and few seeds cannot show small effects. Of "
+            f"{intervals} such intervals, {0.05 * intervals:.1f} would exclude 0 on average if attention changed nothing."
+        )
     return "\n\n".join(parts)
 
 

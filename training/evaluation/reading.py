@@ -199,12 +199,7 @@ def vanished(readings: Sequence[Reading], task: Task) -> tuple[float, float, int
     """Return the shares of lesions of a task that vanish and that change sign, and the number of lesions."""
     kept = np.concatenate([reading.kept[task.name] for reading in readings])
     kept = kept[np.isfinite(kept)]
-    return gone(kept), float((kept < 0).mean()), len(kept)
-
-
-def gone(kept: NDArray[np.float64]) -> float:
-    """Return the share of lesions that vanish, of those that the source shows (the others are NaN)."""
-    return float((kept[np.isfinite(kept)] < _VANISHED).mean())
+    return float((kept < _VANISHED).mean()), float((kept < 0).mean()), len(kept)
 
 
 def worst(readings: Sequence[Reading], tasks: Sequence[int], noise: int = 0) -> NDArray[np.float64]:

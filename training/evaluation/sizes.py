@@ -23,7 +23,8 @@ from training.evaluation.tables import Section, markdown, number, write_csv
 EXTENTS = (128, 256, 512)  # pixels along each side
 MEASURES = ("FMI_edge", "Qabf")
 ALLOWED = 0.02  # range of a measure over the extents
-_COMPARED = 96  # pixels along each side, in the middle: their distance to the border exceeds the reach of the convolutions
+REACH = 12  # pixels that the convolutions see around each: nearer to the border, its reflection makes a difference too
+_COMPARED = 96  # pixels along each side, in the middle: farther from the border than the reach
 _SLICES = 5
 
 _Key = tuple[str, str, int]  # row, pair, extent

@@ -28,6 +28,7 @@ _RUNS = re.compile(r"^stat::number_of_executed_units: (\d+)$", re.MULTILINE)
 _RATE = re.compile(r"^stat::average_exec_per_sec: +(\d+)$", re.MULTILINE)
 _REACHED = re.compile(r"cov: (\d+) ft: \d+ corp: (\d+)")
 _WRITTEN = re.compile(r"Test unit written to (.+)$", re.MULTILINE)
+_SEED = 2  # of runs that are limited in number
 _GRACE = 900  # seconds, to start and to go through what is known, on a machine that may be busy
 _ODD = [  # what stands in a JSON text in place of something else
     *(None, True, 0, -1, 0.5, 1, 2, 4, 8, 65, 200, 1025, 2**31, 2**70, 1e308, float("inf"), float("nan")),
@@ -56,7 +57,9 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=600, help="of all targets together; default: 600")
-    parser.add_argument("--runs", type=int, default=-1, help="of each target at most, always the same; default: no limit")
+    parser.add_argument(
+        "--runs", type=int, default=-1, help="inputs of each target at most, drawn with a fixed seed; default: no limit"
+    )
     parser.add_argument("--folder", type=Path, required=True, help="receives the findings, and what was reached")
     parser.add_argument("--module", default=TARGETS, help=f"with TARGETS; seeds are beside it, in corpus; default: {TARGETS}")
     parser.add_argument("--target", dest="targets", action="append", help="only this one; may be repeated")
@@ -88,7 +91,7 @@ def run(module: str, name: str, limits: tuple[int, int], folder: Path) -> Outcom
     seconds, runs = limits
     reached, seeds = folder / name, Path(str(importlib.import_module(module).__file__)).parent / "corpus" / name
     reached.mkdir(parents=True, exist_ok=True)
-    ends = [f"-max_total_time={seconds}", f"-runs={runs}", *(["-seed=2"] if runs > 0 else [])]
+    ends = [f"-max_total_time={seconds}", f"-runs={runs}", *([f"-seed={_SEED}"] if runs > 0 else [])]
     flags = [*ends, f"-artifact_prefix={folder}/found-{name}-", "-print_final_stats=1", *LIMITS]
     known = [str(each) for each in (reached, seeds) if each.is_dir()]
     command = [sys.executable, "-m", "fuzz.run", "--folder", str(folder), "--module", module, "--child", name, *flags, *known]
