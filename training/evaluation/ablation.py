@@ -26,6 +26,7 @@ from training.evaluation.trained import SCALES, Options, budget_of, card_of, lea
 FOLDER = "ablation"
 WITH, WITHOUT = "both", "none"
 LOTTERY = "Qabf"  # printed for each seed
+TOO_FEW = "There are too few seeds with and without attention to compare a difference with its spread."
 _COLUMNS = (*RESULT_NAMES, *SCALES)  # of the CSV file
 _NAME = re.compile(rf"({'|'.join(ATTENTION)})-(\d+)")
 _FIGURE_SLICES = 4
@@ -144,7 +145,7 @@ def _table(means: Means) -> str:
     lines = [
         [
             name,
-            *(_with_spread(_spread(of_seeds, m)) for m in RESULT_NAMES),
+            *(found.text() if (found := _spread(of_seeds, m)) else "" for m in RESULT_NAMES),
             *(number(found.mean if (found := _spread(of_seeds, scale)) else None) for scale in SCALES),
             ", ".join(number(scores[LOTTERY]) for scores in of_seeds.values()),
         ]
@@ -153,19 +154,13 @@ def _table(means: Means) -> str:
     return markdown(["attention", *RESULT_NAMES, *SCALES, f"{LOTTERY} of each seed"], lines)
 
 
-def _with_spread(found: Spread | None) -> str:
-    if found is None:
-        return ""
-    return number(found.mean) if np.isnan(found.deviation) else f"{number(found.mean)} ± {number(found.deviation)}"
-
-
 def _contrasts(findings: Findings, pairs: Sequence[Pair]) -> str:
     """Describe the differences between runs of equal seeds, with their intervals and limits."""
     told = {name: of_seeds for name, of_seeds in findings.differences.items() if len(of_seeds) > 1}
     if not told:
-        return "There are too few seeds with and without attention to compare a difference with its spread."
+        return TOO_FEW
     spreads = {(name, m): spread([s[m] for s in of_seeds.values()]) for name, of_seeds in told.items() for m in RESULT_NAMES}
-    lines = [[*key, *map(number, found), _verdict(found)] for key, found in spreads.items()]
+    lines = [[*key, *map(number, found), found.verdict] for key, found in spreads.items()]
     header = ["difference", "measure", "mean", "standard deviation", "95 % from", "to", "the interval"]
     parts = [
         "The difference between runs with the same seed, its standard deviation over the seeds, and the 95 % confidence "
@@ -174,10 +169,6 @@ def _contrasts(findings: Findings, pairs: Sequence[Pair]) -> str:
         _caution(told, len(spreads), pairs),
     ]
     return "\n\n".join(parts)
-
-
-def _verdict(found: Spread) -> str:
-    return "excludes 0" if found.excludes_zero else "does not exclude 0"
 
 
 def _caution(told: Means, intervals: int, pairs: Sequence[Pair]) -> str:

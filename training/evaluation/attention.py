@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.ablation import WITHOUT, variant_and_seed
+from training.evaluation.ablation import TOO_FEW, WITHOUT, variant_and_seed
 from training.evaluation.cases import TASKS, Case
 from training.evaluation.intervals import Spread, spread
 from training.evaluation.observer import PATCH
 from training.evaluation.reading import GREY_TASKS, fused_planes, read_lesions
 from training.evaluation.rows import Mapper, Row
-from training.evaluation.sizes import EXTENTS, REACH, with_extent
+from training.evaluation.sizes import EXTENTS, REACH, shift, with_extent
 from training.evaluation.tables import Section, listed, markdown, number, write_csv
 from training.evaluation.trained import SCALES, budget_of, learned_scales
 
@@ -80,15 +80,10 @@ def at_extent(case: Case, extent: int) -> Case:
     def moved(places: NDArray[np.int64]) -> NDArray[np.int64]:
         inside = np.all(np.abs(places[:, 1:] - middles) < middle, axis=1)
         kept = places[inside]
-        kept += [0, *(_before(length, extent) for length in case.pet.shape[1:])]
+        kept += [0, *(shift(length, extent) for length in case.pet.shape[1:])]
         return kept
 
     return replace(case, pet=pet, mri=mri, places=moved(case.places), background=moved(case.background))
-
-
-def _before(length: int, extent: int) -> int:
-    """Return by how many pixels :func:`with_extent` moves the content."""
-    return -((length - extent) // 2) if extent <= length else (extent - length) // 2
 
 
 def measured(task: _Task) -> NDArray[np.float64]:
@@ -158,23 +153,21 @@ def _sizes(of_extents: dict[str, Values]) -> str:
 
 
 def _with_spread(of_seeds: dict[int, dict[str, float]], measure: str) -> str:
-    found = spread([values[measure] for values in of_seeds.values()])
-    mean = number(found.mean, _DECIMALS)
-    return mean if np.isnan(found.deviation) else f"{mean} ± {number(found.deviation, _DECIMALS)}"
+    return spread([values[measure] for values in of_seeds.values()]).text(_DECIMALS)
 
 
 def _differences(of_extents: dict[str, Values], measures: Sequence[str]) -> str:
     """Return a table of the differences to no attention; a sentence if no two runs can be compared."""
     found = list(_compared(of_extents, measures))
     if not found:
-        return "There are too few seeds with and without attention to compare a difference with its spread."
+        return TOO_FEW
     lines = [
         [
             f"{variant} - {WITHOUT}",
             extent if extent == WHOLE else f"{extent} pixels",
             measure,
             *(number(value, _DECIMALS) for value in (each.mean, each.lower, each.upper)),
-            "excludes 0" if each.excludes_zero else "does not exclude 0",
+            each.verdict,
         ]
         for variant, extent, measure, each in found
     ]

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t
 
+from training.evaluation.tables import number
+
 _SHARE = 0.95  # of an interval
 
 
@@ -24,6 +26,16 @@ class Spread(NamedTuple):
     def excludes_zero(self) -> bool:
         """Return whether the interval excludes 0; False if there is no interval."""
         return self.lower > 0 or self.upper < 0
+
+    @property
+    def verdict(self) -> str:
+        """Say whether the interval excludes 0."""
+        return "excludes 0" if self.excludes_zero else "does not exclude 0"
+
+    def text(self, decimals: int = 4) -> str:
+        """Return the mean, with the standard deviation if there is one."""
+        mean = number(self.mean, decimals)
+        return mean if math.isnan(self.deviation) else f"{mean} ± {number(self.deviation, decimals)}"
 
 
 def spread(values: Sequence[float]) -> Spread:

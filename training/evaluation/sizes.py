@@ -60,14 +60,19 @@ def with_extent(levels: NDArray[Any], extent: int) -> NDArray[Any]:
     """Cut the middle out of a picture, or continue it by its mirror images, to ``extent`` pixels along each side."""
     for axis, length in enumerate(levels.shape):
         if extent <= length:
-            first = (length - extent) // 2
+            first = -shift(length, extent)
             levels = np.take(levels, range(first, first + extent), axis=axis)
         else:
-            before = (extent - length) // 2
+            before = shift(length, extent)
             margins = [(0, 0), (0, 0)]
             margins[axis] = (before, extent - length - before)
             levels = np.pad(levels, margins, mode="symmetric")
     return levels
+
+
+def shift(length: int, extent: int) -> int:
+    """Return by how many pixels :func:`with_extent` moves the content along an axis."""
+    return -((length - extent) // 2) if extent <= length else (extent - length) // 2
 
 
 def measured(task: _Task) -> Scores:
