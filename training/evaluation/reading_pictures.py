@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from matplotlib import pyplot as plt
 _SLICES = (0.3, 0.5, 0.7)  # of the planes
 _DRAWN = 24
 _OPACITY = 0.5
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")  # where a new word starts in a palette's name, too long for one line
 
 
 def draw_grey(rows: Sequence[Row], cases: Sequence[Case], path: Path) -> None:
@@ -67,7 +69,7 @@ def draw_lines(lines: Sequence[tuple[str, dict[str, NDArray[np.float64]]]], path
             axis.set_xticks([])
             axis.set_yticks([])
             if index == 0:
-                axis.set_title(title, color="white", fontsize=11)
+                axis.set_title(_WORD.sub("\n", title), color="white", fontsize=11)
         row[0].set_ylabel(name, color="white", fontsize=9)
     figure.savefig(path, dpi=64, pil_kwargs={"quality": 90} if path.suffix == ".jpg" else {})
     plt.close(figure)
