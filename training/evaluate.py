@@ -84,7 +84,7 @@ def write_index(folder: Path, sections: list[Section], seconds: float, processes
         "published values are quoted. All rows fuse the PET as rounded luma and produce 8-bit images, clipped but never "
         "stretched. Research use only, not for diagnosis.\n\nThese tables report published measures. They are not used to "
         "choose a model or to support a claim. Models are judged by [a numerical observer](observer.md), which `python -m "
-        "training.observe` runs."
+        "training.observe` runs; with `--attention` it shows [what each attention module brings](attention.md)."
     )
     parts = [f"## {section.title}\n\n{section.body}" for section in sections]
     text = "\n\n".join([TITLE, intro, contents, "## Models", _models(), *parts, file_list(folder)])
