@@ -14,6 +14,7 @@ import pytest
 import SimpleITK as sitk
 from filelock import FileLock
 
+from interrupts import heed_interrupts
 from nodes import node_of
 from repository import LIBRARY, MODULE_FILE, RESOURCES, SHARED
 from shared_reader import SharedReader
@@ -38,6 +39,8 @@ finally:
         pass
     del _ctk_executefile_dir
 """
+
+heed_interrupts()  # tests interrupt processes
 
 # Garbage is looked for less often, since each look goes through all objects of torch and pytest: a twentieth of the time.
 gc.set_threshold(50_000, 20, 20)

@@ -20,6 +20,7 @@ import SimpleITK as sitk
 
 from cohorts import cluster, cohort_command, start_cohort, write_dataset
 from demo_heads import Heads
+from interrupts import heed_interrupts
 
 SUBJECTS, CORRUPT, WITHOUT_T1W = 24, "sub-05", "sub-17"
 _SECOND_TRACER = 3  # every third subject has another tracer
@@ -32,6 +33,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="a folder, made anew")
     parser.add_argument("--data", type=Path, default=Path("none"), help="folder with data/label_maps, if there is one")
     options = parser.parse_args()
+    heed_interrupts()
     shutil.rmtree(options.output, ignore_errors=True)
     options.output.mkdir(parents=True)
     dataset = build(options.output / "bids", Heads(options.data / "data" / "label_maps"))

@@ -23,6 +23,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from interrupts import heed_interrupts
+
 TOOLS = Path(__file__).resolve().parents[1]
 LIBRARY = TOOLS.parents[1] / "CSpADNFusion"
 OUTPUTS = ("fused.nrrd", "fused.json", "color.nrrd", "metrics.csv")
@@ -275,8 +277,7 @@ def _after_kills(result: Result, command: list[str], out: Path, expected: dict[s
 
 def signalled(folder: Path, times: int, number: signal.Signals, code: int, seed: int = 0) -> Result:
     """Send SIGINT or SIGTERM at random moments; check the exit code, the earlier outputs, and temporary files."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell starts what runs in the background
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    heed_interrupts()
     (result, out, pair), chance = _begin(f"{number.name} to cspadn fuse", folder), random.Random(seed)
     whole, seconds = _timed_contents_after(fuse_command(*pair, out), out)
     stopped = 0
