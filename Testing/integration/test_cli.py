@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -373,6 +374,39 @@ def test_keyboard_interrupt_exits_130(files: dict[str, Path], monkeypatch, capfd
     assert _fuse(files) == 130
     assert capfd.readouterr().err == "cspadn: Cancelled.\n"
     assert not files["fused"].exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_a_destructor_is_not_lost(files, number: signal.Signals, code: int, monkeypatch, capfd) -> None:
+    class Held:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    def fusing(*_args, **_kwargs):
+        Held()
+        time.sleep(60)
+
+    hook = sys.unraisablehook
+    monkeypatch.setattr("cspadn.fusion.fuse", fusing)
+    assert _fuse(files) == code
+    assert len(capfd.readouterr().err.splitlines()) == 1
+    assert sys.unraisablehook is hook
+
+
+def test_other_errors_in_destructors_are_shown_as_ever(files, monkeypatch) -> None:
+    class Held:
+        def __del__(self) -> None:
+            raise ValueError("held")
+
+    def fusing(*_args, **_kwargs):
+        Held()
+        raise KeyboardInterrupt
+
+    shown: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: shown.append(lost.exc_type))
+    monkeypatch.setattr("cspadn.fusion.fuse", fusing)
+    assert _fuse(files) == 130
+    assert shown == [ValueError]
 
 
 def test_a_full_disk_leaves_nothing(files: dict[str, Path], monkeypatch, capfd) -> None:

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NoReturn
 
 from cspadn import __version__
@@ -23,6 +19,7 @@ from cspadn.errors import CancelledError, FusionError, TerminatedError, UsageErr
 from cspadn.messages import message
 from cspadn.run_module import clean_module_path
 from cspadn.runtime.garbage import collect_rarely
+from cspadn.runtime.interrupts import Terminated, as_exceptions
 from cspadn.runtime.terminal import emit, explained, in_one_line, open_standard_streams, take_all_letters
 
 _COMMANDS = (  # module, name, help, example
@@ -54,11 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _options(arguments)
     try:
-        with _terminable():
+        with as_exceptions():
             return int(options.run(options))
     except FusionError as error:
         return _fail(options, error)
-    except _Terminated:
+    except Terminated:
         return _fail(options, TerminatedError(message("run-terminated")))
     except KeyboardInterrupt:
         return _fail(options, CancelledError(message("run-interrupted")))
@@ -82,36 +79,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     open_standard_streams()
     take_all_letters()
     return _parser().parse_args(arguments)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Handle SIGTERM like an error, so that temporary files are removed."""
-    if threading.current_thread() is not threading.main_thread():  # Python handles signals only there
-        yield
-        return
-    before = {each: signal.signal(each, _terminated) for each in _ends() if signal.getsignal(each) != signal.SIG_IGN}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _ends() -> list[signal.Signals]:
-    """Return the signals that ask a process to end; that of a closed terminal is ignored below ``nohup``."""
-    signals = [signal.SIGTERM]
-    if sys.platform != "win32":
-        signals.append(signal.SIGHUP)
-    return signals
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM arrived. Like KeyboardInterrupt it is not an Exception, so that no error handler catches it."""
-
-
-def _terminated(*_: object) -> None:
-    raise _Terminated
 
 
 def _fail(options: argparse.Namespace, error: FusionError) -> int:
