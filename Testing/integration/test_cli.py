@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -376,14 +377,21 @@ def test_keyboard_interrupt_exits_130(files: dict[str, Path], monkeypatch, capfd
     assert not files["fused"].exists()
 
 
+@pytest.mark.parametrize("place", ["destructor", "callback of a weak reference"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_a_destructor_is_not_lost(files, number: signal.Signals, code: int, monkeypatch, capfd) -> None:
+def test_a_signal_while_an_object_is_deleted_is_not_lost(
+    files, number: signal.Signals, code: int, place: str, monkeypatch, capfd
+) -> None:
     class Held:
         def __del__(self) -> None:
-            signal.raise_signal(number)
+            if place == "destructor":
+                signal.raise_signal(number)
 
     def fusing(*_args, **_kwargs):
-        Held()
+        held = Held()
+        reference = weakref.ref(held, lambda _: signal.raise_signal(number) if place != "destructor" else None)
+        del held
+        assert reference() is None
         time.sleep(60)
 
     hook = sys.unraisablehook

@@ -14,12 +14,12 @@ _AGAIN_SECONDS = 0.05
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived. Like KeyboardInterrupt it is not an Exception, so that no error handler catches it."""
+    """SIGTERM or SIGHUP arrived. Like KeyboardInterrupt it is not an Exception, so that no error handler catches it."""
 
 
 @contextmanager
 def as_exceptions() -> Iterator[None]:
-    """Raise :class:`Terminated` for SIGTERM, and let neither it nor KeyboardInterrupt be lost in a destructor."""
+    """Raise :class:`Terminated` for SIGTERM and SIGHUP; let neither it nor KeyboardInterrupt be lost in a destructor."""
     if threading.current_thread() is not threading.main_thread():  # Python handles signals only there
         yield
         return
@@ -46,7 +46,7 @@ def _terminated(*_: object) -> None:
 
 @contextmanager
 def _not_lost() -> Iterator[None]:
-    """Send a signal again whose exception ended in a destructor, where Python prints it and goes on.
+    """Send a signal again whose exception ended in a destructor or a similar callback, where Python prints it and goes on.
 
     Dask's futures, for example, wake another thread in theirs.
     """
